@@ -1,0 +1,1 @@
+//! One file per command, each thin: it calls the modules that do the work.

@@ -1,0 +1,1 @@
+//! The service that demo, tests and scenarios restart, and the built-in scenarios.

@@ -1,0 +1,50 @@
+//! gapless proves that a restart drops nothing.
+//!
+//! It loads an endpoint at a steady rate while it restarts the service behind it, and says what was lost, why,
+//! and how long users waited. Data flows one way:
+//!
+//! ```text
+//! scenario -> Plan -> run { load | steps | unit signals | probes } -> record -> analysis -> Result -> render
+//! ```
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`model`] | the words as types: failure class, outcome, cause, verdict, unit and event ids, time |
+//! | [`scenario`] | a TOML file, its diagnostics, and the plan it means |
+//! | [`unit_file`] | systemd's unit files |
+//! | [`load`] | the schedule, the connections, the exchange, the counters |
+//! | [`manager`] | carries actions out: systemd over D-Bus, or embedded; and the ledger of what was changed |
+//! | [`probe`] | processes, listeners, accept queues |
+//! | [`run`] | drives a scenario and linearises what it sees into the record |
+//! | [`record`] | everything observed in one run, on one clock |
+//! | [`analysis`] | record -> result |
+//! | [`render`] | result -> bytes |
+//! | [`demo`] | the demo server and the built-in scenarios |
+//! | [`app`] | one file per command |
+//!
+//! # Invariants
+//!
+//! 1. Every report is a pure function of records: `report DIR` gives the bytes that the run gave. `analysis`
+//!    and `render` touch no clock, file, network or bus.
+//! 2. The load path never waits for the control path, a report or the disk, and allocates nothing per request
+//!    that it can keep.
+//! 3. No request is retried, counted twice or not at all.
+//! 4. Counters are exact. Only samples are capped, and every report says so when a cap was reached.
+//! 5. Memory is bounded by the plan, never by the number of requests.
+//! 6. What the harness installs, stops or changes it puts back: after an error, Ctrl-C and a panic itself, after
+//!    SIGKILL the next run, from a ledger that is written before each change.
+//! 7. `unsafe` is forbidden; libraries do the system calls.
+
+pub mod analysis;
+pub mod app;
+pub mod clock;
+pub mod demo;
+pub mod load;
+pub mod manager;
+pub mod model;
+pub mod probe;
+pub mod record;
+pub mod render;
+pub mod run;
+pub mod scenario;
+pub mod unit_file;

@@ -1,0 +1,3 @@
+//! The `gapless` command.
+
+fn main() {}

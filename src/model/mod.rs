@@ -1,0 +1,28 @@
+//! The words of the project as types: no I/O, no clock, no policy.
+//!
+//! Everything else speaks in these terms. A type lives here when two or more of `scenario`, `run`,
+//! `record` and `analysis` need it.
+
+pub mod address;
+pub mod bound;
+pub mod cause;
+pub mod class;
+pub mod outcome;
+pub mod process;
+pub mod signal;
+pub mod time;
+pub mod unit;
+pub mod verb;
+pub mod verdict;
+
+pub use address::Endpoint;
+pub use bound::{Bound, Comparison, Metric};
+pub use cause::Cause;
+pub use class::FailureClass;
+pub use outcome::{Disposition, FailureKey, Outcome};
+pub use process::ProcessId;
+pub use signal::Signal;
+pub use time::MonoTime;
+pub use unit::{ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot};
+pub use verb::{ActionKind, EventId, JobResult, KillWho, UnitVerb};
+pub use verdict::Verdict;

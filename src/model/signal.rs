@@ -1,0 +1,113 @@
+//! Signals by name.
+
+use serde::{Deserialize, Serialize};
+
+/// A signal of Linux, signal(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Signal(i32);
+
+/// Name (without SIG) and number of the standard signals on every architecture with systemd's numbering
+/// of x86 and arm.
+const NAMES: &[(&str, i32)] = &[
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
+    ("ABRT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("CHLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
+    ("TTIN", 21),
+    ("TTOU", 22),
+    ("URG", 23),
+    ("XCPU", 24),
+    ("XFSZ", 25),
+    ("VTALRM", 26),
+    ("PROF", 27),
+    ("WINCH", 28),
+    ("IO", 29),
+    ("PWR", 30),
+    ("SYS", 31),
+];
+
+impl Signal {
+    /// SIGKILL.
+    pub const KILL: Self = Self(9);
+    /// SIGTERM.
+    pub const TERM: Self = Self(15);
+    /// SIGHUP.
+    pub const HUP: Self = Self(1);
+
+    /// The number that kill(2) takes.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+
+    /// The signal of that name, with or without `SIG`, in any case, or of that number (1 to 31).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let upper = name.to_ascii_uppercase();
+        let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let by_name = NAMES.iter().find(|(known, _)| *known == short);
+        let by_number = || short.parse().ok().and_then(|n: i32| NAMES.iter().find(|(_, number)| *number == n));
+        by_name.or_else(by_number).map(|&(_, number)| Self(number))
+    }
+
+    /// The name without `SIG`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, number)| *number == self.0).map_or("?", |(name, _)| name)
+    }
+
+    /// Whether a process that does nothing about this signal is ended by it, signal(7).
+    #[must_use]
+    pub const fn ends_by_default(self) -> bool {
+        !matches!(self.0, 17..=23 | 28)
+    }
+}
+
+impl TryFrom<String> for Signal {
+    type Error = String;
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::from_name(&name).ok_or_else(|| format!("no signal is called {name:?}"))
+    }
+}
+
+impl From<Signal> for String {
+    fn from(signal: Signal) -> Self {
+        signal.name().to_owned()
+    }
+}
+
+impl std::fmt::Display for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SIG{}", self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_goes_by_name_with_or_without_sig_or_by_number() {
+        for text in ["KILL", "SIGKILL", "sigkill", "9"] {
+            assert_eq!(Signal::from_name(text), Some(Signal::KILL), "{text}");
+        }
+        assert_eq!(Signal::from_name("SIGNOPE"), None);
+        assert_eq!(Signal::from_name("0"), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! What is read from the kernel beside the load: processes, listeners, accept queues.

@@ -1,0 +1,363 @@
+//! The lines of a record.
+
+use serde::{Deserialize, Serialize};
+
+use super::segment::{Rows, Segment};
+use crate::model::address::Listener;
+use crate::model::{ActionKind, EventId, JobResult, MonoTime, ProcessId, UnitName, UnitSnapshot, Verdict};
+use crate::scenario::plan::Plan;
+
+/// One line. Unknown kinds are an error: a newer schema says so in its first line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Line {
+    /// The first line.
+    Begin(Box<Begin>),
+    /// The load went from one phase to the next.
+    Phase(PhaseChange),
+    /// Counts by due time.
+    Rows(Rows),
+    /// Distributions of a span.
+    Segment(Box<Segment>),
+    /// An event began.
+    StepBegin(StepBegin),
+    /// An event is over.
+    StepEnd(Box<StepEnd>),
+    /// A unit changed its state, or was looked at.
+    Unit(UnitChange),
+    /// Depth of an accept queue.
+    Queue(Queue),
+    /// Counters of the kernel.
+    Counters(Counters),
+    /// A process ended or began.
+    Process(ProcessChange),
+    /// A line of the unit's journal.
+    Journal(JournalEntry),
+    /// A command of the scenario's own has run.
+    Exec(ExecOutcome),
+    /// Something a state check found after the last step.
+    Check(StateCheck),
+    /// A limit on what is kept was reached.
+    Cap(Cap),
+    /// Something a reader of the report must know.
+    Note(Note),
+    /// The last line.
+    End(End),
+}
+
+/// The first line: what is needed to read the others.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Begin {
+    /// [`super::SCHEMA`].
+    pub schema: String,
+    /// What wrote it.
+    pub tool: Tool,
+    /// Where.
+    pub host: Host,
+    /// Wall-clock start, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The monotonic time of `started_at`.
+    pub anchor: MonoTime,
+    /// Which manager carries actions out, and why this one; none if no step needs one.
+    pub manager: Option<ManagerChoice>,
+    /// What was to be done and what was expected.
+    pub plan: Plan,
+    /// The scenario file with secrets masked; empty for runs without a file.
+    pub scenario_text: String,
+}
+
+/// The program that wrote a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// `gapless`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The machine a record was made on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// uname(2) nodename.
+    pub name: String,
+    /// uname(2) release.
+    pub kernel: String,
+    /// uname(2) machine.
+    pub arch: String,
+    /// Processors that we may use.
+    pub cpus: u32,
+    /// Version of the service manager that was used, such as `systemd 252`.
+    pub manager_version: Option<String>,
+}
+
+/// Which manager was chosen, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagerChoice {
+    /// Which.
+    pub kind: ManagerKind,
+    /// One clause: `asked for by --manager`, `root on a machine booted with systemd`.
+    pub reason: String,
+}
+
+/// What carries actions out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManagerKind {
+    /// systemd, the system manager.
+    System,
+    /// systemd, the user's manager.
+    User,
+    /// Ours: the same unit files without systemd.
+    Embedded,
+}
+
+impl ManagerKind {
+    /// The word of `--manager`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+/// The load went from one phase to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseChange {
+    /// Into which.
+    pub phase: Phase,
+    /// When.
+    pub at: MonoTime,
+}
+
+/// The phases of a run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The load starts. Rows count from here.
+    Load,
+    /// What is due from here on is counted. `_ms` figures count from here.
+    Counting,
+    /// The last step is over.
+    Cooldown,
+    /// Nothing is due from here on.
+    Stopped,
+}
+
+/// An event began: written before anything is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepBegin {
+    /// Its number in the scenario.
+    pub event: EventId,
+    /// The step, by its place in the plan, from 0.
+    pub step: u16,
+    /// Which run of the step, from 0.
+    pub run: u32,
+    /// What is done.
+    pub action: ActionKind,
+    /// To which unit.
+    pub unit: Option<UnitName>,
+    /// When: the load's counters were cut here.
+    pub at: MonoTime,
+    /// The units of the scenario as they were just before.
+    pub before: Vec<UnitSnapshot>,
+}
+
+/// An event is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepEnd {
+    /// Which.
+    pub event: EventId,
+    /// When it was over: ready again, or given up.
+    pub at: MonoTime,
+    /// How systemd's job ended; none for actions without a job.
+    pub job: Option<JobResult>,
+    /// When the job ended; for other actions, when the action was done.
+    pub done_at: Option<MonoTime>,
+    /// When the main process of before was gone.
+    pub old_main_gone_at: Option<MonoTime>,
+    /// When every cohort had been answered again.
+    pub ready_at: Option<MonoTime>,
+    /// What the action claims to have done, claim by claim; empty for actions that claim nothing.
+    pub proof: Vec<Claim>,
+    /// The units of the scenario as they are now.
+    pub after: Vec<UnitSnapshot>,
+    /// Why the step failed: one sentence; none if it did not.
+    pub error: Option<String>,
+}
+
+impl StepEnd {
+    /// Whether every claim was seen to hold. True where there is nothing to prove.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proof.iter().all(|claim| claim.holds)
+    }
+}
+
+/// One claim of a proof: `InvocationID changed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// What is claimed.
+    pub claim: String,
+    /// What was seen.
+    pub seen: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+/// A unit changed its state, or was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitChange {
+    /// Which.
+    pub unit: UnitName,
+    /// When we were told.
+    pub at: MonoTime,
+    /// StateChangeTimestampMonotonic, where systemd gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<MonoTime>,
+    /// ActiveState.
+    pub active_state: String,
+    /// SubState.
+    pub sub_state: String,
+    /// MainPID; 0 for none.
+    #[serde(default)]
+    pub main_pid: u32,
+    /// Result.
+    #[serde(default)]
+    pub result: String,
+}
+
+/// Depth of an accept queue, when it changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// When.
+    pub at: MonoTime,
+    /// The listeners at the target's address; empty when nobody listens.
+    pub listeners: Vec<Listener>,
+}
+
+/// Counters of the kernel that rose, in its own names (`ListenOverflows`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// When.
+    pub at: MonoTime,
+    /// Name and value since boot, ascending by name.
+    pub values: Vec<(String, u64)>,
+}
+
+/// A process ended or began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessChange {
+    /// When.
+    pub at: MonoTime,
+    /// Which.
+    pub process: ProcessId,
+    /// It began, or else it ended.
+    pub began: bool,
+    /// Of which unit.
+    pub unit: Option<UnitName>,
+}
+
+/// A line of a unit's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// When.
+    pub at: MonoTime,
+    /// Of which unit.
+    pub unit: UnitName,
+    /// PRIORITY, 0 to 7.
+    pub priority: u8,
+    /// MESSAGE.
+    pub message: String,
+}
+
+/// A command of the scenario's own has run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecOutcome {
+    /// In which event; none for `prepare`.
+    pub event: Option<EventId>,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// When it ended.
+    pub at: MonoTime,
+    /// Its exit code; none if a signal ended it.
+    pub exit_code: Option<i32>,
+    /// The end of what it printed on stdout and stderr, at most 64 KiB.
+    pub output: String,
+}
+
+/// Something a state check found after the last step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateCheck {
+    /// Its stable name: `end.service`, `end.listener`, `latent.socket_down`.
+    pub name: String,
+    /// What should be.
+    pub expected: String,
+    /// What is.
+    pub actual: String,
+    /// `passed`, `failed`, or `inconclusive` where it could not be looked at.
+    pub status: Verdict,
+}
+
+/// A limit on what is kept was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cap {
+    /// Of what: `observation channel`, `journal lines`.
+    pub what: String,
+    /// How many were left out.
+    pub left_out: u64,
+}
+
+/// Something a reader of the report must know: what could not be observed, what was paced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// How much it weighs.
+    pub kind: NoteKind,
+    /// One sentence.
+    pub message: String,
+}
+
+/// How much a note weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteKind {
+    /// Good to know.
+    Info,
+    /// Evidence is missing; the verdict stands.
+    Unavailable,
+    /// A reason to be in doubt: the verdict is at best inconclusive.
+    Doubt,
+}
+
+/// The last line. A record without it is incomplete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// How the run ended.
+    pub reason: EndReason,
+    /// When.
+    pub at: MonoTime,
+    /// Lines before this one.
+    pub lines: u64,
+    /// CRC-32 of all bytes before this line, as 8 hex digits.
+    pub checksum: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Every step was run.
+    Completed,
+    /// A step failed and the rest was skipped; its error is in the step.
+    StepFailed,
+    /// `[run] abort` or a gate ended it: one sentence.
+    Stopped(String),
+    /// Not healthy before the first step: one sentence.
+    NotReady(String),
+    /// The user interrupted it.
+    Interrupted,
+    /// The harness could not go on: one sentence.
+    Error(String),
+}

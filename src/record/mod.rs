@@ -1,0 +1,18 @@
+//! The record: everything observed in one run of one scenario, one JSON object a line.
+//!
+//! Format `gapless/record/1`. [`line`] has the lines, [`segment`] those of the load, [`writer`] and
+//! [`reader`] the file. A record is the single source of every report.
+
+pub mod histogram;
+pub mod line;
+pub mod reader;
+pub mod segment;
+pub mod writer;
+
+pub use histogram::LatencyHistogram;
+pub use line::Line;
+pub use reader::Record;
+pub use writer::RecordWriter;
+
+/// The format's name and version, in the first line of every record.
+pub const SCHEMA: &str = "gapless/record/1";

@@ -1,0 +1,222 @@
+//! What the load thread hands over: rows every second, segments at every event and every ten seconds.
+//!
+//! A request is counted under one [`Scope`], settled when it ends. Rows hold the exact counts by due time;
+//! segments hold the distributions. Any number of either may share a scope and a time: readers add them up.
+
+use serde::{Deserialize, Serialize};
+
+use super::histogram::LatencyHistogram;
+use crate::model::{EventId, FailureKey, MonoTime};
+
+/// The length of a row, in nanoseconds: 100 ms.
+pub const ROW_NS: u64 = 100_000_000;
+
+/// At most so many failure samples per class and segment are kept.
+pub const SAMPLES_PER_CLASS: usize = 500;
+
+/// What a request is counted under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Due before counting began: health and the baseline of `recovery`, nothing else.
+    Warmup,
+    /// No event had begun when it ended.
+    Before,
+    /// The first event begun between its due and end time, else the last one begun before it was due.
+    Event(EventId),
+}
+
+/// Counts of one scope of one cohort, by due time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rows {
+    /// The cohort, by its place in the plan.
+    pub cohort: u16,
+    /// What the requests are counted under.
+    pub scope: Scope,
+    /// Ascending by `index`; only those with something to tell.
+    pub rows: Vec<Row>,
+}
+
+/// A tenth of a second of due times. `due` is counted when a request falls due, all else when it ends, so a
+/// row may come in several parts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Due times from `index` x 100 ms to the next, counted from the start of the load.
+    #[serde(rename = "i")]
+    pub index: u64,
+    /// Requests that fell due. Counted under the scope that was current then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub due: u64,
+    /// Requests that ended `ok`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ok: u64,
+    /// Requests that ended otherwise, by kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailureCount>,
+    /// Sum of the latencies of `ok` requests, in microseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sum_us: u64,
+    /// The slowest `ok` request, in microseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_us: u64,
+    /// How many `ok` requests fell into which [`density_bucket`], ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub density: Vec<(u16, u32)>,
+    /// When the first and the last `ok` request ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok_ends: Option<(MonoTime, MonoTime)>,
+    /// Due times of the first and the last failed (dropped or wrong) request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_due: Option<(MonoTime, MonoTime)>,
+    /// Due and end of the earliest-due `ok` request due after the last failed one of this row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasting_ok: Option<(MonoTime, MonoTime)>,
+}
+
+/// Failures of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureCount {
+    /// The kind.
+    #[serde(flatten)]
+    pub key: FailureKey,
+    /// How many.
+    pub n: u64,
+}
+
+/// Distributions and connection counts of one scope of one cohort, over a span of time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Segment {
+    /// The cohort, by its place in the plan.
+    pub cohort: u16,
+    /// What the requests are counted under.
+    pub scope: Scope,
+    /// The requests ended from here.
+    pub from: MonoTime,
+    /// To here.
+    pub to: MonoTime,
+    /// Latency of `ok` requests, from the due time.
+    pub ok: LatencyHistogram,
+    /// Latency of wrong answers, from the due time.
+    #[serde(default, skip_serializing_if = "LatencyHistogram::is_empty")]
+    pub wrong: LatencyHistogram,
+    /// Latency of all answered requests, from the first byte sent.
+    pub service: LatencyHistogram,
+    /// From the later of (due, a connection was free) to the first write or connect call.
+    pub lateness: LatencyHistogram,
+    /// Connection counts.
+    pub connections: ConnectionCounts,
+    /// The longest spans without an `ok` while requests were due, longest first; at most eight.
+    pub gaps: Vec<Gap>,
+    /// Longest time between two connection attempts, in nanoseconds; none with fewer than two attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_gap_ns: Option<u64>,
+    /// The first `ok` request that was sent after the scope's event began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ok: Option<SentOk>,
+    /// The first failures of each class, up to [`SAMPLES_PER_CLASS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<FailureSample>,
+    /// How many failures have no sample because of that limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub samples_left_out: u64,
+}
+
+/// What a cohort did with connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionCounts {
+    /// Connections established.
+    pub opened: u64,
+    /// Requests sent on a connection that an earlier request had used.
+    pub reused_requests: u64,
+    /// Idle connections that the server closed and the client replaced before it wrote.
+    pub closed_idle: u64,
+    /// Answers that only the end of the connection delimited: if one was cut short, nobody could tell.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unframed: u64,
+}
+
+/// A span without an `ok` while requests were due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The last `ok` before, or the first due time without one.
+    pub from: MonoTime,
+    /// The `ok` that ended it, or the end of the load.
+    pub to: MonoTime,
+}
+
+/// When an `ok` request was sent and ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentOk {
+    /// Its first byte left.
+    pub sent: MonoTime,
+    /// Its answer was whole.
+    pub end: MonoTime,
+}
+
+/// One failed request in full.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureSample {
+    /// Its kind.
+    #[serde(flatten)]
+    pub key: FailureKey,
+    /// When it was to be sent.
+    pub due: MonoTime,
+    /// The first write that the kernel took; none if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<MonoTime>,
+    /// When it was known to have failed.
+    pub end: MonoTime,
+    /// Our address: `127.0.0.1:54321`. None for Unix sockets and where no connection was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
+    /// When its connection was established; none if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<MonoTime>,
+    /// Which request of its connection it was, from 1.
+    pub nth: u64,
+    /// Bytes of the request that the kernel took.
+    pub bytes_out: u64,
+    /// Bytes of the answer that came.
+    pub bytes_in: u64,
+}
+
+/// The density bucket of a latency: eight to an octave of microseconds, so each is 9 % wide.
+///
+/// Bucket 0 holds everything up to 1 us, bucket `8 k` starts at `2^k` us.
+#[must_use]
+pub fn density_bucket(latency_us: u64) -> u16 {
+    if latency_us <= 1 {
+        return 0;
+    }
+    let octave = latency_us.ilog2();
+    // The three bits below the leading one split the octave into eight equal steps.
+    let step = if octave >= 3 { (latency_us >> (octave - 3)) & 7 } else { (latency_us << (3 - octave)) & 7 };
+    // At most 63 * 8 + 7.
+    u16::try_from(u64::from(octave) * 8 + step).unwrap_or(u16::MAX)
+}
+
+/// The lower edge of a density bucket, in microseconds.
+#[must_use]
+pub fn density_floor_us(bucket: u16) -> u64 {
+    let (octave, step) = (u32::from(bucket / 8), u64::from(bucket % 8));
+    if octave >= 3 { (8 + step) << (octave - 3) } else { (8 + step) >> (3 - octave) }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_density_bucket_starts_at_its_floor() {
+        for us in (1..5_000).chain([1 << 20, u64::MAX / 2, u64::MAX]) {
+            let bucket = density_bucket(us);
+            assert!(density_floor_us(bucket) <= us, "{us}");
+            assert!(bucket == 511 || density_floor_us(bucket + 1) > us || us <= 8, "{us}");
+        }
+    }
+}

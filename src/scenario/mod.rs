@@ -1,0 +1,3 @@
+//! Scenarios: from a TOML file to a [`plan::Plan`].
+
+pub mod plan;

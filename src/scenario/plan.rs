@@ -1,0 +1,414 @@
+//! The plan: a scenario with its defaults applied and its meaning settled.
+//!
+//! It is all that `run` needs and, stored in the record's first line, all that `analysis` needs. Nothing
+//! in it depends on the machine but the resolved paths.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::time::{as_ns, as_ns_option};
+use crate::model::{ActionKind, Bound, Endpoint, JobResult, KillWho, Metric, Signal, UnitName, UnitVerb};
+
+/// What is to be done, in which order, and what is expected of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The scenario's name: unique in a run, and a file name.
+    pub name: String,
+    /// The scenario's description; empty if it has none.
+    pub description: String,
+    /// The folder that relative paths and working directories are taken from. Not recorded: a report must
+    /// not depend on where a scenario lay.
+    #[serde(skip)]
+    pub directory: PathBuf,
+    /// The load: at least one cohort.
+    pub cohorts: Vec<Cohort>,
+    /// The units acted on; none for a scenario that only loads.
+    pub units: Option<Units>,
+    /// Times and limits of the run.
+    pub run: RunOptions,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What must hold over the whole run.
+    pub expect: Expectations,
+}
+
+/// One `[[load]]` entry: clients with one rate and one connection policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cohort {
+    /// Its name, unique in the scenario.
+    pub name: String,
+    /// When its requests are due.
+    pub pace: Pace,
+    /// Whether connections serve more than one request.
+    pub connections: Connections,
+    /// The pause between a new connection and its first request; zero unless the scenario says so.
+    #[serde(rename = "connect_delay_ns", with = "as_ns")]
+    pub connect_delay: Duration,
+    /// What is sent where, and what must come back.
+    pub target: Target,
+}
+
+/// When requests are due.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// Open loop: so many a second, whatever the target does. More than 0, may be fractional.
+    Rate(f64),
+    /// Closed loop: so many clients, each due again when its last request ended.
+    Clients(u32),
+    /// A load balancer's check: a request every `interval`; `rise` successes make it healthy, `fall` failures not.
+    Health {
+        /// From one check to the next.
+        #[serde(rename = "interval_ns", with = "as_ns")]
+        interval: Duration,
+        /// Successes in a row until it counts as healthy.
+        rise: u32,
+        /// Failures in a row until it counts as unhealthy.
+        fall: u32,
+    },
+}
+
+/// Connection policy of a cohort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connections {
+    /// At most so many, kept alive, least recently used first; a due request waits for a free one.
+    Reused(u32),
+    /// Every request has its own, connected when it is due.
+    New,
+}
+
+/// What is sent where, and what must come back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// The URL as given, without credentials: for people and for the Host header's origin.
+    pub url: String,
+    /// Where to connect.
+    pub connect: Destination,
+    /// The Host header and TLS server name, with the port where it is not the scheme's own.
+    pub authority: String,
+    /// Request method.
+    pub method: String,
+    /// Path and query; starts with `/`.
+    pub path: String,
+    /// Headers in order, as given. Values of secret headers are masked in the record.
+    pub headers: Vec<(String, String)>,
+    /// Request body; with `tcp`, what is sent. Base64 in the record.
+    #[serde(with = "as_base64")]
+    pub body: Vec<u8>,
+    /// Statuses that are expected; empty for `tcp`.
+    pub expect_status: Vec<StatusPattern>,
+    /// A regular expression (regex-lite) that the body must match somewhere.
+    pub expect_body: Option<String>,
+    /// From the due time until the answer must be whole.
+    #[serde(rename = "timeout_ns", with = "as_ns")]
+    pub timeout: Duration,
+    /// From the due time until the connection must be there; at most `timeout`.
+    #[serde(rename = "connect_timeout_ns", with = "as_ns")]
+    pub connect_timeout: Duration,
+    /// A PEM file with the CAs to trust beside none of the system's; https only.
+    pub ca_file: Option<PathBuf>,
+    /// Trust any certificate; https only.
+    pub insecure: bool,
+}
+
+/// How a target is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// HTTP/1.1 in the clear.
+    Http,
+    /// HTTP/1.1 over TLS.
+    Https,
+    /// Bytes over a stream.
+    Tcp,
+}
+
+/// Where to connect, before the host is resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// A host name or address, and a port. Resolved once, when the load starts.
+    Host {
+        /// Without brackets.
+        host: String,
+        /// 1 to 65535.
+        port: u16,
+    },
+    /// A Unix socket, absolute.
+    Unix(PathBuf),
+}
+
+impl Destination {
+    /// The endpoint, where it is known without asking a resolver.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Self::Unix(path) => Some(Endpoint::Unix(path.clone())),
+            Self::Host { host, port } => host.parse().ok().map(|ip| Endpoint::Tcp(SocketAddr::new(ip, *port))),
+        }
+    }
+}
+
+/// `200`, or `2xx`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StatusPattern {
+    /// One status, 100 to 599.
+    Exact(u16),
+    /// A hundred of them: 1 to 5.
+    Class(u8),
+}
+
+impl StatusPattern {
+    /// Whether `status` is meant.
+    #[must_use]
+    pub fn matches(self, status: u16) -> bool {
+        match self {
+            Self::Exact(exact) => status == exact,
+            Self::Class(class) => status / 100 == u16::from(class),
+        }
+    }
+}
+
+impl std::fmt::Display for StatusPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(status) => write!(f, "{status}"),
+            Self::Class(class) => write!(f, "{class}xx"),
+        }
+    }
+}
+
+impl From<StatusPattern> for String {
+    fn from(pattern: StatusPattern) -> Self {
+        pattern.to_string()
+    }
+}
+
+impl TryFrom<String> for StatusPattern {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let exact = text.parse::<u16>().ok().filter(|status| (100..600).contains(status)).map(Self::Exact);
+        let class = || {
+            let digit = text.strip_suffix("xx")?.parse::<u8>().ok()?;
+            (1..6).contains(&digit).then_some(Self::Class(digit))
+        };
+        exact.or_else(class).ok_or_else(|| format!("{text:?} is no status; say 200 or 2xx"))
+    }
+}
+
+/// `[units]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// The role `service`.
+    pub service: Option<UnitName>,
+    /// The role `socket`.
+    pub socket: Option<UnitName>,
+    /// Unit files to install for this run only.
+    pub files: Vec<UnitFile>,
+    /// Commands that run before anything starts.
+    pub prepare: Vec<Vec<String>>,
+}
+
+/// A unit file to install for the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitFile {
+    /// The unit (or template, `app@.service`) it defines: its file name.
+    pub unit: UnitName,
+    /// Its text, `{scenario_dir}` replaced.
+    pub text: String,
+}
+
+/// `[run]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// Load before the first counted request.
+    #[serde(rename = "warmup_ns", with = "as_ns")]
+    pub warmup: Duration,
+    /// Load after the last step.
+    #[serde(rename = "cooldown_ns", with = "as_ns")]
+    pub cooldown: Duration,
+    /// How long to wait for readiness, at the start and after each step.
+    #[serde(rename = "ready_timeout_ns", with = "as_ns")]
+    pub ready_timeout: Duration,
+    /// Space the steps so that the harness itself never trips a start limit.
+    pub pace: bool,
+    /// Put units back into the state they were found in.
+    pub restore: bool,
+    /// Of whatever is drawn at random.
+    pub seed: u64,
+    /// When to give up early.
+    pub abort: Abort,
+}
+
+/// `[run] abort`: when to give up early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abort {
+    /// No `ok` for so long while requests were due.
+    #[serde(rename = "outage_ns", with = "as_ns_option", default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Duration>,
+    /// So many dropped requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u64>,
+}
+
+/// One `[[steps]]` entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// How often; at least 1.
+    pub times: u32,
+    /// What lies between two runs of it.
+    pub spacing: Spacing,
+    /// Wait for the target to answer again before the step is over.
+    pub wait_ready: bool,
+    /// The job result that is expected; `done` unless the scenario says so.
+    pub job: JobResult,
+    /// What this step's events must hold to, instead of the scenario's expectations.
+    pub expect: Option<Expectations>,
+}
+
+/// What lies between two runs of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spacing {
+    /// Start to start, but never before the last one is over. Does not delay the first.
+    #[serde(rename = "every_ns", with = "as_ns")]
+    Every(Duration),
+    /// A pause before each.
+    #[serde(rename = "after_ns", with = "as_ns")]
+    After(Duration),
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// A verb on a unit.
+    Unit {
+        /// What.
+        verb: UnitVerb,
+        /// On which.
+        unit: UnitName,
+    },
+    /// A signal to processes of a unit.
+    Kill {
+        /// Whose.
+        unit: UnitName,
+        /// Which.
+        signal: Signal,
+        /// To whom of them.
+        who: KillWho,
+    },
+    /// systemd reads its unit files again.
+    DaemonReload,
+    /// A command, without a shell.
+    Exec {
+        /// Program and arguments; at least one.
+        argv: Vec<String>,
+        /// The unit it is to bring a new incarnation of.
+        replaces: Option<UnitName>,
+    },
+    /// A pause under load.
+    Wait {
+        /// How long.
+        #[serde(rename = "duration_ns", with = "as_ns")]
+        duration: Duration,
+    },
+    /// Requests one after the other, beside the load.
+    Request {
+        /// Path and query.
+        path: String,
+        /// How many; at least 1.
+        times: u32,
+        /// From the end of one to the start of the next.
+        #[serde(rename = "every_ns", with = "as_ns")]
+        every: Duration,
+    },
+    /// Go on only if this holds so far.
+    Gate {
+        /// What must hold.
+        expect: Expectations,
+    },
+}
+
+impl Action {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> ActionKind {
+        match self {
+            Self::Unit { verb, .. } => (*verb).into(),
+            Self::Kill { .. } => ActionKind::Kill,
+            Self::DaemonReload => ActionKind::DaemonReload,
+            Self::Exec { .. } => ActionKind::Exec,
+            Self::Wait { .. } => ActionKind::Wait,
+            Self::Request { .. } => ActionKind::Request,
+            Self::Gate { .. } => ActionKind::Gate,
+        }
+    }
+
+    /// The unit it is about.
+    #[must_use]
+    pub fn unit(&self) -> Option<&UnitName> {
+        match self {
+            Self::Unit { unit, .. } | Self::Kill { unit, .. } => Some(unit),
+            Self::Exec { replaces, .. } => replaces.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it needs a manager.
+    #[must_use]
+    pub fn needs_manager(&self) -> bool {
+        self.unit().is_some() || matches!(self, Self::DaemonReload)
+    }
+}
+
+/// `[expect]` with its defaults applied.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Expectations {
+    /// Bounds on the whole.
+    pub bounds: Vec<(Metric, Bound)>,
+    /// Bounds on one cohort: `[expect.cohort.NAME]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cohorts: Vec<(String, Vec<(Metric, Bound)>)>,
+    /// `[expect.end]`; what the plan leads to where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<EndExpectation>,
+}
+
+/// `[expect.end]`: for set-ups that are meant to end badly.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EndExpectation {
+    /// ActiveState of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// ActiveState of the socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<String>,
+    /// Number of latent failures found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent: Option<Bound>,
+}
+
+/// Serialises bytes as base64.
+mod as_base64 {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,1 @@
+//! Unit files as systemd.syntax(7) has them.
