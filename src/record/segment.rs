@@ -50,6 +50,9 @@ pub struct Row {
     /// Requests that ended `ok`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ok: u64,
+    /// Requests that ended `ok`, by the status of their answer; empty for `tcp` targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<(u16, u64)>,
     /// Requests that ended otherwise, by kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailureCount>,
