@@ -1,0 +1,284 @@
+//! The counters of one cohort: rows, segments, gaps, samples.
+
+use std::sync::Arc;
+
+use super::ended::Ended;
+use super::gaps::{GapWatch, keep_longest};
+use super::live::Live;
+use super::row_tally::RowTally;
+use super::timeline::Timeline;
+use crate::model::{FailureClass, FailureKey, MonoTime};
+use crate::record::LatencyHistogram;
+use crate::record::segment::{
+    ConnectionCounts, FailureSample, Gap, ROW_NS, Row, Rows, SAMPLES_PER_CLASS, Scope, Segment, SentOk,
+};
+
+/// What one cohort has counted and not handed over yet, by scope.
+#[derive(Debug)]
+pub(super) struct Tally {
+    cohort: u16,
+    origin: MonoTime,
+    live: Arc<Live>,
+    scopes: Vec<ScopeTally>,
+    /// Since when segments count.
+    cut_at: MonoTime,
+    gap: GapWatch,
+    outstanding: u64,
+    last_attempt: Option<(Scope, MonoTime)>,
+    samples_left_out: u64,
+    latest_ok: Option<SentOk>,
+}
+
+#[derive(Debug)]
+struct ScopeTally {
+    scope: Scope,
+    rows: Vec<RowTally>,
+    segment: Option<Box<SegmentTally>>,
+}
+
+/// A segment that still counts, and how many samples of each class it has.
+#[derive(Debug)]
+struct SegmentTally {
+    segment: Segment,
+    sampled: [usize; FailureClass::ALL.len()],
+}
+
+impl Tally {
+    /// Counts for the cohort at that place in the plan; `origin` is the start of the load.
+    pub(super) fn new(cohort: u16, origin: MonoTime, live: Arc<Live>) -> Self {
+        Self {
+            cohort,
+            origin,
+            live,
+            scopes: Vec::new(),
+            cut_at: origin,
+            gap: GapWatch::default(),
+            outstanding: 0,
+            last_attempt: None,
+            samples_left_out: 0,
+            latest_ok: None,
+        }
+    }
+
+    /// Requests that fell due and have not ended.
+    pub(super) fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    /// The `ok` request that was sent last of all.
+    pub(super) fn latest_ok(&self) -> Option<SentOk> {
+        self.latest_ok
+    }
+
+    /// How many failures have no sample because there were too many of their class.
+    pub(super) fn samples_left_out(&self) -> u64 {
+        self.samples_left_out
+    }
+
+    /// A request fell due.
+    pub(super) fn fell_due(&mut self, timeline: &Timeline, due: MonoTime) {
+        let scope = timeline.scope_at(due);
+        self.row(scope, due).fell_due();
+        self.outstanding += 1;
+        self.gap.fell_due(due);
+        if scope != Scope::Warmup {
+            self.live.fell_due();
+        }
+    }
+
+    /// A connect call was made at `at`.
+    pub(super) fn connect_attempted(&mut self, timeline: &Timeline, at: MonoTime) {
+        let scope = timeline.scope_at(at);
+        if let Some((_, last)) = self.last_attempt.replace((scope, at)).filter(|&(last_scope, _)| last_scope == scope) {
+            let segment = self.segment(scope);
+            segment.connect_gap_ns = segment.connect_gap_ns.max(Some(at.nanos_since(last)));
+        }
+    }
+
+    /// A connection was established at `at`.
+    pub(super) fn connection_opened(&mut self, timeline: &Timeline, at: MonoTime) {
+        self.segment(timeline.scope_at(at)).connections.opened += 1;
+    }
+
+    /// The server was found at `at` to have closed an idle connection.
+    pub(super) fn connection_closed_idle(&mut self, timeline: &Timeline, at: MonoTime) {
+        self.segment(timeline.scope_at(at)).connections.closed_idle += 1;
+    }
+
+    /// A request ended.
+    pub(super) fn ended(&mut self, timeline: &Timeline, ended: &Ended) {
+        let scope = timeline.scope_of(ended.due, ended.end);
+        self.outstanding -= 1;
+        self.live.ended(scope == Scope::Warmup, ended.result.err());
+        let offset_ns = ended.due.nanos_since(self.origin) % ROW_NS;
+        let row = self.row(scope, ended.due);
+        match ended.result {
+            Ok(accepted) => row.ok(ended.due, ended.end, accepted.status, offset_ns),
+            Err(key) => row.failed(ended.due, key),
+        }
+        let began = timeline.began(scope);
+        let segment = self.segment(scope);
+        if let Some(lateness_ns) = ended.lateness_ns {
+            segment.lateness.record(lateness_ns);
+        }
+        segment.connections.reused_requests += u64::from(ended.trace.reused() && ended.trace.sent.is_some());
+        segment.connections.unframed += u64::from(ended.trace.unframed);
+        match ended.result {
+            Ok(_) => self.ok(timeline, scope, began, ended),
+            Err(key) => self.failed(scope, key, ended),
+        }
+    }
+
+    fn ok(&mut self, timeline: &Timeline, scope: Scope, began: MonoTime, ended: &Ended) {
+        let segment = self.segment(scope);
+        segment.ok.record(ended.end.nanos_since(ended.due));
+        if let Some(sent) = ended.trace.sent {
+            segment.service.record(ended.end.nanos_since(sent));
+            let ok = SentOk { sent, end: ended.end };
+            if sent > began && segment.first_ok.is_none_or(|first| ok.end < first.end) {
+                segment.first_ok = Some(ok);
+            }
+            if self.latest_ok.is_none_or(|latest| latest.sent < sent) {
+                self.latest_ok = Some(ok);
+            }
+        }
+        if let Some(gap) = self.gap.ok(ended.end, self.outstanding) {
+            self.keep_gap(timeline, gap);
+        }
+    }
+
+    fn failed(&mut self, scope: Scope, key: FailureKey, ended: &Ended) {
+        let SegmentTally { segment, sampled } = self.segment_tally(scope);
+        if key.class.is_wrong() {
+            segment.wrong.record(ended.end.nanos_since(ended.due));
+            if let Some(sent) = ended.trace.sent {
+                segment.service.record(ended.end.nanos_since(sent));
+            }
+        }
+        let sampled = &mut sampled[key.class as usize];
+        if *sampled < SAMPLES_PER_CLASS {
+            *sampled += 1;
+            segment.samples.push(sample(key, ended));
+        } else {
+            segment.samples_left_out += 1;
+            self.samples_left_out += 1;
+        }
+    }
+
+    /// Counting begins at `at`: a gap that is open then counts from there.
+    pub(super) fn begin_counting(&mut self, timeline: &Timeline, at: MonoTime) {
+        if let Some(gap) = self.gap.cut(at) {
+            self.keep_gap(timeline, gap);
+        }
+    }
+
+    /// The load is over: what has seen no `ok` until then is a gap.
+    pub(super) fn finish(&mut self, timeline: &Timeline, at: MonoTime) {
+        if let Some(gap) = self.gap.finish(at) {
+            self.keep_gap(timeline, gap);
+        }
+    }
+
+    fn keep_gap(&mut self, timeline: &Timeline, gap: Gap) {
+        keep_longest(&mut self.segment(timeline.scope_of(gap.from, gap.to)).gaps, gap);
+    }
+
+    /// Takes the rows of one scope; none once all were taken.
+    pub(super) fn take_rows(&mut self) -> Option<Rows> {
+        let scope = self.scopes.iter_mut().find(|scope| !scope.rows.is_empty())?;
+        let rows: Vec<Row> = scope.rows.drain(..).map(RowTally::into_row).collect();
+        let taken = Rows { cohort: self.cohort, scope: scope.scope, rows };
+        self.scopes.retain(ScopeTally::holds_something);
+        Some(taken)
+    }
+
+    /// Takes the segment of one scope, cut at `at`; none once all were taken, and the next ones start there.
+    pub(super) fn take_segment(&mut self, at: MonoTime) -> Option<Box<Segment>> {
+        let taken = self.scopes.iter_mut().find_map(|scope| scope.segment.take());
+        match taken {
+            Some(tally) => {
+                self.scopes.retain(ScopeTally::holds_something);
+                Some(Box::new(Segment { to: at, ..tally.segment }))
+            }
+            None => {
+                self.cut_at = at;
+                None
+            }
+        }
+    }
+
+    fn row(&mut self, scope: Scope, due: MonoTime) -> &mut RowTally {
+        let index = due.nanos_since(self.origin) / ROW_NS;
+        let rows = &mut self.scope(scope).rows;
+        let place = match rows.last().map(RowTally::index) {
+            Some(last) if last == index => rows.len() - 1,
+            _ => match rows.binary_search_by_key(&index, RowTally::index) {
+                Ok(place) => place,
+                Err(place) => {
+                    rows.insert(place, RowTally::new(index));
+                    place
+                }
+            },
+        };
+        &mut rows[place]
+    }
+
+    fn segment(&mut self, scope: Scope) -> &mut Segment {
+        &mut self.segment_tally(scope).segment
+    }
+
+    fn segment_tally(&mut self, scope: Scope) -> &mut SegmentTally {
+        let (cohort, from) = (self.cohort, self.cut_at);
+        let empty = || SegmentTally { segment: empty_segment(cohort, scope, from), sampled: Default::default() };
+        self.scope(scope).segment.get_or_insert_with(|| Box::new(empty()))
+    }
+
+    fn scope(&mut self, scope: Scope) -> &mut ScopeTally {
+        // The current scope is the one that was added last, nearly always.
+        let place = self.scopes.iter().rposition(|tally| tally.scope == scope).unwrap_or_else(|| {
+            self.scopes.push(ScopeTally { scope, rows: Vec::new(), segment: None });
+            self.scopes.len() - 1
+        });
+        &mut self.scopes[place]
+    }
+}
+
+impl ScopeTally {
+    fn holds_something(&self) -> bool {
+        !self.rows.is_empty() || self.segment.is_some()
+    }
+}
+
+fn empty_segment(cohort: u16, scope: Scope, from: MonoTime) -> Segment {
+    Segment {
+        cohort,
+        scope,
+        from,
+        to: from,
+        ok: LatencyHistogram::default(),
+        wrong: LatencyHistogram::default(),
+        service: LatencyHistogram::default(),
+        lateness: LatencyHistogram::default(),
+        connections: ConnectionCounts::default(),
+        gaps: Vec::new(),
+        connect_gap_ns: None,
+        first_ok: None,
+        samples: Vec::new(),
+        samples_left_out: 0,
+    }
+}
+
+fn sample(key: FailureKey, ended: &Ended) -> FailureSample {
+    let trace = &ended.trace;
+    FailureSample {
+        key,
+        due: ended.due,
+        sent: trace.sent,
+        end: ended.end,
+        local: trace.local.map(|address| address.to_string()),
+        connected: trace.connected,
+        nth: trace.nth,
+        bytes_out: trace.bytes_out,
+        bytes_in: trace.bytes_in,
+    }
+}
