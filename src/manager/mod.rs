@@ -4,6 +4,7 @@
 //! manager. `run` is generic over it and knows neither.
 
 pub mod error;
+pub mod ledger;
 
 pub use error::ManagerError;
 
