@@ -45,15 +45,28 @@ struct Parts {
     commands: mpsc::UnboundedReceiver<Command>,
     outbox: Outbox,
     live: Arc<Live>,
+    counts_from_start: bool,
 }
 
 impl LoadHandle {
     /// Resolves hosts once, compiles expectations, checks limits and starts the thread. The first request of
-    /// each cohort is due at [`Self::started_at`].
+    /// each cohort is due at [`Self::started_at`]; all are warmup until [`Self::begin_counting`].
     ///
     /// # Errors
     /// Everything that can be wrong with the plan on this machine; nothing is sent then.
     pub fn start(cohorts: &[Cohort]) -> Result<Self, LoadError> {
+        Self::start_thread(cohorts, false)
+    }
+
+    /// As [`Self::start`], without a warmup: the first request counts.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_counting(cohorts: &[Cohort]) -> Result<Self, LoadError> {
+        Self::start_thread(cohorts, true)
+    }
+
+    fn start_thread(cohorts: &[Cohort], counts_from_start: bool) -> Result<Self, LoadError> {
         if cohorts.is_empty() {
             return Err(LoadError::NoCohort);
         }
@@ -69,8 +82,10 @@ impl LoadHandle {
         let (alive, ended) = oneshot::channel();
         let live = Arc::<Live>::default();
         let started_at = clock::now() + START_MARGIN;
+        let live_too = Arc::clone(&live);
+        let (origin, cohorts, commands_too) = (started_at, prepared, receiver);
         let parts =
-            Parts { origin: started_at, cohorts: prepared, pacer, commands: receiver, outbox, live: Arc::clone(&live) };
+            Parts { origin, cohorts, pacer, commands: commands_too, outbox, live: live_too, counts_from_start };
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
@@ -157,9 +172,12 @@ impl LoadHandle {
 
 impl Parts {
     fn run(self, runtime: &Runtime) -> io::Result<()> {
-        let Self { origin, cohorts, pacer, commands, outbox, live } = self;
+        let Self { origin, cohorts, pacer, commands, outbox, live, counts_from_start } = self;
         LocalSet::new().block_on(runtime, async move {
             let control = Rc::new(Control::new(cohorts.len()));
+            if counts_from_start {
+                control.timeline.borrow_mut().begin_counting(origin);
+            }
             let at_work = (0..).zip(cohorts).map(|(number, cohort)| cohort.at_work(number, &control, origin, &live));
             let at_work = at_work.collect();
             Engine::new(origin, control, at_work, pacer, commands, outbox).run().await

@@ -109,7 +109,8 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<()
         set_up(setup.plan, manager, &held, home, setup.recorder).await?;
     }
     let observers = Observers::start(setup.plan, setup.recorder, setup.listeners);
-    let mut load = LoadHandle::start(&setup.plan.cohorts, !setup.plan.run.warmup.is_zero())?;
+    let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
+    let mut load = start(&setup.plan.cohorts)?;
     let pump = pump(&mut load, setup.recorder.clone());
     let started_at = load.started_at();
     phase(setup.recorder, Phase::Load, started_at);
