@@ -27,9 +27,10 @@ impl Pacer {
     ///
     /// # Errors
     /// Those of timerfd_create(2) and of the runtime's reactor.
+    #[expect(deprecated, reason = "what replaces it is unsafe, and an OwnedFd keeps its descriptor as it demands")]
     pub(super) fn new() -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        Ok(Self { timer: AsyncFd::register_with_interest(timer, Interest::READABLE)? })
+        Ok(Self { timer: AsyncFd::with_interest(timer, Interest::READABLE)? })
     }
 
     /// Resolves at `wake_at`, but never sooner than after the shortest sleep.
