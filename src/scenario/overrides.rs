@@ -55,9 +55,10 @@ fn parse(text: &str, source: usize, mistakes: &mut Mistakes) -> Option<Assignmen
         mistakes.add(Place { end: key.len(), ..whole }, format!("{key:?} is no key")).help(HELP);
         return None;
     }
-    let start = key.len() + 1;
+    let start = text.len() - value.trim_start().len();
+    let value = value.trim();
     let value = tree::parse_value(value, source, start).unwrap_or_else(|| Node {
-        place: Place { source, start, end: text.len() },
+        place: Place { source, start, end: start + value.len() },
         value: Value::String(value.to_owned()),
     });
     Some(Assignment { path, value })

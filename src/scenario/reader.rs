@@ -128,6 +128,7 @@ impl<'a> Reader<'a> {
 
     /// Reports every key that was not asked for.
     pub(crate) fn finish(self) {
+        let usable: Vec<_> = self.known.iter().copied().filter(|key| supported::key(self.name, key)).collect();
         for entry in self.others() {
             let place = match self.name {
                 "" => "at the top of a scenario".to_owned(),
@@ -136,7 +137,7 @@ impl<'a> Reader<'a> {
             };
             self.mistakes
                 .add(entry.key_place, format!("unknown key `{}` {place}", entry.key))
-                .help(suggest::did_you_mean(&entry.key, &self.known));
+                .help(suggest::did_you_mean(&entry.key, &usable));
         }
     }
 }

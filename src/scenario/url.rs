@@ -37,9 +37,10 @@ impl Url {
     /// # Errors
     /// The first thing that is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, UrlMistake> {
-        let (name, rest) = text
-            .split_once("://")
-            .ok_or_else(|| ("this URL has no scheme".to_owned(), format!("write it in full: \"http://{text}\"")))?;
+        let (name, rest) = text.split_once("://").ok_or_else(|| {
+            let example = if text.contains("//") { "127.0.0.1:8000/" } else { text };
+            ("this URL has no scheme".to_owned(), format!("write it in full: \"http://{example}\""))
+        })?;
         let names: Vec<_> = SCHEMES.iter().map(|(name, ..)| *name).collect();
         let Some(&(_, scheme, _)) = SCHEMES.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known)) else {
             let help = suggest::nearest(name, names)

@@ -146,14 +146,18 @@ fn one(entry: &Entry, mistakes: &mut Mistakes, metric: Metric) -> Key {
 }
 
 fn unknown(entry: &Entry, mistakes: &mut Mistakes, beside: &[&'static str]) {
-    let known: Vec<_> =
-        Metric::plain_names().chain(["outcome.NAME", "cause.NAME"]).chain(beside.iter().copied()).collect();
+    let usable = |name: &&str| Metric::from_key(name).is_some_and(supported::metric);
+    let known: Vec<_> = Metric::plain_names()
+        .filter(usable)
+        .chain(["outcome.NAME", "cause.NAME"])
+        .chain(beside.iter().copied())
+        .collect();
     let help = match entry.key.as_str() {
         "cohort" | "end" => "it stands in the scenario's own [expect] only".to_owned(),
         "job" => "it stands in the `expect` of a step: expect = { job = \"failed\" }".to_owned(),
         key => suggest::did_you_mean(key, &known),
     };
-    mistakes.add(entry.key_place, format!("nothing to expect is called `{}`", entry.key)).help(help);
+    mistakes.add(entry.key_place, format!("unknown expectation `{}`", entry.key)).help(help);
 }
 
 impl End {

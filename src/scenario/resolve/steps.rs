@@ -72,9 +72,9 @@ fn the_action(step: &WrittenStep, mistakes: &mut Mistakes) -> Option<ActionKind>
 fn check_companions(step: &WrittenStep, mistakes: &mut Mistakes) {
     let has = |kind: ActionKind| step.actions.iter().any(|(action, _)| *action == kind);
     let companions: [(&str, Option<Place>, ActionKind); 3] = [
-        ("signal", step.signal.key(), ActionKind::Kill),
-        ("who", step.who.key(), ActionKind::Kill),
-        ("replaces", step.replaces.key(), ActionKind::Exec),
+        ("signal", step.signal.given().map(|given| given.key), ActionKind::Kill),
+        ("who", step.who.given().map(|given| given.key), ActionKind::Kill),
+        ("replaces", step.replaces.given().map(|given| given.key), ActionKind::Exec),
     ];
     for (key, place, action) in companions {
         if let (Some(place), false) = (place, has(action)) {

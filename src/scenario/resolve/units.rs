@@ -75,9 +75,9 @@ fn files(units: &file::Units, directory: &Path, mistakes: &mut Mistakes) -> Vec<
 fn unit_of(path: &Spanned<std::path::PathBuf>, mistakes: &mut Mistakes) -> Option<UnitName> {
     let name = path.value.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let unit = UnitName::new(&name);
-    if let Err(error) = &unit {
+    if unit.is_err() {
         mistakes
-            .add(path.place, format!("this file is called like no unit: {error}"))
+            .add(path.place, format!("no unit is called {name:?}, as this file is"))
             .help("a unit file has the name of its unit: units/app.service");
     }
     unit.ok()
