@@ -9,7 +9,7 @@ use tokio::task::LocalSet;
 
 use super::output::say;
 use crate::manager::ledger::Ledger;
-use crate::manager::systemd::SystemdManager;
+use crate::manager::systemd::{Options, SystemdManager};
 use crate::manager::{Manager, recover};
 use crate::probe::listener;
 use crate::record::line::{EndReason, Line, ManagerChoice, ManagerKind};
@@ -67,9 +67,10 @@ async fn with_manager(request: &Request<'_>, kind: ManagerKind) -> anyhow::Resul
             return Err(error);
         }
     };
+    let options = Options { ledger: Rc::clone(&ledger), find_listeners: listener::at, force: request.force };
     let connected = match kind {
-        ManagerKind::System => SystemdManager::system(Rc::clone(&ledger), request.force, listener::at).await,
-        ManagerKind::User => SystemdManager::user(Rc::clone(&ledger), request.force, listener::at).await,
+        ManagerKind::System => SystemdManager::system(options).await,
+        ManagerKind::User => SystemdManager::user(options).await,
         ManagerKind::Embedded => {
             request.recorder.write(&(request.begin)(None));
             anyhow::bail!("the embedded manager is not supported yet; use --manager system or user");
@@ -82,9 +83,7 @@ async fn with_manager(request: &Request<'_>, kind: ManagerKind) -> anyhow::Resul
             return Err(error.into());
         }
     };
-    for sentence in recover(&manager).await {
-        say(&sentence);
-    }
+    recover_abandoned(&manager).await?;
     request.recorder.write(&(request.begin)(Some(manager.version())));
     let reason = with(request, Some(&mut manager), Some(Rc::clone(&ledger))).await;
     drop(manager);
@@ -92,6 +91,23 @@ async fn with_manager(request: &Request<'_>, kind: ManagerKind) -> anyhow::Resul
         ledger.into_inner().close().context("cannot close the ledger of changes")?;
     }
     Ok(reason)
+}
+
+/// Cleans up after runs that were killed.
+async fn recover_abandoned(manager: &SystemdManager) -> anyhow::Result<()> {
+    for abandoned in Ledger::abandoned().context("cannot read the ledgers of earlier runs")? {
+        if !recover::needs(&abandoned, manager.kind()) {
+            continue;
+        }
+        let recovery = recover::recover(abandoned, manager).await.context("cannot tick off what was cleaned up")?;
+        for sentence in &recovery.done {
+            say(&format!("cleaned up after a run that was killed: {sentence}"));
+        }
+        for error in &recovery.failed {
+            say(&format!("could not clean up after a run that was killed: {error}"));
+        }
+    }
+    Ok(())
 }
 
 async fn with<M: Manager>(

@@ -1,4 +1,4 @@
-//! What a run writes into the ledger of its own accord: which units it uses, and which must be active again.
+//! What a run writes into the ledger of its own accord: which units it uses. What a manager changes, it writes itself.
 
 use std::cell::RefCell;
 use std::io;
@@ -6,11 +6,10 @@ use std::rc::Rc;
 
 use crate::manager::ManagerError;
 use crate::manager::ledger::{Change, EntryId, Ledger};
-use crate::model::{UnitName, UnitSnapshot};
-use crate::record::line::ManagerKind;
+use crate::model::UnitName;
 use crate::scenario::plan::Plan;
 
-/// The run's own entries, to be ticked off when everything was put back.
+/// The run's own entries, to be ticked off at its end.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     ledger: Option<Rc<RefCell<Ledger>>>,
@@ -46,21 +45,10 @@ impl Claims {
         Ok(())
     }
 
-    /// Writes down which units were active, before anything is done to them.
+    /// Ticks everything off: the units are free for others.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(super) fn keep_active(&mut self, manager: ManagerKind, found: &[UnitSnapshot]) -> Result<(), ManagerError> {
-        for was in found.iter().filter(|was| was.is_active()) {
-            self.enter(Change::Stopped { manager, unit: was.unit.clone() })?;
-        }
-        Ok(())
-    }
-
-    /// Ticks everything off: the units are as they were found.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written; the next run then looks after the units once more.
     pub(super) fn settle(&mut self) -> Result<(), ManagerError> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
         for entry in self.entries.drain(..) {

@@ -96,7 +96,7 @@ pub async fn drive<M: Manager>(mut setup: Setup<'_, M>) -> EndReason {
     }
 }
 
-/// How units were before the run, and what the ledger says of it.
+/// How units were before the run, and that they are ours until its end.
 struct Home {
     found: Vec<UnitSnapshot>,
     claims: Claims,
@@ -158,7 +158,6 @@ async fn set_up<M: Manager>(
     for unit in held.iter().filter(|unit| !is_installed(plan, unit)) {
         home.found.push(manager.snapshot(unit).await?);
     }
-    home.claims.keep_active(manager.kind(), &home.found)?;
     for unit in units_to_start(plan) {
         let job = manager.perform(&unit, UnitVerb::Start).await?;
         if job.result != JobResult::Done {
@@ -324,8 +323,8 @@ async fn put_back<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Resu
     };
     // What was installed for this run goes in any case.
     let uninstalled = manager.uninstall().await;
-    restored.and(uninstalled)?;
-    home.claims.settle()
+    let settled = home.claims.settle();
+    restored.and(uninstalled).and(settled)
 }
 
 /// Writes what the load hands over, until it has ended.
