@@ -5,8 +5,12 @@
 
 pub mod error;
 pub mod ledger;
+pub mod protected;
+pub mod recover;
+pub mod systemd;
 
 pub use error::ManagerError;
+pub use protected::is_protected;
 
 use tokio::sync::mpsc;
 
