@@ -1,6 +1,6 @@
 //! `gapless run`: scenarios from files to verdicts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -68,7 +68,7 @@ async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
 }
 
 /// Runs one scenario into the record at `path`.
-async fn record_one(args: &RunArgs, scenario: &Scenario, path: &PathBuf, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+async fn record_one(args: &RunArgs, scenario: &Scenario, path: &Path, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let plan = &scenario.plan;
     let choice = choose::choose(plan, args.manager, Machine::here());
     let writer = RecordWriter::create(path).with_context(|| format!("cannot make the record {}", path.display()))?;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -176,13 +177,9 @@ async fn under_load<M: Manager>(
     started_at: MonoTime,
 ) -> Result<(), Halt> {
     warm_up(setup, load, started_at).await?;
-    if let Some(manager) = setup.manager.as_deref() {
-        let stage =
-            Stage { plan: setup.plan, manager, held, load, recorder: setup.recorder, interrupt: setup.interrupt };
-        run_steps(setup, &stage).await?;
-    } else {
-        run_waits(setup, load).await?;
-    }
+    let manager = setup.manager.as_deref();
+    let stage = Stage { plan: setup.plan, manager, held, load, recorder: setup.recorder, interrupt: setup.interrupt };
+    run_steps(setup, &stage).await?;
     setup.progress.stage(&ProgressStage::CoolingDown);
     phase(setup.recorder, Phase::Cooldown, clock::now());
     setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)
@@ -348,7 +345,9 @@ async fn report_figures(load: &LoadHandle, progress: &dyn Progress) -> std::conv
     loop {
         tick.tick().await;
         let live = load.live();
-        progress.figures(Figures { due: live.due(), ok: live.ok(), failed: live.dropped() + live.wrong() });
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let failed = read(&live.dropped) + read(&live.wrong);
+        progress.figures(Figures { due: read(&live.due), ok: read(&live.ok), failed });
     }
 }
 

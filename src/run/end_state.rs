@@ -64,7 +64,6 @@ fn implied_state(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<(
         return Some(("inactive".to_owned(), matches!(unit.active_state.as_str(), "inactive" | "failed")));
     }
     match unit.unit.kind() {
-        UnitKind::Socket => Some(("active".to_owned(), unit.is_active())),
         UnitKind::Service if socket_of(seen, &unit.unit).is_some() => {
             let idle = unit.active_state == "inactive" && unit.result == "success";
             let expected = "active, or inactive after a success behind a listening socket".to_owned();
@@ -73,7 +72,7 @@ fn implied_state(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<(
                 unit.is_active() || idle && socket_of(seen, &unit.unit).is_some_and(UnitSnapshot::is_active),
             ))
         }
-        UnitKind::Service => Some(("active".to_owned(), unit.is_active())),
+        UnitKind::Service | UnitKind::Socket => Some(("active".to_owned(), unit.is_active())),
         UnitKind::Other => None,
     }
 }
