@@ -1,0 +1,75 @@
+//! The run in two lines: how slow the slowest answer of each moment was, and where the events began.
+
+use crate::analysis::result::{ScenarioResult, SeriesPoint};
+
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// A moment in which something was dropped or answered wrong.
+const LOSS: char = '×';
+
+/// A run as lines of text.
+pub(super) struct Spark {
+    /// One character for each moment.
+    pub(super) latency: String,
+    /// A mark under each moment in which an event began.
+    pub(super) events: String,
+    /// The slowest answer of all, in milliseconds.
+    pub(super) peak_ms: f64,
+    /// Seconds to one character.
+    pub(super) seconds_per_character: usize,
+}
+
+/// The run of a scenario in at most `width` characters; none if nothing was due.
+pub(super) fn spark(scenario: &ScenarioResult, width: usize) -> Option<Spark> {
+    let first = scenario.series.first()?.at_ms;
+    let seconds = scenario.series.iter().map(|point| second(point.at_ms, first) + 1).max()?;
+    let per_character = seconds.div_ceil(width.max(1));
+    let mut moments = vec![Moment::default(); seconds.div_ceil(per_character)];
+    for point in &scenario.series {
+        moments[second(point.at_ms, first) / per_character].add(point);
+    }
+    let mut marks = vec![' '; moments.len()];
+    for event in &scenario.events {
+        if let Some(mark) = marks.get_mut(second(event.at_ms, first) / per_character) {
+            *mark = '↑';
+        }
+    }
+    let peak_ms = moments.iter().filter_map(|moment| moment.max_ms).fold(0.0, f64::max);
+    Some(Spark {
+        latency: moments.iter().map(|moment| moment.character(peak_ms)).collect(),
+        events: marks.into_iter().collect::<String>().trim_end().to_owned(),
+        peak_ms,
+        seconds_per_character: per_character,
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to zero; runs are short")]
+fn second(at_ms: f64, first_ms: f64) -> usize {
+    ((at_ms - first_ms) / 1e3).max(0.0) as usize
+}
+
+#[derive(Clone, Default)]
+struct Moment {
+    max_ms: Option<f64>,
+    lost: bool,
+}
+
+impl Moment {
+    fn add(&mut self, point: &SeriesPoint) {
+        self.max_ms = [self.max_ms, point.max_ms].into_iter().flatten().reduce(f64::max);
+        self.lost |= point.dropped + point.wrong > 0;
+    }
+
+    fn character(&self, peak_ms: f64) -> char {
+        match self.max_ms {
+            _ if self.lost => LOSS,
+            None => ' ',
+            Some(max_ms) => block(max_ms / peak_ms.max(f64::MIN_POSITIVE)),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 8, clamped below")]
+fn block(share: f64) -> char {
+    BLOCKS[((share * 8.0) as usize).min(7)]
+}
