@@ -87,11 +87,8 @@ fn figure_row(
 
 fn run(page: &mut Page, scenario: &ScenarioResult) {
     let Some(spark) = spark(scenario, page.width()) else { return };
-    let unit = match spark.seconds_per_character {
-        1 => "second".to_owned(),
-        seconds => format!("{seconds} seconds"),
-    };
-    page.heading(&format!("Slowest answer of each {unit}, up to {} ms (× lost, ↑ event)", ms(Some(spark.peak_ms))));
+    let (peak, moment) = (ms(Some(spark.peak_ms)), spark.moment_ms);
+    page.heading(&format!("Slowest answer in each {moment} ms, up to {peak} ms (× lost, ↑ event)"));
     page.raw(&spark.latency);
     if !spark.events.is_empty() {
         page.raw(&spark.events);

@@ -15,22 +15,24 @@ pub(super) struct Spark {
     pub(super) events: String,
     /// The slowest answer of all, in milliseconds.
     pub(super) peak_ms: f64,
-    /// Seconds to one character.
-    pub(super) seconds_per_character: usize,
+    /// The time that one character stands for.
+    pub(super) moment_ms: u64,
 }
 
 /// The run of a scenario in at most `width` characters; none if nothing was due.
 pub(super) fn spark(scenario: &ScenarioResult, width: usize) -> Option<Spark> {
-    let first = scenario.series.first()?.at_ms;
-    let seconds = scenario.series.iter().map(|point| second(point.at_ms, first) + 1).max()?;
-    let per_character = seconds.div_ceil(width.max(1));
-    let mut moments = vec![Moment::default(); seconds.div_ceil(per_character)];
-    for point in &scenario.series {
-        moments[second(point.at_ms, first) / per_character].add(point);
+    let series = &scenario.series;
+    let first_ms = series.points.first()?.at_ms;
+    let steps = |at_ms: f64| steps_between(first_ms, at_ms, series.step_ms);
+    let length = series.points.iter().map(|point| steps(point.at_ms) + 1).max()?;
+    let per_character = length.div_ceil(width.max(1));
+    let mut moments = vec![Moment::default(); length.div_ceil(per_character)];
+    for point in &series.points {
+        moments[steps(point.at_ms) / per_character].add(point);
     }
     let mut marks = vec![' '; moments.len()];
     for event in &scenario.events {
-        if let Some(mark) = marks.get_mut(second(event.at_ms, first) / per_character) {
+        if let Some(mark) = marks.get_mut(steps(event.at_ms) / per_character) {
             *mark = '↑';
         }
     }
@@ -39,13 +41,14 @@ pub(super) fn spark(scenario: &ScenarioResult, width: usize) -> Option<Spark> {
         latency: moments.iter().map(|moment| moment.character(peak_ms)).collect(),
         events: marks.into_iter().collect::<String>().trim_end().to_owned(),
         peak_ms,
-        seconds_per_character: per_character,
+        moment_ms: u64::from(series.step_ms) * per_character as u64,
     })
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to zero; runs are short")]
-fn second(at_ms: f64, first_ms: f64) -> usize {
-    ((at_ms - first_ms) / 1e3).max(0.0) as usize
+fn steps_between(first_ms: f64, at_ms: f64, step_ms: u32) -> usize {
+    // Points are whole steps apart, but for rounding to three decimals.
+    ((at_ms - first_ms + 0.001) / f64::from(step_ms.max(1))).max(0.0) as usize
 }
 
 #[derive(Clone, Default)]
