@@ -93,8 +93,8 @@ pub struct ScenarioResult {
     pub evidence: Vec<Evidence>,
     /// What a reader must know: what could not be observed, what was left out.
     pub notes: Vec<Note>,
-    /// The run second by second, for a chart.
-    pub series: Vec<SeriesPoint>,
+    /// The run over time, for a chart.
+    pub series: Series,
 }
 
 /// Requests; `due` = `ok` + `failed` + `unsent`.
@@ -305,7 +305,16 @@ pub struct Evidence {
     pub sentence: String,
 }
 
-/// One second of the run, over all cohorts, by due time.
+/// The run over time, over all cohorts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// From one point to the next: the finer the shorter the run.
+    pub step_ms: u32,
+    /// Ascending; spans in which nothing fell due have none.
+    pub points: Vec<SeriesPoint>,
+}
+
+/// One step of the run, by due time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SeriesPoint {
     /// Its start, from the first counted due time; the first one may start a little earlier.

@@ -195,19 +195,19 @@ impl Window {
 
 impl Distributions {
     fn add_segment(&mut self, segment: &Segment) {
-        self.ok.add(&segment.ok);
-        self.wrong.add(&segment.wrong);
-        self.service.add(&segment.service);
-        self.lateness.add(&segment.lateness);
+        add_times(&mut self.ok, &segment.ok);
+        add_times(&mut self.wrong, &segment.wrong);
+        add_times(&mut self.service, &segment.service);
+        add_times(&mut self.lateness, &segment.lateness);
         self.add_connections(&segment.connections);
     }
 
     /// Adds what another group counted.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.ok.add(&other.ok);
-        self.wrong.add(&other.wrong);
-        self.service.add(&other.service);
-        self.lateness.add(&other.lateness);
+        add_times(&mut self.ok, &other.ok);
+        add_times(&mut self.wrong, &other.wrong);
+        add_times(&mut self.service, &other.service);
+        add_times(&mut self.lateness, &other.lateness);
         self.add_connections(&other.connections);
     }
 
@@ -216,6 +216,15 @@ impl Distributions {
         self.connections.reused_requests += other.reused_requests;
         self.connections.closed_idle += other.closed_idle;
         self.connections.unframed += other.unframed;
+    }
+}
+
+/// Adds a histogram. Most are empty or the first of their kind, and an addition goes over every bucket.
+fn add_times(to: &mut LatencyHistogram, from: &LatencyHistogram) {
+    if to.is_empty() {
+        *to = from.clone();
+    } else if !from.is_empty() {
+        to.add(from);
     }
 }
 

@@ -88,16 +88,16 @@ pub(crate) fn broken_bound(metric: Metric, bound: Bound, actual: f64, place: &st
         Comparison::Exactly => format!("exactly {limit}"),
     };
     let due = figures.requests.due;
-    let of = |verb: &str| format!("{actual} of {due} {} {verb}{place}; {allowed} was expected.", requests(due));
+    let of = |verb: &str| format!("{actual} of {due} {} {verb}{place}; expected: {allowed}.", requests(due));
     match metric {
         Metric::Dropped => of("were dropped"),
         Metric::Wrong => of("were answered wrong"),
         Metric::Failed => of("failed"),
         Metric::Http000 => of("ended without a status line (000)"),
         _ if actual.is_infinite() => {
-            format!("{metric} has no end{place}: what failed was never answered; {allowed} was expected.")
+            format!("{metric} has no end{place}: what failed was never answered; expected: {allowed}.")
         }
-        _ => format!("{metric} is {}{place}; {allowed} was expected.", value(metric, actual)),
+        _ => format!("{metric} is {}{place}; expected: {allowed}.", value(metric, actual)),
     }
 }
 
