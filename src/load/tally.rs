@@ -195,16 +195,12 @@ impl Tally {
     /// Takes the segment of one scope, cut at `at`; none once all were taken, and the next ones start there.
     pub(super) fn take_segment(&mut self, at: MonoTime) -> Option<Box<Segment>> {
         let taken = self.scopes.iter_mut().find_map(|scope| scope.segment.take());
-        match taken {
-            Some(tally) => {
-                self.scopes.retain(ScopeTally::holds_something);
-                Some(Box::new(Segment { to: at, ..tally.segment }))
-            }
-            None => {
-                self.cut_at = at;
-                None
-            }
+        if let Some(tally) = taken {
+            self.scopes.retain(ScopeTally::holds_something);
+            return Some(Box::new(Segment { to: at, ..tally.segment }));
         }
+        self.cut_at = at;
+        None
     }
 
     fn row(&mut self, scope: Scope, due: MonoTime) -> &mut RowTally {
