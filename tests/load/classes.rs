@@ -119,16 +119,17 @@ async fn no_answer_in_time() {
 #[tokio::test]
 async fn no_free_connection_in_time() {
     let server = Server::tcp(Fault::Stall, u64::MAX);
-    let one = Cohort { connections: Connections::Reused(1), ..quick(cohort(&server.endpoint, 100.0)) };
+    // So many are due at once that most have passed their timeout when the only connection is given up.
+    let one = Cohort { connections: Connections::Reused(1), ..quick(cohort(&server.endpoint, 20_000.0)) };
     let totals = load(&[one], async |load: LoadHandle| {
-        until(&load.live().dropped, 12).await;
+        until(&load.live().dropped, 400).await;
         load
     })
     .await;
     totals.assert_adds_up();
-    assert_eq!(totals.of(FailureClass::ResponseTimeout), server.requests());
-    assert_eq!(totals.of(FailureClass::NoConnection), totals.due - server.requests());
-    assert!(totals.of(FailureClass::NoConnection) > 0);
+    let got_one = totals.of(FailureClass::ResponseTimeout) + totals.of(FailureClass::ConnectTimeout);
+    assert_eq!(totals.of(FailureClass::NoConnection), totals.due - got_one);
+    assert!(got_one >= server.requests() && got_one < totals.due, "{:?}", totals.failures);
 }
 
 async fn load_in_vain(cohort: Cohort) -> Totals {
