@@ -1,5 +1,6 @@
 //! Which failure class: a pure function of error kinds and of the bytes that were counted, never of a text.
 
+use std::error::Error as StdError;
 use std::io;
 
 use rustix::io::Errno;
@@ -22,7 +23,7 @@ pub(super) enum Trouble {
 impl Trouble {
     /// What an error of a read or write means.
     pub(super) fn of(error: &io::Error) -> Self {
-        let in_tls = error.get_ref().is_some_and(|inner| inner.is::<tokio_rustls::rustls::Error>());
+        let in_tls = error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<tokio_rustls::rustls::Error>);
         match error.kind() {
             _ if in_tls => Self::Tls,
             // rustls: the peer closed the stream without a close_notify.

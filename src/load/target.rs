@@ -34,7 +34,7 @@ pub(super) struct ReadyTarget {
 /// What is sent.
 pub(super) enum RequestTemplate {
     /// One HTTP request.
-    Http(HttpRequest),
+    Http(Box<HttpRequest>),
     /// These bytes.
     Tcp(Bytes),
 }
@@ -62,7 +62,7 @@ impl ReadyTarget {
         let target = &cohort.target;
         let request = match target.scheme {
             Scheme::Tcp => RequestTemplate::Tcp(Bytes::copy_from_slice(&target.body)),
-            Scheme::Http | Scheme::Https => RequestTemplate::Http(HttpRequest::new(cohort, closes)?),
+            Scheme::Http | Scheme::Https => RequestTemplate::Http(Box::new(HttpRequest::new(cohort, closes)?)),
         };
         Ok(Self {
             endpoint: resolve(&cohort.name, &target.connect)?,
