@@ -40,7 +40,8 @@ impl Mistakes {
 
     /// The mistakes in the order of the text, each once.
     pub(crate) fn into_errors(mut self, sources: &Sources) -> ScenarioErrors {
-        self.0.sort_by_key(|draft| draft.labels.first().map(|(place, _)| *place));
+        let first = |draft: &Draft| draft.labels.first().map(|(place, _)| *place);
+        self.0.sort_by(|left, right| first(left).cmp(&first(right)).then_with(|| left.message.cmp(&right.message)));
         self.0.dedup();
         ScenarioErrors { mistakes: self.0.into_iter().map(|draft| draft.settle(sources)).collect() }
     }
