@@ -447,6 +447,15 @@ fn a_mistake_in_a_shared_override_is_said_once() {
 }
 
 #[test]
+fn of_very_many_mistakes_the_first_are_shown_and_all_are_counted() {
+    let keys = (0..70).map(|number| format!("key{number} = 1\n")).collect::<Vec<_>>().concat();
+    let errors = scenario(&format!("{keys}{TARGET}")).expect_err("none of the keys is known");
+    assert_eq!(errors.mistakes().len(), 50);
+    assert_eq!(errors.mistakes()[0].message(), "unknown key `key0` at the top of a scenario");
+    assert_eq!(errors.to_string(), "50 mistakes and 20 more; nothing was started");
+}
+
+#[test]
 fn colours_are_there_only_if_asked_for() {
     let errors = scenario("").expect_err("no target");
     assert!(errors.render(true, 80).contains('\u{1b}'));

@@ -1,5 +1,6 @@
 //! Loads scenarios: reads the file, parses it, and says everything that is wrong with it at once.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -106,9 +107,10 @@ fn load_named(path: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
 
 /// Adds what is no TOML. What follows from it on the same line would only confuse, and is dropped.
 fn add_syntax_errors(errors: &[toml::de::Error], text: &str, source: usize, mistakes: &mut Mistakes) {
-    let line_of = |byte: usize| text.get(..byte).map_or(0, |before| before.matches('\n').count());
+    let breaks: Vec<usize> = text.match_indices('\n').map(|(byte, _)| byte).collect();
+    let line_of = |byte: usize| breaks.partition_point(|line_break| *line_break < byte);
     let span = |error: &toml::de::Error| error.span().unwrap_or(0..0);
-    let broken_lines: Vec<_> = errors.iter().map(|error| line_of(span(error).start)).collect();
+    let broken_lines: HashSet<_> = errors.iter().map(|error| line_of(span(error).start)).collect();
     mistakes.retain(|place| place.source != source || !broken_lines.contains(&line_of(place.start)));
     for error in errors {
         let span = span(error);

@@ -1,5 +1,6 @@
 //! Keeps secrets out of records: values of secret headers, and credentials in URLs.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::plan::Plan;
@@ -32,12 +33,13 @@ pub fn is_secret_header(name: &str) -> bool {
 }
 
 /// Where the secrets of a scenario stand, and what for each is written instead.
+///
+/// By the text they stand in and their first byte.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(Vec<Secret>);
+pub(crate) struct Secrets(BTreeMap<(usize, usize), Secret>);
 
 #[derive(Debug)]
 struct Secret {
-    source: usize,
     span: Range<usize>,
     is_url: bool,
 }
@@ -70,18 +72,14 @@ impl Secrets {
 
     fn add(&mut self, node: &Node, is_url: bool) {
         let span = node.place.start..node.place.end;
-        if !self.0.iter().any(|known| known.source == node.place.source && known.span == span) {
-            self.0.push(Secret { source: node.place.source, span, is_url });
-        }
+        self.0.insert((node.place.source, span.start), Secret { span, is_url });
     }
 
     /// `text`, the one of index `source`, without its secrets.
     pub(crate) fn mask(&self, source: usize, text: &str) -> String {
-        let mut secrets: Vec<_> = self.0.iter().filter(|secret| secret.source == source).collect();
-        secrets.sort_by_key(|secret| secret.span.start);
         let mut masked = String::new();
         let mut done = 0;
-        for secret in secrets {
+        for secret in self.0.range((source, 0)..(source + 1, 0)).map(|(_, secret)| secret) {
             let (Some(before), Some(written)) = (text.get(done..secret.span.start), text.get(secret.span.clone()))
             else {
                 continue;

@@ -8,6 +8,9 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Na
 
 use super::source::{Place, Sources};
 
+/// Mistakes of one scenario that are shown, the most: who made more has another file in hand than he thinks.
+const MOST_SHOWN: usize = 50;
+
 /// Collects the mistakes of one scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Mistakes(Vec<Draft>);
@@ -40,9 +43,12 @@ impl Mistakes {
 
     /// The mistakes in the order of the text, each once.
     pub(crate) fn into_errors(mut self, sources: &Sources) -> ScenarioErrors {
-        self.0.sort_by_key(|draft| draft.labels.first().map(|(place, _)| *place));
+        let first = |draft: &Draft| draft.labels.first().map(|(place, _)| *place);
+        self.0.sort_by(|left, right| first(left).cmp(&first(right)).then_with(|| left.message.cmp(&right.message)));
         self.0.dedup();
-        ScenarioErrors { mistakes: self.0.into_iter().map(|draft| draft.settle(sources)).collect() }
+        let unshown = self.0.len().saturating_sub(MOST_SHOWN);
+        let shown = self.0.into_iter().take(MOST_SHOWN);
+        ScenarioErrors { mistakes: shown.map(|draft| draft.settle(sources)).collect(), unshown }
     }
 }
 
@@ -152,12 +158,14 @@ impl Diagnostic for Mistake {
 #[derive(Clone, Debug)]
 pub struct ScenarioErrors {
     mistakes: Vec<Mistake>,
+    /// Further ones that are only counted.
+    unshown: usize,
 }
 
 impl ScenarioErrors {
     /// A single mistake that is about no place in a text.
     pub(crate) fn one(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { mistakes: vec![Mistake::without_place(message, help)] }
+        Self { mistakes: vec![Mistake::without_place(message, help)], unshown: 0 }
     }
 
     /// A file or folder that cannot be read.
@@ -167,6 +175,7 @@ impl ScenarioErrors {
 
     /// Adds the mistakes of another scenario, but not those that are known (in an override that several share).
     pub(crate) fn append(&mut self, other: Self) {
+        self.unshown += other.unshown;
         for mistake in other.mistakes {
             if !self.mistakes.iter().any(|known| known.is_same(&mistake)) {
                 self.mistakes.push(mistake);
@@ -174,7 +183,7 @@ impl ScenarioErrors {
         }
     }
 
-    /// The mistakes, file by file in the order of the text.
+    /// The mistakes, file by file in the order of the text; of each file the first 50.
     #[must_use]
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
@@ -201,9 +210,10 @@ impl ScenarioErrors {
 
 impl fmt::Display for ScenarioErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.mistakes.len() {
-            1 => f.write_str("1 mistake; nothing was started"),
-            count => write!(f, "{count} mistakes; nothing was started"),
+        match (self.mistakes.len(), self.unshown) {
+            (1, 0) => f.write_str("1 mistake; nothing was started"),
+            (count, 0) => write!(f, "{count} mistakes; nothing was started"),
+            (count, more) => write!(f, "{count} mistakes and {more} more; nothing was started"),
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct File {
     pub name: Field<String>,
     pub description: Field<String>,
     pub target: Field<Target>,
-    /// None is wrong in itself; an entry that is not even a table is left out.
+    /// Without the entries that are no tables, which were noted.
     pub load: Field<Vec<Load>>,
     pub units: Field<Units>,
     pub run: Field<Run>,

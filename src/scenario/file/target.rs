@@ -18,6 +18,9 @@ use crate::scenario::value;
 /// What a time limit can be.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
 
+/// Headers of a request, the most.
+const MOST_HEADERS: usize = 100;
+
 /// `[target]`.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -130,6 +133,12 @@ fn headers(node: &Node, mistakes: &mut Mistakes) -> Option<Vec<Header>> {
         value::wrong_type(node, "a table", mistakes, "write headers = { Accept = \"text/html\" }");
         return None;
     };
+    if table.entries().len() > MOST_HEADERS {
+        mistakes
+            .add(node.place, format!("more than {MOST_HEADERS} headers"))
+            .help("Apache, for one, takes no more unless told to; leave some out");
+        return None;
+    }
     let mut headers: Vec<Header> = Vec::new();
     for entry in table.entries() {
         let name = entry.key.clone();

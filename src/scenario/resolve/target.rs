@@ -29,6 +29,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     let ca_file = ca_file(file, directory, mistakes);
     let url = url(file, own, base, mistakes)?;
     let is_tcp = url.value.scheme == Scheme::Tcp;
+    let is_tls = url.value.scheme == Scheme::Https;
     if is_tcp {
         check_tcp(own, base, load, mistakes);
     }
@@ -51,8 +52,8 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         expect_body: own.expect_body.over(&base.expect_body).value().cloned(),
         timeout,
         connect_timeout,
-        ca_file,
-        insecure: file.target.value().is_some_and(|target| target.insecure.or(false)),
+        ca_file: ca_file.filter(|_| is_tls),
+        insecure: is_tls && file.target.value().is_some_and(|target| target.insecure.or(false)),
     })
 }
 
