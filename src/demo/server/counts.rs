@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::fault::FaultKind;
 use super::freeze::Freeze;
 
-/// The path that answers the counts; neither the request nor a connection made for it is counted.
+/// The path that answers the counts; neither the request nor a connection made for it is counted, nor does the request
+/// meet a fault. The connection may: with faults of connections, ask when the load is over, or read the file.
 pub const COUNTS_PATH: &str = "/-/counts";
 
 /// What was counted up to a moment.

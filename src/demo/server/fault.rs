@@ -148,7 +148,7 @@ fault_kinds! {
     EndlessBody = "endless-body", Request, tcp ResponseTimeout, unix ResponseTimeout;
     /// Sends its answer one byte a second, until the client gives up.
     SlowBytes = "slow-bytes", Request, tcp ResponseTimeout, unix ResponseTimeout;
-    /// Sends 5,000 informational responses before the answer: unusual, and allowed (RFC 9110 section 15.2).
+    /// Sends 2,000 informational responses before the answer: unusual, and allowed (RFC 9110 section 15.2).
     ThousandsInformational = "thousands-1xx", Request, tcp Unnoticed, unix Unnoticed;
 }
 

@@ -9,7 +9,8 @@ use crate::clock;
 use crate::model::MonoTime;
 
 /// A span on `CLOCK_MONOTONIC` in which no byte of an answer is sent: an answer that falls due within goes out at
-/// its end. The true latency of every request follows from its due time and these two points.
+/// its end, or up to a millisecond later, the grain of the timer. The true latency of every request follows from its
+/// due time and these two points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freeze {
     /// Its first moment.

@@ -108,8 +108,11 @@ impl Server {
         if end == End::Graceful {
             acceptors.shutdown().await;
             service.stopping.send_replace(true);
-            // Out of time: those that are left are cut off with the process.
-            let _ = timeout(self.options.drain, all_gone.recv()).await;
+            tokio::select! {
+                // Out of time, those that are left are cut off with the process.
+                _ = timeout(self.options.drain, all_gone.recv()) => {}
+                () = aborted(&mut self.commands) => return Ok(()),
+            }
         }
         drop(unserved);
         if self.options.unlink_own_path {
@@ -147,6 +150,11 @@ async fn next_end(
             (Some(Command::Stop), StopMode::Abrupt) | (Some(Command::Abort) | None, _) => return Ok(End::Abrupt),
         }
     }
+}
+
+/// Returns when the server is told to stop at once.
+async fn aborted(commands: &mut mpsc::UnboundedReceiver<Command>) {
+    while !matches!(commands.recv().await, Some(Command::Abort) | None) {}
 }
 
 async fn crash(after: Option<Duration>) -> End {

@@ -70,7 +70,7 @@ pub(super) fn of(kind: FaultKind) -> Option<(Bytes, Ending)> {
         FaultKind::EndlessHeaders => (Endless(ENDLESS_HEADERS, "X-Endless: header\r\n"), Wait),
         FaultKind::EndlessBody => (Endless(ENDLESS_BODY, "8\r\nendless \r\n"), Wait),
         FaultKind::SlowBytes => (Drip(DRIP), Wait),
-        FaultKind::ThousandsInformational => (Prelude(INFORMATIONAL, 5_000), Answered),
+        FaultKind::ThousandsInformational => (Prelude(INFORMATIONAL, 2_000), Answered),
         FaultKind::Refuse
         | FaultKind::QueueFull
         | FaultKind::PathMissing
