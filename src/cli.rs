@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Proves that a restart drops nothing.
 #[derive(Debug, Parser)]
 #[command(name = "gapless", version, about, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 passed, 1 failed, 2 usage or scenario, 3 inconclusive, 4 harness error, 130 interrupted")]
+#[command(
+    after_help = "Exit codes: 0 passed, 1 failed, 2 usage or scenario, 3 inconclusive, 4 harness error, 130 interrupted"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

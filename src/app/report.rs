@@ -34,7 +34,7 @@ pub fn analyse<P: AsRef<Path>>(paths: &[P]) -> anyhow::Result<RunResult> {
         records.push(read(path.as_ref())?);
     }
     records.sort_by_key(|record| record.begin.anchor);
-    Ok(analysis::combine(&records))
+    analysis::combine(&records).context("there is no record to report on")
 }
 
 fn read(path: &Path) -> anyhow::Result<Record> {

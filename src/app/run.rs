@@ -12,8 +12,8 @@ use super::{report, session, stamp};
 use crate::cli::RunArgs;
 use crate::clock;
 use crate::record::RecordWriter;
-use crate::record::line::{Begin, EndReason, Line, Tool};
 use crate::record::SCHEMA;
+use crate::record::line::{Begin, EndReason, Line, Tool};
 use crate::run::prepare::{PrepareError, prepare};
 use crate::run::{Interrupt, Recorder};
 use crate::scenario::{self, Overrides, Scenario};
@@ -105,8 +105,6 @@ async fn record_one(args: &RunArgs, scenario: &Scenario, path: &Path, interrupt:
         EndReason::Interrupted => Exit::Interrupted,
         _ => Exit::Passed,
     };
-    recorder
-        .finish(reason, clock::now())
-        .with_context(|| format!("cannot finish the record {}", path.display()))?;
+    recorder.finish(reason, clock::now()).with_context(|| format!("cannot finish the record {}", path.display()))?;
     Ok(exit)
 }

@@ -84,8 +84,7 @@ impl LoadHandle {
         let started_at = clock::now() + START_MARGIN;
         let live_too = Arc::clone(&live);
         let (origin, cohorts, commands_too) = (started_at, prepared, receiver);
-        let parts =
-            Parts { origin, cohorts, pacer, commands: commands_too, outbox, live: live_too, counts_from_start };
+        let parts = Parts { origin, cohorts, pacer, commands: commands_too, outbox, live: live_too, counts_from_start };
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {

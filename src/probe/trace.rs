@@ -67,18 +67,18 @@ impl Tracer {
         let instance = instances.join(format!("{INSTANCE_PREFIX}{}-{}", std::process::id(), clock::now().as_nanos()));
         fs::create_dir(&instance).map_err(|error| TraceError::Unavailable(error.to_string()))?;
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
-        let mut tracer =
-            Self { instance, stop: Arc::default(), left_out: Arc::default(), thread: None };
+        let mut tracer = Self { instance, stop: Arc::default(), left_out: Arc::default(), thread: None };
         let pipe = tracer.set_up(ports)?;
         let (stop, left_out, ports) = (Arc::clone(&tracer.stop), Arc::clone(&tracer.left_out), ports.to_vec());
-        let read = move || read_until(pipe, &stop, &mut |event: TraceEvent| {
-            if event.traced.concerns(&ports) && sender.try_send(event).is_err() {
-                left_out.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+        let read = move || {
+            read_until(pipe, &stop, &mut |event: TraceEvent| {
+                if event.traced.concerns(&ports) && sender.try_send(event).is_err() {
+                    left_out.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
         let spawned = std::thread::Builder::new().name("kernel-trace".to_owned()).spawn(read);
-        tracer.thread =
-            Some(spawned.map_err(|error| TraceError::Setup { path: tracer.instance.clone(), error })?);
+        tracer.thread = Some(spawned.map_err(|error| TraceError::Setup { path: tracer.instance.clone(), error })?);
         Ok((tracer, receiver))
     }
 
@@ -129,7 +129,8 @@ fn remove_abandoned(instances: &Path) {
     let Ok(entries) = fs::read_dir(instances) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(INSTANCE_PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        let owner =
+            name.to_str().and_then(|name| name.strip_prefix(INSTANCE_PREFIX)?.split('-').next()?.parse::<u32>().ok());
         if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
             let _ = fs::remove_dir(entry.path());
         }
@@ -177,9 +178,7 @@ fn parse(line: &str) -> Option<TraceEvent> {
     let (event, fields) = rest.split_once(": ")?;
     let (seconds, micros) = head.rsplit_once(' ')?.1.split_once('.')?;
     let at = MonoTime::from_micros(seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?);
-    let field = |key: &str| {
-        fields.split_whitespace().find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
-    };
+    let field = |key: &str| fields.split_whitespace().find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
     let traced = match event {
         "inet_sock_set_state" => {
             let local = address(field("saddr")?, field("saddrv6")?, field("sport")?)?;

@@ -19,7 +19,8 @@ use crate::model::MonoTime;
 pub const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
 
 /// The variables that a command gets from ours; everything else is left out.
-const ENVIRONMENT: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+const ENVIRONMENT: &[&str] =
+    &["PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
 /// After an interrupt, a command has so long to end by itself, and so long again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
