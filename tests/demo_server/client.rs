@@ -66,9 +66,8 @@ impl Client {
     }
 
     /// Gives up on an answer after this long.
-    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
-        self
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -27,22 +27,32 @@ fn request(client: &mut Client, kind: FaultKind) -> (Option<FailureClass>, Recei
     (received.class(judged_body), received)
 }
 
-fn connect(server: &TestServer, kind: FaultKind, transport: Transport) -> Client {
-    let client = server.connect();
-    match kind.expected_class(transport) {
-        Some(FailureClass::ResponseTimeout) => client.patience(SHORT),
-        _ => client,
+/// Sends one request that will time out, and gives up on it soon after the server did what it does.
+fn request_in_vain(server: &TestServer, client: &mut Client, kind: FaultKind) -> (Option<FailureClass>, Received) {
+    let injected = || server.counts().injected.get(&kind).copied();
+    let before = injected();
+    client.send_get("/");
+    while injected() == before {
+        std::thread::yield_now();
     }
+    client.set_patience(SHORT);
+    let received = client.receive();
+    (received.class(None), received)
 }
 
 /// What twelve requests counted when every third was to fail with `kind`.
 fn twelve_requests(kind: FaultKind, transport: Transport, keep_alive: bool) -> BTreeMap<FailureClass, u64> {
     let server = TestServer::with_fault(transport, &format!("{kind}@every=3"));
+    let times_out = kind.expected_class(transport) == Some(FailureClass::ResponseTimeout);
     let mut counted = BTreeMap::new();
     let mut connection: Option<Client> = None;
-    for _ in 0..12 {
-        let mut client = connection.take().unwrap_or_else(|| connect(&server, kind, transport));
-        let (class, received) = request(&mut client, kind);
+    for number in 1..=12 {
+        let mut client = connection.take().unwrap_or_else(|| server.connect());
+        let (class, received) = if times_out && number % 3 == 0 {
+            request_in_vain(&server, &mut client, kind)
+        } else {
+            request(&mut client, kind)
+        };
         if let Some(class) = class {
             *counted.entry(class).or_insert(0) += 1;
         }
