@@ -1,3 +1,4 @@
+use super::bus::Bus;
 use super::fake::{Answer, Fake, SERVICE, SOCKET, UNIT, job_property, text, value};
 use crate::manager::ledger::Change;
 use crate::manager::{Manager as _, ManagerError};
@@ -311,4 +312,16 @@ async fn a_unit_that_is_there_already_is_never_replaced_and_nothing_is_installed
 #[tokio::test]
 async fn the_version_is_that_of_systemd_without_the_distributions() {
     assert_eq!(Fake::start().await.manager.version(), "systemd 252");
+}
+
+#[tokio::test]
+async fn a_bus_without_systemd_is_told_with_a_remedy() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a socket pair");
+    let server = zbus::connection::Builder::unix_stream(theirs).server(zbus::Guid::generate()).p2p();
+    let client = zbus::connection::Builder::unix_stream(ours).p2p();
+    let (server, client) = tokio::join!(server.build(), client.build());
+    drop(server);
+    let error = Bus::on(client.expect("connected"), ManagerKind::System).await.expect_err("nobody is there");
+    assert!(matches!(error, ManagerError::NoBus { .. }), "{error:?}");
+    assert!(error.to_string().contains("is this machine booted with systemd"), "{error}");
 }
