@@ -194,8 +194,10 @@ async fn a_socket_starts_its_service_and_only_the_socket_may() {
 
     // The service does not require its socket and keeps running: the socket may not come back meanwhile.
     let job = rig.perform(socket, UnitVerb::Restart).await;
-    assert_ne!(job.result, JobResult::Done);
-    assert!(job.reason.is_some());
+    assert_eq!(job.result, JobResult::Failed);
+    let reason = job.reason.expect("there is one");
+    assert!(reason.contains("does not start a socket while its service runs"), "{reason}");
+    assert_eq!(rig.look(socket).await.sub_state, "dead");
     rig.end(&[socket, service]).await;
 }
 
@@ -275,7 +277,7 @@ async fn a_reload_keeps_the_process_and_fails_as_its_command_does() {
     let before = rig.look(name).await;
     let failed = rig.perform(name, UnitVerb::Reload).await;
     assert_eq!(failed.result, JobResult::Failed);
-    assert!(failed.reason.is_some());
+    assert!(failed.reason.is_some_and(|reason| reason.starts_with("its ExecReload= failed")));
     std::fs::write("/run/gapless-test-reload", "").expect("we are root");
     rig.done(name, UnitVerb::Reload).await;
     let after = rig.look(name).await;
@@ -383,6 +385,73 @@ async fn a_unit_is_followed_across_a_reload_of_all_unit_files() {
     rig.end(&[name]).await;
 }
 
+#[tokio::test]
+#[ignore = "needs a real systemd: run by tests/all in the box"]
+async fn the_systemd_of_a_user_does_the_same() {
+    systemctl(&["start", "user@0.service"]);
+    let bus = zbus::connection::Builder::address("unix:path=/run/user/0/bus").build().await.expect("a user bus");
+    let place = tempfile::tempdir().expect("a place for files");
+    let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.path().join("ledger")).expect("opens")));
+    let options = Options { ledger, find_listeners: |_| Ok(Vec::new()), force: false };
+    let units = PathBuf::from("/run/user/0/systemd/user");
+    let mut manager = SystemdManager::on(bus, ManagerKind::User, units.clone(), options).await.expect("it answers");
+    let name = unit("gapless-test-user-manager.service");
+    let file = UnitFile { unit: name.clone(), text: format!("{SLEEPER}ExecReload=false\n") };
+    manager.install(&[file]).await.expect("installed");
+    manager.hold(&name).await.expect("held");
+    for verb in [UnitVerb::Start, UnitVerb::Restart] {
+        assert_eq!(manager.perform(&name, verb).await.expect("queued").result, JobResult::Done, "{verb}");
+    }
+    let failed = manager.perform(&name, UnitVerb::Reload).await.expect("queued");
+    assert!(
+        failed.reason.is_some_and(|reason| reason.contains("`journalctl --user -u gapless-test-user-manager.service`"))
+    );
+    let seen = manager.snapshot(&name).await.expect("answers");
+    assert_eq!(seen.service.expect("it is one").processes.len(), 1);
+    manager.uninstall().await.expect("removed");
+    assert!(!units.join(name.as_str()).exists());
+    systemctl(&["stop", "user@0.service"]);
+}
+
+const UNPRIVILEGED: &str = "GAPLESS_TEST_UNPRIVILEGED";
+
+/// Plays both parts: as a process of its own it is the user who may not.
+#[tokio::test]
+#[ignore = "needs a real systemd: run by tests/all in the box"]
+async fn a_user_who_may_not_is_told_what_to_allow() {
+    let name = "gapless-test-denied.service";
+    if let Some(place) = std::env::var_os(UNPRIVILEGED) {
+        return be_denied(PathBuf::from(place), &unit(name)).await;
+    }
+    let _foreign = Foreign::new(name, SLEEPER);
+    systemctl(&["start", name]);
+    let place = tempfile::tempdir().expect("a place for files");
+    std::os::unix::fs::chown(place.path(), Some(65534), Some(65534)).expect("we are root");
+    let program = place.path().join("test");
+    std::fs::copy(std::env::current_exe().expect("we run"), &program).expect("readable");
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(program)
+        .args(["--ignored", "--exact", "a_user_who_may_not_is_told_what_to_allow"])
+        .env(UNPRIVILEGED, place.path())
+        .output()
+        .expect("setpriv is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(is_active(name));
+}
+
+async fn be_denied(place: PathBuf, name: &UnitName) {
+    let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger")).expect("opens")));
+    let options = Options { ledger, find_listeners: |_| Ok(Vec::new()), force: false };
+    let manager = SystemdManager::system(options).await.expect("everybody may ask");
+    assert_eq!(manager.snapshot(name).await.expect("everybody may look").active_state, "active");
+    let denied = manager.perform(name, UnitVerb::Restart).await.expect_err("not everybody may act");
+    assert!(matches!(denied, ManagerError::AccessDenied { .. }), "{denied:?}");
+    assert!(denied.to_string().contains("org.freedesktop.systemd1.manage-units"), "{denied}");
+    let denied = manager.kill(name, KillWho::All, Signal::KILL).await.expect_err("nor kill");
+    assert!(matches!(denied, ManagerError::AccessDenied { .. }), "{denied:?}");
+}
+
 const VICTIM_PLACE: &str = "GAPLESS_TEST_VICTIM_PLACE";
 
 /// Plays both parts: as a process of its own it is the run that is killed.
@@ -452,5 +521,5 @@ async fn be_killed(place: PathBuf) {
     let outstanding: Vec<Change> = rig.ledger.borrow().outstanding().map(|(_, change)| change.clone()).collect();
     assert_eq!(outstanding, expected);
     std::fs::write(place.join("ready"), "").expect("ours");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

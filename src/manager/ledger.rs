@@ -133,6 +133,12 @@ impl Ledger {
         Ok(())
     }
 
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join(&self.name)
+    }
+
     /// The changes that are not undone, in the order in which they were made.
     pub fn outstanding(&self) -> impl Iterator<Item = (EntryId, &Change)> {
         self.entries.outstanding.iter().map(|(id, change)| (*id, change))

@@ -32,6 +32,8 @@ pub struct Recovery {
     pub done: Vec<String>,
     /// What could not be: it stays in the ledger for the next run.
     pub failed: Vec<ManagerError>,
+    /// One sentence for what in the ledger was not understood: it is left to the user.
+    pub not_understood: Option<String>,
 }
 
 /// Whether some of what is in the ledger can only be undone by a manager of that kind.
@@ -63,6 +65,7 @@ pub async fn recover(mut ledger: AbandonedLedger, manager: &impl Recoverable) ->
     for (entry, change) in others.into_iter().rev() {
         undo_one(&mut ledger, manager, entry, &change, &mut recovery).await?;
     }
+    recovery.not_understood = not_understood(&ledger);
     ledger.close()?;
     Ok(recovery)
 }
@@ -131,6 +134,14 @@ async fn restore(manager: &impl Recoverable, unit: &UnitName, verb: UnitVerb) ->
         action: format!("{verb} again"),
         unit: unit.to_string(),
         reason: job.reason.unwrap_or_else(|| format!("its job ended with {}", job.result)),
+    })
+}
+
+fn not_understood(ledger: &AbandonedLedger) -> Option<String> {
+    let (lines, path) = (ledger.unreadable_lines(), ledger.path());
+    let path = path.display();
+    (lines > 0).then(|| {
+        format!("{path} has {lines} lines that another version of gapless wrote: undo what they say, then remove it")
     })
 }
 

@@ -36,10 +36,10 @@ impl Directory {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         match rfs::mkdir(path, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(at(path, error)),
         }
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        let fd = rfs::open(path, flags, Mode::empty())?;
+        let fd = rfs::open(path, flags, Mode::empty()).map_err(|error| at(path, error))?;
         let stat = rfs::fstat(&fd)?;
         let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
         let permissions = Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
@@ -106,4 +106,10 @@ impl Directory {
         rfs::unlinkat(&self.fd, name, rfs::AtFlags::empty())?;
         Ok(())
     }
+}
+
+/// The error with the directory it is about.
+fn at(path: &Path, error: Errno) -> io::Error {
+    let error = io::Error::from(error);
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

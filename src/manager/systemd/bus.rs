@@ -1,6 +1,8 @@
 //! The connection to systemd, and what is asked over it.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use zbus::fdo::PropertiesProxy;
 use zbus::proxy::CacheProperties;
@@ -16,6 +18,10 @@ const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const SOCKET: &str = "org.freedesktop.systemd1.Socket";
+
+/// No call waits for a job. The longest is a reload of all unit files, which runs every generator (each of them
+/// at most 90 s); beyond that systemd has frozen.
+const METHOD_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A unit that is loaded, as ListUnitsByPatterns describes it.
 pub(super) type ListedUnit =
@@ -66,13 +72,13 @@ pub(super) struct Bus {
 impl Bus {
     /// The systemd of the machine.
     pub(super) async fn system() -> Result<Self, ManagerError> {
-        let connected = zbus::connection::Builder::system().build().await;
+        let connected = zbus::connection::Builder::system().method_timeout(METHOD_TIMEOUT).build().await;
         Self::on(connected.map_err(|error| no_bus(ManagerKind::System, &error))?, ManagerKind::System).await
     }
 
     /// The systemd of the user.
     pub(super) async fn user() -> Result<Self, ManagerError> {
-        let connected = zbus::connection::Builder::session().build().await;
+        let connected = zbus::connection::Builder::session().method_timeout(METHOD_TIMEOUT).build().await;
         Self::on(connected.map_err(|error| no_bus(ManagerKind::User, &error))?, ManagerKind::User).await
     }
 
@@ -143,10 +149,9 @@ impl Bus {
         unit.build().await?.hold().await
     }
 
-    /// The properties that all units have. Loads the unit if it was not.
+    /// The properties that all units have. systemd loads the unit for that if need be.
     pub(super) async fn unit_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
-        let path = self.systemd.load_unit(unit.as_str()).await?;
-        self.properties_at(&path, UNIT).await
+        self.properties_at(&object_path(unit)?, UNIT).await
     }
 
     /// The properties of the unit's type: the service's, the socket's; none for other types.
@@ -156,8 +161,7 @@ impl Bus {
             UnitKind::Socket => SOCKET,
             UnitKind::Other => return Ok(Properties::default()),
         };
-        let path = self.systemd.load_unit(unit.as_str()).await?;
-        self.properties_at(&path, interface).await
+        self.properties_at(&object_path(unit)?, interface).await
     }
 
     async fn properties_at(&self, path: &OwnedObjectPath, interface: &'static str) -> zbus::Result<Properties> {
@@ -174,6 +178,20 @@ impl Bus {
             .build()
             .await
     }
+}
+
+/// The object of a unit by that name or alias: each byte that is no letter, or a digit in front, is `_` and two
+/// hex digits (`bus-label.c`).
+pub(super) fn object_path(unit: &UnitName) -> zbus::Result<OwnedObjectPath> {
+    let mut path = String::from("/org/freedesktop/systemd1/unit/");
+    for (place, byte) in unit.as_str().bytes().enumerate() {
+        if byte.is_ascii_alphabetic() || (place > 0 && byte.is_ascii_digit()) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "_{byte:02x}"); // writing to a String cannot fail
+        }
+    }
+    OwnedObjectPath::try_from(path)
 }
 
 /// Whether signals of that interface carry what all units have. systemd sends it last: with it, the changes of
@@ -194,4 +212,16 @@ fn no_bus(kind: ManagerKind, error: &zbus::Error) -> ManagerError {
         _ => "is this machine booted with systemd, and dbus.service running? --manager user and embedded need neither",
     };
     ManagerError::NoBus { bus: bus_name(kind), reason: Failure::of(error).message, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_has_the_object_path_that_systemd_gives_it() {
+        let path = |name| object_path(&UnitName::new(name).expect("valid")).expect("valid").to_string();
+        assert_eq!(path("app@1.service"), "/org/freedesktop/systemd1/unit/app_401_2eservice");
+        assert_eq!(path("9p-a_b.socket"), "/org/freedesktop/systemd1/unit/_39p_2da_5fb_2esocket");
+    }
 }

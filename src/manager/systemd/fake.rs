@@ -11,8 +11,10 @@ use futures_util::StreamExt as _;
 use zbus::message::{Header, Type};
 use zbus::{Connection, Guid, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 
+use super::bus::object_path;
 use super::systemd_manager::{Options, SystemdManager};
 use crate::manager::ledger::{Change, Ledger};
+use crate::model::UnitName;
 use crate::record::line::ManagerKind;
 
 pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
@@ -121,7 +123,8 @@ pub(super) fn job_property(number: u32) -> OwnedVariant {
 }
 
 fn path_of(unit: &str) -> String {
-    format!("/org/freedesktop/systemd1/unit/{}", unit.replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
+    let name = UnitName::new(unit).expect("valid");
+    object_path(&name).expect("valid").to_string()
 }
 
 fn job_path(number: u32) -> String {

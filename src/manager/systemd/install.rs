@@ -1,6 +1,6 @@
 //! Unit files that are there for one run.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::systemd_manager::SystemdManager;
 use crate::manager::ledger::{Change, EntryId};
 use crate::manager::recover::Recoverable;
 use crate::manager::{Job, Manager as _, ManagerError};
-use crate::model::{UnitKind, UnitName, UnitVerb};
+use crate::model::{JobResult, UnitKind, UnitName, UnitVerb};
 use crate::scenario::plan::UnitFile;
 
 /// A unit file that we brought.
@@ -41,11 +41,16 @@ async fn write_all(manager: &mut SystemdManager, files: &[UnitFile]) -> Result<(
         let path = manager.unit_directory.join(file.unit.as_str());
         let (kind, unit) = (manager.kind(), file.unit.clone());
         let entry = manager.write_entry(Change::Installed { manager: kind, unit: unit.clone(), path: path.clone() })?;
-        if let Err(error) = write_unit_file(&path, &file.text) {
-            manager.strike_entry(entry)?;
-            return Err(error);
-        }
-        manager.installed.push(InstalledUnit { unit, path, entry });
+        let failed = |error| ManagerError::File { action: "write", path: path.clone(), error };
+        let created = match create_unit_file(&path) {
+            Ok(created) => created,
+            Err(error) => {
+                manager.strike_entry(entry)?;
+                return Err(failed(error));
+            }
+        };
+        manager.installed.push(InstalledUnit { unit, path: path.clone(), entry });
+        fill_unit_file(created, &file.text).map_err(failed)?;
     }
     manager.daemon_reload().await
 }
@@ -60,15 +65,16 @@ pub(super) async fn uninstall(manager: &mut SystemdManager) -> Result<(), Manage
     if manager.installed.is_empty() {
         return outcome;
     }
-    let installed = std::mem::take(&mut manager.installed);
-    let files: Vec<_> = installed.iter().map(|installed| (installed.unit.clone(), installed.path.clone())).collect();
-    keep_first(&mut outcome, manager.remove(&files).await);
-    for installed in installed {
-        if fs::symlink_metadata(&installed.path).is_err() {
-            keep_first(&mut outcome, manager.strike_entry(installed.entry));
-        } else {
-            manager.installed.push(installed);
+    let files: Vec<_> =
+        manager.installed.iter().map(|installed| (installed.unit.clone(), installed.path.clone())).collect();
+    match manager.remove(&files).await {
+        Ok(()) => {
+            for installed in std::mem::take(&mut manager.installed) {
+                keep_first(&mut outcome, manager.strike_entry(installed.entry));
+            }
         }
+        // What is left is still in the ledger.
+        Err(error) => keep_first(&mut outcome, Err(error)),
     }
     outcome
 }
@@ -86,7 +92,7 @@ impl Recoverable for SystemdManager {
         // A socket that still listens would start its service again.
         units.sort_by_key(|unit| unit.kind() != UnitKind::Socket);
         for unit in &units {
-            keep_first(&mut outcome, self.run_job(unit, UnitVerb::Stop).await.map(drop));
+            keep_first(&mut outcome, stop(self, unit).await);
             keep_first(&mut outcome, self.run_job(unit, UnitVerb::ResetFailed).await.map(drop));
         }
         for (_, path) in installed {
@@ -99,6 +105,15 @@ impl Recoverable for SystemdManager {
     async fn bring_back(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
         self.run_job(unit, verb).await
     }
+}
+
+async fn stop(manager: &SystemdManager, unit: &UnitName) -> Result<(), ManagerError> {
+    let job = manager.run_job(unit, UnitVerb::Stop).await?;
+    if job.result == JobResult::Done {
+        return Ok(());
+    }
+    let reason = job.reason.unwrap_or_else(|| format!("its job ended with {}", job.result));
+    Err(ManagerError::Refused { action: "stop".to_owned(), unit: unit.to_string(), reason })
 }
 
 /// The units that a file made: itself, or the instances of a template.
@@ -139,14 +154,15 @@ fn make_directory(directory: &Path) -> Result<(), ManagerError> {
     made.map_err(|error| ManagerError::File { action: "make", path: directory.to_path_buf(), error })
 }
 
-/// Never replaces and never follows. Readable for all, whatever the umask: `systemctl cat` is for everybody.
-fn write_unit_file(path: &Path, text: &str) -> Result<(), ManagerError> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
-        file.write_all(text.as_bytes())
-    };
-    write().map_err(|error| ManagerError::File { action: "write", path: path.to_path_buf(), error })
+/// Never replaces and never follows.
+fn create_unit_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
+}
+
+/// Readable for all, whatever the umask: `systemctl cat` is for everybody.
+fn fill_unit_file(mut file: File, text: &str) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    file.write_all(text.as_bytes())
 }
 
 fn remove_unit_file(path: &Path) -> Result<(), ManagerError> {

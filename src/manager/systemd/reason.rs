@@ -84,8 +84,20 @@ fn of_unit(verb: UnitVerb, now: &UnitSnapshot, remedies: &Remedies<'_>) -> Strin
         "watchdog" => format!("it missed its WatchdogSec=; {journal}"),
         "oom-kill" => format!("the kernel ran out of memory and killed it; {journal}"),
         "resources" => format!("systemd could not set up what it needs; {journal}"),
-        "" | "success" => format!("systemd gave no reason for the failed {}; {journal}", words(verb)),
+        "" | "success" => format!("{}; {journal}", unsaid(verb, now)),
         other => format!("{other}; {journal}"),
+    }
+}
+
+/// The likely reason where the unit itself is well.
+fn unsaid(verb: UnitVerb, now: &UnitSnapshot) -> String {
+    match (verb, &now.socket) {
+        (UnitVerb::Reload, _) => "its ExecReload= failed".to_owned(),
+        (UnitVerb::Start | UnitVerb::Restart | UnitVerb::TryRestart | UnitVerb::ReloadOrRestart, Some(_)) => format!(
+            "systemd does not start a socket while its service runs (with Requires={} the service would be stopped first)",
+            now.unit
+        ),
+        _ => format!("systemd gave no reason for the failed {}", words(verb)),
     }
 }
 

@@ -15,7 +15,7 @@ use super::failure::{Attempt, Failure};
 use super::follow::follow;
 use super::install::{self, InstalledUnit};
 use super::jobs::Jobs;
-use crate::manager::ledger::{Change, EntryId, Ledger, location};
+use crate::manager::ledger::{Change, EntryId, Ledger};
 use crate::manager::{Job, Manager, ManagerError};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
@@ -125,11 +125,13 @@ impl SystemdManager {
     }
 
     pub(super) fn write_entry(&self, change: Change) -> Result<EntryId, ManagerError> {
-        self.ledger.borrow_mut().entry(change).map_err(ledger_failed)
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.entry(change).map_err(|error| ledger_failed(&ledger, error))
     }
 
     pub(super) fn strike_entry(&self, entry: EntryId) -> Result<(), ManagerError> {
-        self.ledger.borrow_mut().undone(entry).map_err(ledger_failed)
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.undone(entry).map_err(|error| ledger_failed(&ledger, error))
     }
 
     async fn start_following(&mut self, attempt: Attempt<'_>) -> Result<(), ManagerError> {
@@ -227,6 +229,6 @@ impl OwnJobs {
     }
 }
 
-fn ledger_failed(error: io::Error) -> ManagerError {
-    ManagerError::File { action: "write the ledger in", path: location(), error }
+fn ledger_failed(ledger: &Ledger, error: io::Error) -> ManagerError {
+    ManagerError::File { action: "write", path: ledger.path(), error }
 }

@@ -1,5 +1,7 @@
+use super::bus::Bus;
 use super::fake::{Answer, Fake, SERVICE, SOCKET, UNIT, job_property, text, value};
-use crate::manager::ledger::Change;
+use crate::manager::ledger::{Change, Ledger};
+use crate::manager::recover::{needs, recover};
 use crate::manager::{Manager as _, ManagerError};
 use crate::model::{JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitVerb};
 use crate::probe::process;
@@ -46,6 +48,63 @@ async fn a_unit_with_a_strangers_job_is_left_alone() {
     let refused = fake.manager.perform(&unit("app.service"), UnitVerb::Restart).await;
     assert!(matches!(refused, Err(ManagerError::StrangersJob { job: 41, .. })), "{refused:?}");
     assert_eq!(fake.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_job_that_we_queued_and_did_not_wait_for_is_no_strangers() {
+    let fake = Fake::start().await;
+    let app = unit("app.service");
+    fake.has_unit("app.service", "active");
+    fake.answers(Answer::Job { number: 7, before: vec![], after: vec![] });
+    let is_queued = async {
+        while fake.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        job = fake.manager.perform(&app, UnitVerb::Stop) => panic!("it does not end: {job:?}"),
+        () = is_queued => {}
+    }
+    let properties = vec![("LoadState", text("loaded")), ("ActiveState", text("active")), ("Job", job_property(7))];
+    fake.has("app.service", UNIT, properties);
+    fake.answers(done(8));
+    let job = fake.manager.perform(&app, UnitVerb::Start).await.expect("ours may be replaced");
+    assert_eq!(job.result, JobResult::Done);
+}
+
+#[tokio::test]
+async fn recovery_undoes_the_last_change_first_and_what_is_as_it_was_is_left_alone() {
+    let fake = Fake::start().await;
+    let place = tempfile::tempdir().expect("a place for files");
+    let path = place.path().join("ledger");
+    let manager = ManagerKind::System;
+    let mut ledger = Ledger::open_in(&path).expect("opens");
+    let uses = Change::Uses { unit: unit("a.service"), scenario: "demo".to_owned(), pid: 7 };
+    for change in [
+        uses,
+        Change::Stopped { manager, unit: unit("a.service") },
+        Change::Started { manager, unit: unit("b.service") },
+        Change::Stopped { manager, unit: unit("came-back.service") },
+        Change::Started { manager: ManagerKind::User, unit: unit("of-another-manager.service") },
+    ] {
+        ledger.entry(change).expect("written");
+    }
+    drop(ledger);
+    fake.has_unit("a.service", "failed");
+    fake.has_unit("b.service", "active");
+    fake.has_unit("came-back.service", "active");
+    fake.answers(done(1));
+    fake.answers(done(2));
+
+    let abandoned = Ledger::abandoned_in(&path).expect("readable").remove(0);
+    let recovery = recover(abandoned, &fake.manager).await.expect("written");
+    assert!(recovery.failed.is_empty() && recovery.not_understood.is_none(), "{recovery:?}");
+    assert_eq!(recovery.done.len(), 2);
+    assert_eq!(fake.calls(), ["StopUnit b.service", "ResetFailedUnit a.service", "StartUnit a.service"]);
+    assert_eq!(fake.outstanding(), [], "a recovery is not itself to be undone");
+    let left = Ledger::abandoned_in(&path).expect("readable").remove(0);
+    assert_eq!(left.outstanding().count(), 1, "for the systemd of the user");
+    assert!(needs(&left, ManagerKind::User) && !needs(&left, ManagerKind::System));
 }
 
 #[tokio::test]
@@ -311,4 +370,16 @@ async fn a_unit_that_is_there_already_is_never_replaced_and_nothing_is_installed
 #[tokio::test]
 async fn the_version_is_that_of_systemd_without_the_distributions() {
     assert_eq!(Fake::start().await.manager.version(), "systemd 252");
+}
+
+#[tokio::test]
+async fn a_bus_without_systemd_is_told_with_a_remedy() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a socket pair");
+    let server = zbus::connection::Builder::unix_stream(theirs).server(zbus::Guid::generate()).p2p();
+    let client = zbus::connection::Builder::unix_stream(ours).p2p();
+    let (server, client) = tokio::join!(server.build(), client.build());
+    drop(server);
+    let error = Bus::on(client.expect("connected"), ManagerKind::System).await.expect_err("nobody is there");
+    assert!(matches!(error, ManagerError::NoBus { .. }), "{error:?}");
+    assert!(error.to_string().contains("is this machine booted with systemd"), "{error}");
 }
