@@ -74,17 +74,24 @@ fn expectations(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
     let late = is_late(whole);
     let has_own = plan.steps.iter().any(|step| step.expect.is_some());
     let rest = if has_own { Part::Rest } else { Part::Whole };
-    let mut checks = bounds("expect", &plan.expect, rest, facts, late);
+    let mut checks = bounds("expect", &plan.expect, rest, (facts, whole), late);
     for (index, step) in (0_u16..).zip(&plan.steps) {
         if let Some(own) = &step.expect {
-            checks.extend(bounds(&format!("step.{}.expect", index + 1), own, Part::Step(index), facts, late));
+            checks.extend(bounds(&format!("step.{}.expect", index + 1), own, Part::Step(index), (facts, whole), late));
         }
     }
     checks
 }
 
-fn bounds(prefix: &str, expect: &Expectations, part: Part, facts: &Facts<'_>, late: bool) -> Vec<Judged> {
-    let figures = Figures::of(facts, None, part);
+fn bounds(
+    prefix: &str,
+    expect: &Expectations,
+    part: Part,
+    (facts, whole): (&Facts<'_>, &Figures),
+    late: bool,
+) -> Vec<Judged> {
+    let of_part = (part != Part::Whole).then(|| Figures::of(facts, None, part));
+    let figures = of_part.as_ref().unwrap_or(whole);
     let place = match part {
         Part::Step(step) => format!(" in step {}", step + 1),
         Part::Whole | Part::Rest => String::new(),
@@ -92,7 +99,7 @@ fn bounds(prefix: &str, expect: &Expectations, part: Part, facts: &Facts<'_>, la
     let mut checks: Vec<Judged> = expect
         .bounds
         .iter()
-        .map(|&(metric, bound)| judge_bound(&format!("{prefix}.{metric}"), &place, metric, bound, &figures, late))
+        .map(|&(metric, bound)| judge_bound(&format!("{prefix}.{metric}"), &place, metric, bound, figures, late))
         .collect();
     for (name, of_cohort) in &expect.cohorts {
         let index = (0_u16..).zip(&facts.timeline.plan.cohorts).find(|(_, cohort)| cohort.name == *name);

@@ -127,7 +127,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
         fn nothing_is_counted_twice_or_lost(run in any_run()) {

@@ -6,6 +6,8 @@
 mod case;
 mod rules;
 mod sentence;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
