@@ -30,7 +30,6 @@ pub enum Command {
 /// `gapless run`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: gapless run scenarios/fastapi/restart-socket.toml --times 10")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct RunArgs {
     /// Scenario files, or folders of them
     #[arg(required = true, value_name = "PATH")]

@@ -103,6 +103,9 @@ async fn recover_abandoned(manager: &SystemdManager) -> anyhow::Result<()> {
         for sentence in &recovery.done {
             say(&format!("cleaned up after a run that was killed: {sentence}"));
         }
+        if let Some(sentence) = &recovery.not_understood {
+            say(sentence);
+        }
         for error in &recovery.failed {
             say(&format!("could not clean up after a run that was killed: {error}"));
         }

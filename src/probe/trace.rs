@@ -75,7 +75,7 @@ impl Tracer {
                 if event.traced.concerns(&ports) && sender.try_send(event).is_err() {
                     left_out.fetch_add(1, Ordering::Relaxed);
                 }
-            })
+            });
         };
         let spawned = std::thread::Builder::new().name("kernel-trace".to_owned()).spawn(read);
         tracer.thread = Some(spawned.map_err(|error| TraceError::Setup { path: tracer.instance.clone(), error })?);
