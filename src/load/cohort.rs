@@ -72,13 +72,14 @@ impl Cohort {
 
     /// Sends all that falls due before `before` and all that waits, as far as there are connections.
     pub(super) fn release(self: &Rc<Self>, before: MonoTime) {
-        while let Some(due) = self.agenda.borrow_mut().fall_due(before) {
+        let fall_due = || self.agenda.borrow_mut().fall_due(before);
+        while let Some(due) = fall_due() {
             self.count(|tally, timeline| tally.fell_due(timeline, due));
         }
         self.expire(clock::now());
         while self.agenda.borrow().first_waiting().is_some() {
             let Some(slot) = self.free_slot() else { return };
-            if let Some(due) = self.agenda.borrow_mut().take_waiting() {
+            if let Some(due) = self.take_waiting() {
                 slot.post(due);
             }
         }

@@ -40,6 +40,7 @@ pub(super) struct Engine {
     cohorts: Vec<(String, Rc<Cohort>)>,
     pacer: Pacer,
     commands: mpsc::UnboundedReceiver<Command>,
+    has_handle: bool,
     outbox: Outbox,
     next_rows: MonoTime,
     rows_handed_over: u64,
@@ -62,6 +63,7 @@ impl Engine {
             cohorts,
             pacer,
             commands,
+            has_handle: true,
             outbox,
             next_rows: origin + ROWS_EVERY,
             rows_handed_over: 0,
@@ -83,7 +85,7 @@ impl Engine {
             let wake_at = self.work(clock::now());
             tokio::select! {
                 biased;
-                command = self.commands.recv() => self.obey(command.unwrap_or(Command::Interrupt)),
+                command = self.commands.recv(), if self.has_handle => self.hear(command),
                 () = self.control.attention.notified() => {}
                 slept = self.pacer.sleep_until(wake_at) => slept?,
             }
@@ -121,6 +123,11 @@ impl Engine {
                 }
             });
         }
+    }
+
+    fn hear(&mut self, command: Option<Command>) {
+        self.has_handle = command.is_some();
+        self.obey(command.unwrap_or(Command::Interrupt));
     }
 
     fn obey(&mut self, command: Command) {

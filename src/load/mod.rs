@@ -20,7 +20,7 @@
 //! | `tally`, `row_tally`, `gaps`, `timeline`, `readiness`, `live` | what is counted, under which scope |
 //! | `outbox` | hands it over |
 //!
-//! A request is counted by exactly one [`Ended`](ended::Ended), made in `slot` or, if it never got to one, in
+//! A request is counted by exactly one `Ended`, made in `slot` or, if it never got to one, in
 //! `cohort`; so `due = ok + failed + unsent` holds by construction once all have ended.
 
 mod agenda;

@@ -26,6 +26,7 @@ pub(super) struct Tally {
     outstanding: u64,
     last_attempt: Option<(Scope, MonoTime)>,
     samples_left_out: u64,
+    last_end: MonoTime,
     latest_ok: Option<SentOk>,
 }
 
@@ -56,6 +57,7 @@ impl Tally {
             outstanding: 0,
             last_attempt: None,
             samples_left_out: 0,
+            last_end: origin,
             latest_ok: None,
         }
     }
@@ -109,6 +111,7 @@ impl Tally {
     pub(super) fn ended(&mut self, timeline: &Timeline, ended: &Ended) {
         let scope = timeline.scope_of(ended.due, ended.end);
         self.outstanding -= 1;
+        self.last_end = self.last_end.max(ended.end);
         self.live.ended(scope == Scope::Warmup, ended.result.err());
         let offset_ns = ended.due.nanos_since(self.origin) % ROW_NS;
         let row = self.row(scope, ended.due);
@@ -172,9 +175,10 @@ impl Tally {
         }
     }
 
-    /// The load is over: what has seen no `ok` until then is a gap.
-    pub(super) fn finish(&mut self, timeline: &Timeline, at: MonoTime) {
-        if let Some(gap) = self.gap.finish(at) {
+    /// The load is over: nothing was due from `stopped_at` on, and all requests have ended. What has seen no `ok`
+    /// until then is a gap.
+    pub(super) fn finish(&mut self, timeline: &Timeline, stopped_at: MonoTime) {
+        if let Some(gap) = self.gap.finish(stopped_at.max(self.last_end)) {
             self.keep_gap(timeline, gap);
         }
     }

@@ -132,6 +132,25 @@ async fn no_free_connection_in_time() {
     assert!(got_one >= server.requests() && got_one < totals.due, "{:?}", totals.failures);
 }
 
+#[tokio::test]
+async fn a_request_that_cannot_be_written_whole() {
+    for server in [Server::tcp, Server::unix] {
+        let server = server(Fault::ResetBefore, u64::MAX);
+        let mut post = cohort(&server.endpoint, 50.0);
+        post.target.method = "POST".to_owned();
+        // More than the buffers of both sides can hold.
+        post.target.body = vec![b'x'; 64 << 20];
+        let totals = load(&[post], async |load: LoadHandle| {
+            until(&load.live().dropped, 5).await;
+            load
+        })
+        .await;
+        totals.assert_adds_up();
+        assert_eq!(totals.of(FailureClass::WriteFailed), totals.due, "{:?}", totals.failures);
+        assert!(totals.samples.iter().all(|sample| sample.bytes_out > 0 && sample.bytes_in == 0));
+    }
+}
+
 async fn load_in_vain(cohort: Cohort) -> Totals {
     let totals = load(&[cohort], async |load: LoadHandle| {
         until(&load.live().dropped, INJECTED).await;

@@ -52,6 +52,15 @@ async fn what_is_under_way_when_the_run_is_interrupted_is_unsent() {
 }
 
 #[tokio::test]
+async fn a_load_that_nobody_holds_any_more_ends() {
+    let server = Server::tcp(Fault::Stall, u64::MAX);
+    let load = LoadHandle::start(&[cohort(&server.endpoint, 500.0)]).unwrap();
+    load.begin_counting().await;
+    until(&load.live().due, 20).await;
+    load.join().await.unwrap();
+}
+
+#[tokio::test]
 async fn live_figures_are_those_of_the_record() {
     let server = Server::tcp(Fault::CloseBefore, 7);
     let mut figures = [0; 4];

@@ -1,5 +1,7 @@
 //! The load engine against servers that fail on purpose: what was injected is what is counted.
 
+#![expect(clippy::unwrap_used, reason = "a harness of tests: what cannot be set up ends the test")]
+
 mod classes;
 mod connections;
 mod harness;

@@ -87,7 +87,7 @@ mod tls {
     const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/localhost.pem");
     const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/localhost.key");
 
-    /// Serves one request per connection over TLS, but breaks off the first `broken` handshakes.
+    /// Serves one connection at a time over TLS, but breaks off the first `broken` handshakes.
     fn server(broken: u64) -> Endpoint {
         let certificate = CertificateDer::from_pem_file(CERTIFICATE).unwrap();
         let key = PrivateKeyDer::from_pem_file(KEY).unwrap();
@@ -111,9 +111,8 @@ mod tls {
                 let mut stream = Stream::new(&mut session, &mut socket);
                 let mut request = [0; 4096];
                 // A client that does not trust us ends the handshake here.
-                if stream.read(&mut request).is_ok() {
+                while stream.read(&mut request).is_ok_and(|length| length > 0) {
                     stream.write_all(ANSWER).unwrap();
-                    stream.conn.send_close_notify();
                     stream.flush().unwrap();
                 }
             }
@@ -122,9 +121,9 @@ mod tls {
     }
 
     fn https(endpoint: &Endpoint) -> Cohort {
-        let mut cohort = Cohort { connections: Connections::New, ..cohort(endpoint, 100.0) };
+        let mut cohort = Cohort { connections: Connections::Reused(1), ..cohort(endpoint, 100.0) };
         cohort.target.scheme = Scheme::Https;
-        cohort.target.authority = "localhost".to_owned();
+        cohort.target.authority = "localhost".into();
         cohort.target.ca_file = Some(CERTIFICATE.into());
         cohort
     }
@@ -133,6 +132,7 @@ mod tls {
     async fn a_certificate_of_the_given_ca_is_trusted_and_broken_handshakes_are_counted() {
         let totals = load_until(https(&server(6)), 5).await;
         assert_eq!((totals.of(FailureClass::Tls), totals.failed()), (6, 6));
+        assert_eq!((totals.connections.opened, totals.connections.reused_requests), (1, totals.ok - 1));
     }
 
     #[tokio::test]
