@@ -37,6 +37,7 @@
 
 pub mod analysis;
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod demo;
 pub mod load;

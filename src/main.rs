@@ -1,3 +1,22 @@
 //! The `gapless` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use gapless::app::{self, exit::Exit};
+use gapless::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => app::run::main(args),
+        Command::Report(args) => app::report::main(&args),
+        Command::DemoServer(options) => app::demo_server::main(options),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            app::output::complain(&error);
+            Exit::Harness.into()
+        }
+    }
+}

@@ -1,1 +1,149 @@
-//! From a record to a result: pure functions, no clock, no file, no network, no bus.
+//! Record -> result.
+//!
+//! A pure function: no clock, no file, no network. It goes in one direction:
+//!
+//! ```text
+//! record -> tally (counts) and timeline (moments) -> attribution -> facts -> figures, events, checks -> verdict
+//! ```
+
+mod attribution;
+mod checks;
+mod describe;
+mod events;
+mod facts;
+mod figures;
+mod number;
+pub mod result;
+mod series;
+#[cfg(test)]
+pub(crate) mod simulator;
+pub mod statistics;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod verdict;
+mod window;
+mod words;
+
+use std::collections::BTreeMap;
+
+pub use self::checks::LATENESS_P99_LIMIT;
+pub use self::result::{RunResult, ScenarioResult};
+
+use self::facts::Facts;
+use self::figures::{Figures, Part};
+use self::number::{finite_ms, round3, span_ms};
+use self::result::{CohortResult, SCHEMA};
+use crate::model::Verdict;
+use crate::record::Record;
+use crate::record::line::{Line, Note, NoteKind};
+use crate::record::segment::Scope;
+use crate::scenario::plan::Cohort;
+
+/// What several scenarios came to, in their order; none without records.
+#[must_use]
+pub fn combine(records: &[Record]) -> Option<RunResult> {
+    let first = &records.first()?.begin;
+    let scenarios: Vec<ScenarioResult> = records.iter().map(analyse).collect();
+    Some(RunResult {
+        schema: SCHEMA.to_owned(),
+        tool: first.tool.clone(),
+        host: first.host.clone(),
+        verdict: scenarios.iter().map(|scenario| scenario.verdict).max().unwrap_or(Verdict::Inconclusive),
+        scenarios,
+    })
+}
+
+/// What one scenario came to.
+#[must_use]
+pub fn analyse(record: &Record) -> ScenarioResult {
+    let facts = Facts::of(record);
+    let whole = Figures::of(&facts, None, Part::Whole);
+    let events = events::events(&facts);
+    let steps = events::steps(&events, &facts);
+    let judged = checks::checks(&facts, &whole);
+    let doubts = verdict::doubts(&facts);
+    let in_events: u64 = events.iter().map(|event| event.dropped).sum();
+    let begin = &record.begin;
+    ScenarioResult {
+        name: begin.plan.name.clone(),
+        description: begin.plan.description.clone(),
+        manager: begin.manager.as_ref().map(|choice| choice.kind),
+        manager_reason: begin.manager.as_ref().map(|choice| choice.reason.clone()),
+        verdict: verdict::verdict(&judged, &doubts),
+        reasons: verdict::reasons(&facts, &whole, &steps, &judged, &doubts),
+        started_at: begin.started_at.clone(),
+        duration_ms: round3(span_ms(begin.anchor, facts.timeline.last)),
+        incomplete: record.end.is_none(),
+        requests: whole.requests,
+        dropped: whole.dropped(),
+        wrong: whole.wrong(),
+        http_000: whole.http_000,
+        dropped_outside_events: whole.dropped().saturating_sub(in_events),
+        attested: BTreeMap::new(),
+        latency_ms: whole.latencies(),
+        lateness_us: whole.lateness(),
+        connections: whole.connections(),
+        stall_ms: finite_ms(whole.stall_ms),
+        outage_ms: finite_ms(whole.outage_ms),
+        recovery_ms: finite_ms(whole.recovery_ms),
+        queue_peak: whole.queue_peak,
+        outcomes: whole.outcomes,
+        causes: whole.causes,
+        status_codes: whole.statuses,
+        cohorts: (0_u16..)
+            .zip(&begin.plan.cohorts)
+            .map(|(index, cohort)| cohort_result(index, cohort, &facts))
+            .collect(),
+        events,
+        steps,
+        checks: judged.into_iter().map(|judged| judged.check).collect(),
+        evidence: facts.attribution.evidence(&facts.timeline),
+        notes: notes(&facts),
+        series: series::series(&facts),
+    }
+}
+
+fn cohort_result(index: u16, cohort: &Cohort, facts: &Facts<'_>) -> CohortResult {
+    let figures = Figures::of(facts, Some(index), Part::Whole);
+    CohortResult {
+        name: cohort.name.clone(),
+        load: describe::load(cohort),
+        target: describe::target(cohort),
+        requests: figures.requests,
+        dropped: figures.dropped(),
+        wrong: figures.wrong(),
+        http_000: figures.http_000,
+        latency_ms: figures.latencies(),
+        lateness_us: figures.lateness(),
+        connections: figures.connections(),
+        stall_ms: finite_ms(figures.stall_ms),
+        outage_ms: finite_ms(figures.outage_ms),
+        recovery_ms: finite_ms(figures.recovery_ms),
+        outcomes: figures.outcomes,
+        causes: figures.causes,
+        status_codes: figures.statuses,
+    }
+}
+
+/// The record's notes, and one for every limit that was reached.
+fn notes(facts: &Facts<'_>) -> Vec<Note> {
+    let info = |message| Note { kind: NoteKind::Info, message };
+    let mut notes: Vec<Note> = facts
+        .record
+        .lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Note(note) => Some(note.clone()),
+            Line::Cap(cap) => Some(info(format!("{} more {} were left out of the record.", cap.left_out, cap.what))),
+            _ => None,
+        })
+        .collect();
+    let counted = facts.tally.windows().filter(|&(_, scope, _)| scope != Scope::Warmup);
+    let left_out: u64 = counted.map(|(.., window)| window.samples_left_out).sum();
+    if left_out > 0 {
+        notes.push(info(format!("{left_out} failures were counted but not kept one by one.")));
+    }
+    notes
+}

@@ -2,3 +2,72 @@
 //!
 //! One thread of its own owns the schedule, the connections, the counters and the histograms. It never waits
 //! for the control thread; [`LoadHandle`] is how that thread talks to it.
+//!
+//! ```text
+//! handle --commands--> engine -> cohort { agenda -> slots -> exchange -> wire } -> tally --outbox--> observations
+//! ```
+//!
+//! | file | subject |
+//! |---|---|
+//! | `handle` | starts the thread, talks to it |
+//! | `setup`, `target`, `tls`, `error` | from the plan to what runs, and all that can be wrong with it |
+//! | `engine`, `control`, `pacer` | the loop of the thread, what its tasks share, the timer |
+//! | `cohort`, `agenda`, `schedule` | what is due when, and what waits for a connection |
+//! | `slot`, `guard`, `connect` | one connection and the request on it |
+//! | `exchange`, `http_exchange`, `tcp_exchange`, `body` | request and answer |
+//! | `wire`, `stream`, `status_line` | the bytes under them |
+//! | `classify` | from errors and bytes to a failure class |
+//! | `tally`, `row_tally`, `gaps`, `timeline`, `readiness`, `live` | what is counted, under which scope |
+//! | `outbox` | hands it over |
+//!
+//! A request is counted by exactly one [`Ended`](ended::Ended), made in `slot` or, if it never got to one, in
+//! `cohort`; so `due = ok + failed + unsent` holds by construction once all have ended.
+
+mod agenda;
+mod body;
+mod classify;
+mod cohort;
+mod connect;
+mod control;
+mod ended;
+mod engine;
+mod error;
+mod exchange;
+mod gaps;
+mod guard;
+mod handle;
+mod http_exchange;
+mod live;
+mod outbox;
+mod pacer;
+mod readiness;
+mod row_tally;
+mod schedule;
+mod setup;
+mod slot;
+mod status_line;
+mod stream;
+mod tally;
+mod target;
+mod tcp_exchange;
+mod timeline;
+mod tls;
+mod wire;
+
+pub use error::LoadError;
+pub use handle::LoadHandle;
+pub use live::Live;
+
+use crate::record::line::Cap;
+use crate::record::segment::{Rows, Segment};
+
+/// A part of what was counted. Any number of parts may share a scope and a time: readers add them up.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// Counts by due time.
+    Rows(Rows),
+    /// Distributions of a span.
+    Segment(Box<Segment>),
+    /// A limit on what is kept was reached.
+    Cap(Cap),
+}

@@ -4,8 +4,13 @@
 //! manager. `run` is generic over it and knows neither.
 
 pub mod error;
+pub mod ledger;
+pub mod protected;
+pub mod recover;
+pub mod systemd;
 
 pub use error::ManagerError;
+pub use protected::is_protected;
 
 use tokio::sync::mpsc;
 

@@ -1,5 +1,7 @@
 //! The lines of a record.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::segment::{Rows, Segment};
@@ -29,6 +31,8 @@ pub enum Line {
     Queue(Queue),
     /// Counters of the kernel.
     Counters(Counters),
+    /// The kernel's own word on a listener or a reset.
+    Trace(TraceEvent),
     /// A process ended or began.
     Process(ProcessChange),
     /// A line of the unit's journal.
@@ -245,6 +249,51 @@ pub struct Counters {
     pub at: MonoTime,
     /// Name and value since boot, ascending by name.
     pub values: Vec<(String, u64)>,
+}
+
+/// The kernel's own word on a listener or a reset, from its trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceEvent {
+    /// When, to the microsecond.
+    pub at: MonoTime,
+    /// What.
+    #[serde(flatten)]
+    pub traced: Traced,
+}
+
+/// What the kernel's trace tells of a target's port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Traced {
+    /// A socket began to listen.
+    ListenerUp {
+        /// Its address.
+        local: SocketAddr,
+    },
+    /// A socket listens no more.
+    ListenerDown {
+        /// Its address.
+        local: SocketAddr,
+    },
+    /// The kernel sent a reset from the target's side.
+    ResetSent {
+        /// The target's address.
+        from: SocketAddr,
+        /// The client's address.
+        to: SocketAddr,
+        /// The state of the target's socket, `TCP_CLOSE`; `UNKNOWN` where there was none.
+        state: String,
+        /// Why, from Linux 6.10 on: `NO_SOCKET`, `TCP_STATE`, `TCP_ABORT_ON_CLOSE`, ...
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The client's side got a reset.
+    ResetReceived {
+        /// The target's address.
+        from: SocketAddr,
+        /// The client's address.
+        to: SocketAddr,
+    },
 }
 
 /// A process ended or began.

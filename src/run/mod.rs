@@ -1,1 +1,26 @@
-//! Drives a scenario: the loop that carries out steps and linearises what is seen.
+//! Drives a scenario: carries out its steps under load and linearises what is seen into the record.
+//!
+//! [`drive`] is the whole story of one scenario; the other files are its chapters. Everything here runs on the
+//! control thread, on a current-thread runtime inside a `LocalSet`.
+
+mod claim;
+pub mod drive;
+pub mod end_state;
+pub mod exec;
+pub mod interrupt;
+mod observe;
+pub mod pacing;
+pub mod prepare;
+pub mod progress;
+pub mod proof;
+pub mod recorder;
+pub mod restore;
+pub mod step;
+
+pub use drive::{Setup, drive};
+pub use interrupt::Interrupt;
+pub use progress::Progress;
+pub use recorder::Recorder;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,3 +1,27 @@
 //! Scenarios: from a TOML file to a [`plan::Plan`].
+//!
+//! The way: text -> `tree` (values with their places, overrides put in) -> `file` (each value right in itself)
+//! -> `resolve` (what they mean together) -> [`plan::Plan`]. Mistakes are collected on the whole of it.
 
+mod bound;
+pub mod duration;
+mod file;
+mod find;
+mod load;
+mod mask;
+mod mistake;
+mod overrides;
 pub mod plan;
+mod reader;
+mod resolve;
+mod source;
+mod suggest;
+mod supported;
+mod tree;
+mod url;
+mod value;
+
+pub use load::{Scenario, load, load_all};
+pub use mask::{is_secret_header, masked};
+pub use mistake::{Mistake, ScenarioErrors};
+pub use overrides::Overrides;

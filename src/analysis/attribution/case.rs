@@ -1,0 +1,192 @@
+//! One failure, or several of a kind in one tenth of a second, with what is known around it.
+
+use crate::analysis::timeline::{Event, ListenerView, Span, Timeline, UnitState};
+use crate::model::{FailureClass, FailureKey, MonoTime, UnitName};
+use crate::record::segment::FailureSample;
+use crate::scenario::plan::{Cohort, Destination};
+
+/// What the observers may lag behind what they observe.
+const OBSERVER_LAG_NS: u64 = 50_000_000;
+
+/// A request in the air meets its fate within this time. When it took longer, the server had it.
+const IN_THE_AIR_NS: u64 = 50_000_000;
+
+/// The phases of an event that stops or replaces a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventPhase {
+    /// From the event's beginning until the old main process was gone.
+    Stopping,
+    /// From then until the new one began.
+    Down,
+    /// From then until its first `ok` in the cohort.
+    Starting,
+}
+
+/// One phase of one event, as one cohort saw it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PhaseSpan {
+    pub(crate) phase: EventPhase,
+    pub(crate) span: Span,
+    /// The event does not let the process end of its own will.
+    pub(crate) is_killing: bool,
+}
+
+/// The phases of an event, in order; none if it neither ended nor brought a process.
+pub(crate) fn phases(event: &Event<'_>, is_killing: bool, first_ok_end: Option<MonoTime>) -> Vec<PhaseSpan> {
+    let (begin, gone, started) = (event.begin.at, event.gone_at(), event.started_at());
+    let mut phases = Vec::new();
+    let mut push = |phase, from, to| phases.push(PhaseSpan { phase, span: Span::new(from, to), is_killing });
+    if let Some(stopped) = gone.or(started) {
+        push(EventPhase::Stopping, begin, stopped);
+    }
+    if let Some(gone) = gone {
+        push(EventPhase::Down, gone, started.unwrap_or(event.until));
+    }
+    if let Some(started) = started {
+        push(EventPhase::Starting, started, first_ok_end.unwrap_or(event.until));
+    }
+    phases
+}
+
+/// What is to be explained.
+pub(crate) struct Case<'a> {
+    pub(crate) key: FailureKey,
+    /// Its client.
+    pub(crate) cohort: &'a Cohort,
+    /// When it can have failed.
+    pub(crate) moment: Span,
+    /// From its first write to its end, where a sample tells.
+    pub(crate) waited_ns: Option<u64>,
+    /// The phases of all events, as its cohort saw them.
+    pub(crate) phases: &'a [PhaseSpan],
+    pub(crate) timeline: &'a Timeline<'a>,
+}
+
+impl<'a> Case<'a> {
+    /// When failures of `key` that were due in `due` can have ended, if no sample tells.
+    pub(crate) fn moment_of(key: FailureKey, cohort: &Cohort, due: Span) -> Span {
+        let target = &cohort.target;
+        match key.class {
+            FailureClass::Refused | FailureClass::PathMissing | FailureClass::Permission | FailureClass::QueueFull => {
+                due
+            }
+            FailureClass::ResponseTimeout | FailureClass::NoConnection => {
+                Span::new(due.from + target.timeout, due.to + target.timeout)
+            }
+            FailureClass::ConnectTimeout => Span::new(due.from, due.to + target.connect_timeout),
+            _ => Span::new(due.from, due.to + target.timeout),
+        }
+    }
+
+    /// The same failure as a sample saw it.
+    pub(crate) fn sharpened(&self, sample: &FailureSample) -> Self {
+        Self {
+            moment: Span::new(sample.end, sample.end),
+            waited_ns: sample.sent.map(|sent| sample.end.nanos_since(sent)),
+            ..*self
+        }
+    }
+
+    pub(crate) fn is(&self, classes: &[FailureClass]) -> bool {
+        classes.contains(&self.key.class)
+    }
+
+    pub(crate) fn destination(&self) -> &'a Destination {
+        &self.cohort.target.connect
+    }
+
+    /// The moment, with room for late observers.
+    pub(crate) fn seen(&self) -> Span {
+        self.moment.widened(OBSERVER_LAG_NS)
+    }
+
+    pub(crate) fn is_in(&self, phase: EventPhase) -> bool {
+        self.phases.iter().any(|span| span.phase == phase && span.span.overlaps(self.seen()))
+    }
+
+    /// In a phase of any event that ends or replaces a process.
+    pub(crate) fn is_in_any_phase(&self) -> bool {
+        self.phases.iter().any(|span| span.span.overlaps(self.seen()))
+    }
+
+    /// While a process was made to end that could not finish its work.
+    pub(crate) fn is_in_killing(&self) -> bool {
+        let killing = |span: &&PhaseSpan| span.is_killing && span.phase == EventPhase::Stopping;
+        self.phases.iter().filter(killing).any(|span| span.span.overlaps(self.seen()))
+    }
+
+    /// A main process ended at that moment, asked or not.
+    pub(crate) fn is_at_exit(&self) -> bool {
+        self.timeline.has_exit(self.timeline.service(), self.seen())
+    }
+
+    /// It took so long that the server had the request.
+    pub(crate) fn was_being_served(&self) -> bool {
+        self.waited_ns.is_some_and(|waited| waited > IN_THE_AIR_NS)
+    }
+
+    /// The process ended, of its own will or not, while it had the request.
+    pub(crate) fn died_with_process(&self) -> bool {
+        self.is_in_killing() || (self.is_at_exit() && (self.was_being_served() || !self.is_in(EventPhase::Stopping)))
+    }
+
+    /// Connections go to a socket that the manager holds.
+    pub(crate) fn has_socket_unit(&self) -> bool {
+        self.timeline.socket().is_some()
+    }
+
+    /// States of the socket unit around the moment; empty if there is none, or nothing is known.
+    pub(crate) fn socket_states(&self) -> &'a [UnitState<'a>] {
+        self.states_of(self.timeline.socket())
+    }
+
+    /// States of the service around the moment.
+    pub(crate) fn service_states(&self) -> &'a [UnitState<'a>] {
+        self.states_of(self.timeline.service())
+    }
+
+    fn states_of(&self, unit: Option<&UnitName>) -> &'a [UnitState<'a>] {
+        unit.map_or(&[], |unit| self.timeline.states(unit, self.seen()))
+    }
+
+    /// The socket unit was active all the time: known, not assumed.
+    pub(crate) fn socket_is_active(&self) -> bool {
+        let states = self.socket_states();
+        !states.is_empty() && states.iter().all(UnitState::is_active)
+    }
+
+    /// The socket unit was seen in another state than active.
+    pub(crate) fn socket_is_down(&self) -> bool {
+        self.socket_states().iter().any(|state| !state.is_active())
+    }
+
+    /// The service was seen neither serving nor about to stop.
+    pub(crate) fn service_is_down(&self) -> bool {
+        self.service_states().iter().any(|state| matches!(state.active_state, "inactive" | "failed" | "activating"))
+    }
+
+    /// A unit in the way had failed with that result.
+    pub(crate) fn has_result(&self, results: &[&str]) -> bool {
+        let mut states = self.socket_states().iter().chain(self.service_states());
+        states.any(|state| state.active_state == "failed" && results.contains(&state.result))
+    }
+
+    /// What the kernel showed of the listener around the moment; none if it was not asked.
+    pub(crate) fn listener(&self) -> Option<ListenerView> {
+        self.timeline.listeners(self.destination(), self.seen())
+    }
+
+    /// The listener that the client had connected to went away.
+    pub(crate) fn listener_was_lost(&self) -> bool {
+        match self.listener() {
+            Some(view) => !view.is_steady(),
+            None if self.has_socket_unit() => self.socket_is_down(),
+            None => self.is_in(EventPhase::Stopping),
+        }
+    }
+
+    /// The listener stayed: by the kernel's word, or because an active socket unit holds it.
+    pub(crate) fn listener_was_kept(&self) -> bool {
+        self.listener().map_or_else(|| self.socket_is_active(), ListenerView::is_steady)
+    }
+}

@@ -1,0 +1,149 @@
+//! Why each request failed.
+//!
+//! Attribution works on the exact counts: all failures of one kind in one tenth of a second are one case. Of
+//! these, the ones with a sample are judged by their exact times, each for itself.
+
+mod case;
+mod rules;
+mod sentence;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::case::{Case, PhaseSpan, phases};
+use super::result::Evidence;
+use super::tally::{Tally, Window};
+use super::timeline::{Span, Timeline};
+use super::window::first_ok_end;
+use crate::model::{Cause, FailureClass, FailureKey};
+use crate::record::segment::{FailureSample, Scope};
+use crate::scenario::plan::Cohort;
+
+/// What every failure was put down to.
+#[derive(Debug, Default)]
+pub(crate) struct Attribution {
+    counts: BTreeMap<(u16, Scope, Cause), u64>,
+    findings: BTreeMap<(Scope, Cause), Finding>,
+}
+
+/// All failures of one cause in one scope.
+#[derive(Debug, Default)]
+pub(crate) struct Finding {
+    pub(crate) count: u64,
+    pub(crate) classes: BTreeMap<FailureClass, u64>,
+    /// The cohorts that lost them, by their place in the plan.
+    pub(crate) cohorts: BTreeSet<u16>,
+    /// When they can have failed.
+    pub(crate) span: Option<Span>,
+}
+
+impl Finding {
+    fn add(&mut self, cohort: u16, class: FailureClass, moment: Span, n: u64) {
+        self.count += n;
+        *self.classes.entry(class).or_default() += n;
+        self.cohorts.insert(cohort);
+        self.span =
+            Some(self.span.map_or(moment, |span| Span::new(span.from.min(moment.from), span.to.max(moment.to))));
+    }
+}
+
+impl Attribution {
+    /// Puts every counted failure down to a cause.
+    pub(crate) fn of(tally: &Tally, timeline: &Timeline<'_>) -> Self {
+        let mut attribution = Self::default();
+        for (index, cohort) in (0_u16..).zip(&timeline.plan.cohorts) {
+            let phases = phases_seen_by(index, tally, timeline);
+            for (_, scope, window) in tally.windows().filter(|&(of, scope, _)| of == index && scope != Scope::Warmup) {
+                attribution.add_window((index, cohort), scope, window, &phases, timeline);
+            }
+        }
+        attribution
+    }
+
+    fn add_window(
+        &mut self,
+        (index, cohort): (u16, &Cohort),
+        scope: Scope,
+        window: &Window,
+        phases: &[PhaseSpan],
+        timeline: &Timeline<'_>,
+    ) {
+        let mut samples = samples_by_row(window, timeline);
+        for (&row, cell) in &window.rows {
+            for (&key, &count) in cell.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
+                let moment = Case::moment_of(key, cohort, timeline.row_span(row));
+                let case = Case { key, cohort, moment, waited_ns: None, phases, timeline };
+                let sampled = samples.remove(&(row, key)).unwrap_or_default();
+                let mut rest = count;
+                for sample in sampled.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+                    self.add((index, scope), &case.sharpened(sample), 1);
+                    rest -= 1;
+                }
+                if rest > 0 {
+                    self.add((index, scope), &case, rest);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, (cohort, scope): (u16, Scope), case: &Case<'_>, n: u64) {
+        let cause = rules::infer(case);
+        *self.counts.entry((cohort, scope, cause)).or_default() += n;
+        self.findings.entry((scope, cause)).or_default().add(cohort, case.key.class, case.moment, n);
+    }
+
+    /// Failures by cause, over the cohorts and scopes meant.
+    pub(crate) fn causes(&self, meant: impl Fn(u16, Scope) -> bool) -> BTreeMap<Cause, u64> {
+        let mut causes = BTreeMap::new();
+        for (&(cohort, scope, cause), n) in &self.counts {
+            if meant(cohort, scope) {
+                *causes.entry(cause).or_default() += n;
+            }
+        }
+        causes
+    }
+
+    /// A sentence for every cause in every scope, in order of time.
+    pub(crate) fn evidence(&self, timeline: &Timeline<'_>) -> Vec<Evidence> {
+        let evidence = self.findings.iter().map(|(&(scope, cause), finding)| {
+            let event = match scope {
+                Scope::Event(id) => Some(id),
+                Scope::Warmup | Scope::Before => None,
+            };
+            Evidence {
+                cause,
+                event: event.map(|id| id.0 + 1),
+                count: finding.count,
+                sentence: sentence::of(cause, finding, event.and_then(|id| timeline.event(id)), timeline),
+            }
+        });
+        evidence.collect()
+    }
+}
+
+fn phases_seen_by(cohort: u16, tally: &Tally, timeline: &Timeline<'_>) -> Vec<PhaseSpan> {
+    let of_event = |event: &super::timeline::Event<'_>| {
+        let window = tally.window(cohort, Scope::Event(event.begin.event));
+        let started = event.started_at();
+        phases(
+            event,
+            timeline.is_killing(event),
+            window.zip(started).and_then(|(window, started)| first_ok_end(window, started)),
+        )
+    };
+    timeline.events.iter().flat_map(of_event).collect()
+}
+
+/// The samples of a window by row and kind, in order of their end.
+fn samples_by_row<'w>(
+    window: &'w Window,
+    timeline: &Timeline<'_>,
+) -> BTreeMap<(u64, FailureKey), Vec<&'w FailureSample>> {
+    let mut samples: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for sample in &window.samples {
+        samples.entry((timeline.row_index(sample.due), sample.key)).or_default().push(sample);
+    }
+    samples.values_mut().for_each(|of_row| of_row.sort_by_key(|sample| (sample.end, sample.due)));
+    samples
+}

@@ -1,0 +1,128 @@
+//! Evidence in a sentence.
+
+use super::Finding;
+use crate::analysis::number::span_ms;
+use crate::analysis::timeline::{Event, Span, Timeline};
+use crate::model::{Cause, MonoTime};
+
+/// What was seen of the failures in `finding`: their number and classes, then the mechanism with its times.
+pub(crate) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, timeline: &Timeline<'_>) -> String {
+    let classes: Vec<String> =
+        finding.classes.iter().map(|(class, n)| format!("{n} {}", class.name().replace('_', " "))).collect();
+    let scene =
+        Scene { span: finding.span.unwrap_or(Span::new(timeline.origin, timeline.origin)), finding, event, timeline };
+    format!("{}: {}", classes.join(", "), scene.mechanism(cause))
+}
+
+struct Scene<'a> {
+    span: Span,
+    finding: &'a Finding,
+    event: Option<&'a Event<'a>>,
+    timeline: &'a Timeline<'a>,
+}
+
+impl Scene<'_> {
+    fn mechanism(&self, cause: Cause) -> String {
+        let (address, when) = (self.addresses(), self.when());
+        match cause {
+            Cause::NoListener => self.no_listener(&address),
+            Cause::AcceptQueueReset => {
+                format!("the listener on {address} was closed {when} with them in its accept queue{}", self.stop())
+            }
+            Cause::AcceptedUnread => {
+                format!(
+                    "{} accepted their connections and closed them unread {when}{}",
+                    self.old_process(),
+                    self.stop()
+                )
+            }
+            Cause::KeepAliveRace => {
+                format!("the server closed idle connections {when} while these requests were in the air{}", self.stop())
+            }
+            Cause::KilledInFlight => format!("{} ended with them in flight {when}{}", self.old_process(), self.stop()),
+            Cause::QueueOverflow => format!("the accept queue of {address} was full {when}{}", self.depth()),
+            Cause::SlowStart => format!("{} had not answered yet {when}", self.new_process()),
+            Cause::StartLimit => {
+                format!(
+                    "systemd had refused to start the service again (start limit hit), and nobody listened on {address} {when}"
+                )
+            }
+            Cause::TriggerLimit => {
+                format!("{} had failed (trigger limit hit), and nobody listened on {address} {when}", self.socket())
+            }
+            Cause::SocketUnitDown => format!("{} was not active {when}", self.socket()),
+            Cause::PathUnlinked => format!("the path {address} was removed while its listener lived on, {when}"),
+            Cause::Permission => format!("the client may not connect to {address}, {when}"),
+            Cause::ProxyUpstream => format!("a proxy answered for a server that it could not reach, {when}"),
+            Cause::Application => format!("the application answered {address} otherwise than expected, {when}"),
+            Cause::Ambiguous => format!("the evidence is missing or contradicts itself, {when}"),
+        }
+    }
+
+    /// By the kernel's word where there is one, else by what the clients saw.
+    fn no_listener(&self, address: &str) -> String {
+        let cohorts =
+            || self.finding.cohorts.iter().filter_map(|&index| self.timeline.plan.cohorts.get(usize::from(index)));
+        let seen = cohorts().find_map(|cohort| self.timeline.listener_gap(&cohort.target.connect, self.span));
+        let span = seen.unwrap_or(self.span);
+        let processes = self.event.map(|event| {
+            match (event.pid_before().filter(|_| event.gone_at().is_some()), event.pid_after()) {
+                (Some(old), Some(new)) if old != new => {
+                    format!(", between the exit of PID {old} and the start of PID {new}")
+                }
+                (Some(old), None) => format!(", after the exit of PID {old}"),
+                _ => String::new(),
+            }
+        });
+        let (from, to) = (self.at(span.from), self.at(span.to));
+        format!("nobody listened on {address} from {from} to {to}{}", processes.unwrap_or_default())
+    }
+
+    fn at(&self, moment: MonoTime) -> String {
+        format!("{:.3} s", span_ms(self.timeline.origin, moment) / 1e3)
+    }
+
+    fn when(&self) -> String {
+        let (from, to) = (self.at(self.span.from), self.at(self.span.to));
+        if from == to { format!("at {from}") } else { format!("between {from} and {to}") }
+    }
+
+    fn addresses(&self) -> String {
+        let mut addresses: Vec<String> = Vec::new();
+        for &index in &self.finding.cohorts {
+            let Some(cohort) = self.timeline.plan.cohorts.get(usize::from(index)) else { continue };
+            let address = super::super::describe::destination(&cohort.target.connect);
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses.join(" and ")
+    }
+
+    fn old_process(&self) -> String {
+        let pid = self.event.and_then(Event::pid_before);
+        pid.map_or_else(|| "the process".to_owned(), |pid| format!("PID {pid}"))
+    }
+
+    fn new_process(&self) -> String {
+        let pid = self.event.and_then(Event::pid_after);
+        pid.map_or_else(|| "the new process".to_owned(), |pid| format!("the new process (PID {pid})"))
+    }
+
+    fn socket(&self) -> String {
+        self.timeline.socket().map_or_else(|| "the socket unit".to_owned(), ToString::to_string)
+    }
+
+    /// When the old process was gone, if it was.
+    fn stop(&self) -> String {
+        let gone = self.event.and_then(|event| Some((event.pid_before()?, event.gone_at()?)));
+        gone.map_or_else(String::new, |(pid, gone)| format!("; PID {pid} was gone at {}", self.at(gone)))
+    }
+
+    fn depth(&self) -> String {
+        let peak = self.timeline.queue_peak(self.span);
+        peak.map_or_else(String::new, |(queued, backlog)| {
+            format!("; up to {queued} connections waited, with a backlog of {backlog}")
+        })
+    }
+}

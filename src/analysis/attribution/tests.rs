@@ -1,0 +1,297 @@
+//! Each mechanism with its cause, and a neighbouring condition that must not be given that cause.
+
+use std::path::PathBuf;
+
+use super::super::simulator::plan::{failure, plan, queue, restart, socket, unit};
+use super::super::simulator::{Request, Simulation, at_ms, at_us};
+use super::super::tally::Tally;
+use super::super::timeline::Timeline;
+use super::Attribution;
+use crate::model::{Cause, FailureClass, FailureKey, KillWho, Signal, UnitName, UnitVerb};
+use crate::record::line::{Counters, EndReason, Line, UnitChange};
+use crate::scenario::plan::{Action, Destination};
+
+/// A restart begun at 2 s: the old process is gone after 20 ms, the new one starts at 40 ms and answers first
+/// at 300 ms, and from then on every 100 ms.
+fn restarted(has_socket: bool) -> Simulation {
+    let ok = |ms: u64| Request {
+        cohort: 1,
+        due_us: ms * 1_000,
+        sent_us: Some(ms * 1_000),
+        end_us: Some(ms * 1_000 + 1_000),
+        fate: Ok(200),
+    };
+    Simulation {
+        plan: plan("one", has_socket, UnitVerb::Restart, 1),
+        counting_ms: 1_000,
+        stopped_ms: 15_000,
+        requests: (1_000..2_000)
+            .chain(2_299..14_000)
+            .step_by(100)
+            .filter(|ms| *ms < 2_000 || *ms > 2_298)
+            .map(ok)
+            .collect(),
+        events: vec![restart(0, 2_000, has_socket, (20, 40, 300))],
+        other: Vec::new(),
+        end: Some(EndReason::Completed),
+        flush_ms: 1_000,
+    }
+}
+
+fn plain() -> Simulation {
+    restarted(false)
+}
+
+fn behind_socket() -> Simulation {
+    restarted(true)
+}
+
+impl Simulation {
+    fn seeing(mut self, lines: impl IntoIterator<Item = Line>) -> Self {
+        self.other.extend(lines);
+        self
+    }
+
+    /// The event is a SIGKILL.
+    fn by_kill(mut self) -> Self {
+        let unit = unit("ledger.service");
+        self.plan.steps[0].action = Action::Kill { unit, signal: Signal::KILL, who: KillWho::All };
+        self
+    }
+
+    fn connecting_to(mut self, destination: &Destination) -> Self {
+        self.plan.cohorts.iter_mut().for_each(|cohort| cohort.target.connect = destination.clone());
+        self
+    }
+
+    /// The new process answered nobody.
+    fn never_answering(mut self) -> Self {
+        self.requests.retain(|request| request.due_us < 2_000_000);
+        self
+    }
+
+    /// The cause of one failure that was due, sent and over at these times, by its sample and by its row alone.
+    fn cause(mut self, key: FailureKey, due_ms: u64, took_ms: u64) -> Cause {
+        let due_us = due_ms * 1_000;
+        self.requests.push(Request {
+            cohort: 1,
+            due_us,
+            sent_us: Some(due_us),
+            end_us: Some(due_us + took_ms * 1_000),
+            fate: Err(key),
+        });
+        let record = self.record();
+        let timeline = Timeline::of(&record);
+        let causes = Attribution::of(&Tally::of(&record.lines), &timeline).causes(|_, _| true);
+        assert_eq!(causes.values().sum::<u64>(), 1);
+        *causes.first_key_value().expect("one cause").0
+    }
+}
+
+fn of_new(class: FailureClass) -> FailureKey {
+    failure(class, false)
+}
+
+fn of_reused(class: FailureClass) -> FailureKey {
+    failure(class, true)
+}
+
+fn change(name: &UnitName, ms: u64, active_state: &str, result: &str) -> Line {
+    Line::Unit(UnitChange {
+        unit: name.clone(),
+        at: at_ms(ms),
+        changed_at: None,
+        active_state: active_state.to_owned(),
+        sub_state: String::new(),
+        main_pid: 0,
+        result: result.to_owned(),
+    })
+}
+
+/// The socket unit takes on a state 10 ms after the event began, and keeps it.
+fn socket_becomes(active_state: &str, result: &str) -> Simulation {
+    let mut run = behind_socket().seeing([change(&unit("ledger.socket"), 2_010, active_state, result)]);
+    let end = run.events[0].end.as_mut().expect("it is over");
+    end.after.retain(|snapshot| snapshot.unit != unit("ledger.socket"));
+    end.after.push(socket(at_ms(2_300), active_state, result));
+    run
+}
+
+/// The kernel shows the same listener all the time.
+fn steady() -> [Line; 1] {
+    [queue(at_ms(0), Some((7, 0)))]
+}
+
+#[test]
+fn refused_while_the_service_is_away_is_no_listener() {
+    use FailureClass::Refused;
+    assert_eq!(plain().cause(of_new(Refused), 2_030, 0), Cause::NoListener);
+    assert_eq!(plain().cause(of_new(Refused), 5_000, 0), Cause::Ambiguous, "long after the restart");
+    assert_eq!(plain().seeing(steady()).cause(of_new(Refused), 2_030, 0), Cause::Ambiguous, "somebody listened");
+    assert_eq!(behind_socket().cause(of_new(Refused), 2_030, 0), Cause::Ambiguous, "an active socket listens");
+}
+
+#[test]
+fn refused_by_an_active_socket_is_no_listener_on_the_kernels_word_only() {
+    let gone = [queue(at_ms(0), Some((7, 0))), queue(at_ms(2_010), None)];
+    assert_eq!(behind_socket().seeing(gone).cause(of_new(FailureClass::Refused), 2_100, 0), Cause::NoListener);
+    assert_eq!(behind_socket().seeing(steady()).cause(of_new(FailureClass::Refused), 2_100, 0), Cause::Ambiguous);
+}
+
+#[test]
+fn reset_as_the_listener_closes_is_an_accept_queue_reset() {
+    let reset = of_new(FailureClass::ResetBeforeResponse);
+    assert_eq!(plain().cause(reset, 2_010, 5), Cause::AcceptQueueReset);
+    assert_eq!(plain().cause(reset, 5_000, 5), Cause::Ambiguous, "no listener closed then");
+    assert_eq!(behind_socket().cause(reset, 2_010, 5), Cause::AcceptedUnread, "the socket kept its queue");
+    assert_ne!(plain().cause(of_reused(FailureClass::ResetBeforeResponse), 2_010, 5), Cause::AcceptQueueReset);
+}
+
+#[test]
+fn reset_by_a_kill_is_an_accept_queue_reset_only_if_the_queue_was_filled() {
+    let reset = of_new(FailureClass::ResetBeforeResponse);
+    let filled = [queue(at_ms(1_990), Some((7, 3))), queue(at_ms(2_010), None)];
+    assert_eq!(plain().by_kill().seeing(filled).cause(reset, 2_010, 5), Cause::AcceptQueueReset);
+    assert_eq!(plain().by_kill().cause(reset, 2_010, 5), Cause::Ambiguous);
+}
+
+#[test]
+fn closed_on_a_new_connection_while_stopping_is_accepted_unread() {
+    let closed = of_new(FailureClass::ClosedBeforeResponse);
+    assert_eq!(behind_socket().cause(closed, 2_010, 5), Cause::AcceptedUnread);
+    assert_eq!(behind_socket().cause(closed, 5_000, 5), Cause::Ambiguous, "nothing was stopping");
+    assert_eq!(behind_socket().by_kill().cause(closed, 2_010, 5), Cause::KilledInFlight, "a kill is no close");
+}
+
+#[test]
+fn closed_on_a_reused_connection_at_once_is_a_keep_alive_race() {
+    let closed = of_reused(FailureClass::ClosedBeforeResponse);
+    assert_eq!(plain().cause(closed, 2_010, 1), Cause::KeepAliveRace);
+    assert_eq!(plain().by_kill().cause(closed, 2_010, 1), Cause::KilledInFlight);
+    assert_eq!(plain().cause(closed, 1_500, 520), Cause::KilledInFlight, "served for half a second until the exit");
+    assert_eq!(plain().cause(closed, 5_000, 500), Cause::Ambiguous, "served, and nothing ended");
+}
+
+#[test]
+fn cut_short_as_the_process_ends_is_killed_in_flight() {
+    for class in [FailureClass::ResetMidResponse, FailureClass::ClosedMidResponse] {
+        assert_eq!(plain().cause(of_reused(class), 1_900, 118), Cause::KilledInFlight);
+        assert_eq!(plain().cause(of_reused(class), 5_000, 118), Cause::Ambiguous, "no process ended");
+    }
+}
+
+#[test]
+fn a_full_accept_queue_is_an_overflow() {
+    let timeout = of_new(FailureClass::ConnectTimeout);
+    let full = [queue(at_ms(0), Some((7, 0))), queue(at_ms(2_050), Some((7, 129)))];
+    assert_eq!(behind_socket().cause(of_new(FailureClass::QueueFull), 2_100, 0), Cause::QueueOverflow);
+    assert_eq!(behind_socket().seeing(full).cause(timeout, 2_100, 10_000), Cause::QueueOverflow);
+    assert_eq!(behind_socket().seeing(steady()).cause(timeout, 2_100, 10_000), Cause::Ambiguous, "there was room");
+}
+
+#[test]
+fn a_connect_timeout_without_a_look_at_the_queue_is_an_overflow_on_loopback_only() {
+    let timeout = of_new(FailureClass::ConnectTimeout);
+    let remote = Destination::Host { host: "192.0.2.7".to_owned(), port: 80 };
+    assert_eq!(behind_socket().cause(timeout, 2_100, 10_000), Cause::QueueOverflow);
+    assert_eq!(behind_socket().connecting_to(&remote).cause(timeout, 2_100, 10_000), Cause::Ambiguous);
+}
+
+#[test]
+fn a_connect_timeout_with_rising_listen_overflows_is_an_overflow() {
+    let timeout = of_new(FailureClass::ConnectTimeout);
+    let counted = |ms, n| Line::Counters(Counters { at: at_ms(ms), values: vec![("ListenOverflows".to_owned(), n)] });
+    let remote = Destination::Host { host: "192.0.2.7".to_owned(), port: 80 };
+    let run = |after| behind_socket().connecting_to(&remote).seeing([counted(0, 5), counted(12_100, after)]);
+    assert_eq!(run(9).cause(timeout, 2_100, 10_000), Cause::QueueOverflow);
+    assert_eq!(run(5).cause(timeout, 2_100, 10_000), Cause::Ambiguous);
+}
+
+#[test]
+fn timed_out_before_the_new_process_answered_is_a_slow_start() {
+    for class in [FailureClass::ResponseTimeout, FailureClass::NoConnection] {
+        assert_eq!(behind_socket().never_answering().cause(of_new(class), 2_100, 10_000), Cause::SlowStart);
+        assert_eq!(behind_socket().cause(of_new(class), 2_100, 10_000), Cause::Ambiguous, "others were answered");
+    }
+}
+
+#[test]
+fn a_socket_that_is_down_has_the_cause_that_its_result_tells() {
+    for class in [FailureClass::Refused, FailureClass::PathMissing] {
+        let cause = |state, result| socket_becomes(state, result).cause(of_new(class), 2_200, 0);
+        assert_eq!(cause("failed", "service-start-limit-hit"), Cause::StartLimit);
+        assert_eq!(cause("failed", "trigger-limit-hit"), Cause::TriggerLimit);
+        assert_eq!(cause("failed", "resources"), Cause::SocketUnitDown);
+        assert_eq!(cause("inactive", "success"), Cause::SocketUnitDown);
+    }
+}
+
+#[test]
+fn a_limit_that_was_hit_explains_no_reset() {
+    let run = socket_becomes("failed", "service-start-limit-hit");
+    assert_eq!(run.cause(of_new(FailureClass::ResetBeforeResponse), 2_005, 5), Cause::AcceptQueueReset);
+}
+
+#[test]
+fn a_service_that_hit_its_start_limit_without_a_socket_is_a_start_limit() {
+    let failed = change(&unit("ledger.service"), 2_310, "failed", "start-limit-hit");
+    assert_eq!(plain().seeing([failed]).cause(of_new(FailureClass::Refused), 3_000, 0), Cause::StartLimit);
+}
+
+#[test]
+fn a_missing_path_is_unlinked_only_while_its_listener_lives() {
+    let path = Destination::Unix(PathBuf::from("/run/ledger/ledger.sock"));
+    let missing = of_new(FailureClass::PathMissing);
+    assert_eq!(behind_socket().connecting_to(&path).cause(missing, 2_030, 0), Cause::PathUnlinked);
+    assert_eq!(plain().connecting_to(&path).cause(missing, 2_030, 0), Cause::NoListener, "the service took it along");
+    assert_eq!(
+        socket_becomes("inactive", "success").connecting_to(&path).cause(missing, 2_200, 0),
+        Cause::SocketUnitDown
+    );
+}
+
+#[test]
+fn no_permission_is_its_own_cause() {
+    assert_eq!(plain().cause(of_new(FailureClass::Permission), 2_030, 0), Cause::Permission);
+}
+
+#[test]
+fn a_wrong_answer_is_the_proxys_by_its_status_and_else_the_applications() {
+    let status = |status| FailureKey { status: Some(status), ..of_reused(FailureClass::UnexpectedStatus) };
+    for proxy in [502, 503, 504] {
+        assert_eq!(plain().cause(status(proxy), 2_030, 1), Cause::ProxyUpstream);
+    }
+    for application in [500, 404, 505, 301] {
+        assert_eq!(plain().cause(status(application), 2_030, 1), Cause::Application);
+    }
+    let body = FailureKey { status: Some(503), ..of_reused(FailureClass::UnexpectedBody) };
+    assert_eq!(plain().cause(body, 2_030, 1), Cause::Application, "503 was the expected status");
+}
+
+#[test]
+fn what_no_rule_explains_is_ambiguous() {
+    for class in [FailureClass::Tls, FailureClass::Malformed, FailureClass::ConnectOther] {
+        assert_eq!(plain().cause(of_new(class), 2_010, 1), Cause::Ambiguous);
+    }
+}
+
+#[test]
+fn failures_without_a_sample_are_judged_by_their_row() {
+    let mut run = plain();
+    for place in 0..40 {
+        let due_us = 2_100_000 + place * 1_000;
+        let fate = Err(of_new(FailureClass::Refused));
+        run.requests.push(Request { cohort: 1, due_us, sent_us: None, end_us: Some(due_us + 100), fate });
+    }
+    let mut record = run.record();
+    for line in &mut record.lines {
+        if let Line::Segment(segment) = line {
+            let kept = segment.samples.len().min(3);
+            segment.samples_left_out += segment.samples.drain(kept..).count() as u64;
+        }
+    }
+    let timeline = Timeline::of(&record);
+    assert_eq!(timeline.row_index(at_us(2_100_000)), 21);
+    let causes = Attribution::of(&Tally::of(&record.lines), &timeline).causes(|_, _| true);
+    assert_eq!(causes, [(Cause::NoListener, 40)].into());
+}

@@ -1,0 +1,368 @@
+//! Everything that is judged: expectations, steps, end state, and the instrument itself.
+
+use std::time::Duration;
+
+use super::events::proven;
+use super::facts::Facts;
+use super::figures::{Figures, Part};
+use super::number::ns_to_ms;
+use super::result::CheckResult;
+use super::timeline::Event;
+use super::words;
+use crate::model::bound::{Comparison, Dimension, Limit};
+use crate::model::{ActionKind, Bound, JobResult, Metric, MonoTime, Verdict};
+use crate::record::line::{EndReason, Line};
+use crate::record::segment::Scope;
+use crate::scenario::plan::{Action, Expectations, Step};
+
+/// The generator is good enough while the p99 of its lateness is at most this: a tenth of the shortest latency
+/// that people notice, and a fifth of a timer tick of the slowest kernels.
+pub const LATENESS_P99_LIMIT: Duration = Duration::from_millis(10);
+
+/// What a check that did not pass means for the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Something was lost that was not to be lost, or a step or a state is not what it should be: failed,
+    /// whatever else is in doubt.
+    Decisive,
+    /// Failed, unless there is any doubt.
+    Ordinary,
+}
+
+/// A check, its weight, and the sentence that explains it where it did not pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Judged {
+    pub(crate) check: CheckResult,
+    pub(crate) weight: Weight,
+    pub(crate) reason: String,
+}
+
+impl Judged {
+    fn new(name: impl Into<String>, expected: impl Into<String>, actual: impl Into<String>, status: Verdict) -> Self {
+        let check = CheckResult { name: name.into(), expected: expected.into(), actual: actual.into(), status };
+        Self { check, weight: Weight::Ordinary, reason: String::new() }
+    }
+
+    fn decisive(self) -> Self {
+        Self { weight: Weight::Decisive, ..self }
+    }
+
+    fn because(self, reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), ..self }
+    }
+}
+
+fn passed_or(passed: bool, otherwise: Verdict) -> Verdict {
+    if passed { Verdict::Passed } else { otherwise }
+}
+
+/// All checks, in the order of the report.
+pub(crate) fn checks(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
+    let mut checks = expectations(facts, whole);
+    checks.extend(steps(facts));
+    checks.extend(states(facts));
+    checks.extend(instrument(facts, whole));
+    checks
+}
+
+fn is_late(figures: &Figures) -> bool {
+    figures.lateness_p99_ns().is_some_and(|ns| u128::from(ns) > LATENESS_P99_LIMIT.as_nanos())
+}
+
+fn expectations(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
+    let plan = facts.timeline.plan;
+    let late = is_late(whole);
+    let has_own = plan.steps.iter().any(|step| step.expect.is_some());
+    let rest = if has_own { Part::Rest } else { Part::Whole };
+    let mut checks = bounds("expect", &plan.expect, rest, (facts, whole), late);
+    for (index, step) in (0_u16..).zip(&plan.steps) {
+        if let Some(own) = &step.expect {
+            checks.extend(bounds(&format!("step.{}.expect", index + 1), own, Part::Step(index), (facts, whole), late));
+        }
+    }
+    checks
+}
+
+fn bounds(
+    prefix: &str,
+    expect: &Expectations,
+    part: Part,
+    (facts, whole): (&Facts<'_>, &Figures),
+    late: bool,
+) -> Vec<Judged> {
+    let of_part = (part != Part::Whole).then(|| Figures::of(facts, None, part));
+    let figures = of_part.as_ref().unwrap_or(whole);
+    let place = match part {
+        Part::Step(step) => format!(" in step {}", step + 1),
+        Part::Whole | Part::Rest => String::new(),
+    };
+    let mut checks: Vec<Judged> = expect
+        .bounds
+        .iter()
+        .map(|&(metric, bound)| judge_bound(&format!("{prefix}.{metric}"), &place, metric, bound, figures, late))
+        .collect();
+    for (name, of_cohort) in &expect.cohorts {
+        let index = (0_u16..).zip(&facts.timeline.plan.cohorts).find(|(_, cohort)| cohort.name == *name);
+        let figures = index.map(|(index, _)| Figures::of(facts, Some(index), part)).unwrap_or_default();
+        let place = format!("{place} in cohort {name}");
+        checks.extend(of_cohort.iter().map(|&(metric, bound)| {
+            judge_bound(&format!("{prefix}.cohort.{name}.{metric}"), &place, metric, bound, &figures, late)
+        }));
+    }
+    checks
+}
+
+fn judge_bound(name: &str, place: &str, metric: Metric, bound: Bound, figures: &Figures, late: bool) -> Judged {
+    let limit = match bound.limit {
+        Limit::Number(number) => number,
+        Limit::Time(time) => time.as_secs_f64() * 1e3,
+    };
+    let Some(actual) = figures.value(metric) else {
+        return Judged::new(name, bound.to_string(), "not measured", Verdict::Inconclusive)
+            .because(format!("{metric} was not measured{place}, so nothing can be said of {metric} {bound}."));
+    };
+    let holds = bound.comparison.holds(actual, limit);
+    let is_time = metric.dimension() == Dimension::Time;
+    let status = passed_or(holds, if is_time && late { Verdict::Inconclusive } else { Verdict::Failed });
+    let judged = Judged::new(name, bound.to_string(), words::value(metric, actual), status);
+    let judged = judged.because(words::broken_bound(metric, bound, actual, place, figures));
+    let is_too_much =
+        matches!(bound.comparison, Comparison::AtMost | Comparison::LessThan | Comparison::Exactly) && actual >= limit;
+    if is_loss(metric) && is_too_much { judged.decisive() } else { judged }
+}
+
+/// Whether the metric counts requests that were lost.
+fn is_loss(metric: Metric) -> bool {
+    matches!(
+        metric,
+        Metric::Dropped
+            | Metric::Wrong
+            | Metric::Failed
+            | Metric::ErrorRate
+            | Metric::Http000
+            | Metric::Outcome(_)
+            | Metric::Cause(_)
+    )
+}
+
+fn steps(facts: &Facts<'_>) -> Vec<Judged> {
+    let plan = facts.timeline.plan;
+    let mut checks = Vec::new();
+    for (index, step) in (0_u16..).zip(&plan.steps) {
+        let kind = step.action.kind();
+        let is_alone = plan.steps.iter().filter(|other| other.action.kind() == kind).count() == 1;
+        let suffix = if is_alone { kind.name().to_owned() } else { format!("{}.{}", kind.name(), index + 1) };
+        let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
+        checks.push(step_was_done(&suffix, step, &events));
+        checks.extend(events_are_proven(&suffix, &events));
+        checks.extend(events_had_requests(&suffix, &events, facts));
+    }
+    checks
+}
+
+/// How one event went.
+enum Done {
+    AsExpected,
+    /// It failed: why.
+    Failed(String),
+    /// Something stands in the way of saying so: what.
+    Doubtful(String),
+}
+
+fn step_was_done(suffix: &str, step: &Step, events: &[&Event<'_>]) -> Judged {
+    let (mut done, mut failures, mut doubts) = (0, Vec::new(), Vec::new());
+    for event in events {
+        match how_it_went(step, event) {
+            Done::AsExpected => done += 1,
+            Done::Failed(why) => failures.push(why),
+            Done::Doubtful(why) => doubts.push(why),
+        }
+    }
+    let begun = u32::try_from(events.len()).unwrap_or(u32::MAX);
+    if begun < step.times {
+        doubts.push(format!("Only {begun} of {} were begun", super::describe::times(step.times, step)));
+    }
+    let status = match (failures.is_empty(), doubts.is_empty()) {
+        (false, _) => Verdict::Failed,
+        (true, false) => Verdict::Inconclusive,
+        (true, true) => Verdict::Passed,
+    };
+    failures.extend(doubts);
+    let word = if has_job(step) { step.job.name() } else { "done" };
+    Judged::new(format!("step.{suffix}"), format!("{} {word}", step.times), format!("{done} {word}"), status)
+        .decisive()
+        .because(words::sentences(&failures))
+}
+
+fn has_job(step: &Step) -> bool {
+    matches!(step.action, Action::Unit { verb, .. } if verb != crate::model::UnitVerb::ResetFailed)
+}
+
+fn how_it_went(step: &Step, event: &Event<'_>) -> Done {
+    let name = words::event(event);
+    let Some(end) = event.end else { return Done::Doubtful(format!("{name} was not over when the record ended")) };
+    if end.job == Some(JobResult::Canceled) && step.job != JobResult::Canceled {
+        return Done::Doubtful(format!("{name}: its job was canceled by somebody else"));
+    }
+    if let Some(error) = &end.error {
+        return Done::Failed(format!("{name} failed: {error}"));
+    }
+    match end.job {
+        Some(job) if job != step.job && !is_idle_try_restart(step, job) => {
+            Done::Failed(format!("{name}: the job ended as {job}, {} was expected", step.job))
+        }
+        None if has_job(step) => Done::Doubtful(format!("{name}: how its job ended is not known")),
+        _ => Done::AsExpected,
+    }
+}
+
+/// try_restart of a unit that does not run has nothing to do.
+fn is_idle_try_restart(step: &Step, job: JobResult) -> bool {
+    step.action.kind() == ActionKind::TryRestart && job == JobResult::Skipped
+}
+
+fn events_are_proven(suffix: &str, events: &[&Event<'_>]) -> Option<Judged> {
+    let claimed: Vec<(&&Event<'_>, bool)> =
+        events.iter().filter_map(|event| proven(event).map(|proven| (event, proven))).collect();
+    if claimed.is_empty() {
+        return None;
+    }
+    let unproven: Vec<String> =
+        claimed.iter().filter(|(_, proven)| !proven).map(|(event, _)| words::unproven(event)).collect();
+    let (all, good) = (claimed.len(), claimed.len() - unproven.len());
+    let status = passed_or(unproven.is_empty(), Verdict::Inconclusive);
+    let judged = Judged::new(
+        format!("proof.{suffix}"),
+        format!("{all} of {all} proven"),
+        format!("{good} of {all} proven"),
+        status,
+    );
+    Some(judged.because(words::sentences(&unproven)))
+}
+
+/// An event without a request in its window shows nothing.
+fn events_had_requests(suffix: &str, events: &[&Event<'_>], facts: &Facts<'_>) -> Option<Judged> {
+    let acting: Vec<&&Event<'_>> = events.iter().filter(|event| event.is_acting()).collect();
+    let least = acting.iter().map(|event| facts.due_in(event.begin.event)).min()?;
+    let status = passed_or(least > 0, Verdict::Inconclusive);
+    let empty = acting.iter().find(|event| facts.due_in(event.begin.event) == 0);
+    let reason =
+        empty.map(|event| format!("No request fell due during {}, so it shows nothing.", words::lower_event(event)));
+    let judged =
+        Judged::new(format!("requests.{suffix}"), "at least 1 due in each event", format!("at least {least}"), status);
+    Some(judged.because(reason.unwrap_or_default()))
+}
+
+fn states(facts: &Facts<'_>) -> Vec<Judged> {
+    let checks = facts.record.lines.iter().filter_map(|line| match line {
+        Line::Check(check) => Some(check),
+        _ => None,
+    });
+    let judge = |check: &crate::record::line::StateCheck| {
+        Judged::new(&check.name, &check.expected, &check.actual, check.status)
+            .decisive()
+            .because(format!("{} is {}; {} was expected.", check.name, check.actual, check.expected))
+    };
+    checks.map(judge).collect()
+}
+
+fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
+    vec![ended(facts), warmup(facts), unsent(whole), lateness(whole), consistent(facts, whole)]
+}
+
+fn ended(facts: &Facts<'_>) -> Judged {
+    let judged =
+        |actual: &str, status, reason: String| Judged::new("run.end", "completed", actual, status).because(reason);
+    let Some(end) = &facts.record.end else {
+        let reason = "The record is incomplete: the run was cut off, and what came after is not known.".to_owned();
+        return judged("cut off", Verdict::Inconclusive, reason);
+    };
+    let has_failed_step = facts.timeline.events.iter().any(|event| event.end.is_some_and(|end| end.error.is_some()));
+    match &end.reason {
+        EndReason::Completed => judged("completed", Verdict::Passed, String::new()),
+        EndReason::StepFailed if has_failed_step => {
+            // The step itself carries the reason and the weight.
+            judged("a step failed", Verdict::Inconclusive, "The steps after it were skipped.".to_owned())
+        }
+        EndReason::StepFailed => judged("a step failed", Verdict::Failed, "A step failed.".to_owned()).decisive(),
+        EndReason::Stopped(why) => {
+            judged("stopped", Verdict::Failed, words::sentence(&format!("Stopped early: {why}"))).decisive()
+        }
+        EndReason::NotReady(why) => judged(
+            "not ready",
+            Verdict::Inconclusive,
+            words::sentence(&format!("Not healthy before the first step: {why}")),
+        ),
+        EndReason::Interrupted => judged("interrupted", Verdict::Inconclusive, "The run was interrupted.".to_owned()),
+        EndReason::Error(why) => {
+            judged("error", Verdict::Inconclusive, words::sentence(&format!("The harness could not go on: {why}")))
+        }
+    }
+}
+
+/// Failures while the warmup counted down. What failed before every cohort had its first `ok` is not among them:
+/// the service may still have been starting.
+fn warmup(facts: &Facts<'_>) -> Judged {
+    let from = facts.timeline.origin - facts.timeline.plan.run.warmup;
+    let is_late = |due: Option<(MonoTime, MonoTime)>| due.is_none_or(|(_, last)| last >= from);
+    let windows = facts.tally.windows().filter(|&(_, scope, _)| scope == Scope::Warmup);
+    let cells = windows.flat_map(|(.., window)| window.rows.values());
+    let failed: u64 = cells.filter(|cell| is_late(cell.failed_due)).map(super::tally::Cell::failed).sum();
+    let reason = format!(
+        "{failed} {} failed in the warmup: the target was not healthy before the first step.",
+        words::requests(failed)
+    );
+    Judged::new(
+        "instrument.warmup",
+        "0 failed",
+        format!("{failed} failed"),
+        passed_or(failed == 0, Verdict::Inconclusive),
+    )
+    .because(reason)
+}
+
+fn unsent(whole: &Figures) -> Judged {
+    let unsent = whole.requests.unsent;
+    let reason = format!(
+        "{unsent} of {} {} could not be sent, by the generator's own fault or because the run was cut off: what would have become of them is not known.",
+        whole.requests.due,
+        words::requests(whole.requests.due),
+    );
+    Judged::new("instrument.unsent", "0", unsent.to_string(), passed_or(unsent == 0, Verdict::Inconclusive))
+        .because(reason)
+}
+
+fn lateness(whole: &Figures) -> Judged {
+    let limit_ms = LATENESS_P99_LIMIT.as_secs_f64() * 1e3;
+    let expected = format!("p99 <= {limit_ms} ms");
+    let Some(p99_ns) = whole.lateness_p99_ns() else {
+        return Judged::new("instrument.lateness", expected, "not measured", Verdict::Inconclusive)
+            .because("No request was measured.");
+    };
+    let actual = words::ms(ns_to_ms(p99_ns));
+    let reason =
+        format!("The generator fell behind: the p99 of its lateness is {actual}, and {limit_ms} ms is the bound.");
+    Judged::new(
+        "instrument.lateness",
+        expected,
+        format!("p99 {actual}"),
+        passed_or(!is_late(whole), Verdict::Inconclusive),
+    )
+    .because(reason)
+}
+
+/// Rows and segments count the same requests: in a complete record they must agree.
+fn consistent(facts: &Facts<'_>, whole: &Figures) -> Judged {
+    let (rows, histograms) = (whole.requests.ok, whole.distributions.ok.len());
+    let agree = facts.record.end.is_none() || rows == histograms;
+    let reason =
+        format!("The record contradicts itself: {rows} requests were ok by its rows, {histograms} by its histograms.");
+    let status = passed_or(agree, Verdict::Inconclusive);
+    Judged::new(
+        "instrument.record",
+        "rows and histograms agree",
+        if agree { "they agree" } else { "they differ" },
+        status,
+    )
+    .because(reason)
+}

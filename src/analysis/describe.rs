@@ -1,0 +1,46 @@
+//! Parts of a plan in words.
+
+use crate::scenario::plan::{Cohort, Connections, Destination, Pace, Step};
+
+/// `127.0.0.1:8010`, or a path.
+pub(crate) fn destination(destination: &Destination) -> String {
+    match destination {
+        Destination::Unix(path) => path.display().to_string(),
+        Destination::Host { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+        Destination::Host { host, port } => format!("{host}:{port}"),
+    }
+}
+
+/// `200/s, 16 connections`.
+pub(crate) fn load(cohort: &Cohort) -> String {
+    let pace = match cohort.pace {
+        Pace::Rate(rate) => format!("{rate}/s"),
+        Pace::Clients(1) => "1 client".to_owned(),
+        Pace::Clients(clients) => format!("{clients} clients"),
+        Pace::Health { interval, .. } => format!("a check every {interval:?}"),
+    };
+    let connections = match cohort.connections {
+        Connections::Reused(1) => "1 connection".to_owned(),
+        Connections::Reused(count) => format!("{count} connections"),
+        Connections::New => "new connections".to_owned(),
+    };
+    format!("{pace}, {connections}")
+}
+
+/// The URL, with the socket where that is not the URL's own.
+pub(crate) fn target(cohort: &Cohort) -> String {
+    match &cohort.target.connect {
+        Destination::Unix(path) => format!("{} over {}", cohort.target.url, path.display()),
+        Destination::Host { .. } => cohort.target.url.clone(),
+    }
+}
+
+/// A number of things: `1 restart`, `5 restarts`.
+pub(crate) fn times(count: u32, step: &Step) -> String {
+    let name = step.action.kind().name().replace('_', " ");
+    match count {
+        1 => format!("1 {name}"),
+        _ if name.ends_with('s') => format!("{count} runs of {name}"),
+        _ => format!("{count} {name}s"),
+    }
+}

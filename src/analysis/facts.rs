@@ -1,0 +1,107 @@
+//! Everything that is known of a record before anything is judged.
+
+use std::collections::BTreeMap;
+
+use super::attribution::Attribution;
+use super::figures::Part;
+use super::number::{ns_to_ms, span_ms};
+use super::tally::{Group, Tally};
+use super::timeline::{Event, Span, Timeline};
+use super::window::{first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
+use crate::model::EventId;
+use crate::record::Record;
+use crate::record::segment::Scope;
+
+/// Everything that is known of a record.
+pub(crate) struct Facts<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) timeline: Timeline<'a>,
+    pub(crate) tally: Tally,
+    pub(crate) attribution: Attribution,
+    /// By cohort and scope.
+    pub(crate) times: BTreeMap<(u16, Scope), Times>,
+    /// Requests that fell due and never ended, by cohort.
+    pub(crate) unended: BTreeMap<u16, u64>,
+    steps: BTreeMap<EventId, u16>,
+}
+
+/// The times of one cohort in one window, in milliseconds: infinite is what never ended, none what was not measured.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) stall: Option<f64>,
+    pub(crate) outage: Option<f64>,
+    pub(crate) recovery: Option<f64>,
+    pub(crate) first_ok: Option<f64>,
+    pub(crate) boot: Option<f64>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn of(record: &'a Record) -> Self {
+        let timeline = Timeline::of(record);
+        let tally = Tally::of(&record.lines);
+        let attribution = Attribution::of(&tally, &timeline);
+        let steps = timeline.events.iter().map(|event| (event.begin.event, event.begin.step)).collect();
+        let (mut times, mut unended) = (BTreeMap::new(), BTreeMap::new());
+        for (cohort, _) in (0_u16..).zip(&timeline.plan.cohorts) {
+            let of_cohort = times_of(cohort, &tally, &timeline);
+            times.extend(of_cohort.into_iter().map(|(scope, found)| ((cohort, scope), found)));
+            let rows = tally.counted_rows(cohort);
+            let (due, ended) = rows.values().fold((0, 0), |(due, ended), cell| (due + cell.due, ended + cell.ended()));
+            unended.insert(cohort, u64::saturating_sub(due, ended));
+        }
+        Self { record, timeline, tally, attribution, times, unended, steps }
+    }
+
+    pub(crate) fn group(&self, scope: Scope) -> Group {
+        Group::of(scope, &self.steps)
+    }
+
+    /// The deepest accept queue of a part of the run.
+    pub(crate) fn queue_peak(&self, part: Part) -> Option<u32> {
+        let (timeline, plan) = (&self.timeline, self.timeline.plan);
+        let events = timeline.events.iter().filter(|event| part.holds_group(Group::Step(event.begin.step), plan));
+        let before = part.holds_group(Group::Before, plan).then(|| {
+            let first = timeline.events.first().map_or(timeline.load_end, |event| event.begin.at);
+            Span::new(timeline.origin, first)
+        });
+        before
+            .into_iter()
+            .chain(events.map(Event::span))
+            .filter_map(|span| timeline.queue_peak(span))
+            .max()
+            .map(|(queued, _)| queued)
+    }
+
+    /// Requests that fell due in the window of an event.
+    pub(crate) fn due_in(&self, event: EventId) -> u64 {
+        let windows = self.tally.windows().filter(|&(_, scope, _)| scope == Scope::Event(event));
+        windows.flat_map(|(.., window)| window.rows.values()).map(|cell| cell.due).sum()
+    }
+}
+
+fn times_of(cohort: u16, tally: &Tally, timeline: &Timeline<'_>) -> BTreeMap<Scope, Times> {
+    let rows = tally.counted_rows(cohort);
+    let limit_ms = tally.distributions().find(|&(of, group, _)| of == cohort && group == Group::Warmup).and_then(
+        |(.., warmup)| {
+            let p99 = warmup.ok.at_rank(warmup.ok.len().saturating_mul(99).div_ceil(100))?;
+            Some(recovered_p99_ms(ns_to_ms(p99)))
+        },
+    );
+    let mut times = BTreeMap::new();
+    for (_, scope, window) in tally.windows().filter(|&(of, scope, _)| of == cohort && scope != Scope::Warmup) {
+        let stall = window.longest_gap_ns().map(ns_to_ms);
+        times.insert(scope, Times { stall, outage: outage_ms(&window.rows), ..Times::default() });
+    }
+    for event in &timeline.events {
+        let scope = Scope::Event(event.begin.event);
+        let Some(window) = tally.window(cohort, scope) else { continue };
+        let entry = times.entry(scope).or_default();
+        let first_ok = window.first_ok.map(|ok| span_ms(event.begin.at, ok.end));
+        entry.first_ok = Some(first_ok.unwrap_or(f64::INFINITY));
+        entry.recovery = limit_ms.and_then(|limit| recovery_ms(&rows, timeline, event.span(), limit));
+        entry.boot = event
+            .started_at()
+            .map(|started| first_ok_end(window, started).map_or(f64::INFINITY, |end| span_ms(started, end)));
+    }
+    times
+}

@@ -1,0 +1,332 @@
+//! The result: the fields of `result.json` that users script against, in the order they are written.
+//!
+//! Times are in milliseconds with three decimals (`_ms`) or whole microseconds (`_us`); null means not measured,
+//! or, for a latency, an outage or a recovery, that it had no end. Steps, runs and events are numbered from 1.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ActionKind, Cause, FailureClass, JobResult, UnitName, Verdict};
+use crate::record::line::{Host, ManagerKind, Note, Tool};
+
+/// The format's name and version.
+pub const SCHEMA: &str = "gapless/result/1";
+
+/// What one or more scenarios came to: `result.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// What wrote the records.
+    pub tool: Tool,
+    /// Where.
+    pub host: Host,
+    /// The worst of the scenarios' verdicts.
+    pub verdict: Verdict,
+    /// In the order they were run.
+    pub scenarios: Vec<ScenarioResult>,
+}
+
+/// What one scenario came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioResult {
+    /// Its name.
+    pub name: String,
+    /// Its description; empty if it has none.
+    pub description: String,
+    /// What carried the actions out; null if none needed it.
+    pub manager: Option<ManagerKind>,
+    /// Why this manager; null without one.
+    pub manager_reason: Option<String>,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// Why, in full sentences, the most important first.
+    pub reasons: Vec<String>,
+    /// Wall-clock start, RFC 3339 in UTC.
+    pub started_at: String,
+    /// From `started_at` to the end of the record.
+    pub duration_ms: f64,
+    /// The record has no end: the run was cut off.
+    pub incomplete: bool,
+    /// Requests.
+    pub requests: Requests,
+    /// The client lost a connection, never got one, or got half an answer.
+    pub dropped: u64,
+    /// Complete answers that are not the expected one.
+    pub wrong: u64,
+    /// Dropped before a complete status line had come; always 0 for `tcp` targets.
+    pub http_000: u64,
+    /// Dropped, and no event had begun when they ended.
+    pub dropped_outside_events: u64,
+    /// What was not `ok`, by class; the sum is failed + unsent.
+    pub outcomes: BTreeMap<FailureClass, u64>,
+    /// What failed, by mechanism; the sum is `requests.failed`.
+    pub causes: BTreeMap<Cause, u64>,
+    /// Of the causes, those that the kernel's trace confirms.
+    pub attested: BTreeMap<Cause, u64>,
+    /// Complete status lines that came, by status.
+    pub status_codes: BTreeMap<u16, u64>,
+    /// Latencies.
+    pub latency_ms: Latencies,
+    /// The instrument's own error.
+    pub lateness_us: Lateness,
+    /// Connections.
+    pub connections: Connections,
+    /// Longest time without an `ok` while requests were due, in the worst cohort.
+    pub stall_ms: Option<f64>,
+    /// Longest outage of the worst cohort.
+    pub outage_ms: Option<f64>,
+    /// Longest recovery of the worst cohort.
+    pub recovery_ms: Option<f64>,
+    /// Deepest accept queue seen.
+    pub queue_peak: Option<u32>,
+    /// The same figures for each cohort.
+    pub cohorts: Vec<CohortResult>,
+    /// Every run of every step that was begun.
+    pub events: Vec<EventResult>,
+    /// Every step.
+    pub steps: Vec<StepResult>,
+    /// Everything that was judged.
+    pub checks: Vec<CheckResult>,
+    /// The evidence behind the causes.
+    pub evidence: Vec<Evidence>,
+    /// What a reader must know: what could not be observed, what was left out.
+    pub notes: Vec<Note>,
+    /// The run over time, for a chart.
+    pub series: Series,
+}
+
+/// Requests; `due` = `ok` + `failed` + `unsent`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Fell due after the warmup.
+    pub due: u64,
+    /// The expected answer, whole and in time.
+    pub ok: u64,
+    /// Dropped or wrong.
+    pub failed: u64,
+    /// Not sent, by the generator's own fault or because the run was cut off.
+    pub unsent: u64,
+    /// Fell due before the end of the warmup; counted nowhere else.
+    pub warmup: u64,
+}
+
+/// Three views of latency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// From the due time; a failed request counts as never answered, and null is never.
+    pub all: Percentiles,
+    /// From the due time, over whole answers, expected or wrong.
+    pub answered: Percentiles,
+    /// From the actual send, over whole answers.
+    pub service: Percentiles,
+}
+
+/// Percentiles by nearest rank, to three significant digits; `max` is exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90 %.
+    pub p90: Option<f64>,
+    /// 95 %.
+    pub p95: Option<f64>,
+    /// 99 %.
+    pub p99: Option<f64>,
+    /// 99.9 %.
+    pub p99_9: Option<f64>,
+    /// The slowest.
+    pub max: Option<f64>,
+}
+
+/// From the later of (due, a connection was free) to the first write or connect call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lateness {
+    /// Median.
+    pub p50: Option<u64>,
+    /// 99 %.
+    pub p99: Option<u64>,
+    /// The worst.
+    pub max: Option<u64>,
+}
+
+/// Connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Established.
+    pub opened: u64,
+    /// Requests on a connection that an earlier one had used.
+    pub reused_requests: u64,
+    /// Closed by the server while idle, and replaced before anything was written: no failure.
+    pub closed_idle: u64,
+    /// Answers that only the end of the connection delimited: a cut-short one would have gone unseen.
+    pub unframed: u64,
+}
+
+/// One cohort.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CohortResult {
+    /// Its name.
+    pub name: String,
+    /// Rate and connection policy, for people: `200/s, 16 connections`.
+    pub load: String,
+    /// Where it connects to.
+    pub target: String,
+    /// Requests.
+    pub requests: Requests,
+    /// As for the scenario.
+    pub dropped: u64,
+    /// As for the scenario.
+    pub wrong: u64,
+    /// As for the scenario.
+    pub http_000: u64,
+    /// As for the scenario.
+    pub outcomes: BTreeMap<FailureClass, u64>,
+    /// As for the scenario.
+    pub causes: BTreeMap<Cause, u64>,
+    /// As for the scenario.
+    pub status_codes: BTreeMap<u16, u64>,
+    /// Latencies.
+    pub latency_ms: Latencies,
+    /// The instrument's own error.
+    pub lateness_us: Lateness,
+    /// Connections.
+    pub connections: Connections,
+    /// Longest time without an `ok` while requests were due.
+    pub stall_ms: Option<f64>,
+    /// Longest outage.
+    pub outage_ms: Option<f64>,
+    /// Longest recovery.
+    pub recovery_ms: Option<f64>,
+}
+
+/// One run of one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventResult {
+    /// Its number in the scenario, from 1.
+    pub event: u32,
+    /// The step, from 1.
+    pub step: u32,
+    /// Which run of the step, from 1.
+    pub run: u32,
+    /// What was done.
+    pub action: ActionKind,
+    /// To which unit.
+    pub unit: Option<UnitName>,
+    /// When it began, from the first counted due time.
+    pub at_ms: f64,
+    /// How systemd's job ended.
+    pub job: Option<JobResult>,
+    /// Whether the action was seen to have happened; null where there is nothing to prove.
+    pub proven: Option<bool>,
+    /// Until the job ended; for actions without a job, until the action was done.
+    pub job_ms: Option<f64>,
+    /// Until the old main process was gone.
+    pub stop_ms: Option<f64>,
+    /// From the new main process's start to the first `ok` it gave.
+    pub boot_ms: Option<f64>,
+    /// Until the end of the first `ok` sent after the event began, in the worst cohort.
+    pub first_ok_ms: Option<f64>,
+    /// First failed due time to the end of the first lasting `ok`, in the worst cohort; 0 if none failed.
+    pub outage_ms: Option<f64>,
+    /// Longest time without an `ok` while requests were due, in the worst cohort.
+    pub stall_ms: Option<f64>,
+    /// Until a second without failures and with p99 at its baseline began, in the worst cohort.
+    pub recovery_ms: Option<f64>,
+    /// Dropped.
+    pub dropped: u64,
+    /// Wrong.
+    pub wrong: u64,
+    /// What was not `ok`, by class.
+    pub outcomes: BTreeMap<FailureClass, u64>,
+    /// What failed, by mechanism.
+    pub causes: BTreeMap<Cause, u64>,
+    /// Deepest accept queue seen before the next event.
+    pub queue_peak: Option<u32>,
+    /// The effective backlog of that listener.
+    pub backlog: Option<u32>,
+    /// MainPID just before.
+    pub main_pid_before: Option<u32>,
+    /// MainPID when it was over.
+    pub main_pid_after: Option<u32>,
+    /// InvocationID of the unit changed; null where it is not known.
+    pub incarnation_changed: Option<bool>,
+    /// The kernel's listener is another socket; null where it is not known.
+    pub listener_inode_changed: Option<bool>,
+    /// Memory of the service just before.
+    pub memory_before_bytes: Option<u64>,
+    /// Memory of the service when it was over.
+    pub memory_after_bytes: Option<u64>,
+}
+
+/// One step, over all its runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepResult {
+    /// From 1.
+    pub step: u32,
+    /// What was done.
+    pub action: ActionKind,
+    /// How often it was begun.
+    pub events: u32,
+    /// How many of these dropped anything.
+    pub events_with_drops: u32,
+    /// With 95 % confidence the share of such events that drop anything is below this: the exact one-sided
+    /// binomial bound. Null without events.
+    pub drop_probability_upper_95: Option<f64>,
+    /// Longest gap between connection attempts inside the events: a shorter gap in the listener may have gone
+    /// unseen.
+    pub resolution_ms: Option<f64>,
+}
+
+/// One thing that was judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// Its stable name: `expect.dropped`, `proof.restart`, `instrument.lateness`.
+    pub name: String,
+    /// What should be.
+    pub expected: String,
+    /// What is.
+    pub actual: String,
+    /// What it comes to.
+    pub status: Verdict,
+}
+
+/// The evidence for one cause in one event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The mechanism.
+    pub cause: Cause,
+    /// The event, from 1; null outside of events.
+    pub event: Option<u32>,
+    /// How many requests it cost.
+    pub count: u64,
+    /// What was seen.
+    pub sentence: String,
+}
+
+/// The run over time, over all cohorts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// From one point to the next: the finer the shorter the run.
+    pub step_ms: u32,
+    /// Ascending; spans in which nothing fell due have none.
+    pub points: Vec<SeriesPoint>,
+}
+
+/// One step of the run, by due time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeriesPoint {
+    /// Its start, from the first counted due time; the first one may start a little earlier.
+    pub at_ms: f64,
+    /// Requests that fell due.
+    pub due: u64,
+    /// Of these, ended `ok`.
+    pub ok: u64,
+    /// Of these, dropped.
+    pub dropped: u64,
+    /// Of these, wrong.
+    pub wrong: u64,
+    /// The slowest `ok`; null without one.
+    pub max_ms: Option<f64>,
+}

@@ -1,0 +1,40 @@
+//! The run over time, for charts.
+
+use std::collections::BTreeMap;
+
+use super::facts::Facts;
+use super::number::{ns_to_ms, round3};
+use super::result::{Series, SeriesPoint};
+use super::tally::Cell;
+use crate::model::FailureClass;
+use crate::record::segment::Scope;
+
+/// The steps to choose from, in rows of 100 ms: up to two minutes in tenths of a second, twenty in seconds, ...
+const ROWS_PER_POINT: [u32; 4] = [1, 10, 100, 600];
+
+/// The most points, but for runs of more than 20 hours.
+const POINTS: u64 = 1_200;
+
+/// One point for each step in which a counted request fell due or ended.
+pub(crate) fn series(facts: &Facts<'_>) -> Series {
+    let timeline = &facts.timeline;
+    let rows = timeline.row_index(timeline.load_end) + 1;
+    let is_fine = |per_point: &&u32| rows <= POINTS * u64::from(**per_point);
+    let per_point = *ROWS_PER_POINT.iter().find(is_fine).unwrap_or(&ROWS_PER_POINT[3]);
+    let mut cells = BTreeMap::<u64, Cell>::new();
+    for (.., window) in facts.tally.windows().filter(|&(_, scope, _)| scope != Scope::Warmup) {
+        for (index, cell) in &window.rows {
+            cells.entry(index / u64::from(per_point)).or_default().add(cell);
+        }
+    }
+    let at_ms = |place: u64| timeline.row_span(place * u64::from(per_point)).from.millis_since(timeline.origin);
+    let point = |(&place, cell): (&u64, &Cell)| SeriesPoint {
+        at_ms: round3(at_ms(place)),
+        due: cell.due.max(cell.ended()),
+        ok: cell.ok,
+        dropped: cell.count(FailureClass::is_dropped),
+        wrong: cell.count(FailureClass::is_wrong),
+        max_ms: (cell.ok > 0).then(|| round3(ns_to_ms(cell.max_us.saturating_mul(1_000)))),
+    };
+    Series { step_ms: per_point * 100, points: cells.iter().map(point).collect() }
+}

@@ -1,0 +1,262 @@
+//! Rows and segments added up: what each cohort counted under each scope.
+//!
+//! A record may bring the counts of one scope and one tenth of a second in any number of parts and in any
+//! order; from here on that is forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{EventId, FailureClass, FailureKey, MonoTime};
+use crate::record::LatencyHistogram;
+use crate::record::line::Line;
+use crate::record::segment::{ConnectionCounts, FailureSample, Gap, Row, Scope, Segment, SentOk};
+
+/// Everything counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    windows: BTreeMap<(u16, Scope), Window>,
+    distributions: BTreeMap<(u16, Group), Distributions>,
+}
+
+/// What distributions are kept apart by: they are large, and nothing asks for those of a single event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    /// Before counting began.
+    Warmup,
+    /// Before the first event.
+    Before,
+    /// All events of a step, by its place in the plan.
+    Step(u16),
+}
+
+/// What one cohort counted under one scope.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    /// By tenth of a second of the due times, from the start of the load.
+    pub(crate) rows: BTreeMap<u64, Cell>,
+    /// Spans without an `ok` while requests were due.
+    pub(crate) gaps: Vec<Gap>,
+    /// Longest time between two connection attempts.
+    pub(crate) connect_gap_ns: Option<u64>,
+    /// The first `ok` that was sent after the event began.
+    pub(crate) first_ok: Option<SentOk>,
+    /// Single failures.
+    pub(crate) samples: Vec<FailureSample>,
+    /// How many failures have no sample.
+    pub(crate) samples_left_out: u64,
+}
+
+/// A tenth of a second of due times.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cell {
+    pub(crate) due: u64,
+    pub(crate) ok: u64,
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) failures: BTreeMap<FailureKey, u64>,
+    pub(crate) max_us: u64,
+    pub(crate) density: BTreeMap<u16, u64>,
+    /// When the first and the last `ok` ended.
+    pub(crate) ok_ends: Option<(MonoTime, MonoTime)>,
+    /// Due times of the first and the last failed one.
+    pub(crate) failed_due: Option<(MonoTime, MonoTime)>,
+    /// Due and end of the `ok` requests that are known one by one.
+    pub(crate) lasting_oks: BTreeSet<(MonoTime, MonoTime)>,
+}
+
+/// Distributions and connection counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Distributions {
+    pub(crate) ok: LatencyHistogram,
+    pub(crate) wrong: LatencyHistogram,
+    pub(crate) service: LatencyHistogram,
+    pub(crate) lateness: LatencyHistogram,
+    pub(crate) connections: ConnectionCounts,
+}
+
+impl Tally {
+    /// Adds up all rows and segments among `lines`.
+    pub(crate) fn of(lines: &[Line]) -> Self {
+        let steps: BTreeMap<EventId, u16> = lines.iter().filter_map(step_of_event).collect();
+        let mut tally = Self::default();
+        for line in lines {
+            match line {
+                Line::Rows(rows) => {
+                    let window = tally.windows.entry((rows.cohort, rows.scope)).or_default();
+                    for row in &rows.rows {
+                        window.rows.entry(row.index).or_default().add_row(row);
+                    }
+                }
+                Line::Segment(segment) => {
+                    let group = Group::of(segment.scope, &steps);
+                    tally.distributions.entry((segment.cohort, group)).or_default().add_segment(segment);
+                    tally.windows.entry((segment.cohort, segment.scope)).or_default().add_segment(segment);
+                }
+                _ => {}
+            }
+        }
+        tally
+    }
+
+    /// All distributions.
+    pub(crate) fn distributions(&self) -> impl Iterator<Item = (u16, Group, &Distributions)> {
+        self.distributions.iter().map(|(&(cohort, group), distributions)| (cohort, group, distributions))
+    }
+
+    /// One window, if anything was counted in it.
+    pub(crate) fn window(&self, cohort: u16, scope: Scope) -> Option<&Window> {
+        self.windows.get(&(cohort, scope))
+    }
+
+    /// All windows.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (u16, Scope, &Window)> {
+        self.windows.iter().map(|(&(cohort, scope), window)| (cohort, scope, window))
+    }
+
+    /// The rows of a cohort over all counted scopes, added up.
+    pub(crate) fn counted_rows(&self, cohort: u16) -> BTreeMap<u64, Cell> {
+        let mut all = BTreeMap::<u64, Cell>::new();
+        for (_, _, window) in self.windows().filter(|&(of, scope, _)| of == cohort && scope != Scope::Warmup) {
+            for (&index, cell) in &window.rows {
+                all.entry(index).or_default().add(cell);
+            }
+        }
+        all
+    }
+}
+
+impl Cell {
+    fn add_row(&mut self, row: &Row) {
+        self.add(&Self {
+            due: row.due,
+            ok: row.ok,
+            statuses: summed(row.statuses.iter().copied()),
+            failures: summed(row.failures.iter().map(|failure| (failure.key, failure.n))),
+            max_us: row.max_us,
+            density: summed(row.density.iter().map(|&(bucket, n)| (bucket, u64::from(n)))),
+            ok_ends: row.ok_ends,
+            failed_due: row.failed_due,
+            lasting_oks: row.lasting_ok.into_iter().collect(),
+        });
+    }
+
+    /// Adds what another part of the same tenth of a second counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.due += other.due;
+        self.ok += other.ok;
+        add_counts(&mut self.statuses, &other.statuses);
+        add_counts(&mut self.failures, &other.failures);
+        self.max_us = self.max_us.max(other.max_us);
+        add_counts(&mut self.density, &other.density);
+        self.ok_ends = hull(self.ok_ends, other.ok_ends);
+        self.failed_due = hull(self.failed_due, other.failed_due);
+        self.lasting_oks.extend(&other.lasting_oks);
+    }
+
+    /// Requests that ended, however.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ok + self.failures.values().sum::<u64>()
+    }
+
+    /// Dropped and wrong requests.
+    pub(crate) fn failed(&self) -> u64 {
+        self.count(|class| !class.is_unsent())
+    }
+
+    /// Failures of the classes meant.
+    pub(crate) fn count(&self, meant: impl Fn(FailureClass) -> bool) -> u64 {
+        self.failures.iter().filter(|(key, _)| meant(key.class)).map(|(_, n)| n).sum()
+    }
+}
+
+impl Group {
+    /// The group of a scope. An event whose beginning is missing counts as step 0.
+    pub(crate) fn of(scope: Scope, steps: &BTreeMap<EventId, u16>) -> Self {
+        match scope {
+            Scope::Warmup => Self::Warmup,
+            Scope::Before => Self::Before,
+            Scope::Event(event) => Self::Step(steps.get(&event).copied().unwrap_or_default()),
+        }
+    }
+}
+
+impl Window {
+    fn add_segment(&mut self, segment: &Segment) {
+        self.gaps.extend_from_slice(&segment.gaps);
+        self.connect_gap_ns = self.connect_gap_ns.max(segment.connect_gap_ns);
+        self.first_ok = earlier(self.first_ok, segment.first_ok);
+        self.samples.extend_from_slice(&segment.samples);
+        self.samples_left_out += segment.samples_left_out;
+    }
+
+    /// The longest span without an `ok` while requests were due.
+    pub(crate) fn longest_gap_ns(&self) -> Option<u64> {
+        self.gaps.iter().map(|gap| gap.to.nanos_since(gap.from)).max()
+    }
+}
+
+impl Distributions {
+    fn add_segment(&mut self, segment: &Segment) {
+        add_times(&mut self.ok, &segment.ok);
+        add_times(&mut self.wrong, &segment.wrong);
+        add_times(&mut self.service, &segment.service);
+        add_times(&mut self.lateness, &segment.lateness);
+        self.add_connections(&segment.connections);
+    }
+
+    /// Adds what another group counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        add_times(&mut self.ok, &other.ok);
+        add_times(&mut self.wrong, &other.wrong);
+        add_times(&mut self.service, &other.service);
+        add_times(&mut self.lateness, &other.lateness);
+        self.add_connections(&other.connections);
+    }
+
+    fn add_connections(&mut self, other: &ConnectionCounts) {
+        self.connections.opened += other.opened;
+        self.connections.reused_requests += other.reused_requests;
+        self.connections.closed_idle += other.closed_idle;
+        self.connections.unframed += other.unframed;
+    }
+}
+
+/// Adds a histogram. Most are empty or the first of their kind, and an addition goes over every bucket.
+fn add_times(to: &mut LatencyHistogram, from: &LatencyHistogram) {
+    if to.is_empty() {
+        *to = from.clone();
+    } else if !from.is_empty() {
+        to.add(from);
+    }
+}
+
+fn step_of_event(line: &Line) -> Option<(EventId, u16)> {
+    match line {
+        Line::StepBegin(begin) => Some((begin.event, begin.step)),
+        _ => None,
+    }
+}
+
+/// Adds counts key by key.
+pub(crate) fn add_counts<K: Ord + Copy>(to: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
+    for (&key, n) in from {
+        *to.entry(key).or_default() += n;
+    }
+}
+
+fn summed<K: Ord + Copy>(counts: impl IntoIterator<Item = (K, u64)>) -> BTreeMap<K, u64> {
+    let mut sums = BTreeMap::new();
+    for (key, n) in counts {
+        *sums.entry(key).or_default() += n;
+    }
+    sums
+}
+
+fn hull(a: Option<(MonoTime, MonoTime)>, b: Option<(MonoTime, MonoTime)>) -> Option<(MonoTime, MonoTime)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (one, other) => one.or(other),
+    }
+}
+
+fn earlier(a: Option<SentOk>, b: Option<SentOk>) -> Option<SentOk> {
+    [a, b].into_iter().flatten().min_by_key(|ok| (ok.sent, ok.end))
+}

@@ -1,0 +1,96 @@
+//! The verdict and its reasons.
+
+use super::checks::{Judged, Weight};
+use super::describe;
+use super::facts::Facts;
+use super::figures::Figures;
+use super::result::StepResult;
+use super::words;
+use crate::model::Verdict;
+use crate::record::line::{Line, Note, NoteKind};
+
+/// What the checks and the notes of doubt come to: a loss, a failed step or a wrong state is failed, whatever
+/// else; then any doubt is inconclusive; then any other expectation that does not hold is failed.
+pub(crate) fn verdict(checks: &[Judged], doubts: &[&Note]) -> Verdict {
+    let has = |status, weight| checks.iter().any(|judged| judged.check.status == status && judged.weight == weight);
+    if has(Verdict::Failed, Weight::Decisive) {
+        return Verdict::Failed;
+    }
+    if !doubts.is_empty() || checks.iter().any(|judged| judged.check.status == Verdict::Inconclusive) {
+        return Verdict::Inconclusive;
+    }
+    if has(Verdict::Failed, Weight::Ordinary) { Verdict::Failed } else { Verdict::Passed }
+}
+
+/// The notes that forbid a plain word.
+pub(crate) fn doubts<'a>(facts: &Facts<'a>) -> Vec<&'a Note> {
+    let notes = facts.record.lines.iter().filter_map(|line| match line {
+        Line::Note(note) => Some(note),
+        _ => None,
+    });
+    notes.filter(|note| note.kind == NoteKind::Doubt).collect()
+}
+
+/// Why, in full sentences: what failed, then what is in doubt, then what was shown.
+pub(crate) fn reasons(
+    facts: &Facts<'_>,
+    figures: &Figures,
+    steps: &[StepResult],
+    checks: &[Judged],
+    doubts: &[&Note],
+) -> Vec<String> {
+    let of = |status, weight| {
+        let wanted = move |judged: &&Judged| judged.check.status == status && judged.weight == weight;
+        checks.iter().filter(wanted).map(|judged| judged.reason.clone())
+    };
+    let mut reasons: Vec<String> = of(Verdict::Failed, Weight::Decisive).collect();
+    if figures.requests.failed > 0 {
+        reasons.push(causes(figures));
+    }
+    reasons.extend(of(Verdict::Failed, Weight::Ordinary));
+    reasons.extend(of(Verdict::Inconclusive, Weight::Decisive));
+    reasons.extend(of(Verdict::Inconclusive, Weight::Ordinary));
+    reasons.extend(doubts.iter().map(|note| words::sentence(&note.message)));
+    if steps.iter().all(|step| step.events == 0) {
+        reasons.push(without_steps(figures));
+    }
+    reasons.extend(steps.iter().filter_map(|step| confidence(step, facts)));
+    reasons
+}
+
+fn causes(figures: &Figures) -> String {
+    let mut causes: Vec<_> = figures.causes.iter().collect();
+    causes.sort_by_key(|&(cause, n)| (std::cmp::Reverse(n), cause));
+    let parts: Vec<String> = causes.iter().map(|(cause, n)| format!("{n} {cause}")).collect();
+    let failed = figures.requests.failed;
+    format!("{failed} {} failed, by cause: {}.", words::requests(failed), parts.join(", "))
+}
+
+fn without_steps(figures: &Figures) -> String {
+    let (due, dropped) = (figures.requests.due, figures.dropped());
+    format!(
+        "{dropped} of {due} {} dropped, with nothing done to the service.",
+        if due == 1 { "request was" } else { "requests were" }
+    )
+}
+
+/// What the events of an acting step show, and how sure that is.
+fn confidence(result: &StepResult, facts: &Facts<'_>) -> Option<String> {
+    let index = u16::try_from(result.step.checked_sub(1)?).ok()?;
+    let step = facts.timeline.plan.steps.get(usize::from(index))?;
+    if !facts.timeline.events.iter().any(|event| event.begin.step == index && event.is_acting()) {
+        return None;
+    }
+    let (bad, all) = (result.events_with_drops, describe::times(result.events, step));
+    if bad > 0 {
+        return Some(format!("{bad} of {all} dropped something."));
+    }
+    let percent = result.drop_probability_upper_95? * 100.0;
+    let unseen = result
+        .resolution_ms
+        .map(|gap| format!("; a gap in the listener of less than {gap:.1} ms may have gone unseen"));
+    Some(format!(
+        "0 of {all} dropped anything: at 95 % confidence fewer than {percent:.1} % do{}.",
+        unseen.unwrap_or_default()
+    ))
+}

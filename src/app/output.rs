@@ -1,0 +1,161 @@
+//! Where words go: results to stdout, everything else to stderr, files into the run's folder.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::analysis::RunResult;
+use crate::cli::Format;
+use crate::render;
+
+/// The width of tables where stdout is no terminal.
+const WIDTH_ELSEWHERE: usize = 100;
+
+/// A run's folder: `result.json` and the records.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder: `wanted`, which must be new or empty, or else a new one under `reports/` named after the
+    /// time.
+    ///
+    /// # Errors
+    /// When it cannot be made, or holds something.
+    pub fn create(wanted: Option<&Path>) -> anyhow::Result<Self> {
+        let path = match wanted {
+            Some(path) => path.to_owned(),
+            None => unused(&PathBuf::from("reports").join(crate::app::stamp::folder_name())),
+        };
+        let what = || format!("cannot make the folder of this run, {}; use --out elsewhere", path.display());
+        make_private(&path).with_context(what)?;
+        let mut entries = fs::read_dir(&path).with_context(what)?;
+        if entries.next().is_some() {
+            anyhow::bail!("{} is not empty: a run never overwrites another; use a new --out", path.display());
+        }
+        make_private(&path.join("records")).with_context(what)?;
+        Ok(Self(path))
+    }
+
+    /// The folder of a run that is over.
+    #[must_use]
+    pub fn existing(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The record of a scenario.
+    #[must_use]
+    pub fn record(&self, name: &str) -> PathBuf {
+        self.0.join("records").join(format!("{name}.jsonl"))
+    }
+
+    /// The records in it, by name.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or holds none.
+    pub fn records(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let folder = self.0.join("records");
+        let entries = fs::read_dir(&folder)
+            .with_context(|| format!("cannot read {}: is this the folder of a run?", folder.display()))?;
+        let mut records = Vec::new();
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                records.push(path);
+            }
+        }
+        records.sort();
+        anyhow::ensure!(!records.is_empty(), "{} holds no record", folder.display());
+        Ok(records)
+    }
+
+    /// Writes every report of `result`, replacing older ones whole. One that cannot be written does not keep the
+    /// others from being written.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn write_reports(&self, result: &RunResult) -> anyhow::Result<()> {
+        let reports = [("result.json", render::json::render(result))];
+        let mut first_error = None;
+        for (name, bytes) in reports {
+            let path = self.0.join(name);
+            if let Err(error) = replace(&path, &bytes).with_context(|| format!("cannot write {}", path.display())) {
+                first_error.get_or_insert(error);
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+/// `path`, or the first of `path-2`, `path-3`, ... that is not there.
+fn unused(path: &Path) -> PathBuf {
+    let numbered = (2..).map(|n| PathBuf::from(format!("{}-{n}", path.display())));
+    std::iter::once(path.to_owned()).chain(numbered).find(|path| !path.exists()).unwrap_or_else(|| path.to_owned())
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Puts `bytes` at `path` in one step: a reader sees the old file or the new one, never half of it.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("draft");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(bytes)?;
+    fs::rename(&draft, path)
+}
+
+/// Prints `result` on stdout in the form asked for. A reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// When stdout cannot be written to for any other reason.
+pub fn print(result: &RunResult, format: Format) -> anyhow::Result<()> {
+    let bytes = match format {
+        Format::Table => render::terminal::render(result, width(), color(io::stdout().is_terminal())),
+        Format::Json => render::json::render(result),
+    };
+    match io::stdout().lock().write_all(&bytes).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+        _ => Ok(()),
+    }
+}
+
+/// Says something on stderr. What cannot be said there cannot be said at all.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Says what went wrong, with everything that led to it.
+pub fn complain(error: &anyhow::Error) {
+    say(&format!("error: {error:#}"));
+}
+
+/// Whether to colour what goes to a stream; see <https://no-color.org>.
+#[must_use]
+pub fn color(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Columns of the terminal on stdout.
+#[must_use]
+pub fn width() -> usize {
+    rustix::termios::tcgetwinsize(io::stdout())
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|&columns| columns > 0)
+        .unwrap_or(WIDTH_ELSEWHERE)
+}
+
+/// Whether stderr is a terminal.
+#[must_use]
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}

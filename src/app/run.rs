@@ -1,0 +1,110 @@
+//! `gapless run`: scenarios from files to verdicts.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::choose::{self, Machine};
+use super::exit::Exit;
+use super::output::{self, Folder, say};
+use super::watcher::Watcher;
+use super::{report, session, stamp};
+use crate::cli::RunArgs;
+use crate::clock;
+use crate::record::RecordWriter;
+use crate::record::SCHEMA;
+use crate::record::line::{Begin, EndReason, Line, Tool};
+use crate::run::prepare::{PrepareError, prepare};
+use crate::run::{Interrupt, Recorder};
+use crate::scenario::{self, Overrides, Scenario};
+
+/// Runs the command.
+///
+/// # Errors
+/// When the harness cannot do its job: no folder to write to, no runtime.
+pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
+    let overrides = Overrides { times: args.times, set: args.set.clone() };
+    let scenarios = match scenario::load_all(&args.paths, &args.only, &overrides) {
+        Ok(scenarios) => scenarios,
+        Err(mistakes) => {
+            say(mistakes.render(output::color(output::stderr_is_terminal()), output::width()).trim_end());
+            return Ok(Exit::Usage);
+        }
+    };
+    session::block_on(run(args, scenarios))
+}
+
+async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
+    let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
+    for scenario in &scenarios {
+        match prepare(&scenario.plan, &interrupt).await {
+            Ok(_) => {}
+            Err(PrepareError::Interrupted { .. }) => return Ok(Exit::Interrupted),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if args.prepare_only {
+        return Ok(Exit::Passed);
+    }
+    let folder = Folder::create(args.out.as_deref())?;
+    let mut exit = Exit::Passed;
+    let mut records: Vec<PathBuf> = Vec::new();
+    for scenario in &scenarios {
+        if interrupt.is_raised() {
+            break;
+        }
+        let path = folder.record(&scenario.plan.name);
+        let ended = record_one(&args, scenario, &path, &interrupt).await?;
+        exit = exit.worst(ended);
+        records.push(path);
+        // After each scenario: a later one that fails must not take these with it.
+        folder.write_reports(&report::analyse(&records)?)?;
+    }
+    let result = report::analyse(&records)?;
+    output::print(&result, args.format)?;
+    say(&format!("saved in {}", folder.path().display()));
+    let interrupted = if interrupt.is_raised() { Exit::Interrupted } else { Exit::Passed };
+    Ok(exit.worst(Exit::of(&result)).worst(interrupted))
+}
+
+/// Runs one scenario into the record at `path`.
+async fn record_one(args: &RunArgs, scenario: &Scenario, path: &Path, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+    let plan = &scenario.plan;
+    let choice = choose::choose(plan, args.manager, Machine::here());
+    let writer = RecordWriter::create(path).with_context(|| format!("cannot make the record {}", path.display()))?;
+    let recorder = Recorder::new(writer);
+    let begin = |manager_version| {
+        Line::Begin(Box::new(Begin {
+            schema: SCHEMA.to_owned(),
+            tool: Tool { name: "gapless".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+            host: crate::probe::host::describe(manager_version),
+            started_at: stamp::started_at(),
+            anchor: clock::now(),
+            manager: choice.clone(),
+            plan: scenario::masked(plan),
+            scenario_text: scenario.text.clone(),
+        }))
+    };
+    let watcher = Watcher::new(&plan.name);
+    let reason = session::drive(session::Request {
+        plan,
+        choice: choice.as_ref(),
+        force: args.force,
+        begin: &begin,
+        recorder: &recorder,
+        interrupt,
+        progress: &watcher,
+    })
+    .await;
+    drop(watcher);
+    if let EndReason::Error(message) = &reason {
+        say(&format!("error: {}: {message}", plan.name));
+    }
+    let exit = match &reason {
+        EndReason::Error(_) => Exit::Harness,
+        EndReason::Interrupted => Exit::Interrupted,
+        _ => Exit::Passed,
+    };
+    recorder.finish(reason, clock::now()).with_context(|| format!("cannot finish the record {}", path.display()))?;
+    Ok(exit)
+}

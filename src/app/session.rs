@@ -1,0 +1,131 @@
+//! Connects a plan with its manager and its ledger, and drives it.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+
+use anyhow::Context as _;
+use tokio::task::LocalSet;
+
+use super::output::say;
+use crate::manager::ledger::Ledger;
+use crate::manager::systemd::{Options, SystemdManager};
+use crate::manager::{Manager, recover};
+use crate::probe::listener;
+use crate::record::line::{EndReason, Line, ManagerChoice, ManagerKind};
+use crate::run::{Interrupt, Progress, Recorder, Setup};
+use crate::scenario::plan::Plan;
+
+/// One scenario to drive.
+pub(super) struct Request<'a> {
+    /// What to do.
+    pub(super) plan: &'a Plan,
+    /// Through which manager; none if the plan needs none.
+    pub(super) choice: Option<&'a ManagerChoice>,
+    /// Act on units that the machine depends on as well.
+    pub(super) force: bool,
+    /// Makes the record's first line, given the manager's version.
+    pub(super) begin: &'a dyn Fn(Option<String>) -> Line,
+    /// Where it is written down.
+    pub(super) recorder: &'a Recorder,
+    /// The user's wish to end it.
+    pub(super) interrupt: &'a Interrupt,
+    /// Who watches.
+    pub(super) progress: &'a dyn Progress,
+}
+
+/// Runs `future` on the control thread: a current-thread runtime with a `LocalSet`.
+///
+/// # Errors
+/// Those of the future, and when there can be no runtime.
+pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the control thread's runtime")?;
+    LocalSet::new().block_on(&runtime, future)
+}
+
+/// Drives one scenario. Its record has every line but the last when this returns.
+pub(super) async fn drive(request: Request<'_>) -> EndReason {
+    match request.choice.map(|choice| choice.kind) {
+        None => {
+            request.recorder.write(&(request.begin)(None));
+            with::<SystemdManager>(&request, None, None).await
+        }
+        Some(kind) => match with_manager(&request, kind).await {
+            Ok(reason) => reason,
+            Err(error) => EndReason::Error(format!("{error:#}")),
+        },
+    }
+}
+
+async fn with_manager(request: &Request<'_>, kind: ManagerKind) -> anyhow::Result<EndReason> {
+    let opened = Ledger::open().context("cannot open the ledger of changes");
+    let ledger = match opened {
+        Ok(ledger) => Rc::new(RefCell::new(ledger)),
+        Err(error) => {
+            request.recorder.write(&(request.begin)(None));
+            return Err(error);
+        }
+    };
+    let options = Options { ledger: Rc::clone(&ledger), find_listeners: listener::at, force: request.force };
+    let connected = match kind {
+        ManagerKind::System => SystemdManager::system(options).await,
+        ManagerKind::User => SystemdManager::user(options).await,
+        ManagerKind::Embedded => {
+            request.recorder.write(&(request.begin)(None));
+            anyhow::bail!("the embedded manager is not supported yet; use --manager system or user");
+        }
+    };
+    let mut manager = match connected {
+        Ok(manager) => manager,
+        Err(error) => {
+            request.recorder.write(&(request.begin)(None));
+            return Err(error.into());
+        }
+    };
+    recover_abandoned(&manager).await?;
+    request.recorder.write(&(request.begin)(Some(manager.version())));
+    let reason = with(request, Some(&mut manager), Some(Rc::clone(&ledger))).await;
+    drop(manager);
+    if let Ok(ledger) = Rc::try_unwrap(ledger) {
+        ledger.into_inner().close().context("cannot close the ledger of changes")?;
+    }
+    Ok(reason)
+}
+
+/// Cleans up after runs that were killed.
+async fn recover_abandoned(manager: &SystemdManager) -> anyhow::Result<()> {
+    for abandoned in Ledger::abandoned().context("cannot read the ledgers of earlier runs")? {
+        if !recover::needs(&abandoned, manager.kind()) {
+            continue;
+        }
+        let recovery = recover::recover(abandoned, manager).await.context("cannot tick off what was cleaned up")?;
+        for sentence in &recovery.done {
+            say(&format!("cleaned up after a run that was killed: {sentence}"));
+        }
+        if let Some(sentence) = &recovery.not_understood {
+            say(sentence);
+        }
+        for error in &recovery.failed {
+            say(&format!("could not clean up after a run that was killed: {error}"));
+        }
+    }
+    Ok(())
+}
+
+async fn with<M: Manager>(
+    request: &Request<'_>,
+    manager: Option<&mut M>,
+    ledger: Option<Rc<RefCell<Ledger>>>,
+) -> EndReason {
+    crate::run::drive(Setup {
+        plan: request.plan,
+        manager,
+        ledger,
+        recorder: request.recorder,
+        interrupt: request.interrupt,
+        progress: request.progress,
+        listeners: listener::at,
+    })
+    .await
+}

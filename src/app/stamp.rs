@@ -1,0 +1,15 @@
+//! Wall-clock stamps: the only place that asks what time people have.
+
+use jiff::Timestamp;
+
+/// Now, RFC 3339 in UTC to the millisecond.
+#[must_use]
+pub fn started_at() -> String {
+    format!("{:.3}", Timestamp::now())
+}
+
+/// A folder's name for a run that starts now: `2026-11-20T08-30-00Z`.
+#[must_use]
+pub fn folder_name() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string()
+}

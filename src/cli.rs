@@ -1,0 +1,95 @@
+//! The command line: what clap parses, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Proves that a restart drops nothing.
+#[derive(Debug, Parser)]
+#[command(name = "gapless", version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 passed, 1 failed, 2 usage or scenario, 3 inconclusive, 4 harness error, 130 interrupted"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios: load a service, restart it, say what was lost and why
+    Run(RunArgs),
+    /// Render a saved run again; exits with its verdict's code
+    Report(ReportArgs),
+    /// The service that the demo, the tests and the scenarios restart
+    DemoServer(crate::demo::server::ServerOptions),
+}
+
+/// `gapless run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gapless run scenarios/fastapi/restart-socket.toml --times 10")]
+pub struct RunArgs {
+    /// Scenario files, or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What carries actions out
+    #[arg(long, value_enum, default_value_t = ManagerArg::Auto)]
+    pub manager: ManagerArg,
+    /// Run only the scenario of that name; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Run every step so many times, whatever the scenario says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub times: Option<u32>,
+    /// Change a value of the scenario, such as run.warmup=0s or load.keep-alive.rate=500
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to leave records and reports [default: a new folder under reports/]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Only run the `prepare` commands, so that the run itself needs no network
+    #[arg(long)]
+    pub prepare_only: bool,
+    /// Act on units that the machine depends on as well
+    #[arg(long)]
+    pub force: bool,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// `gapless report`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gapless report reports/2026-11-20T08-30-00Z --format json")]
+pub struct ReportArgs {
+    /// The folder a run left
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// `--manager`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ManagerArg {
+    /// The one that fits the scenario and the machine
+    Auto,
+    /// systemd's system manager
+    System,
+    /// systemd's user manager
+    User,
+    /// The scenario's own unit files, without systemd
+    Embedded,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people
+    Table,
+    /// result.json
+    Json,
+}

@@ -1,0 +1,247 @@
+//! The faults the server injects on demand: what each does, and what a client must count for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::FailureClass;
+
+/// What the client and the server speak over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// A TCP connection.
+    Tcp,
+    /// A Unix stream socket.
+    Unix,
+}
+
+impl Transport {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Tcp, Self::Unix];
+}
+
+/// What a fault happens to, and so what `every=N` and `first=N` count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Requests, numbered across all connections from 1 as their heads are read.
+    Request,
+    /// Connections, numbered from 1 as they are accepted. The fault is done, and counted, when the client's first
+    /// byte is there: a connection that is closed unused meets no fault.
+    Connection,
+    /// The listeners, for as long as the server runs: the server never sees the requests it costs, so it counts
+    /// none. Every request the client sends is one.
+    Listener,
+}
+
+/// What a client must count for one injection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A failure of this class.
+    Failure(FailureClass),
+    /// An `ok`: no client can tell from the bytes alone.
+    Unnoticed,
+    /// The fault does not exist on this transport.
+    Unavailable,
+}
+
+macro_rules! fault_kinds {
+    (@effect Unnoticed) => { Effect::Unnoticed };
+    (@effect Unavailable) => { Effect::Unavailable };
+    (@effect $class:ident) => { Effect::Failure(FailureClass::$class) };
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $scope:ident, tcp $tcp:ident, unix $unix:ident;)+) => {
+        /// What goes wrong. The names are those of `--fault`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum FaultKind { $($(#[doc = $doc])+ #[serde(rename = $name)] $variant,)+ }
+
+        impl FaultKind {
+            /// Every kind, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name used on the command line and in counts.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What the server does, in one sentence or two.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+
+            /// What it happens to.
+            #[must_use]
+            pub const fn scope(self) -> Scope {
+                match self { $(Self::$variant => Scope::$scope,)+ }
+            }
+
+            /// What a client must count for one injection.
+            #[must_use]
+            pub const fn effect(self, transport: Transport) -> Effect {
+                match (self, transport) {
+                    $((Self::$variant, Transport::Tcp) => fault_kinds!(@effect $tcp),
+                      (Self::$variant, Transport::Unix) => fault_kinds!(@effect $unix),)+
+                }
+            }
+        }
+    };
+}
+
+// A Unix socket has no reset: the peer's abort is an end of file once all was read. The exception is a close with
+// bytes of the client still unread, which is ECONNRESET there too.
+fault_kinds! {
+    /// Binds the address and does not listen on it.
+    Refuse = "refuse", Listener, tcp Refused, unix Refused;
+    /// Listens with a backlog of 0, fills it with a connection of its own, and never accepts.
+    QueueFull = "queue-full", Listener, tcp ConnectTimeout, unix QueueFull;
+    /// Listens, and removes the socket's path.
+    PathMissing = "path-missing", Listener, tcp Unavailable, unix PathMissing;
+    /// Listens on a path of mode 000, which root may connect to all the same.
+    NoPermission = "no-permission", Listener, tcp Unavailable, unix Permission;
+    /// Binds the path as a datagram socket: the connect fails with EPROTOTYPE.
+    WrongSocketType = "wrong-socket-type", Listener, tcp Unavailable, unix ConnectOther;
+    /// Accepts, and closes with the request unread: a reset.
+    AcceptUnread = "accept-unread", Connection, tcp ResetBeforeResponse, unix ResetBeforeResponse;
+    /// Accepts, and ends its side of the stream with the request unread: an end of file on a new connection.
+    AcceptCloseUnread = "accept-close-unread", Connection, tcp ClosedBeforeResponse, unix ClosedBeforeResponse;
+    /// Answers the first bytes, a ClientHello, with something that is not TLS. For a client that speaks https.
+    TlsGarbage = "tls-garbage", Connection, tcp Tls, unix Tls;
+    /// Answers the first bytes, a ClientHello, with the fatal alert handshake_failure. For a client that speaks https.
+    TlsAlert = "tls-alert", Connection, tcp Tls, unix Tls;
+    /// Reads the head of the request and resets with its body unread; for bodies that no socket buffer holds.
+    ResetWhileSending = "reset-while-sending", Request, tcp WriteFailed, unix WriteFailed;
+    /// Resets before a byte of the answer.
+    ResetBefore = "reset-before", Request, tcp ResetBeforeResponse, unix ClosedBeforeResponse;
+    /// Closes before a byte of the answer.
+    CloseBefore = "close-before", Request, tcp ClosedBeforeResponse, unix ClosedBeforeResponse;
+    /// Resets inside the status line.
+    ResetStatusLine = "reset-status-line", Request, tcp ResetMidResponse, unix ClosedMidResponse;
+    /// Closes inside the status line.
+    CloseStatusLine = "close-status-line", Request, tcp ClosedMidResponse, unix ClosedMidResponse;
+    /// Resets inside the head, after the status line.
+    ResetHead = "reset-head", Request, tcp ResetMidResponse, unix ClosedMidResponse;
+    /// Closes inside the head, after the status line.
+    CloseHead = "close-head", Request, tcp ClosedMidResponse, unix ClosedMidResponse;
+    /// Resets inside a body with a length.
+    ResetBodyLength = "reset-body-length", Request, tcp ResetMidResponse, unix ClosedMidResponse;
+    /// Closes inside a body with a length.
+    CloseBodyLength = "close-body-length", Request, tcp ClosedMidResponse, unix ClosedMidResponse;
+    /// Resets inside a chunk of the body.
+    ResetBodyChunked = "reset-body-chunked", Request, tcp ResetMidResponse, unix ClosedMidResponse;
+    /// Closes inside a chunk of the body.
+    CloseBodyChunked = "close-body-chunked", Request, tcp ClosedMidResponse, unix ClosedMidResponse;
+    /// Closes after a whole chunk, without the last one.
+    CloseBetweenChunks = "close-between-chunks", Request, tcp ClosedMidResponse, unix ClosedMidResponse;
+    /// Resets inside a body that the end of the stream delimits.
+    ResetBodyEof = "reset-body-eof", Request, tcp ResetMidResponse, unix Unnoticed;
+    /// Closes inside a body that the end of the stream delimits: nothing tells it from a whole one.
+    CloseBodyEof = "close-body-eof", Request, tcp Unnoticed, unix Unnoticed;
+    /// Never answers; waits until the client gives up.
+    Stall = "stall", Request, tcp ResponseTimeout, unix ResponseTimeout;
+    /// Answers with bytes that are not HTTP, and closes.
+    Garbage = "garbage", Request, tcp Malformed, unix Malformed;
+    /// Answers 500.
+    WrongStatus = "wrong-status", Request, tcp UnexpectedStatus, unix UnexpectedStatus;
+    /// Answers 200 with the body `wrong`. For a client that judges the body.
+    WrongBody = "wrong-body", Request, tcp UnexpectedBody, unix UnexpectedBody;
+    /// Sends header lines until the client gives up: more than any client may accept.
+    EndlessHeaders = "endless-headers", Request, tcp Malformed, unix Malformed;
+    /// Sends chunks until the client gives up.
+    EndlessBody = "endless-body", Request, tcp ResponseTimeout, unix ResponseTimeout;
+    /// Sends its answer one byte a second, until the client gives up.
+    SlowBytes = "slow-bytes", Request, tcp ResponseTimeout, unix ResponseTimeout;
+    /// Sends 2,000 informational responses before the answer: unusual, and allowed (RFC 9110 section 15.2).
+    ThousandsInformational = "thousands-1xx", Request, tcp Unnoticed, unix Unnoticed;
+}
+
+impl FaultKind {
+    /// The class a client must count for one injection; none where it counts an `ok` or the fault does not exist
+    /// (see [`Self::effect`]).
+    #[must_use]
+    pub const fn expected_class(self, transport: Transport) -> Option<FailureClass> {
+        match self.effect(transport) {
+            Effect::Failure(class) => Some(class),
+            Effect::Unnoticed | Effect::Unavailable => None,
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What brings a failure class about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injector {
+    /// A fault of this server, on a transport.
+    Fault(FaultKind, Transport),
+    /// Something done on the client's side: what, in a few words.
+    Client(&'static str),
+}
+
+/// Classes that no answer of a server can bring about alone.
+const CLIENT_INJECTORS: &[(FailureClass, &str)] = &[
+    (FailureClass::ConnectReset, "connect errno ECONNRESET: a listener that closes with the handshake in its queue"),
+    (FailureClass::NoConnection, "more requests due than connections, all of them held by `stall`"),
+    (FailureClass::LocalPort, "connect errno EADDRNOTAVAIL: every local port towards the target in use"),
+    (FailureClass::LocalFd, "socket errno EMFILE: RLIMIT_NOFILE reached"),
+    (FailureClass::Interrupted, "SIGINT while a request is under way"),
+];
+
+impl Injector {
+    /// Everything that brings `class` about; never empty.
+    #[must_use]
+    pub fn of(class: FailureClass) -> Vec<Self> {
+        let faults = FaultKind::ALL.iter().flat_map(|&kind| Transport::ALL.map(|transport| (kind, transport)));
+        let faults = faults.filter(|(kind, transport)| kind.expected_class(*transport) == Some(class));
+        let client = CLIENT_INJECTORS.iter().filter(|(of, _)| *of == class);
+        faults
+            .map(|(kind, transport)| Self::Fault(kind, transport))
+            .chain(client.map(|(_, how)| Self::Client(how)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_name_that_serde_and_lookup_agree_on() {
+        for &kind in FaultKind::ALL {
+            assert_eq!(FaultKind::from_name(kind.name()), Some(kind));
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.name()));
+            assert!(kind.meaning().ends_with('.'), "{kind} has no sentence");
+        }
+    }
+
+    #[test]
+    fn every_failure_class_has_an_injector() {
+        for &class in FailureClass::ALL {
+            assert!(!Injector::of(class).is_empty(), "nothing injects {class}");
+        }
+    }
+
+    #[test]
+    fn a_class_that_a_fault_injects_is_not_left_to_the_client() {
+        for (class, _) in CLIENT_INJECTORS {
+            assert_eq!(Injector::of(*class).len(), 1, "{class}");
+        }
+    }
+
+    #[test]
+    fn every_kind_exists_on_unix_and_those_without_a_path_on_tcp() {
+        for &kind in FaultKind::ALL {
+            assert_ne!(kind.effect(Transport::Unix), Effect::Unavailable, "{kind}");
+            if kind.scope() != Scope::Listener {
+                assert_ne!(kind.effect(Transport::Tcp), Effect::Unavailable, "{kind}");
+            }
+        }
+    }
+}

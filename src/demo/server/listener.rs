@@ -1,0 +1,88 @@
+//! A socket the server accepts on.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+
+use rustix::net::AddressFamily;
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
+
+use super::stream::Stream;
+use crate::model::Endpoint;
+
+/// Accepts connections on one address.
+#[derive(Debug)]
+pub(super) struct Listener {
+    /// FileDescriptorName= of the manager; `own` for a socket of our own.
+    pub(super) name: String,
+    pub(super) endpoint: Endpoint,
+    socket: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Binds and listens. Within a runtime only.
+    pub(super) fn bind(endpoint: &Endpoint, backlog: u32) -> io::Result<Self> {
+        let name = "own".to_owned();
+        match endpoint {
+            Endpoint::Tcp(address) => {
+                let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                Self::tcp(name, socket.listen(backlog)?)
+            }
+            Endpoint::Unix(path) => {
+                remove_stale(path)?;
+                let socket = UnixSocket::new_stream()?;
+                socket.bind(path)?;
+                Self::unix(name, socket.listen(backlog)?)
+            }
+        }
+    }
+
+    /// Takes over a listening socket that others hold as well. Within a runtime only.
+    ///
+    /// O_NONBLOCK is a property of the socket, not of the descriptor: it is set here at every start, since whoever
+    /// had the socket before may have left it blocking, and never cleared, since whoever has it beside us may rely
+    /// on it.
+    pub(super) fn inherit(name: String, socket: OwnedFd, family: AddressFamily) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        if family == AddressFamily::UNIX {
+            Self::unix(name, UnixListener::from_std(socket.into())?)
+        } else {
+            Self::tcp(name, TcpListener::from_std(socket.into())?)
+        }
+    }
+
+    fn tcp(name: String, socket: TcpListener) -> io::Result<Self> {
+        Ok(Self { name, endpoint: Endpoint::Tcp(socket.local_addr()?), socket: Socket::Tcp(socket) })
+    }
+
+    fn unix(name: String, socket: UnixListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let path = address.as_pathname().ok_or_else(|| io::Error::other("it has no path"))?;
+        Ok(Self { name, endpoint: Endpoint::Unix(path.to_owned()), socket: Socket::Unix(socket) })
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match &self.socket {
+            Socket::Tcp(socket) => Stream::tcp(socket.accept().await?.0),
+            Socket::Unix(socket) => Ok(Stream::Unix(socket.accept().await?.0)),
+        }
+    }
+}
+
+/// Removes what an earlier server left at `path`, provided it is a socket.
+pub(super) fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path),
+        _ => Ok(()),
+    }
+}

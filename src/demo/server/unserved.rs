@@ -1,0 +1,63 @@
+//! Sockets that are bound and never served: the faults that let nobody in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::fault::FaultKind;
+use super::listener::remove_stale;
+use crate::model::Endpoint;
+
+/// An address that is taken, and what takes it.
+#[derive(Debug)]
+pub(super) struct Unserved {
+    /// With the port that the kernel chose.
+    pub(super) endpoint: Endpoint,
+    /// Open for as long as the fault lasts.
+    #[expect(dead_code, reason = "held for what the kernel makes of it, never used")]
+    pub(super) held: Vec<OwnedFd>,
+}
+
+/// Whether `kind` needs a socket that is never served, and so one of the server's own.
+pub(super) fn is_unserved(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::Refuse | FaultKind::QueueFull | FaultKind::WrongSocketType)
+}
+
+/// Takes `endpoint` in the way of `kind`.
+///
+/// # Errors
+/// When the kernel refuses, or the kind does not exist on this transport.
+pub(super) fn occupy(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserved> {
+    let (family, address) = match endpoint {
+        Endpoint::Tcp(address @ SocketAddr::V4(_)) => (AddressFamily::INET, SocketAddrAny::from(*address)),
+        Endpoint::Tcp(address @ SocketAddr::V6(_)) => (AddressFamily::INET6, SocketAddrAny::from(*address)),
+        Endpoint::Unix(path) => {
+            remove_stale(path)?;
+            (AddressFamily::UNIX, SocketAddrUnix::new(path.as_path())?.into())
+        }
+    };
+    let kind_of_socket = match (kind, endpoint) {
+        (FaultKind::WrongSocketType, Endpoint::Unix(_)) => SocketType::DGRAM,
+        (FaultKind::Refuse | FaultKind::QueueFull, _) => SocketType::STREAM,
+        _ => return Err(io::Error::new(io::ErrorKind::Unsupported, format!("there is no {kind} on this transport"))),
+    };
+    let open = || rustix::net::socket_with(family, kind_of_socket, SocketFlags::CLOEXEC, None);
+
+    let socket = open()?;
+    set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    let bound = rustix::net::getsockname(&socket)?;
+    let mut held = vec![socket];
+    if kind == FaultKind::QueueFull {
+        // listen(n) holds n + 1 connections, so a single one fills it.
+        rustix::net::listen(&held[0], 0)?;
+        let client = open()?;
+        rustix::net::connect(&client, &bound)?;
+        held.push(client);
+    }
+    let endpoint = SocketAddr::try_from(bound).map_or_else(|_| endpoint.clone(), Endpoint::Tcp);
+    Ok(Unserved { endpoint, held })
+}

@@ -1,0 +1,201 @@
+//! Which failure class: a pure function of error kinds and of the bytes that were counted, never of a text.
+
+use std::error::Error as StdError;
+use std::io;
+
+use rustix::io::Errno;
+
+use crate::model::{Disposition, FailureClass};
+
+/// What ended a connection, as the wire saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The peer closed it: end of file.
+    Closed,
+    /// The connection was reset, or is lost by any other error of the socket.
+    Reset(Option<i32>),
+    /// A write found it closed (EPIPE).
+    Broken(Option<i32>),
+    /// A TLS record or alert ended it.
+    Tls,
+}
+
+impl Trouble {
+    /// What an error of a read or write means.
+    pub(super) fn of(error: &io::Error) -> Self {
+        let in_tls = error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<tokio_rustls::rustls::Error>);
+        match error.kind() {
+            _ if in_tls => Self::Tls,
+            // rustls: the peer closed the stream without a close_notify.
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            io::ErrorKind::BrokenPipe => Self::Broken(error.raw_os_error()),
+            _ => Self::Reset(error.raw_os_error()),
+        }
+    }
+
+    /// The errno behind it.
+    pub(super) fn errno(self) -> Option<i32> {
+        match self {
+            Self::Reset(errno) | Self::Broken(errno) => errno,
+            Self::Closed | Self::Tls => None,
+        }
+    }
+}
+
+/// Why an exchange on an established connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The connection ended.
+    Lost(Trouble),
+    /// What came back is not HTTP.
+    NotHttp,
+    /// The answer was not whole in time.
+    TimedOut,
+    /// The run was interrupted.
+    Interrupted,
+}
+
+/// How far a request got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Length of the request.
+    pub(super) request_bytes: u64,
+    /// Bytes of it that the kernel took.
+    pub(super) bytes_out: u64,
+    /// Bytes of the answer that came.
+    pub(super) bytes_in: u64,
+    /// A Unix socket: a peer's abort shows as a close.
+    pub(super) unix: bool,
+}
+
+/// The class of a connect that failed with `errno`.
+pub(super) fn connect_class(errno: i32, unix: bool) -> FailureClass {
+    match Errno::from_raw_os_error(errno) {
+        Errno::CONNREFUSED => FailureClass::Refused,
+        Errno::NOENT if unix => FailureClass::PathMissing,
+        Errno::ACCESS | Errno::PERM if unix => FailureClass::Permission,
+        Errno::AGAIN if unix => FailureClass::QueueFull,
+        Errno::TIMEDOUT => FailureClass::ConnectTimeout,
+        Errno::CONNRESET => FailureClass::ConnectReset,
+        Errno::ADDRNOTAVAIL => FailureClass::LocalPort,
+        Errno::MFILE | Errno::NFILE => FailureClass::LocalFd,
+        _ => FailureClass::ConnectOther,
+    }
+}
+
+/// The class of an exchange that failed after its connection was established.
+pub(super) fn exchange_class(failure: Failure, progress: Progress) -> FailureClass {
+    let trouble = match failure {
+        Failure::TimedOut => return FailureClass::ResponseTimeout,
+        Failure::NotHttp => return FailureClass::Malformed,
+        Failure::Interrupted => return FailureClass::Interrupted,
+        Failure::Lost(Trouble::Tls) => return FailureClass::Tls,
+        Failure::Lost(trouble) => trouble,
+    };
+    let written_whole = progress.bytes_out >= progress.request_bytes;
+    let closed = match trouble {
+        Trouble::Closed => true,
+        Trouble::Broken(_) => progress.unix,
+        Trouble::Reset(_) | Trouble::Tls => false,
+    };
+    match (progress.bytes_in > 0, written_whole, closed) {
+        (true, _, true) => FailureClass::ClosedMidResponse,
+        (true, _, false) => FailureClass::ResetMidResponse,
+        (false, false, _) => FailureClass::WriteFailed,
+        (false, true, true) => FailureClass::ClosedBeforeResponse,
+        (false, true, false) => FailureClass::ResetBeforeResponse,
+    }
+}
+
+/// How far a request got that has no whole answer.
+pub(super) fn disposition(progress: Progress) -> Disposition {
+    match (progress.bytes_out, progress.bytes_in) {
+        (_, 1..) => Disposition::Partial,
+        (1.., 0) => Disposition::Unanswered,
+        (0, 0) => Disposition::Unsent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: Progress = Progress { request_bytes: 80, bytes_out: 80, bytes_in: 0, unix: false };
+    const PARTIAL: Progress = Progress { bytes_in: 5, ..SENT };
+    const HALF_WRITTEN: Progress = Progress { bytes_out: 40, ..SENT };
+    const RESET: Failure = Failure::Lost(Trouble::Reset(Some(104)));
+    const BROKEN: Failure = Failure::Lost(Trouble::Broken(Some(32)));
+    const CLOSED: Failure = Failure::Lost(Trouble::Closed);
+
+    #[test]
+    fn a_connect_is_classified_by_errno_and_family() {
+        use FailureClass as C;
+        let table = [
+            (Errno::CONNREFUSED, C::Refused, C::Refused),
+            (Errno::NOENT, C::ConnectOther, C::PathMissing),
+            (Errno::ACCESS, C::ConnectOther, C::Permission),
+            (Errno::PERM, C::ConnectOther, C::Permission),
+            (Errno::AGAIN, C::ConnectOther, C::QueueFull),
+            (Errno::TIMEDOUT, C::ConnectTimeout, C::ConnectTimeout),
+            (Errno::CONNRESET, C::ConnectReset, C::ConnectReset),
+            (Errno::HOSTUNREACH, C::ConnectOther, C::ConnectOther),
+            (Errno::ADDRNOTAVAIL, C::LocalPort, C::LocalPort),
+            (Errno::MFILE, C::LocalFd, C::LocalFd),
+            (Errno::NFILE, C::LocalFd, C::LocalFd),
+        ];
+        for (errno, tcp, unix) in table {
+            assert_eq!(connect_class(errno.raw_os_error(), false), tcp, "{errno}");
+            assert_eq!(connect_class(errno.raw_os_error(), true), unix, "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_loss_is_classified_by_the_bytes_before_it() {
+        use FailureClass as C;
+        let table = [
+            (RESET, C::WriteFailed, C::ResetBeforeResponse, C::ResetMidResponse),
+            (BROKEN, C::WriteFailed, C::ResetBeforeResponse, C::ResetMidResponse),
+            (CLOSED, C::WriteFailed, C::ClosedBeforeResponse, C::ClosedMidResponse),
+        ];
+        for (failure, half_written, sent, partial) in table {
+            assert_eq!(exchange_class(failure, HALF_WRITTEN), half_written, "{failure:?}");
+            assert_eq!(exchange_class(failure, SENT), sent, "{failure:?}");
+            assert_eq!(exchange_class(failure, PARTIAL), partial, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_pipe_on_a_unix_socket_is_a_close() {
+        let unix = Progress { unix: true, ..PARTIAL };
+        assert_eq!(exchange_class(BROKEN, unix), FailureClass::ClosedMidResponse);
+        assert_eq!(exchange_class(RESET, unix), FailureClass::ResetMidResponse);
+    }
+
+    #[test]
+    fn what_is_no_loss_of_the_connection_does_not_depend_on_bytes() {
+        for progress in [SENT, PARTIAL, HALF_WRITTEN] {
+            assert_eq!(exchange_class(Failure::TimedOut, progress), FailureClass::ResponseTimeout);
+            assert_eq!(exchange_class(Failure::NotHttp, progress), FailureClass::Malformed);
+            assert_eq!(exchange_class(Failure::Lost(Trouble::Tls), progress), FailureClass::Tls);
+            assert_eq!(exchange_class(Failure::Interrupted, progress), FailureClass::Interrupted);
+        }
+    }
+
+    #[test]
+    fn trouble_is_told_by_kind() {
+        let os = |errno: Errno| Trouble::of(&io::Error::from(errno));
+        assert_eq!(os(Errno::CONNRESET), Trouble::Reset(Some(104)));
+        assert_eq!(os(Errno::PIPE), Trouble::Broken(Some(32)));
+        assert_eq!(os(Errno::TIMEDOUT), Trouble::Reset(Some(110)));
+        assert_eq!(Trouble::of(&io::ErrorKind::UnexpectedEof.into()), Trouble::Closed);
+        let record = tokio_rustls::rustls::Error::DecryptError;
+        assert_eq!(Trouble::of(&io::Error::new(io::ErrorKind::InvalidData, record)), Trouble::Tls);
+    }
+
+    #[test]
+    fn the_disposition_follows_the_bytes() {
+        assert_eq!(disposition(Progress { bytes_out: 0, ..SENT }), Disposition::Unsent);
+        assert_eq!(disposition(HALF_WRITTEN), Disposition::Unanswered);
+        assert_eq!(disposition(PARTIAL), Disposition::Partial);
+    }
+}

@@ -1,0 +1,172 @@
+//! One cohort at work: its agenda, its slots and its counters.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::agenda::Agenda;
+use super::control::Control;
+use super::ended::{Ended, Trace};
+use super::slot::{Mailbox, Slot};
+use super::tally::Tally;
+use super::target::ReadyTarget;
+use crate::clock;
+use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
+use crate::record::segment::SentOk;
+
+/// After a failed connect, a client of a closed loop is due again so much later.
+const CLIENT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What a cohort does, fixed from the start.
+pub(super) struct Policy {
+    /// What is sent where, and what must come back.
+    pub(super) target: ReadyTarget,
+    /// Connections serve more than one request.
+    pub(super) reuse: bool,
+    /// The pause between a new connection and its first request.
+    pub(super) connect_delay: Duration,
+    /// At most so many connections.
+    pub(super) slots_max: usize,
+    /// A client is due again when its last request ended.
+    pub(super) closed_loop: bool,
+}
+
+/// One cohort at work.
+pub(super) struct Cohort {
+    number: usize,
+    /// What it does.
+    pub(super) policy: Policy,
+    /// Shared by the whole load.
+    pub(super) control: Rc<Control>,
+    tally: RefCell<Tally>,
+    agenda: RefCell<Agenda>,
+    slots: RefCell<Slots>,
+}
+
+/// The connections' tasks: made on demand, never ended.
+#[derive(Default)]
+struct Slots {
+    all: Vec<Rc<Mailbox>>,
+    /// Least recently used first.
+    idle: VecDeque<Rc<Mailbox>>,
+}
+
+impl Cohort {
+    /// The cohort at that place in the plan.
+    pub(super) fn new(number: usize, policy: Policy, control: Rc<Control>, tally: Tally, agenda: Agenda) -> Rc<Self> {
+        Rc::new(Self {
+            number,
+            policy,
+            control,
+            tally: RefCell::new(tally),
+            agenda: RefCell::new(agenda),
+            slots: RefCell::default(),
+        })
+    }
+
+    /// Runs `with` on the counters and the timeline they count by.
+    pub(super) fn count<T>(&self, with: impl FnOnce(&mut Tally, &super::timeline::Timeline) -> T) -> T {
+        with(&mut self.tally.borrow_mut(), &self.control.timeline.borrow())
+    }
+
+    /// Sends all that falls due before `before` and all that waits, as far as there are connections.
+    pub(super) fn release(self: &Rc<Self>, before: MonoTime) {
+        while let Some(due) = self.agenda.borrow_mut().fall_due(before) {
+            self.count(|tally, timeline| tally.fell_due(timeline, due));
+        }
+        self.expire(clock::now());
+        while self.agenda.borrow().first_waiting().is_some() {
+            let Some(slot) = self.free_slot() else { return };
+            if let Some(due) = self.agenda.borrow_mut().take_waiting() {
+                slot.post(due);
+            }
+        }
+    }
+
+    /// When [`Self::release`] has something to do again.
+    pub(super) fn next_release(&self) -> Option<MonoTime> {
+        let agenda = self.agenda.borrow();
+        let expiry = agenda.first_waiting().map(|due| due + self.policy.target.timeout);
+        agenda.next_due().into_iter().chain(expiry).min()
+    }
+
+    /// Nothing more falls due.
+    pub(super) fn close(&self) {
+        self.agenda.borrow_mut().close();
+    }
+
+    /// Ends every request now: those that wait here, those under way in their slots.
+    pub(super) fn interrupt(&self) {
+        let now = clock::now();
+        while let Some(due) = self.take_waiting() {
+            self.ended(&never_sent(FailureClass::Interrupted, due, now));
+        }
+        self.slots.borrow().all.iter().for_each(|slot| slot.wake());
+    }
+
+    /// Counts a request whose slot is free again, and gives that slot its next one; without one it is idle.
+    pub(super) fn finished(&self, ended: &Ended, slot: &Rc<Mailbox>) -> Option<MonoTime> {
+        self.ended(ended);
+        if self.policy.closed_loop && !self.control.is_stopped() {
+            if ended.result.is_ok() || ended.trace.connected.is_some() {
+                self.count(|tally, timeline| tally.fell_due(timeline, ended.end));
+                return Some(ended.end);
+            }
+            self.agenda.borrow_mut().client_due(ended.end + CLIENT_BACKOFF);
+            self.control.attention.notify_one();
+        }
+        self.expire(ended.end);
+        let next = self.take_waiting();
+        if next.is_none() {
+            self.slots.borrow_mut().idle.push_back(Rc::clone(slot));
+        }
+        next
+    }
+
+    /// What waited for a connection until its timeout is failed.
+    fn expire(&self, now: MonoTime) {
+        let timeout = self.policy.target.timeout;
+        while self.agenda.borrow().first_waiting().is_some_and(|due| due + timeout <= now) {
+            if let Some(due) = self.take_waiting() {
+                self.ended(&never_sent(FailureClass::NoConnection, due, now));
+            }
+        }
+    }
+
+    fn take_waiting(&self) -> Option<MonoTime> {
+        self.agenda.borrow_mut().take_waiting()
+    }
+
+    fn ended(&self, ended: &Ended) {
+        let outstanding = self.count(|tally, timeline| {
+            tally.ended(timeline, ended);
+            tally.outstanding()
+        });
+        if let (Ok(_), Some(sent)) = (ended.result, ended.trace.sent) {
+            self.control.readiness.borrow_mut().ok(self.number, SentOk { sent, end: ended.end });
+        }
+        if outstanding == 0 && self.control.is_stopped() {
+            self.control.attention.notify_one();
+        }
+    }
+
+    fn free_slot(self: &Rc<Self>) -> Option<Rc<Mailbox>> {
+        let mut slots = self.slots.borrow_mut();
+        if let Some(idle) = slots.idle.pop_front() {
+            return Some(idle);
+        }
+        if slots.all.len() == self.policy.slots_max {
+            return None;
+        }
+        let mailbox = Rc::new(Mailbox::default());
+        slots.all.push(Rc::clone(&mailbox));
+        tokio::task::spawn_local(Slot::new(Rc::clone(self), Rc::clone(&mailbox)).run());
+        Some(mailbox)
+    }
+}
+
+fn never_sent(class: FailureClass, due: MonoTime, end: MonoTime) -> Ended {
+    let key = FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno: None };
+    Ended { due, end, result: Err(key), lateness_ns: None, trace: Trace::default() }
+}

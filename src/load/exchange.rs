@@ -1,0 +1,87 @@
+//! One request and its answer: the seam between the slot and whatever speaks the protocol.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::classify::{Failure, Trouble};
+use super::http_exchange::HttpExchange;
+use super::target::{ReadyTarget, RequestTemplate};
+use super::tcp_exchange;
+use super::wire::{Counted, Wire};
+
+/// A complete answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// Its status; none for `tcp` targets.
+    pub(super) status: Option<u16>,
+    /// How it compares with what was expected.
+    pub(super) judgement: Judgement,
+    /// The connection may serve another request.
+    pub(super) reusable: bool,
+    /// Only the end of the connection delimited it.
+    pub(super) unframed: bool,
+}
+
+/// How a complete answer compares with what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// As expected.
+    Expected,
+    /// Another status.
+    OtherStatus,
+    /// The status is fine, the body is not.
+    OtherBody,
+}
+
+/// Why there is no complete answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// The idle connection was found closed before a byte was written: the request has still to be sent.
+    NotSent,
+    /// The request failed.
+    Failed(Failure),
+}
+
+impl NoAnswer {
+    /// The connection ended: as the wire saw it, or else the peer closed it.
+    pub(super) fn lost(wire: &Wire) -> Self {
+        Self::Failed(Failure::Lost(wire.trouble().unwrap_or(Trouble::Closed)))
+    }
+}
+
+/// What speaks the protocol on one connection.
+pub(super) enum Exchange {
+    /// HTTP/1.1 by hyper.
+    Http(Box<HttpExchange>),
+    /// Bytes.
+    Tcp(Counted),
+}
+
+impl Exchange {
+    /// On a connection that no request has used.
+    pub(super) async fn new(wire: &Rc<Wire>, target: &ReadyTarget) -> hyper::Result<Self> {
+        let counted = Counted(Rc::clone(wire));
+        match target.request {
+            RequestTemplate::Http(_) => Ok(Self::Http(Box::new(HttpExchange::new(counted).await?))),
+            RequestTemplate::Tcp(_) => Ok(Self::Tcp(counted)),
+        }
+    }
+
+    /// Sends the request of `target` and reads the answer to its end. `nth` is the number of the request on
+    /// this connection, from 1.
+    pub(super) async fn run(&mut self, target: &ReadyTarget, wire: &Wire, nth: u64) -> Result<Answer, NoAnswer> {
+        match (self, &target.request) {
+            (Self::Http(http), RequestTemplate::Http(request)) => http.run(request, &target.expect, wire, nth).await,
+            (Self::Tcp(stream), RequestTemplate::Tcp(bytes)) => tcp_exchange::run(stream, bytes, &target.expect).await,
+            _ => unreachable!("an exchange is made for the request of its target"),
+        }
+    }
+
+    /// While no request runs: resolves when the connection is of no further use.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Http(http) => http.poll_over(cx),
+            Self::Tcp(_) => Poll::Pending,
+        }
+    }
+}

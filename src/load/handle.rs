@@ -1,0 +1,194 @@
+//! The control thread's end of the load.
+
+use std::any::Any;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+
+use super::Observation;
+use super::control::Control;
+use super::engine::{Command, Engine};
+use super::error::LoadError;
+use super::live::Live;
+use super::outbox::{self, Outbox};
+use super::pacer::Pacer;
+use super::setup::{Prepared, check_descriptors};
+use crate::clock;
+use crate::model::{EventId, MonoTime};
+use crate::scenario::plan::Cohort;
+
+/// The first request is due so long after the start, for the thread to be there by then.
+const START_MARGIN: Duration = Duration::from_millis(5);
+
+/// A load that runs. Dropping it interrupts the load.
+#[derive(Debug)]
+pub struct LoadHandle {
+    started_at: MonoTime,
+    commands: mpsc::UnboundedSender<Command>,
+    observations: Option<mpsc::Receiver<Observation>>,
+    live: Arc<Live>,
+    thread: JoinHandle<io::Result<()>>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// What the load thread is made of.
+struct Parts {
+    origin: MonoTime,
+    cohorts: Vec<Prepared>,
+    pacer: Pacer,
+    commands: mpsc::UnboundedReceiver<Command>,
+    outbox: Outbox,
+    live: Arc<Live>,
+    counts_from_start: bool,
+}
+
+impl LoadHandle {
+    /// Resolves hosts once, compiles expectations, checks limits and starts the thread. The first request of
+    /// each cohort is due at [`Self::started_at`]; all are warmup until [`Self::begin_counting`].
+    ///
+    /// # Errors
+    /// Everything that can be wrong with the plan on this machine; nothing is sent then.
+    pub fn start(cohorts: &[Cohort]) -> Result<Self, LoadError> {
+        Self::start_thread(cohorts, false)
+    }
+
+    /// As [`Self::start`], without a warmup: the first request counts.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_counting(cohorts: &[Cohort]) -> Result<Self, LoadError> {
+        Self::start_thread(cohorts, true)
+    }
+
+    fn start_thread(cohorts: &[Cohort], counts_from_start: bool) -> Result<Self, LoadError> {
+        if cohorts.is_empty() {
+            return Err(LoadError::NoCohort);
+        }
+        let prepared = cohorts.iter().map(Prepared::new).collect::<Result<Vec<_>, _>>()?;
+        check_descriptors(&prepared)?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed_to("start a runtime"))?;
+        let pacer = {
+            let _within = runtime.enter();
+            Pacer::new().map_err(failed_to("make a timer"))?
+        };
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let (outbox, observations) = outbox::channel();
+        let (alive, ended) = oneshot::channel();
+        let live = Arc::<Live>::default();
+        let started_at = clock::now() + START_MARGIN;
+        let live_too = Arc::clone(&live);
+        let (origin, cohorts, commands_too) = (started_at, prepared, receiver);
+        let parts = Parts { origin, cohorts, pacer, commands: commands_too, outbox, live: live_too, counts_from_start };
+        let thread = std::thread::Builder::new()
+            .name("load".to_owned())
+            .spawn(move || {
+                // Dropped at the end of the thread, after a panic as well.
+                let _alive: oneshot::Sender<()> = alive;
+                parts.run(&runtime)
+            })
+            .map_err(failed_to("start the load thread"))?;
+        Ok(Self { started_at, commands, observations: Some(observations), live, thread, ended })
+    }
+
+    /// When the first requests are due: where [`Row::index`](crate::record::segment::Row::index) counts from.
+    #[must_use]
+    pub fn started_at(&self) -> MonoTime {
+        self.started_at
+    }
+
+    /// What the load counts, in parts; none if it was taken before. The channel is bounded, but the load never
+    /// waits for it: as long as it is full, parts are merged. It closes when the load is over and all of it
+    /// was received.
+    pub fn take_observations(&mut self) -> Option<mpsc::Receiver<Observation>> {
+        self.observations.take()
+    }
+
+    /// All that is due from the returned time on is counted; what was due before is warmup.
+    pub async fn begin_counting(&self) -> MonoTime {
+        self.ask(Command::BeginCounting).await.unwrap_or_else(clock::now)
+    }
+
+    /// `event` begins at the returned time, which the load thread has acknowledged.
+    pub async fn mark(&self, event: EventId) -> MonoTime {
+        self.ask(|reply| Command::Mark(event, reply)).await.unwrap_or_else(clock::now)
+    }
+
+    /// Resolves once in every cohort a request that was sent after `sent_after` was `ok`: with the end of the
+    /// last of them. Never resolves when the load ends before that.
+    pub async fn all_answered(&self, sent_after: MonoTime) -> MonoTime {
+        match self.ask(|reply| Command::AllAnswered(sent_after, reply)).await {
+            Some(at) => at,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Nothing is due from the returned time on. Requests that are under way run on to their answer or timeout;
+    /// resolves when all have ended.
+    pub async fn stop(&self) -> MonoTime {
+        self.ask(Command::Stop).await.unwrap_or_else(clock::now)
+    }
+
+    /// Stops at once. What is under way, or due and not sent, is counted as `interrupted`.
+    pub fn interrupt(&self) {
+        // A load that is over needs no interruption.
+        let _ = self.commands.send(Command::Interrupt);
+    }
+
+    /// Figures of the moment.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Waits for the thread to end; a load that was not stopped is interrupted. Observations that were not taken
+    /// are dropped, those that were must be received for the thread to end.
+    ///
+    /// # Errors
+    /// When the thread panicked or its timer failed: the counts are then incomplete.
+    pub async fn join(self) -> Result<(), LoadError> {
+        drop((self.commands, self.observations));
+        // An error says just the same: the thread is at its end.
+        let _ = self.ended.await;
+        match self.thread.join() {
+            Ok(result) => result.map_err(failed_to("wait for the next due time")),
+            Err(panic) => Err(LoadError::Panicked(panic_message(&*panic))),
+        }
+    }
+
+    /// None if the thread is gone: [`Self::join`] tells why.
+    async fn ask(&self, command: impl FnOnce(oneshot::Sender<MonoTime>) -> Command) -> Option<MonoTime> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Parts {
+    fn run(self, runtime: &Runtime) -> io::Result<()> {
+        let Self { origin, cohorts, pacer, commands, outbox, live, counts_from_start } = self;
+        LocalSet::new().block_on(runtime, async move {
+            let control = Rc::new(Control::new(cohorts.len()));
+            if counts_from_start {
+                control.timeline.borrow_mut().begin_counting(origin);
+            }
+            let at_work = (0..).zip(cohorts).map(|(number, cohort)| cohort.at_work(number, &control, origin, &live));
+            let at_work = at_work.collect();
+            Engine::new(origin, control, at_work, pacer, commands, outbox).run().await
+        })
+    }
+}
+
+fn failed_to(doing: &'static str) -> impl FnOnce(io::Error) -> LoadError {
+    move |source| LoadError::Io { doing, source }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}

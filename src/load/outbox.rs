@@ -1,0 +1,43 @@
+//! Hands over what was counted, without ever waiting while the load runs.
+
+use tokio::sync::mpsc;
+
+use super::Observation;
+use super::tally::Tally;
+use crate::model::MonoTime;
+
+/// Observations that may wait to be received; while there is no room, counters are merged instead.
+const OBSERVATIONS_MAX: usize = 64;
+
+/// The load thread's end of the observation channel.
+#[derive(Debug)]
+pub(super) struct Outbox(mpsc::Sender<Observation>);
+
+/// The channel over which a load hands over what it counted.
+pub(super) fn channel() -> (Outbox, mpsc::Receiver<Observation>) {
+    let (sender, receiver) = mpsc::channel(OBSERVATIONS_MAX);
+    (Outbox(sender), receiver)
+}
+
+impl Outbox {
+    /// Hands over the rows of `tally`, as far as there is room.
+    pub(super) fn offer_rows(&self, tally: &mut Tally) {
+        while let Ok(room) = self.0.try_reserve() {
+            let Some(rows) = tally.take_rows() else { return };
+            room.send(Observation::Rows(rows));
+        }
+    }
+
+    /// Hands over the segments of `tally`, cut at `at`, as far as there is room.
+    pub(super) fn offer_segments(&self, tally: &mut Tally, at: MonoTime) {
+        while let Ok(room) = self.0.try_reserve() {
+            let Some(segment) = tally.take_segment(at) else { return };
+            room.send(Observation::Segment(segment));
+        }
+    }
+
+    /// Hands over one observation, however long that takes: only once the load is over. Nobody may listen any more.
+    pub(super) async fn deliver(&self, observation: Observation) {
+        let _ = self.0.send(observation).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! Counts one row: a tenth of a second of due times.
+
+use crate::model::{FailureKey, MonoTime};
+use crate::record::segment::{FailureCount, ROW_NS, Row, density_bucket};
+
+/// Milliseconds in a row.
+const SLOTS: usize = (ROW_NS / SLOT_NS) as usize;
+const SLOT_NS: u64 = 1_000_000;
+
+/// A row that still counts.
+#[derive(Debug)]
+pub(super) struct RowTally {
+    row: Row,
+    /// Due and end of the earliest-due `ok` of each millisecond: what `lasting_ok` is taken from once the
+    /// last failure is known, in bounded memory.
+    earliest_ok: Box<[Option<(MonoTime, MonoTime)>; SLOTS]>,
+}
+
+impl RowTally {
+    pub(super) fn new(index: u64) -> Self {
+        Self { row: Row { index, ..Row::default() }, earliest_ok: Box::new([None; SLOTS]) }
+    }
+
+    pub(super) fn index(&self) -> u64 {
+        self.row.index
+    }
+
+    pub(super) fn fell_due(&mut self) {
+        self.row.due += 1;
+    }
+
+    /// Counts an `ok` request that was due `offset_ns` after the start of the row.
+    pub(super) fn ok(&mut self, due: MonoTime, end: MonoTime, status: Option<u16>, offset_ns: u64) {
+        let latency_us = end.nanos_since(due) / 1_000;
+        let row = &mut self.row;
+        row.ok += 1;
+        row.sum_us += latency_us;
+        row.max_us = row.max_us.max(latency_us);
+        if let Some(status) = status {
+            count(&mut row.statuses, status);
+        }
+        count(&mut row.density, density_bucket(latency_us));
+        row.ok_ends = Some(row.ok_ends.map_or((end, end), |(first, last)| (first.min(end), last.max(end))));
+        let slot = usize::try_from(offset_ns / SLOT_NS).unwrap_or(usize::MAX).min(SLOTS - 1);
+        let earliest = &mut self.earliest_ok[slot];
+        if earliest.is_none_or(|(earliest_due, _)| due < earliest_due) {
+            *earliest = Some((due, end));
+        }
+    }
+
+    /// Counts a request that ended otherwise.
+    pub(super) fn failed(&mut self, due: MonoTime, key: FailureKey) {
+        let row = &mut self.row;
+        match row.failures.iter_mut().find(|failure| failure.key == key) {
+            Some(failure) => failure.n += 1,
+            None => row.failures.push(FailureCount { key, n: 1 }),
+        }
+        if !key.class.is_unsent() {
+            row.failed_due = Some(row.failed_due.map_or((due, due), |(first, last)| (first.min(due), last.max(due))));
+        }
+    }
+
+    /// The row as far as it was counted.
+    pub(super) fn into_row(mut self) -> Row {
+        let last_failed = self.row.failed_due.map(|(_, last)| last);
+        let lasting = |&(due, _): &(MonoTime, MonoTime)| last_failed.is_none_or(|failed| due > failed);
+        self.row.lasting_ok = self.earliest_ok.iter().flatten().copied().find(lasting);
+        self.row
+    }
+}
+
+/// Adds 1 to the count of `key`; `counts` is ascending by key.
+fn count<N: std::ops::AddAssign + From<u8>>(counts: &mut Vec<(u16, N)>, key: u16) {
+    match counts.binary_search_by_key(&key, |&(key, _)| key) {
+        Ok(place) => counts[place].1 += N::from(1),
+        Err(place) => counts.insert(place, (key, N::from(1))),
+    }
+}

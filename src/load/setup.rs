@@ -1,0 +1,126 @@
+//! From the plan's cohorts to what the load thread starts with: everything that can be wrong is found here.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::agenda::Agenda;
+use super::cohort::{Cohort, Policy};
+use super::control::Control;
+use super::error::LoadError;
+use super::live::Live;
+use super::schedule::{Schedule, rate_micros};
+use super::tally::Tally;
+use super::target::ReadyTarget;
+use crate::model::MonoTime;
+use crate::scenario::plan;
+use crate::scenario::plan::{Connections, Pace};
+
+/// Descriptors for everything that is not a connection of the load: the bus, probes, the record, children.
+const OTHER_DESCRIPTORS: u64 = 128;
+
+/// A cohort that can be taken to the load thread.
+pub(super) struct Prepared {
+    name: String,
+    pace: ReadyPace,
+    policy: Policy,
+}
+
+#[derive(Clone, Copy)]
+enum ReadyPace {
+    RateMicros(u64),
+    Interval(Duration),
+    Clients(u32),
+}
+
+impl Prepared {
+    /// Checks and compiles one cohort, and resolves its host.
+    pub(super) fn new(cohort: &plan::Cohort) -> Result<Self, LoadError> {
+        let never = |what| LoadError::Never { cohort: cohort.name.clone(), what };
+        let pace = match cohort.pace {
+            Pace::Rate(rate) => ReadyPace::RateMicros(
+                rate_micros(rate).ok_or_else(|| LoadError::Rate { cohort: cohort.name.clone(), rate })?,
+            ),
+            Pace::Clients(0) => return Err(never("clients")),
+            Pace::Clients(clients) => ReadyPace::Clients(clients),
+            Pace::Health { interval, .. } if interval.is_zero() => return Err(never("interval")),
+            Pace::Health { interval, .. } => ReadyPace::Interval(interval),
+        };
+        if cohort.connections == Connections::Reused(0) {
+            return Err(never("connections"));
+        }
+        let reuse = cohort.connections != Connections::New;
+        let policy = Policy {
+            target: ReadyTarget::new(cohort, !reuse)?,
+            reuse,
+            connect_delay: cohort.connect_delay,
+            slots_max: slots_max(pace, cohort.connections, cohort.target.timeout),
+            closed_loop: matches!(pace, ReadyPace::Clients(_)),
+        };
+        Ok(Self { name: cohort.name.clone(), pace, policy })
+    }
+
+    /// The cohort at that place in the plan, with its first request due at `origin`.
+    pub(super) fn at_work(
+        self,
+        number: u16,
+        control: &Rc<Control>,
+        origin: MonoTime,
+        live: &Arc<Live>,
+    ) -> (String, Rc<Cohort>) {
+        let agenda = match self.pace {
+            ReadyPace::RateMicros(micros) => Agenda::open(Schedule::by_rate(origin, micros)),
+            ReadyPace::Interval(interval) => Agenda::open(Schedule::by_interval(origin, interval)),
+            ReadyPace::Clients(clients) => Agenda::clients(clients, origin),
+        };
+        let tally = Tally::new(number, origin, Arc::clone(live));
+        let cohort = Cohort::new(usize::from(number), self.policy, Rc::clone(control), tally, agenda);
+        (self.name, cohort)
+    }
+}
+
+/// How many connections a cohort may have at once. With one for each request that is as many as can be due and
+/// not timed out.
+fn slots_max(pace: ReadyPace, connections: Connections, timeout: Duration) -> usize {
+    let timeout_ns = timeout.as_nanos();
+    let bound = match (pace, connections) {
+        (ReadyPace::Clients(clients), _) => u128::from(clients),
+        (_, Connections::Reused(connections)) => u128::from(connections),
+        (ReadyPace::RateMicros(micros), Connections::New) => {
+            (u128::from(micros) * timeout_ns).div_ceil(1_000_000_000_000_000) + 1
+        }
+        (ReadyPace::Interval(interval), Connections::New) => timeout_ns.div_ceil(interval.as_nanos()) + 1,
+    };
+    usize::try_from(bound).unwrap_or(usize::MAX)
+}
+
+/// Makes sure that the process may open the connections of all cohorts: raises its soft limit where it must.
+pub(super) fn check_descriptors(cohorts: &[Prepared]) -> Result<(), LoadError> {
+    let connections = cohorts.iter().map(|cohort| cohort.policy.slots_max as u64);
+    let needed = connections.fold(OTHER_DESCRIPTORS, u64::saturating_add);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|soft| needed <= soft) {
+        return Ok(());
+    }
+    if let Some(limit) = maximum.filter(|&hard| hard < needed) {
+        return Err(LoadError::DescriptorLimit { needed, limit });
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
+        .map_err(|error| LoadError::Io { doing: "raise the limit of file descriptors", source: error.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_connections_are_bounded_by_what_can_be_due_at_once() {
+        let bound = |pace, connections| slots_max(pace, connections, Duration::from_secs(10));
+        assert_eq!(bound(ReadyPace::RateMicros(50_000_000), Connections::New), 501);
+        assert_eq!(bound(ReadyPace::RateMicros(50_000_000), Connections::Reused(16)), 16);
+        assert_eq!(bound(ReadyPace::Interval(Duration::from_secs(3)), Connections::New), 5);
+        assert_eq!(bound(ReadyPace::Clients(32), Connections::New), 32);
+    }
+}

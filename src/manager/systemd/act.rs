@@ -1,0 +1,174 @@
+//! Verbs and signals.
+
+use super::failure::{Attempt, Failure, no_such_unit};
+use super::properties::Properties;
+use super::reason::{self, Remedies};
+use super::snapshot;
+use super::systemd_manager::SystemdManager;
+use crate::clock;
+use crate::manager::ledger::Change;
+use crate::manager::{Job, ManagerError, is_protected};
+use crate::model::{JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
+
+impl SystemdManager {
+    /// A verb with all that precedes and follows it: see [`crate::manager::Manager::perform`].
+    pub(super) async fn act(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
+        let attempt = Attempt { action: reason::words(verb), unit };
+        self.refuse_protected(attempt)?;
+        let before = self.loaded(attempt, !matches!(verb, UnitVerb::Stop | UnitVerb::ResetFailed)).await?;
+        self.refuse_strangers_job(attempt, &before)?;
+        self.note_before(unit, verb, &before)?;
+        let job = self.run_job(unit, verb).await?;
+        self.note_after(unit).await?;
+        Ok(job)
+    }
+
+    /// Queues a job and waits for its end.
+    pub(super) async fn run_job(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
+        let attempt = Attempt { action: reason::words(verb), unit };
+        let listener = self.jobs.listen();
+        self.own_jobs.borrow_mut().begin(unit);
+        let path = match self.bus.queue(unit, verb).await {
+            Ok(Some(path)) => path,
+            Ok(None) => return Ok(Job { result: JobResult::Done, ended_at: clock::now(), reason: None }),
+            Err(error) => return self.refused(Failure::of(&error), attempt, verb),
+        };
+        self.own_jobs.borrow_mut().queued(unit, path.clone());
+        let Some(ended) = listener.end_of(&path).await else {
+            return Err(ManagerError::Lost {
+                bus: self.bus.name(),
+                action: format!("{} {unit}", attempt.action),
+                reason: "the connection ended before the job did".to_owned(),
+            });
+        };
+        let result = JobResult::from_name(&ended.result).unwrap_or(JobResult::Failed);
+        let reason = match result {
+            JobResult::Done => None,
+            _ => {
+                Some(reason::of_result(result, verb, &self.look(unit, attempt).await?, &Remedies::new(&self.bus, unit)))
+            }
+        };
+        Ok(Job { result, ended_at: ended.at, reason })
+    }
+
+    /// A signal: see [`crate::manager::Manager::kill`].
+    pub(super) async fn send(&self, unit: &UnitName, who: KillWho, signal: Signal) -> Result<(), ManagerError> {
+        let action = format!("send {signal} to");
+        let attempt = Attempt { action: &action, unit };
+        self.refuse_protected(attempt)?;
+        let before = self.loaded(attempt, false).await?;
+        if signal.ends_by_default() {
+            self.note_before(unit, UnitVerb::Stop, &before)?;
+        }
+        // With `-fail` systemd says so when there is nobody to send it to.
+        let whom = format!("{}-fail", who.name());
+        let sent = self.bus.systemd().kill_unit(unit.as_str(), &whom, signal.number()).await;
+        let outcome = sent.map_err(|error| {
+            let failure = Failure::of(&error);
+            if failure.is_no_process() || failure.is_called("NoSuchUnit") {
+                return ManagerError::NoProcess { signal: signal.to_string(), unit: unit.clone(), who: who.name() };
+            }
+            failure.during(&self.bus, attempt)
+        });
+        if outcome.is_err() {
+            self.note_after(unit).await?;
+        }
+        outcome
+    }
+
+    /// Everything that is known of a unit now.
+    pub(super) async fn look(&self, unit: &UnitName, attempt: Attempt<'_>) -> Result<UnitSnapshot, ManagerError> {
+        let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, attempt);
+        let of_unit = self.bus.unit_properties(unit).await.map_err(failed)?;
+        let of_type = self.bus.type_properties(unit).await.map_err(failed)?;
+        Ok(snapshot::snapshot(unit, &of_unit, &of_type, self.find_listeners))
+    }
+
+    pub(super) fn refuse_protected(&self, attempt: Attempt<'_>) -> Result<(), ManagerError> {
+        if self.force || !is_protected(attempt.unit) {
+            return Ok(());
+        }
+        Err(ManagerError::Protected { action: attempt.action.to_owned(), unit: attempt.unit.clone() })
+    }
+
+    /// The properties of a unit that can be acted on. Without `strictly`, one that runs although its file is gone
+    /// or masked will do.
+    pub(super) async fn loaded(&self, attempt: Attempt<'_>, strictly: bool) -> Result<Properties, ManagerError> {
+        let properties = self.bus.unit_properties(attempt.unit).await;
+        let properties = properties.map_err(|error| Failure::of(&error).during(&self.bus, attempt))?;
+        if !strictly && !is_down(&properties) {
+            return Ok(properties);
+        }
+        let (action, unit) = (attempt.action.to_owned(), attempt.unit.clone());
+        match properties.text("LoadState").as_str() {
+            "not-found" => Err(no_such_unit(&self.bus, attempt)),
+            "masked" => Err(ManagerError::Masked { action, unit }),
+            "bad-setting" | "error" => Err(ManagerError::BadUnit { action, unit, reason: properties.load_error() }),
+            _ => Ok(properties),
+        }
+    }
+
+    /// A job is ours if we queued it, or if the unit is ours: then systemd itself did, by its socket or Restart=.
+    fn refuse_strangers_job(&self, attempt: Attempt<'_>, properties: &Properties) -> Result<(), ManagerError> {
+        let Some((job, path)) = properties.job() else { return Ok(()) };
+        let unit = attempt.unit;
+        if self.is_installed(unit) || self.own_jobs.borrow().contains(unit, &path) {
+            return Ok(());
+        }
+        Err(ManagerError::StrangersJob { action: attempt.action.to_owned(), unit: unit.clone(), job })
+    }
+
+    fn refused(&self, failure: Failure, attempt: Attempt<'_>, verb: UnitVerb) -> Result<Job, ManagerError> {
+        let unit = attempt.unit;
+        self.own_jobs.borrow_mut().refused(unit);
+        if verb == UnitVerb::ResetFailed && failure.is_called("NoSuchUnit") {
+            // It is not loaded, so there is no failure to forget.
+            return Ok(Job { result: JobResult::Done, ended_at: clock::now(), reason: None });
+        }
+        if !failure.is_refusal() {
+            return Err(failure.during(&self.bus, attempt));
+        }
+        let reason = reason::of_refusal(&failure, unit, verb);
+        Ok(Job { result: JobResult::Failed, ended_at: clock::now(), reason: Some(reason) })
+    }
+
+    /// Writes down how the unit was before something changes it, unless that is written already, or it goes
+    /// with the files that were installed.
+    fn note_before(&self, unit: &UnitName, verb: UnitVerb, before: &Properties) -> Result<(), ManagerError> {
+        if self.is_installed(unit) || self.noted.borrow().contains_key(unit) {
+            return Ok(());
+        }
+        let (manager, unit) = (self.bus.kind(), unit.clone());
+        let change = match verb {
+            UnitVerb::ResetFailed | UnitVerb::Reload => return Ok(()),
+            _ if !is_down(before) => Change::Stopped { manager, unit: unit.clone() },
+            UnitVerb::Stop | UnitVerb::TryRestart => return Ok(()),
+            _ => Change::Started { manager, unit: unit.clone() },
+        };
+        let entry = self.write_entry(change.clone())?;
+        self.noted.borrow_mut().insert(unit, (entry, change));
+        Ok(())
+    }
+
+    /// Strikes out what was written down once the unit is again as it was.
+    pub(super) async fn note_after(&self, unit: &UnitName) -> Result<(), ManagerError> {
+        let Some((entry, change)) = self.noted.borrow().get(unit).cloned() else { return Ok(()) };
+        let attempt = Attempt { action: "look at", unit };
+        let now = self.loaded(attempt, false).await;
+        let is_down_now = match now {
+            Ok(properties) => is_down(&properties),
+            Err(ManagerError::NoSuchUnit { .. } | ManagerError::Masked { .. } | ManagerError::BadUnit { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if matches!(change, Change::Started { .. }) == is_down_now {
+            self.strike_entry(entry)?;
+            self.noted.borrow_mut().remove(unit);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a unit is neither up nor about to be.
+fn is_down(properties: &Properties) -> bool {
+    matches!(properties.text("ActiveState").as_str(), "inactive" | "failed" | "deactivating")
+}

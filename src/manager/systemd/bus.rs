@@ -1,0 +1,227 @@
+//! The connection to systemd, and what is asked over it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zbus::fdo::PropertiesProxy;
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, OwnedObjectPath};
+
+use super::failure::Failure;
+use super::properties::Properties;
+use crate::manager::ManagerError;
+use crate::model::{UnitKind, UnitName, UnitVerb};
+use crate::record::line::ManagerKind;
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+const SOCKET: &str = "org.freedesktop.systemd1.Socket";
+
+/// No call waits for a job. The longest is a reload of all unit files, which runs every generator (each of them
+/// at most 90 s); beyond that systemd has frozen.
+const METHOD_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// A unit that is loaded, as ListUnitsByPatterns describes it.
+pub(super) type ListedUnit =
+    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+pub(super) trait Systemd {
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn reload(&self) -> zbus::Result<()>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn try_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reload_or_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+    fn kill_unit(&self, name: &str, who: &str, signal: i32) -> zbus::Result<()>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
+
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+
+    #[zbus(property)]
+    fn version(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn unit_path(&self) -> zbus::Result<Vec<String>>;
+}
+
+#[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
+trait Unit {
+    #[zbus(name = "Ref")]
+    fn hold(&self) -> zbus::Result<()>;
+}
+
+/// The connection to one systemd.
+#[derive(Clone, Debug)]
+pub(super) struct Bus {
+    connection: Connection,
+    systemd: SystemdProxy<'static>,
+    kind: ManagerKind,
+}
+
+impl Bus {
+    /// The systemd of the machine.
+    pub(super) async fn system() -> Result<Self, ManagerError> {
+        let connected = zbus::connection::Builder::system().method_timeout(METHOD_TIMEOUT).build().await;
+        Self::on(connected.map_err(|error| no_bus(ManagerKind::System, &error))?, ManagerKind::System).await
+    }
+
+    /// The systemd of the user.
+    pub(super) async fn user() -> Result<Self, ManagerError> {
+        let connected = zbus::connection::Builder::session().method_timeout(METHOD_TIMEOUT).build().await;
+        Self::on(connected.map_err(|error| no_bus(ManagerKind::User, &error))?, ManagerKind::User).await
+    }
+
+    /// The systemd at the other end of `connection`, asked to send signals.
+    pub(super) async fn on(connection: Connection, kind: ManagerKind) -> Result<Self, ManagerError> {
+        let proxy = SystemdProxy::builder(&connection).cache_properties(CacheProperties::No).build().await;
+        let systemd = proxy.map_err(|error| no_bus(kind, &error))?;
+        match systemd.subscribe().await {
+            Ok(()) => Ok(Self { connection, systemd, kind }),
+            Err(error) if Failure::of(&error).is_called("AlreadySubscribed") => Ok(Self { connection, systemd, kind }),
+            Err(error) => Err(no_bus(kind, &error)),
+        }
+    }
+
+    pub(super) fn kind(&self) -> ManagerKind {
+        self.kind
+    }
+
+    pub(super) fn systemd(&self) -> &SystemdProxy<'static> {
+        &self.systemd
+    }
+
+    /// The name of the bus, for messages.
+    pub(super) fn name(&self) -> &'static str {
+        bus_name(self.kind)
+    }
+
+    /// `systemctl`, as a user has to call it for this systemd.
+    pub(super) fn systemctl(&self) -> &'static str {
+        if self.kind == ManagerKind::User { "systemctl --user" } else { "systemctl" }
+    }
+
+    /// `journalctl`, as a user has to call it for this systemd.
+    pub(super) fn journalctl(&self) -> &'static str {
+        if self.kind == ManagerKind::User { "journalctl --user" } else { "journalctl" }
+    }
+
+    /// `systemd 252`.
+    pub(super) async fn version(&self) -> zbus::Result<String> {
+        let version = self.systemd.version().await?;
+        let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+        Ok(format!("systemd {}", if digits == 0 { &version } else { &version[..digits] }))
+    }
+
+    /// Where this systemd looks for unit files, the most important directory first.
+    pub(super) async fn unit_path(&self) -> zbus::Result<Vec<PathBuf>> {
+        Ok(self.systemd.unit_path().await?.into_iter().map(PathBuf::from).collect())
+    }
+
+    /// Queues the job for a verb and gives its path; none for [`UnitVerb::ResetFailed`], which is done at once.
+    pub(super) async fn queue(&self, unit: &UnitName, verb: UnitVerb) -> zbus::Result<Option<OwnedObjectPath>> {
+        let (name, mode) = (unit.as_str(), "replace");
+        let job = match verb {
+            UnitVerb::Start => self.systemd.start_unit(name, mode).await,
+            UnitVerb::Stop => self.systemd.stop_unit(name, mode).await,
+            UnitVerb::Restart => self.systemd.restart_unit(name, mode).await,
+            UnitVerb::TryRestart => self.systemd.try_restart_unit(name, mode).await,
+            UnitVerb::Reload => self.systemd.reload_unit(name, mode).await,
+            UnitVerb::ReloadOrRestart => self.systemd.reload_or_restart_unit(name, mode).await,
+            UnitVerb::ResetFailed => return self.systemd.reset_failed_unit(name).await.map(|()| None),
+        };
+        job.map(Some)
+    }
+
+    /// Keeps the unit loaded while this connection lasts.
+    pub(super) async fn hold(&self, path: &OwnedObjectPath) -> zbus::Result<()> {
+        let unit = UnitProxy::builder(&self.connection).path(path).cache_properties(CacheProperties::No);
+        unit.build().await?.hold().await
+    }
+
+    /// The properties that all units have. systemd loads the unit for that if need be.
+    pub(super) async fn unit_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
+        self.properties_at(&object_path(unit)?, UNIT).await
+    }
+
+    /// The properties of the unit's type: the service's, the socket's; none for other types.
+    pub(super) async fn type_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
+        let interface = match unit.kind() {
+            UnitKind::Service => SERVICE,
+            UnitKind::Socket => SOCKET,
+            UnitKind::Other => return Ok(Properties::default()),
+        };
+        self.properties_at(&object_path(unit)?, interface).await
+    }
+
+    async fn properties_at(&self, path: &OwnedObjectPath, interface: &'static str) -> zbus::Result<Properties> {
+        let properties = self.properties_proxy(path).await?;
+        Ok(Properties::new(properties.get_all(zbus::names::InterfaceName::from_static_str(interface)?).await?))
+    }
+
+    /// For the changes of a unit's properties.
+    pub(super) async fn properties_proxy(&self, path: &OwnedObjectPath) -> zbus::Result<PropertiesProxy<'static>> {
+        PropertiesProxy::builder(&self.connection)
+            .destination(SYSTEMD)
+            .path(path.clone())
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+    }
+}
+
+/// The object of a unit by that name or alias: each byte that is no letter, or a digit in front, is `_` and two
+/// hex digits (`bus-label.c`).
+pub(super) fn object_path(unit: &UnitName) -> zbus::Result<OwnedObjectPath> {
+    let mut path = String::from("/org/freedesktop/systemd1/unit/");
+    for (place, byte) in unit.as_str().bytes().enumerate() {
+        if byte.is_ascii_alphabetic() || (place > 0 && byte.is_ascii_digit()) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "_{byte:02x}"); // writing to a String cannot fail
+        }
+    }
+    OwnedObjectPath::try_from(path)
+}
+
+/// Whether signals of that interface carry what all units have. systemd sends it last: with it, the changes of
+/// a moment are complete (`dbus-unit.c`, `send_changed_signal`).
+pub(super) fn is_unit_interface(interface: &str) -> bool {
+    interface == UNIT
+}
+
+fn bus_name(kind: ManagerKind) -> &'static str {
+    if kind == ManagerKind::User { "systemd on the user bus" } else { "systemd on the system bus" }
+}
+
+fn no_bus(kind: ManagerKind, error: &zbus::Error) -> ManagerError {
+    let remedy = match kind {
+        ManagerKind::User => {
+            "log in through a session that has a systemd --user (XDG_RUNTIME_DIR set), or use --manager embedded"
+        }
+        _ => "is this machine booted with systemd, and dbus.service running? --manager user and embedded need neither",
+    };
+    ManagerError::NoBus { bus: bus_name(kind), reason: Failure::of(error).message, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_has_the_object_path_that_systemd_gives_it() {
+        let path = |name| object_path(&UnitName::new(name).expect("valid")).expect("valid").to_string();
+        assert_eq!(path("app@1.service"), "/org/freedesktop/systemd1/unit/app_401_2eservice");
+        assert_eq!(path("9p-a_b.socket"), "/org/freedesktop/systemd1/unit/_39p_2da_5fb_2esocket");
+    }
+}

@@ -1,0 +1,89 @@
+//! Which job ended how and when.
+//!
+//! systemd says so in the signal JobRemoved, also about jobs of strangers, and possibly before it is known which
+//! path our job has. So one listens before the job is queued and picks it out by its path afterwards.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use zbus::OwnedObjectPath;
+
+use super::bus::{JobRemovedStream, SystemdProxy};
+use crate::clock;
+use crate::model::MonoTime;
+
+/// A job that ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    job: OwnedObjectPath,
+    /// systemd's word for how.
+    pub(super) result: String,
+    /// When we were told.
+    pub(super) at: MonoTime,
+}
+
+/// Those who listen; none once systemd cannot be heard any more.
+type Listeners = Arc<Mutex<Option<Vec<mpsc::UnboundedSender<Ended>>>>>;
+
+/// Hears all jobs end.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    listeners: Listeners,
+    pump: AbortHandle,
+}
+
+impl Jobs {
+    /// Begins to hear. Needs a tokio runtime.
+    pub(super) async fn hear(systemd: &SystemdProxy<'static>) -> zbus::Result<Self> {
+        let removed = systemd.receive_job_removed().await?;
+        let listeners = Listeners::new(Mutex::new(Some(Vec::new())));
+        let pump = tokio::spawn(pump(removed, Arc::clone(&listeners))).abort_handle();
+        Ok(Self { listeners, pump })
+    }
+
+    /// Listens from now on. To be called before the job is queued.
+    pub(super) fn listen(&self) -> Listener {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if let Some(listeners) = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            listeners.push(sender);
+        }
+        Listener(receiver)
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.pump.abort();
+    }
+}
+
+/// Hears jobs end, none of them lost.
+#[derive(Debug)]
+pub(super) struct Listener(mpsc::UnboundedReceiver<Ended>);
+
+impl Listener {
+    /// Waits for one job to end; none if systemd is gone.
+    pub(super) async fn end_of(mut self, job: &OwnedObjectPath) -> Option<Ended> {
+        while let Some(ended) = self.0.recv().await {
+            if ended.job == *job {
+                return Some(ended);
+            }
+        }
+        None
+    }
+}
+
+/// Never waits for a listener: the connection stands still while a signal is not taken.
+async fn pump(mut removed: JobRemovedStream, listeners: Listeners) {
+    while let Some(signal) = removed.next().await {
+        let at = clock::now();
+        let Ok(args) = signal.args() else { continue };
+        let ended = Ended { job: args.job().clone(), result: args.result().clone(), at };
+        if let Some(listeners) = listeners.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            listeners.retain(|listener| listener.send(ended.clone()).is_ok());
+        }
+    }
+    listeners.lock().unwrap_or_else(PoisonError::into_inner).take();
+}

@@ -1,0 +1,32 @@
+//! systemd, over D-Bus. The interface is that of `org.freedesktop.systemd1(5)`.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `bus` | the connection, and what systemd is asked over it |
+//! | `failure` | D-Bus errors as [`ManagerError`](super::ManagerError)s |
+//! | `properties` | the properties of a unit as systemd sends them |
+//! | `snapshot` | properties as a [`UnitSnapshot`](crate::model::UnitSnapshot) |
+//! | `jobs` | which job ended how and when |
+//! | `act` | verbs and signals |
+//! | `reason` | why a job was not `done`, and what to do about it |
+//! | `follow` | state changes of held units |
+//! | `install` | unit files that are there for one run |
+
+mod act;
+mod bus;
+mod failure;
+mod follow;
+mod install;
+mod jobs;
+mod properties;
+mod reason;
+mod snapshot;
+
+mod systemd_manager;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+pub use systemd_manager::{FindListeners, Options, SystemdManager};

@@ -1,0 +1,190 @@
+//! Properties as what the harness knows of a unit.
+
+use std::path::PathBuf;
+
+use super::properties::Properties;
+use super::systemd_manager::FindListeners;
+use crate::clock;
+use crate::model::{Endpoint, MonoTime, ProcessId, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot};
+use crate::probe::process;
+
+/// The unit as its properties say, with what `/proc`, the control group and the kernel's listeners add.
+pub(super) fn snapshot(
+    unit: &UnitName,
+    of_unit: &Properties,
+    of_type: &Properties,
+    find_listeners: FindListeners,
+) -> UnitSnapshot {
+    UnitSnapshot {
+        unit: unit.clone(),
+        at: clock::now(),
+        load_state: of_unit.text("LoadState"),
+        active_state: of_unit.text("ActiveState"),
+        sub_state: of_unit.text("SubState"),
+        result: of_type.text("Result"),
+        invocation_id: of_unit.invocation_id(),
+        need_daemon_reload: of_unit.is("NeedDaemonReload"),
+        service: (unit.kind() == UnitKind::Service).then(|| service_state(of_unit, of_type)),
+        socket: (unit.kind() == UnitKind::Socket).then(|| socket_state(of_unit, of_type, find_listeners)),
+    }
+}
+
+fn service_state(of_unit: &Properties, of_service: &Properties) -> ServiceState {
+    let processes = process::in_cgroup(&of_service.text("ControlGroup"));
+    ServiceState {
+        main_process: main_pid(of_service).and_then(process::identify),
+        main_started_at: of_service.time("ExecMainStartTimestampMonotonic"),
+        main_exit: main_exit(of_service),
+        restarts: of_service.get("NRestarts").unwrap_or(0),
+        memory_bytes: memory_bytes(of_service, &processes),
+        processes,
+        start_limit: start_limit(of_unit),
+        restart_policy: of_service.text("Restart"),
+        kill_mode: of_service.text("KillMode"),
+        service_type: of_service.text("Type"),
+        refuse_manual_start: of_unit.is("RefuseManualStart"),
+        triggered_by: of_unit.units("TriggeredBy"),
+    }
+}
+
+fn socket_state(of_unit: &Properties, of_socket: &Properties, find_listeners: FindListeners) -> SocketState {
+    let listen = listen_endpoints(of_socket.list("Listen"));
+    SocketState {
+        accept: of_socket.is("Accept"),
+        listeners: listen.iter().flat_map(|endpoint| find_listeners(endpoint).unwrap_or_default()).collect(),
+        listen,
+        backlog: of_socket.get("Backlog").unwrap_or(0),
+        triggers: of_unit.units("Triggers"),
+    }
+}
+
+/// MainPID; none if there is no main process.
+fn main_pid(of_service: &Properties) -> Option<u32> {
+    of_service.get("MainPID").filter(|pid| *pid != 0)
+}
+
+/// How the last main process ended: `exited 0`, `killed 9`. The codes are CLD_* of waitid(2).
+fn main_exit(of_service: &Properties) -> Option<String> {
+    let how = match of_service.get::<i32>("ExecMainCode")? {
+        1 => "exited",
+        2 => "killed",
+        3 => "dumped",
+        _ => return None,
+    };
+    Some(format!("{how} {}", of_service.get::<i32>("ExecMainStatus")?))
+}
+
+/// MemoryCurrent, or what the processes hold where systemd does not account for memory.
+fn memory_bytes(of_service: &Properties, processes: &[ProcessId]) -> Option<u64> {
+    let accounted = of_service.get("MemoryCurrent").filter(|bytes| *bytes != u64::MAX);
+    accounted.or_else(|| processes.iter().filter_map(|id| process::pss_bytes(id.pid)).reduce(|sum, pss| sum + pss))
+}
+
+/// Starts allowed, and in how many microseconds; none when the limit is off, which either being 0 says.
+fn start_limit(of_unit: &Properties) -> Option<(u32, u64)> {
+    let burst = of_unit.get("StartLimitBurst").filter(|burst| *burst != 0)?;
+    let interval_us = of_unit.get("StartLimitIntervalUSec").filter(|micros| *micros != 0)?;
+    Some((burst, interval_us))
+}
+
+/// The stream addresses among those of Listen: not datagrams, FIFOs, abstract names and vsock.
+fn listen_endpoints(listen: Vec<(String, String)>) -> Vec<Endpoint> {
+    let endpoint = |address: String| match address.strip_prefix('/') {
+        Some(_) => Some(Endpoint::Unix(PathBuf::from(address))),
+        None => address.parse().ok().map(Endpoint::Tcp),
+    };
+    listen.into_iter().filter(|(kind, _)| kind == "Stream").filter_map(|(_, address)| endpoint(address)).collect()
+}
+
+/// What a signal about a unit is compared by and recorded with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Brief {
+    pub(super) active_state: String,
+    pub(super) sub_state: String,
+    pub(super) changed_at: Option<MonoTime>,
+    pub(super) main_pid: u32,
+    pub(super) result: String,
+}
+
+impl Brief {
+    /// `properties` are those of the unit and of its type together: no name occurs in both.
+    pub(super) fn of(properties: &Properties) -> Self {
+        Self {
+            active_state: properties.text("ActiveState"),
+            sub_state: properties.text("SubState"),
+            changed_at: properties.time("StateChangeTimestampMonotonic"),
+            main_pid: main_pid(properties).unwrap_or(0),
+            result: properties.text("Result"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use zbus::OwnedVariant;
+
+    use super::*;
+
+    fn properties<const N: usize>(values: [(&str, OwnedVariant); N]) -> Properties {
+        Properties::new(HashMap::from(values.map(|(name, value)| (name.to_owned(), value))))
+    }
+
+    #[test]
+    fn only_stream_addresses_with_a_place_are_endpoints() {
+        let listen = [
+            ("Stream", "[::]:8008"),
+            ("Stream", "127.0.0.1:80"),
+            ("Stream", "/run/app.sock"),
+            ("Stream", "@abstract"),
+            ("Stream", "vsock:2:80"),
+            ("Datagram", "0.0.0.0:53"),
+        ];
+        let listen = listen.map(|(kind, address)| (kind.to_owned(), address.to_owned())).to_vec();
+        let texts: Vec<String> = listen_endpoints(listen).iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["[::]:8008", "127.0.0.1:80", "/run/app.sock"]);
+    }
+
+    #[test]
+    fn an_exit_reads_as_systemd_prints_it() {
+        let exit = |code: i32, status: i32| {
+            main_exit(&properties([("ExecMainCode", code.into()), ("ExecMainStatus", status.into())]))
+        };
+        assert_eq!(exit(1, 203).as_deref(), Some("exited 203"));
+        assert_eq!(exit(2, 9).as_deref(), Some("killed 9"));
+        assert_eq!(exit(0, 0), None, "it has not ended");
+    }
+
+    #[test]
+    fn a_start_limit_that_is_off_is_none() {
+        let limit = |burst: u32, interval_us: u64| {
+            start_limit(&properties([
+                ("StartLimitBurst", burst.into()),
+                ("StartLimitIntervalUSec", interval_us.into()),
+            ]))
+        };
+        assert_eq!(limit(5, 10_000_000), Some((5, 10_000_000)));
+        assert_eq!(limit(0, 10_000_000), None);
+        assert_eq!(limit(5, 0), None);
+    }
+
+    #[test]
+    fn memory_that_is_not_accounted_for_is_added_up() {
+        let own = process::identify(std::process::id()).expect("we run");
+        let of = |bytes: u64| memory_bytes(&properties([("MemoryCurrent", bytes.into())]), &[own]);
+        assert_eq!(of(4096), Some(4096));
+        assert!(of(u64::MAX).is_some_and(|bytes| bytes > 64 * 1024));
+        assert_eq!(memory_bytes(&Properties::default(), &[]), None);
+    }
+
+    #[test]
+    fn an_invocation_of_zeros_is_none() {
+        let id = |bytes: Vec<u8>| {
+            properties([("InvocationID", zbus::Variant::from(bytes).try_into().expect("no fd"))]).invocation_id()
+        };
+        assert_eq!(id(vec![0xab; 16]).as_deref(), Some("abababababababababababababababab"));
+        assert_eq!(id(vec![0; 16]), None);
+        assert_eq!(id(vec![]), None);
+    }
+}

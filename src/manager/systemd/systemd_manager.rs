@@ -1,0 +1,234 @@
+//! The manager: what the trait asks for, put together from the parts.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use zbus::{Connection, OwnedObjectPath};
+
+use super::bus::Bus;
+use super::failure::{Attempt, Failure};
+use super::follow::follow;
+use super::install::{self, InstalledUnit};
+use super::jobs::Jobs;
+use crate::manager::ledger::{Change, EntryId, Ledger};
+use crate::manager::{Job, Manager, ManagerError};
+use crate::model::address::Listener;
+use crate::model::{Endpoint, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
+use crate::record::line::{ManagerKind, UnitChange};
+use crate::scenario::plan::UnitFile;
+
+/// Asks the kernel which listeners there are at an address.
+pub type FindListeners = fn(&Endpoint) -> io::Result<Vec<Listener>>;
+
+/// What a [`SystemdManager`] is made with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where changes are written down before they are made.
+    pub ledger: Rc<RefCell<Ledger>>,
+    /// Asks the kernel which listeners there are at an address.
+    pub find_listeners: FindListeners,
+    /// Act on units that the machine needs, too.
+    pub force: bool,
+}
+
+/// systemd, over D-Bus. Needs a tokio runtime with I/O and time for as long as it lives.
+#[derive(Debug)]
+pub struct SystemdManager {
+    pub(super) bus: Bus,
+    pub(super) jobs: Jobs,
+    pub(super) own_jobs: RefCell<OwnJobs>,
+    pub(super) noted: RefCell<HashMap<UnitName, (EntryId, Change)>>,
+    pub(super) installed: Vec<InstalledUnit>,
+    pub(super) unit_directory: PathBuf,
+    pub(super) find_listeners: FindListeners,
+    pub(super) force: bool,
+    ledger: Rc<RefCell<Ledger>>,
+    version: String,
+    held: HashSet<UnitName>,
+    followers: JoinSet<()>,
+    change_sender: mpsc::UnboundedSender<UnitChange>,
+    changes: Option<mpsc::UnboundedReceiver<UnitChange>>,
+}
+
+impl SystemdManager {
+    /// Connects to the systemd of the machine.
+    ///
+    /// # Errors
+    /// When there is no system bus, or no systemd on it.
+    pub async fn system(options: Options) -> Result<Self, ManagerError> {
+        Self::with(Bus::system().await?, PathBuf::from("/run/systemd/system"), options).await
+    }
+
+    /// Connects to the systemd of the user.
+    ///
+    /// # Errors
+    /// When there is no user bus, no systemd on it, or XDG_RUNTIME_DIR is not set.
+    pub async fn user(options: Options) -> Result<Self, ManagerError> {
+        let Some(runtime_directory) = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty())
+        else {
+            return Err(ManagerError::NoBus {
+                bus: "systemd on the user bus",
+                reason: "XDG_RUNTIME_DIR is not set".to_owned(),
+                remedy: "log in through a session that has a systemd --user, or use --manager embedded",
+            });
+        };
+        Self::with(Bus::user().await?, PathBuf::from(runtime_directory).join("systemd/user"), options).await
+    }
+
+    /// Uses the systemd at the other end of `connection`; unit files go to `unit_directory`.
+    ///
+    /// # Errors
+    /// When systemd does not answer there.
+    pub async fn on(
+        connection: Connection,
+        kind: ManagerKind,
+        unit_directory: PathBuf,
+        options: Options,
+    ) -> Result<Self, ManagerError> {
+        Self::with(Bus::on(connection, kind).await?, unit_directory, options).await
+    }
+
+    async fn with(bus: Bus, unit_directory: PathBuf, options: Options) -> Result<Self, ManagerError> {
+        let failed =
+            |error: zbus::Error| Failure::of(&error).during_any(&bus, "talk to".to_owned(), "systemd".to_owned());
+        let version = bus.version().await.map_err(failed)?;
+        let jobs = Jobs::hear(bus.systemd()).await.map_err(failed)?;
+        let (change_sender, changes) = mpsc::unbounded_channel();
+        Ok(Self {
+            bus,
+            jobs,
+            own_jobs: RefCell::default(),
+            noted: RefCell::default(),
+            installed: Vec::new(),
+            unit_directory,
+            find_listeners: options.find_listeners,
+            force: options.force,
+            ledger: options.ledger,
+            version,
+            held: HashSet::new(),
+            followers: JoinSet::new(),
+            change_sender,
+            changes: Some(changes),
+        })
+    }
+
+    /// Whether the unit, or the template it is made from, was installed for this run.
+    pub(super) fn is_installed(&self, unit: &UnitName) -> bool {
+        let template = unit.template();
+        let defines = |file: &UnitName| file == unit || Some(file.as_str()) == template.as_deref();
+        self.installed.iter().any(|installed| defines(&installed.unit))
+    }
+
+    pub(super) fn write_entry(&self, change: Change) -> Result<EntryId, ManagerError> {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.entry(change).map_err(|error| ledger_failed(&ledger, error))
+    }
+
+    pub(super) fn strike_entry(&self, entry: EntryId) -> Result<(), ManagerError> {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.undone(entry).map_err(|error| ledger_failed(&ledger, error))
+    }
+
+    async fn start_following(&mut self, attempt: Attempt<'_>) -> Result<(), ManagerError> {
+        let bus = self.bus.clone();
+        let failed = |error: zbus::Error| Failure::of(&error).during(&bus, attempt);
+        let unit = attempt.unit;
+        let path = bus.systemd().load_unit(unit.as_str()).await.map_err(failed)?;
+        bus.hold(&path).await.map_err(failed)?;
+        let proxy = bus.properties_proxy(&path).await.map_err(failed)?;
+        let signals = proxy.receive_properties_changed().await.map_err(failed)?;
+        let mut known = bus.unit_properties(unit).await.map_err(failed)?;
+        known.update(bus.type_properties(unit).await.map_err(failed)?);
+        self.followers.spawn(follow(unit.clone(), signals, known, self.change_sender.clone()));
+        Ok(())
+    }
+}
+
+impl Manager for SystemdManager {
+    fn kind(&self) -> ManagerKind {
+        self.bus.kind()
+    }
+
+    fn version(&self) -> String {
+        self.version.clone()
+    }
+
+    async fn install(&mut self, files: &[UnitFile]) -> Result<(), ManagerError> {
+        install::install(self, files).await
+    }
+
+    async fn uninstall(&mut self) -> Result<(), ManagerError> {
+        install::uninstall(self).await
+    }
+
+    async fn hold(&mut self, unit: &UnitName) -> Result<(), ManagerError> {
+        let attempt = Attempt { action: "use", unit };
+        self.refuse_protected(attempt)?;
+        if self.held.contains(unit) {
+            return Ok(());
+        }
+        self.loaded(attempt, true).await?;
+        self.start_following(attempt).await?;
+        self.held.insert(unit.clone());
+        Ok(())
+    }
+
+    fn take_changes(&mut self) -> Option<mpsc::UnboundedReceiver<UnitChange>> {
+        self.changes.take()
+    }
+
+    async fn snapshot(&self, unit: &UnitName) -> Result<UnitSnapshot, ManagerError> {
+        self.look(unit, Attempt { action: "look at", unit }).await
+    }
+
+    async fn perform(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
+        self.act(unit, verb).await
+    }
+
+    async fn kill(&self, unit: &UnitName, who: KillWho, signal: Signal) -> Result<(), ManagerError> {
+        self.send(unit, who, signal).await
+    }
+
+    async fn daemon_reload(&self) -> Result<(), ManagerError> {
+        let reloaded = self.bus.systemd().reload().await;
+        reloaded.map_err(|error| {
+            Failure::of(&error).during_any(&self.bus, "reload the unit files of".to_owned(), "systemd".to_owned())
+        })
+    }
+}
+
+/// The jobs we queued, to tell them from those of strangers.
+#[derive(Debug, Default)]
+pub(super) struct OwnJobs {
+    /// Asked for, the answer not here yet: it never comes if the future was dropped meanwhile.
+    asked_for: HashSet<UnitName>,
+    queued: HashMap<UnitName, OwnedObjectPath>,
+}
+
+impl OwnJobs {
+    pub(super) fn begin(&mut self, unit: &UnitName) {
+        self.asked_for.insert(unit.clone());
+    }
+
+    pub(super) fn queued(&mut self, unit: &UnitName, job: OwnedObjectPath) {
+        self.asked_for.remove(unit);
+        self.queued.insert(unit.clone(), job);
+    }
+
+    pub(super) fn refused(&mut self, unit: &UnitName) {
+        self.asked_for.remove(unit);
+    }
+
+    pub(super) fn contains(&self, unit: &UnitName, job: &OwnedObjectPath) -> bool {
+        self.asked_for.contains(unit) || self.queued.get(unit) == Some(job)
+    }
+}
+
+fn ledger_failed(ledger: &Ledger, error: io::Error) -> ManagerError {
+    ManagerError::File { action: "write", path: ledger.path(), error }
+}

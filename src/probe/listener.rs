@@ -1,0 +1,203 @@
+//! Who listens: the kernel's listening sockets and their accept queues, by netlink, sock_diag(7).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_sock_diag::SockDiagMessage;
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
+use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
+use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStateFlags, UnixRequest, UnixResponse};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
+
+use crate::model::Endpoint;
+use crate::model::address::Listener;
+
+/// The kernel sends a dump in parts of at most this size.
+const PART_BYTES: usize = 64 * 1024;
+
+/// The listening sockets that a connection to `endpoint` could reach: those bound to it, and for TCP those bound to
+/// its port on all addresses. Several with SO_REUSEPORT; none when nobody listens. Takes some tens of microseconds.
+///
+/// A Unix socket whose path was unlinked is still found by the path it was bound to.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
+    let socket =
+        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
+    let mut listeners = match endpoint {
+        Endpoint::Tcp(address) => tcp(&socket, *address)?,
+        Endpoint::Unix(path) => unix(&socket, path)?,
+    };
+    listeners.sort_by_key(|listener| listener.inode);
+    Ok(listeners)
+}
+
+fn tcp(socket: &OwnedFd, wanted: SocketAddr) -> io::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    // A listener on [::] takes IPv4 connections as well, but no IPv4 listener takes IPv6 ones.
+    let families: &[_] = if wanted.is_ipv4() { &[AF_INET, AF_INET6] } else { &[AF_INET6] };
+    for &family in families {
+        let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
+        let request = InetRequest {
+            family,
+            protocol: IPPROTO_TCP,
+            extensions: ExtensionFlags::empty(),
+            states: StateFlags::LISTEN,
+            socket_id,
+        };
+        dump(socket, SockDiagMessage::InetRequest(request), &mut |message| {
+            if let SockDiagMessage::InetResponse(response) = message
+                && let Some(listener) = of_tcp(&response, wanted)
+            {
+                listeners.push(listener);
+            }
+        })?;
+    }
+    Ok(listeners)
+}
+
+fn of_tcp(response: &InetResponse, wanted: SocketAddr) -> Option<Listener> {
+    let header = &response.header;
+    let bound = SocketAddr::new(header.socket_id.source_address, header.socket_id.source_port);
+    let reaches = |ip: IpAddr| ip.is_unspecified() || ip.to_canonical() == wanted.ip().to_canonical();
+    (bound.port() == wanted.port() && reaches(bound.ip())).then(|| Listener {
+        endpoint: Endpoint::Tcp(bound),
+        inode: u64::from(header.inode),
+        queued: header.recv_queue,
+        backlog: header.send_queue,
+    })
+}
+
+fn unix(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
+    let request = UnixRequest {
+        state_flags: UnixStateFlags::LISTEN,
+        inode: 0,
+        show_flags: ShowFlags::NAME | ShowFlags::RQLEN,
+        cookie: [0xff; 8],
+    };
+    let mut listeners = Vec::new();
+    dump(socket, SockDiagMessage::UnixRequest(request), &mut |message| {
+        if let SockDiagMessage::UnixResponse(response) = message
+            && let Some(listener) = of_unix(&response, wanted)
+        {
+            listeners.push(listener);
+        }
+    })?;
+    Ok(listeners)
+}
+
+fn of_unix(response: &UnixResponse, wanted: &Path) -> Option<Listener> {
+    let bound = response.nlas.iter().find_map(|attribute| match attribute {
+        Nla::Name(UnixDiagName::Pathname(name)) => Some(name),
+        _ => None,
+    })?;
+    let (queued, backlog) = response.nlas.iter().find_map(|attribute| match attribute {
+        Nla::ReceiveQueueLength(queued, backlog) => Some((*queued, *backlog)),
+        _ => None,
+    })?;
+    (bound.as_bytes() == wanted.as_os_str().as_bytes()).then(|| Listener {
+        endpoint: Endpoint::Unix(PathBuf::from(bound)),
+        inode: u64::from(response.header.inode),
+        queued,
+        backlog,
+    })
+}
+
+/// Sends one request and takes every answer to it.
+fn dump(socket: &OwnedFd, request: SockDiagMessage, take: &mut dyn FnMut(SockDiagMessage)) -> io::Result<()> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    send(socket, &bytes, SendFlags::empty())?;
+    let mut part = vec![0; PART_BYTES];
+    loop {
+        let (length, _) = recv(socket, part.as_mut_slice(), RecvFlags::empty())?;
+        let mut rest = &part[..length];
+        while !rest.is_empty() {
+            let message_bytes = NetlinkBuffer::new_checked(rest).map_err(garbled)?.length() as usize;
+            let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(garbled)?;
+            match message.payload {
+                NetlinkPayload::Done(_) => return Ok(()),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::InnerMessage(inner) => take(inner),
+                _ => {}
+            }
+            // Messages are padded to four bytes, netlink(7).
+            rest = &rest[message_bytes.next_multiple_of(4).min(rest.len())..];
+        }
+    }
+}
+
+fn garbled(error: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("sock_diag answered something else: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::{AsFd, AsRawFd as _};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use rustix::net::listen;
+
+    use super::*;
+
+    fn inode_of(socket: impl AsFd) -> u64 {
+        let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_fd().as_raw_fd())).unwrap();
+        let text = link.to_str().unwrap();
+        text.strip_prefix("socket:[").unwrap().strip_suffix(']').unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_tcp_listener_is_found_with_its_inode_its_backlog_and_what_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listen(&listener, 7).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _waiting: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let found = at(&Endpoint::Tcp(address)).unwrap();
+        let expected = Listener { endpoint: Endpoint::Tcp(address), inode: inode_of(&listener), queued: 3, backlog: 7 };
+        assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_found_at_each() {
+        for wildcard in ["0.0.0.0:0", "[::]:0"] {
+            let listener = TcpListener::bind(wildcard).unwrap();
+            let loopback = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
+            let found = at(&Endpoint::Tcp(loopback)).unwrap();
+            assert_eq!(found.iter().map(|listener| listener.inode).collect::<Vec<_>>(), [inode_of(&listener)]);
+        }
+    }
+
+    #[test]
+    fn a_unix_listener_is_found_by_its_path_even_when_that_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        listen(&listener, 5).unwrap();
+        let _waiting: Vec<_> = (0..2).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        fs::remove_file(&path).unwrap();
+        let found = at(&Endpoint::Unix(path.clone())).unwrap();
+        let expected = Listener { endpoint: Endpoint::Unix(path), inode: inode_of(&listener), queued: 2, backlog: 5 };
+        assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn where_nobody_listens_nothing_is_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        assert_eq!(at(&Endpoint::Tcp(address)).unwrap(), []);
+        assert_eq!(at(&Endpoint::Unix("/nowhere/at/all".into())).unwrap(), []);
+    }
+}

@@ -1,0 +1,232 @@
+//! Processes: which one, when it ended, how much memory it holds. From `/proc` and pidfds.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::clock;
+use crate::model::{MonoTime, ProcessId};
+
+/// Where control groups are mounted: the unified hierarchy, then systemd's two hybrid layouts.
+const CGROUP_ROOTS: &[&str] = &["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
+
+/// How often an exit is looked for where no pidfd can be had.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The process that has this PID now, a zombie included; none if there is none.
+#[must_use]
+pub fn identify(pid: u32) -> Option<ProcessId> {
+    Stat::read(pid).map(|stat| ProcessId { pid, start_ticks: stat.start_ticks })
+}
+
+/// Every process of a control group and of the groups below it, by PID.
+///
+/// `control_group` is systemd's ControlGroup property, such as `/system.slice/ledger-api.service`; it is empty
+/// for a unit without processes.
+#[must_use]
+pub fn in_cgroup(control_group: &str) -> Vec<ProcessId> {
+    if control_group.is_empty() {
+        return Vec::new();
+    }
+    let below = control_group.trim_start_matches('/');
+    let group = CGROUP_ROOTS.iter().map(|root| Path::new(root).join(below)).find(|group| group.is_dir());
+    group.map(|group| in_cgroup_directory(&group)).unwrap_or_default()
+}
+
+/// The process's share of the memory it uses (Pss of `/proc/PID/smaps_rollup`, proc(5)), in bytes; none if it
+/// is gone or we may not read it.
+#[must_use]
+pub fn pss_bytes(pid: u32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Waits until `process` has ended and says when that was noticed; at once if it is gone already, which includes
+/// that its PID belongs to another process now.
+///
+/// A zombie has ended: its sockets are closed. Needs a tokio runtime with I/O and time.
+pub async fn exited(process: ProcessId) -> MonoTime {
+    match pidfd(process) {
+        Ok(None) => clock::now(),
+        // With the identity checked after the descriptor was opened, it is of this process for certain.
+        Ok(Some(pidfd)) => match pidfd.readable().await {
+            Ok(_) => clock::now(),
+            Err(_) => poll_exit(process).await,
+        },
+        Err(_) => poll_exit(process).await,
+    }
+}
+
+/// A descriptor that becomes readable when `process` ends; none if it is gone.
+fn pidfd(process: ProcessId) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
+        return Ok(None);
+    };
+    let fd = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+        Ok(fd) => fd,
+        Err(Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if identify(process.pid) != Some(process) {
+        return Ok(None);
+    }
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; what it asks for, that the descriptor stays, OwnedFd grants"
+    )]
+    AsyncFd::with_interest(fd, Interest::READABLE).map(Some)
+}
+
+/// For a process whose pidfd cannot be had: no descriptor is free, or a seccomp filter forbids it.
+async fn poll_exit(process: ProcessId) -> MonoTime {
+    while Stat::read(process.pid).is_some_and(|stat| stat.start_ticks == process.start_ticks && !stat.is_zombie()) {
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+    clock::now()
+}
+
+/// What we need of `/proc/PID/stat`, proc(5).
+struct Stat {
+    state: char,
+    start_ticks: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The command name stands in parentheses and may itself hold blanks and parentheses: count from the last.
+        let (_, behind_name) = text.rsplit_once(") ")?;
+        let mut fields = behind_name.split(' ');
+        let state = fields.next()?.chars().next()?;
+        let start_ticks = fields.nth(18)?.parse().ok()?;
+        Some(Self { state, start_ticks })
+    }
+
+    fn is_zombie(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+fn in_cgroup_directory(group: &Path) -> Vec<ProcessId> {
+    let mut groups = vec![group.to_path_buf()];
+    let mut processes = Vec::new();
+    while let Some(group) = groups.pop() {
+        let pids = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+        processes.extend(pids.lines().filter_map(|pid| identify(pid.parse().ok()?)));
+        groups.extend(directories_in(&group));
+    }
+    processes.sort_unstable();
+    processes
+}
+
+/// The directories right below; none if the group vanished meanwhile, as groups do.
+fn directories_in(group: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(group) else {
+        return Vec::new();
+    };
+    let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    entries.flatten().filter(is_directory).map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn start() -> Self {
+            Self(Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().expect("sleep(1) is everywhere"))
+        }
+
+        fn id(&self) -> ProcessId {
+            identify(self.0.id()).expect("it runs")
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_command_name_may_hold_blanks_and_parentheses() {
+        let stat = Stat::parse("7 (a) b (c) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0").expect("parses");
+        assert_eq!((stat.state, stat.start_ticks), ('S', 4711));
+    }
+
+    #[test]
+    fn a_running_process_has_an_identity_and_a_reaped_one_has_none() {
+        let mut sleeper = Sleeper::start();
+        let id = sleeper.id();
+        assert_eq!(id.pid, sleeper.0.id());
+        assert_eq!(identify(id.pid), Some(id), "and keeps it");
+        sleeper.0.kill().expect("it is ours");
+        sleeper.0.wait().expect("it is ours");
+        assert_eq!(identify(id.pid), None);
+    }
+
+    #[test]
+    fn our_own_memory_is_known_and_that_of_nobody_is_not() {
+        let own = pss_bytes(std::process::id()).expect("we may read our own");
+        assert!(own > 64 * 1024, "{own} bytes for a whole process");
+        assert_eq!(pss_bytes(0), None);
+    }
+
+    #[tokio::test]
+    async fn an_exit_is_seen_before_the_process_is_reaped() {
+        let mut sleeper = Sleeper::start();
+        let id = sleeper.id();
+        let waiting = tokio::spawn(exited(id));
+        let killed_at = clock::now();
+        sleeper.0.kill().expect("it is ours");
+        assert!(waiting.await.expect("no panic") >= killed_at);
+        assert_eq!(identify(id.pid), Some(id), "still a zombie");
+        assert!(exited(id).await >= killed_at, "a zombie has ended");
+        assert!(poll_exit(id).await >= killed_at, "also where there is no pidfd");
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_pid_was_reused_has_exited() {
+        let sleeper = Sleeper::start();
+        let earlier = ProcessId { start_ticks: sleeper.id().start_ticks - 1, ..sleeper.id() };
+        exited(earlier).await;
+        poll_exit(earlier).await;
+    }
+
+    #[test]
+    fn a_control_group_has_the_processes_of_the_groups_below_it_by_pid() {
+        let sleepers: Vec<Sleeper> = (0..3).map(|_| Sleeper::start()).collect();
+        let group = tempfile::tempdir().expect("a place for files");
+        let below = group.path().join("worker");
+        fs::create_dir(&below).expect("writable");
+        let pid = |nth: usize| sleepers[nth].0.id();
+        fs::write(group.path().join("cgroup.procs"), format!("{}\n", pid(1))).expect("writable");
+        fs::write(below.join("cgroup.procs"), format!("{}\n{}\n", pid(2), pid(0))).expect("writable");
+        let mut expected: Vec<ProcessId> = sleepers.iter().map(Sleeper::id).collect();
+        expected.sort_unstable();
+        assert_eq!(in_cgroup_directory(group.path()), expected);
+    }
+
+    #[test]
+    fn a_unit_without_a_control_group_has_no_processes() {
+        assert_eq!(in_cgroup(""), []);
+        assert_eq!(in_cgroup("/no-such.slice/no-such.service"), []);
+    }
+}

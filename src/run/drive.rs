@@ -1,0 +1,456 @@
+//! One scenario from its first unit file to its last line.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::claim::Claims;
+use super::end_state::{self, Final};
+use super::interrupt::Interrupt;
+use super::observe::Observers;
+use super::pacing::StartPacer;
+use super::progress::{Figures, Progress, Stage as ProgressStage};
+use super::recorder::Recorder;
+use super::restore;
+use super::step::{Stage, Went, Which};
+use crate::clock;
+use crate::load::{LoadError, LoadHandle, Observation};
+use crate::manager::ledger::Ledger;
+use crate::manager::{Manager, ManagerError};
+use crate::model::address::Listener;
+use crate::model::{Endpoint, EventId, JobResult, MonoTime, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
+use crate::scenario::plan::{Action, Plan, Spacing, Step};
+
+/// Asks the kernel who listens at an address.
+pub type ListenerLookup = fn(&Endpoint) -> std::io::Result<Vec<Listener>>;
+
+/// What a run is made of.
+pub struct Setup<'a, M> {
+    /// What to do.
+    pub plan: &'a Plan,
+    /// What carries it out; none for a plan that needs no manager.
+    pub manager: Option<&'a mut M>,
+    /// Where changes are written down before they are made; with a manager only.
+    pub ledger: Option<Rc<RefCell<Ledger>>>,
+    /// Where it is written down.
+    pub recorder: &'a Recorder,
+    /// The user's wish to end it.
+    pub interrupt: &'a Interrupt,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+    /// How to look at listeners.
+    pub listeners: ListenerLookup,
+}
+
+/// Why a run ended before its last step; every way ends in a record.
+#[derive(Debug, thiserror::Error)]
+enum Halt {
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("{0}")]
+    Record(String),
+    #[error("{0}")]
+    NotReady(String),
+    #[error("a step failed")]
+    StepFailed,
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl From<Halt> for EndReason {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Manager(_) | Halt::Load(_) | Halt::Record(_) => Self::Error(halt.to_string()),
+            Halt::NotReady(reason) => Self::NotReady(reason),
+            Halt::StepFailed => Self::StepFailed,
+            Halt::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+/// Runs a scenario: installs and starts its units, loads, carries out the steps, checks the end state, puts
+/// everything back. What happened is in the record, which still lacks its last line; the reason returned
+/// belongs there.
+///
+/// Units are put back after an error, an interrupt and a panic alike.
+pub async fn drive<M: Manager>(mut setup: Setup<'_, M>) -> EndReason {
+    use futures_util::FutureExt as _;
+    let mut home = Home { found: Vec::new(), claims: Claims::new(setup.ledger.take()) };
+    // The run may panic (a defect of ours); its units are put back first all the same.
+    let ran = std::panic::AssertUnwindSafe(run(&mut setup, &mut home)).catch_unwind().await;
+    setup.progress.stage(&ProgressStage::Restoring);
+    let put_back = put_back(&mut setup, &mut home).await;
+    match ran {
+        Err(panic) => std::panic::resume_unwind(panic),
+        Ok(Err(halt)) => halt.into(),
+        Ok(Ok(())) => match put_back {
+            Ok(()) => EndReason::Completed,
+            Err(error) => EndReason::Error(error.to_string()),
+        },
+    }
+}
+
+/// How units were before the run, and that they are ours until its end.
+struct Home {
+    found: Vec<UnitSnapshot>,
+    claims: Claims,
+}
+
+async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<(), Halt> {
+    setup.progress.stage(&ProgressStage::SettingUp);
+    let held = held_units(setup.plan);
+    if let Some(manager) = setup.manager.as_deref_mut() {
+        set_up(setup.plan, manager, &held, home, setup.recorder).await?;
+    }
+    let observers = Observers::start(setup.plan, setup.recorder, setup.listeners);
+    let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
+    let mut load = start(&setup.plan.cohorts)?;
+    let pump = pump(&mut load, setup.recorder.clone());
+    let started_at = load.started_at();
+    phase(setup.recorder, Phase::Load, started_at);
+    let result = tokio::select! {
+        result = under_load(setup, &held, &load, started_at) => result,
+        never = report_figures(&load, setup.progress) => match never {},
+    };
+    if matches!(result, Err(Halt::Interrupted)) {
+        load.interrupt();
+    }
+    phase(setup.recorder, Phase::Stopped, load.stop().await);
+    load.join().await?;
+    let joined = pump.await;
+    debug_assert!(joined.is_ok(), "the pump neither panics nor is aborted");
+    observers.stop().await;
+    result?;
+    if let Some(manager) = setup.manager.as_deref() {
+        check_end_state(setup, manager, &held).await?;
+    }
+    setup.recorder.failure().map_or(Ok(()), |reason| Err(Halt::Record(reason)))
+}
+
+/// Installs, holds and starts the units, and notes how those already there were found.
+async fn set_up<M: Manager>(
+    plan: &Plan,
+    manager: &mut M,
+    held: &[UnitName],
+    home: &mut Home,
+    recorder: &Recorder,
+) -> Result<(), Halt> {
+    home.claims.use_units(plan, held)?;
+    let files = plan.units.as_ref().map_or(&[][..], |units| &units.files);
+    manager.install(files).await?;
+    for unit in held {
+        manager.hold(unit).await?;
+    }
+    if let Some(mut changes) = manager.take_changes() {
+        let recorder = recorder.clone();
+        tokio::task::spawn_local(async move {
+            while let Some(change) = changes.recv().await {
+                recorder.write(&Line::Unit(change));
+            }
+        });
+    }
+    for unit in held.iter().filter(|unit| !is_installed(plan, unit)) {
+        home.found.push(manager.snapshot(unit).await?);
+    }
+    for unit in units_to_start(plan) {
+        let job = manager.perform(&unit, UnitVerb::Start).await?;
+        if job.result != JobResult::Done {
+            let reason = job.reason.unwrap_or_else(|| format!("the job ended as {}", job.result));
+            return Err(ManagerError::Refused { action: "start".to_owned(), unit: unit.to_string(), reason }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Everything between the start of the load and its end.
+async fn under_load<M: Manager>(
+    setup: &Setup<'_, M>,
+    held: &[UnitName],
+    load: &LoadHandle,
+    started_at: MonoTime,
+) -> Result<(), Halt> {
+    warm_up(setup, load, started_at).await?;
+    let manager = setup.manager.as_deref();
+    let stage = Stage { plan: setup.plan, manager, held, load, recorder: setup.recorder, interrupt: setup.interrupt };
+    run_steps(setup, &stage).await?;
+    setup.progress.stage(&ProgressStage::CoolingDown);
+    phase(setup.recorder, Phase::Cooldown, clock::now());
+    setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)
+}
+
+/// Waits until every cohort was answered once, then for the warmup; counting begins at its end.
+async fn warm_up<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
+    let run = &setup.plan.run;
+    if run.warmup.is_zero() {
+        phase(setup.recorder, Phase::Counting, started_at);
+        return Ok(());
+    }
+    setup.progress.stage(&ProgressStage::WarmingUp);
+    let healthy = timeout(run.ready_timeout, load.all_answered(started_at));
+    if setup.interrupt.unless_raised(healthy).await.ok_or(Halt::Interrupted)?.is_err() {
+        let limit = run.ready_timeout;
+        return Err(Halt::NotReady(format!("not every cohort had an answer within ready_timeout ({limit:?})")));
+    }
+    setup.interrupt.unless_raised(sleep(run.warmup)).await.ok_or(Halt::Interrupted)?;
+    phase(setup.recorder, Phase::Counting, load.begin_counting().await);
+    Ok(())
+}
+
+async fn run_steps<M: Manager>(setup: &Setup<'_, M>, stage: &Stage<'_, M>) -> Result<(), Halt> {
+    let mut events = Events::of(setup.plan);
+    let mut pacer = StartPacer::default();
+    for snapshot in stage.snapshots().await? {
+        if let Some(started_at) = snapshot.service.as_ref().and_then(|service| service.main_started_at) {
+            pacer.started(&snapshot.unit, started_at);
+        }
+    }
+    for (index, step) in setup.plan.steps.iter().enumerate() {
+        let mut last_begin = None;
+        for run in 0..step.times {
+            space(setup, step, last_begin).await?;
+            let before = stage.snapshots().await?;
+            if setup.plan.run.pace {
+                pace(setup, step, &before, &mut pacer).await?;
+            }
+            last_begin = Some(clock::now());
+            let which = events.next(setup.progress, step, index, run);
+            match stage.run(step, which, before).await? {
+                Went::Well => {}
+                Went::Badly => return Err(Halt::StepFailed),
+                Went::Interrupted => return Err(Halt::Interrupted),
+            }
+            if let Some(reason) = setup.recorder.failure() {
+                return Err(Halt::Record(reason));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits as the step's `every` or `after` says.
+async fn space<M>(setup: &Setup<'_, M>, step: &Step, last_begin: Option<MonoTime>) -> Result<(), Halt> {
+    let pause = match (step.spacing, last_begin) {
+        (Spacing::After(pause), _) => pause,
+        (Spacing::Every(period), Some(begin)) => (begin + period).since(clock::now()),
+        (Spacing::Every(_), None) => Duration::ZERO,
+    };
+    setup.interrupt.unless_raised(sleep(pause)).await.ok_or(Halt::Interrupted)
+}
+
+/// Waits until the start that this step brings cannot trip the service's start limit.
+async fn pace<M>(
+    setup: &Setup<'_, M>,
+    step: &Step,
+    before: &[UnitSnapshot],
+    pacer: &mut StartPacer,
+) -> Result<(), Halt> {
+    let Some(unit) = step.action.unit().filter(|_| brings_a_start(&step.action)) else { return Ok(()) };
+    let Some(service) = before.iter().find(|snapshot| snapshot.unit == *unit && snapshot.service.is_some()) else {
+        return Ok(());
+    };
+    let now = clock::now();
+    let at = pacer.earliest(service, now);
+    if at > now {
+        let pause = at.since(now);
+        let limit = service.service.as_ref().and_then(|service| service.start_limit);
+        let (burst, interval_us) = limit.unwrap_or_default();
+        let message = format!(
+            "waited {:.1} s before {} of {unit}, so that its start limit ({burst} in {:?}) is not tripped by the harness",
+            pause.as_secs_f64(),
+            step.action.kind(),
+            Duration::from_micros(interval_us),
+        );
+        setup.recorder.note(NoteKind::Info, message);
+        setup.interrupt.unless_raised(sleep(pause)).await.ok_or(Halt::Interrupted)?;
+    }
+    pacer.started(unit, clock::now());
+    Ok(())
+}
+
+fn brings_a_start(action: &Action) -> bool {
+    match action {
+        Action::Unit { verb, .. } => !matches!(verb, UnitVerb::Stop | UnitVerb::Reload | UnitVerb::ResetFailed),
+        Action::Kill { .. } | Action::Exec { .. } => true,
+        _ => false,
+    }
+}
+
+async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[UnitName]) -> Result<(), Halt> {
+    let mut units = Vec::new();
+    for unit in held {
+        units.push(manager.snapshot(unit).await?);
+    }
+    let target = setup.plan.cohorts.first().and_then(|cohort| cohort.target.connect.endpoint());
+    let listeners = target.as_ref().map(setup.listeners);
+    let listeners = match listeners {
+        Some(Err(error)) => {
+            setup.recorder.note(NoteKind::Unavailable, format!("the kernel's listeners cannot be read: {error}"));
+            None
+        }
+        Some(Ok(listeners)) => Some(listeners),
+        None => None,
+    };
+    let paths = units.iter().filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
+    let missing: Vec<_> = paths
+        .filter_map(|endpoint| match endpoint {
+            Endpoint::Unix(path) if !path.exists() => Some(path.clone()),
+            _ => None,
+        })
+        .collect();
+    let seen = Final { units: &units, target: listeners.as_deref(), missing_paths: &missing };
+    for check in end_state::checks(setup.plan, &seen) {
+        setup.recorder.write(&Line::Check(check));
+    }
+    Ok(())
+}
+
+async fn put_back<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<(), ManagerError> {
+    let Some(manager) = setup.manager.as_deref_mut() else { return Ok(()) };
+    let restored = if setup.plan.run.restore {
+        restore::restore(setup.plan, manager, &home.found, setup.recorder).await
+    } else {
+        Ok(())
+    };
+    // What was installed for this run goes in any case.
+    let uninstalled = manager.uninstall().await;
+    let settled = home.claims.settle();
+    restored.and(uninstalled).and(settled)
+}
+
+/// Writes what the load hands over, until it has ended.
+fn pump(load: &mut LoadHandle, recorder: Recorder) -> JoinHandle<()> {
+    let observations = load.take_observations();
+    tokio::task::spawn_local(async move {
+        let Some(mut observations) = observations else { return };
+        while let Some(observation) = observations.recv().await {
+            recorder.write(&match observation {
+                Observation::Rows(rows) => Line::Rows(rows),
+                Observation::Segment(segment) => Line::Segment(segment),
+                Observation::Cap(cap) => Line::Cap(cap),
+            });
+        }
+    })
+}
+
+async fn report_figures(load: &LoadHandle, progress: &dyn Progress) -> std::convert::Infallible {
+    let mut tick = interval(Duration::from_millis(200));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tick.tick().await;
+        let live = load.live();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let failed = read(&live.dropped) + read(&live.wrong);
+        progress.figures(Figures { due: read(&live.due), ok: read(&live.ok), failed });
+    }
+}
+
+fn phase(recorder: &Recorder, phase: Phase, at: MonoTime) {
+    recorder.write(&Line::Phase(PhaseChange { phase, at }));
+}
+
+/// Every unit the scenario names: its roles, and what its steps act on.
+fn held_units(plan: &Plan) -> Vec<UnitName> {
+    let roles = plan.units.iter().flat_map(|units| units.socket.iter().chain(&units.service));
+    let acted = plan.steps.iter().filter_map(|step| step.action.unit());
+    let mut held: Vec<UnitName> = Vec::new();
+    for unit in roles.chain(acted) {
+        if !held.contains(unit) {
+            held.push(unit.clone());
+        }
+    }
+    held
+}
+
+/// Whether the unit comes from the scenario's own files.
+fn is_installed(plan: &Plan, unit: &UnitName) -> bool {
+    let files = plan.units.iter().flat_map(|units| &units.files);
+    files.into_iter().any(|file| file.unit == *unit || Some(file.unit.as_str()) == unit.template().as_deref())
+}
+
+/// Of the scenario's own units, those to start: the sockets only, if there are any.
+fn units_to_start(plan: &Plan) -> Vec<UnitName> {
+    let named = plan.units.iter().flat_map(|units| &units.files).map(|file| &file.unit);
+    let roles = plan.units.iter().flat_map(|units| units.socket.iter().chain(&units.service));
+    let mut own: Vec<UnitName> = Vec::new();
+    for unit in named.chain(roles) {
+        let is_template = unit.stem().ends_with('@');
+        if !is_template && !own.contains(unit) && is_installed(plan, unit) {
+            own.push(unit.clone());
+        }
+    }
+    if own.iter().any(|unit| unit.kind() == UnitKind::Socket) {
+        own.retain(|unit| unit.kind() == UnitKind::Socket);
+    }
+    own
+}
+
+/// Numbers events over the whole scenario.
+struct Events {
+    next: u32,
+    total: u32,
+}
+
+impl Events {
+    fn of(plan: &Plan) -> Self {
+        Self { next: 0, total: plan.steps.iter().map(|step| step.times).sum() }
+    }
+
+    fn next(&mut self, progress: &dyn Progress, step: &Step, index: usize, run: u32) -> Which {
+        let which = Which { event: EventId(self.next), step: u16::try_from(index).unwrap_or(u16::MAX), run };
+        self.next += 1;
+        progress.stage(&ProgressStage::Step {
+            action: step.action.kind(),
+            unit: step.action.unit().cloned(),
+            event: self.next,
+            events: self.total,
+        });
+        which
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::testing::plan_with_prepare;
+    use crate::scenario::plan::UnitFile;
+
+    fn with_files(names: &[&str]) -> Plan {
+        let mut plan = plan_with_prepare("/".as_ref(), &["true"]);
+        let file = |name: &&str| UnitFile { unit: UnitName::new(*name).unwrap(), text: String::new() };
+        plan.units.as_mut().unwrap().files = names.iter().map(file).collect();
+        plan
+    }
+
+    fn names(units: &[UnitName]) -> Vec<&str> {
+        units.iter().map(UnitName::as_str).collect()
+    }
+
+    #[test]
+    fn only_the_socket_of_the_scenarios_own_units_is_started() {
+        assert_eq!(names(&units_to_start(&with_files(&["a.service", "a.socket"]))), ["a.socket"]);
+        assert_eq!(names(&units_to_start(&with_files(&["a.service"]))), ["a.service"]);
+    }
+
+    #[test]
+    fn an_instance_of_an_installed_template_is_started_the_template_is_not() {
+        let mut plan = with_files(&["a@.service"]);
+        assert_eq!(names(&units_to_start(&plan)), Vec::<&str>::new());
+        plan.units.as_mut().unwrap().service = Some(UnitName::new("a@1.service").unwrap());
+        assert_eq!(names(&units_to_start(&plan)), ["a@1.service"]);
+    }
+
+    #[test]
+    fn a_unit_that_was_already_there_is_never_started() {
+        let mut plan = with_files(&[]);
+        plan.units.as_mut().unwrap().service = Some(UnitName::new("a.service").unwrap());
+        assert_eq!(names(&units_to_start(&plan)), Vec::<&str>::new());
+        assert_eq!(names(&held_units(&plan)), ["a.service"]);
+    }
+}

@@ -1,0 +1,180 @@
+//! What must hold after the last step: the end state, and that the next restart would survive.
+
+use crate::model::address::Listener;
+use crate::model::{UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
+use crate::record::line::StateCheck;
+use crate::scenario::plan::{Action, Plan};
+
+/// What was seen after the last step.
+#[derive(Clone, Copy, Debug)]
+pub struct Final<'a> {
+    /// The units of the scenario.
+    pub units: &'a [UnitSnapshot],
+    /// The kernel's listeners at the first target's address; none where they cannot be asked.
+    pub target: Option<&'a [Listener]>,
+    /// The sockets' paths that are gone from the file system.
+    pub missing_paths: &'a [std::path::PathBuf],
+}
+
+/// Checks the end state of every held unit, and looks for what would make the next restart fail.
+#[must_use]
+pub fn checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
+    let mut checks = Vec::new();
+    for unit in seen.units {
+        checks.extend(state_check(plan, seen, unit));
+        if unit.is_active() && unit.socket.is_some() {
+            checks.extend(listener_checks(seen, unit));
+        }
+    }
+    checks.extend(latent_checks(plan, seen));
+    checks
+}
+
+/// The unit's ActiveState against what the scenario says, or what its last step leads to.
+fn state_check(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<StateCheck> {
+    let role = plan.units.as_ref().and_then(|units| {
+        let is = |role: &Option<UnitName>| role.as_ref() == Some(&unit.unit);
+        if is(&units.service) {
+            Some("service")
+        } else if is(&units.socket) {
+            Some("socket")
+        } else {
+            None
+        }
+    });
+    let said = plan.expect.end.as_ref().and_then(|end| match role? {
+        "service" => end.service.clone(),
+        _ => end.socket.clone(),
+    });
+    let actual = format!("{} ({}), result {}", unit.active_state, unit.sub_state, or_none(&unit.result));
+    let (expected, holds) = match said {
+        Some(state) => {
+            let holds = unit.active_state == state;
+            (state, holds)
+        }
+        None => implied_state(plan, seen, unit)?,
+    };
+    let name = format!("end.{}", role.unwrap_or(unit.unit.as_str()));
+    Some(StateCheck { name, expected, actual, status: status(holds) })
+}
+
+/// Inactive if it was stopped last; else active, or inactive after a success while its socket listens.
+fn implied_state(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<(String, bool)> {
+    if last_verb(plan, &unit.unit) == Some(UnitVerb::Stop) {
+        return Some(("inactive".to_owned(), matches!(unit.active_state.as_str(), "inactive" | "failed")));
+    }
+    match unit.unit.kind() {
+        UnitKind::Service if socket_of(seen, &unit.unit).is_some() => {
+            let idle = unit.active_state == "inactive" && unit.result == "success";
+            let expected = "active, or inactive after a success behind a listening socket".to_owned();
+            Some((
+                expected,
+                unit.is_active() || idle && socket_of(seen, &unit.unit).is_some_and(UnitSnapshot::is_active),
+            ))
+        }
+        UnitKind::Service | UnitKind::Socket => Some(("active".to_owned(), unit.is_active())),
+        UnitKind::Other => None,
+    }
+}
+
+/// The kernel listens at every address of an active socket unit, and at the target's with that very listener.
+fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
+    let Some(socket) = &unit.socket else { return Vec::new() };
+    let Some(target) = seen.target else { return Vec::new() };
+    let missing: Vec<String> = socket
+        .listen
+        .iter()
+        .filter(|endpoint| !socket.listeners.iter().any(|listener| serves(listener, endpoint)))
+        .map(ToString::to_string)
+        .collect();
+    let mut checks = vec![StateCheck {
+        name: format!("latent.listener.{}", unit.unit),
+        expected: "the kernel listens at every address of the unit".to_owned(),
+        actual: if missing.is_empty() {
+            "it does".to_owned()
+        } else {
+            format!("nobody listens on {}", missing.join(", "))
+        },
+        status: status(missing.is_empty()),
+    }];
+    let own = |listener: &Listener| socket.listeners.iter().any(|held| held.inode == listener.inode);
+    if target.iter().any(own) {
+        let strangers = target.iter().filter(|listener| !own(listener)).count();
+        checks.push(StateCheck {
+            name: "end.listener".to_owned(),
+            expected: format!("the listener at the target's address is the one of {}", unit.unit),
+            actual: if strangers == 0 { "it is".to_owned() } else { format!("{strangers} more listen there") },
+            status: status(strangers == 0),
+        });
+    }
+    checks
+}
+
+fn serves(listener: &Listener, endpoint: &crate::model::Endpoint) -> bool {
+    use crate::model::Endpoint::{Tcp, Unix};
+    match (&listener.endpoint, endpoint) {
+        (Tcp(held), Tcp(wanted)) => held.port() == wanted.port(),
+        (Unix(held), Unix(wanted)) => held == wanted,
+        _ => false,
+    }
+}
+
+/// What no request has felt yet, but the next restart would.
+fn latent_checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
+    let mut checks = Vec::new();
+    for service in seen.units.iter().filter(|unit| unit.service.is_some()) {
+        if let Some(socket) = socket_of(seen, &service.unit)
+            && last_verb(plan, &socket.unit) != Some(UnitVerb::Stop)
+        {
+            checks.push(StateCheck {
+                name: format!("latent.socket_down.{}", socket.unit),
+                expected: format!("{} is active, so that the next restart of {} survives", socket.unit, service.unit),
+                actual: format!("{} ({})", socket.active_state, socket.sub_state),
+                status: status(socket.is_active()),
+            });
+        }
+        if last_verb(plan, &service.unit) != Some(UnitVerb::Stop) {
+            let looping = matches!(service.active_state.as_str(), "activating");
+            checks.push(StateCheck {
+                name: format!("latent.never_ready.{}", service.unit),
+                expected: "the service has finished starting".to_owned(),
+                actual: format!("{} ({})", service.active_state, service.sub_state),
+                status: status(!looping),
+            });
+        }
+    }
+    let paths = seen.units.iter().filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
+    for path in paths.filter_map(|endpoint| match endpoint {
+        crate::model::Endpoint::Unix(path) => Some(path),
+        crate::model::Endpoint::Tcp(_) => None,
+    }) {
+        let missing = seen.missing_paths.contains(path);
+        checks.push(StateCheck {
+            name: "latent.path_unlinked".to_owned(),
+            expected: format!("{} exists", path.display()),
+            actual: if missing { "it is gone".to_owned() } else { "it exists".to_owned() },
+            status: status(!missing),
+        });
+    }
+    checks
+}
+
+/// The socket of the scenario that triggers `service`, or that the service names.
+fn socket_of<'a>(seen: &Final<'a>, service: &UnitName) -> Option<&'a UnitSnapshot> {
+    seen.units.iter().find(|unit| unit.socket.as_ref().is_some_and(|socket| socket.triggers.contains(service)))
+}
+
+fn last_verb(plan: &Plan, unit: &UnitName) -> Option<UnitVerb> {
+    plan.steps.iter().rev().find_map(|step| match &step.action {
+        Action::Unit { verb, unit: acted } if acted == unit => Some(*verb),
+        _ => None,
+    })
+}
+
+fn status(holds: bool) -> Verdict {
+    if holds { Verdict::Passed } else { Verdict::Failed }
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}

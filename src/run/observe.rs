@@ -1,0 +1,171 @@
+//! The probes beside the load: accept queues, kernel counters, the kernel's trace.
+//!
+//! Each gives evidence when it can and says once when it cannot. None is needed for a verdict.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::drive::ListenerLookup;
+use super::recorder::Recorder;
+use crate::clock;
+use crate::model::Endpoint;
+use crate::model::address::Listener;
+use crate::probe::counters;
+use crate::probe::host;
+use crate::probe::trace::Tracer;
+use crate::record::line::{Cap, Counters, Line, NoteKind, Queue};
+use crate::scenario::plan::{Destination, Plan};
+
+/// From one look at an accept queue to the next.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A queue is written down at most once in so many looks, at its deepest, so that an hour stays small.
+const LOOKS_PER_LINE: u32 = 10;
+
+/// What watches while a scenario runs.
+#[derive(Debug)]
+pub(super) struct Observers {
+    sampler: Option<JoinHandle<()>>,
+    trace: Option<(Tracer, JoinHandle<()>)>,
+    recorder: Recorder,
+}
+
+impl Observers {
+    /// Starts every probe that this machine and this user allow.
+    pub(super) fn start(plan: &Plan, recorder: &Recorder, lookup: ListenerLookup) -> Self {
+        let endpoints = local_endpoints(plan);
+        if endpoints.is_empty() {
+            let message = "the target is not on this machine: the kernel's evidence is not available";
+            recorder.note(NoteKind::Unavailable, message);
+            return Self { sampler: None, trace: None, recorder: recorder.clone() };
+        }
+        Self {
+            sampler: start_sampler(endpoints.clone(), recorder.clone(), lookup),
+            trace: start_trace(&endpoints, recorder),
+            recorder: recorder.clone(),
+        }
+    }
+
+    /// Ends them. What the trace holds by now is still recorded.
+    pub(super) async fn stop(self) {
+        if let Some(sampler) = self.sampler {
+            sampler.abort();
+        }
+        if let Some((tracer, pump)) = self.trace {
+            let left_out = tracer.left_out();
+            // Joins the reader, which delivers what is left; the pump then sees the end of its channel.
+            drop(tracer);
+            let ended = pump.await;
+            debug_assert!(ended.is_ok(), "the pump neither panics nor is aborted");
+            if left_out > 0 {
+                self.recorder.write(&Line::Cap(Cap { what: "events of the kernel's trace".to_owned(), left_out }));
+            }
+        }
+    }
+}
+
+/// The distinct addresses of this machine that the cohorts connect to.
+fn local_endpoints(plan: &Plan) -> Vec<Endpoint> {
+    let mut endpoints = Vec::new();
+    for cohort in &plan.cohorts {
+        let endpoint = match &cohort.target.connect {
+            Destination::Host { host, port } if host == "localhost" => {
+                Some(Endpoint::Tcp(([127, 0, 0, 1], *port).into()))
+            }
+            other => other.endpoint(),
+        };
+        let local = endpoint.filter(|endpoint| match endpoint {
+            Endpoint::Tcp(address) => host::is_local(address.ip()),
+            Endpoint::Unix(_) => true,
+        });
+        endpoints.extend(local);
+    }
+    endpoints.sort();
+    endpoints.dedup();
+    endpoints
+}
+
+fn start_sampler(endpoints: Vec<Endpoint>, recorder: Recorder, lookup: ListenerLookup) -> Option<JoinHandle<()>> {
+    if let Err(error) = look(&endpoints, lookup) {
+        recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}"));
+        return None;
+    }
+    Some(tokio::task::spawn_local(async move {
+        let mut tick = interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut written, mut deepest, mut looks) = (None, Vec::new(), 0);
+        let mut counted = counters::read().unwrap_or_default();
+        recorder.write(&Line::Counters(Counters { at: clock::now(), values: counted.clone() }));
+        loop {
+            tick.tick().await;
+            let Ok(listeners) = look(&endpoints, lookup) else { continue };
+            let moved = inodes(&listeners) != inodes(&deepest);
+            if moved || depth(&listeners) > depth(&deepest) {
+                deepest = listeners;
+            }
+            looks += 1;
+            if !moved && looks < LOOKS_PER_LINE {
+                continue;
+            }
+            looks = 0;
+            if written.as_ref() != Some(&deepest) {
+                recorder.write(&Line::Queue(Queue { at: clock::now(), listeners: deepest.clone() }));
+                written = Some(deepest.clone());
+            }
+            for listener in &mut deepest {
+                listener.queued = 0;
+            }
+            let values = counters::read().unwrap_or_default();
+            if values != counted {
+                recorder.write(&Line::Counters(Counters { at: clock::now(), values: values.clone() }));
+                counted = values;
+            }
+        }
+    }))
+}
+
+fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, JoinHandle<()>)> {
+    let ports: Vec<u16> = endpoints
+        .iter()
+        .filter_map(|endpoint| match endpoint {
+            Endpoint::Tcp(address) => Some(address.port()),
+            Endpoint::Unix(_) => None,
+        })
+        .collect();
+    if ports.is_empty() {
+        return None;
+    }
+    match Tracer::start(&ports) {
+        Ok((tracer, mut events)) => {
+            let recorder = recorder.clone();
+            let pump = tokio::task::spawn_local(async move {
+                while let Some(event) = events.recv().await {
+                    recorder.write(&Line::Trace(event));
+                }
+            });
+            Some((tracer, pump))
+        }
+        Err(error) => {
+            recorder.note(NoteKind::Unavailable, error.to_string());
+            None
+        }
+    }
+}
+
+fn look(endpoints: &[Endpoint], lookup: ListenerLookup) -> std::io::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for endpoint in endpoints {
+        listeners.extend(lookup(endpoint)?);
+    }
+    Ok(listeners)
+}
+
+fn depth(listeners: &[Listener]) -> u64 {
+    listeners.iter().map(|listener| u64::from(listener.queued)).sum()
+}
+
+fn inodes(listeners: &[Listener]) -> Vec<u64> {
+    listeners.iter().map(|listener| listener.inode).collect()
+}

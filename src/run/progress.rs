@@ -1,0 +1,56 @@
+//! What a run tells whoever watches it. Nothing of this reaches a report.
+
+use crate::model::ActionKind;
+use crate::model::UnitName;
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Units are installed and started.
+    SettingUp,
+    /// The load runs; nothing counts yet.
+    WarmingUp,
+    /// A step runs.
+    Step {
+        /// What it does.
+        action: ActionKind,
+        /// To which unit.
+        unit: Option<UnitName>,
+        /// Which event of how many, from 1.
+        event: u32,
+        /// Events of the whole scenario.
+        events: u32,
+    },
+    /// The last step is over.
+    CoolingDown,
+    /// Units are put back.
+    Restoring,
+}
+
+/// Figures of the load so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Requests due.
+    pub due: u64,
+    /// Requests that ended `ok`.
+    pub ok: u64,
+    /// Dropped and wrong.
+    pub failed: u64,
+}
+
+/// Is told how a run goes. Must not block.
+pub trait Progress {
+    /// The run entered a stage.
+    fn stage(&self, stage: &Stage);
+    /// The load has counted so far; several times a second.
+    fn figures(&self, figures: Figures);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _: &Stage) {}
+    fn figures(&self, _: Figures) {}
+}

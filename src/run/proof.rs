@@ -1,0 +1,304 @@
+//! Proofs that an action happened: claims held against what the units were before and are after.
+
+use crate::model::{KillWho, ProcessId, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::record::line::Claim;
+use crate::scenario::plan::Action;
+
+/// What was seen of the units around an action.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The units of the scenario just before.
+    pub before: &'a [UnitSnapshot],
+    /// The units of the scenario when the step was over.
+    pub after: &'a [UnitSnapshot],
+    /// Of the processes a signal was meant for, those that are still there.
+    pub survivors: &'a [ProcessId],
+}
+
+impl<'a> Seen<'a> {
+    fn pair(&self, unit: &UnitName) -> Option<(&'a UnitSnapshot, &'a UnitSnapshot)> {
+        let find = |list: &'a [UnitSnapshot]| list.iter().find(|snapshot| snapshot.unit == *unit);
+        Some((find(self.before)?, find(self.after)?))
+    }
+}
+
+/// The signals that end a service when nothing else is said of them. The others are used to talk to it, SIGHUP
+/// for a reload above all.
+#[must_use]
+pub fn is_terminating(signal: Signal) -> bool {
+    matches!(signal.name(), "KILL" | "TERM" | "INT" | "QUIT" | "ABRT" | "SEGV" | "BUS" | "ILL" | "FPE" | "TRAP" | "SYS")
+}
+
+/// The claims of `action`, held against what was seen. Empty for an action that claims nothing.
+#[must_use]
+pub fn claims(action: &Action, seen: &Seen<'_>) -> Vec<Claim> {
+    match action {
+        Action::Unit { verb, unit } => of_verb(*verb, unit, seen),
+        Action::Kill { unit, signal, who } => of_kill(unit, *signal, *who, seen),
+        Action::Exec { replaces: Some(unit), .. } => of_verb(UnitVerb::Restart, unit, seen),
+        _ => Vec::new(),
+    }
+}
+
+fn of_verb(verb: UnitVerb, unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
+    let Some((before, after)) = seen.pair(unit) else { return vec![unseen(unit)] };
+    match (verb, unit.kind()) {
+        (UnitVerb::TryRestart, _) if !before.is_active() => Vec::new(),
+        (UnitVerb::Restart | UnitVerb::TryRestart, UnitKind::Socket) => {
+            vec![invocation_changed(before, after), own_listener_changed(before, after)]
+        }
+        (UnitVerb::Restart | UnitVerb::TryRestart, _) => replaced(before, after, seen),
+        (UnitVerb::ReloadOrRestart, _) => {
+            if before.invocation_id == after.invocation_id {
+                unchanged(before, after)
+            } else {
+                replaced(before, after, seen)
+            }
+        }
+        (UnitVerb::Reload, _) => unchanged(before, after),
+        (UnitVerb::Stop, _) => stopped(after),
+        (UnitVerb::Start, _) => vec![is_active(after)],
+        (UnitVerb::ResetFailed, _) => vec![not_failed(after)],
+    }
+}
+
+fn of_kill(unit: &UnitName, signal: Signal, who: KillWho, seen: &Seen<'_>) -> Vec<Claim> {
+    let Some((before, after)) = seen.pair(unit) else { return vec![unseen(unit)] };
+    if !is_terminating(signal) {
+        return vec![main_process_kept(before, after)];
+    }
+    let named = match who {
+        KillWho::Main => before.main_process().iter().map(|main| main.pid).collect(),
+        KillWho::All | KillWho::Control => pids(before),
+    };
+    let seen = if seen.survivors.is_empty() {
+        format!("{} gone", list(&named))
+    } else {
+        format!("{} still there", list(&seen.survivors.iter().map(|process| process.pid).collect::<Vec<_>>()))
+    };
+    let holds = !named.is_empty() && !seen.ends_with("there");
+    vec![Claim { claim: format!("the processes of {unit} that were sent {signal} are gone"), seen, holds }]
+}
+
+/// A new incarnation serves, and the listener in front of it is the old one.
+fn replaced(before: &UnitSnapshot, after: &UnitSnapshot, seen: &Seen<'_>) -> Vec<Claim> {
+    let mut claims = vec![invocation_changed(before, after)];
+    if before.main_process().is_some() || after.main_process().is_some() {
+        claims.push(main_process_changed(before, after));
+    }
+    claims.extend(listeners_kept(&before.unit, seen));
+    claims
+}
+
+fn unchanged(before: &UnitSnapshot, after: &UnitSnapshot) -> Vec<Claim> {
+    let invocation = Claim {
+        claim: format!("InvocationID of {} is unchanged", after.unit),
+        seen: from_to(before.invocation_id.as_deref(), after.invocation_id.as_deref()),
+        holds: before.invocation_id.is_some() && before.invocation_id == after.invocation_id,
+    };
+    vec![invocation, main_process_kept(before, after)]
+}
+
+fn stopped(after: &UnitSnapshot) -> Vec<Claim> {
+    let mut claims = vec![Claim {
+        claim: format!("{} is inactive", after.unit),
+        seen: state(after),
+        holds: matches!(after.active_state.as_str(), "inactive" | "failed"),
+    }];
+    if let Some(service) = &after.service
+        && matches!(service.kill_mode.as_str(), "control-group" | "mixed")
+    {
+        let left = pids(after);
+        claims.push(Claim {
+            claim: format!("the control group of {} is empty", after.unit),
+            seen: if left.is_empty() { "empty".to_owned() } else { format!("{} left", list(&left)) },
+            holds: left.is_empty(),
+        });
+    }
+    claims
+}
+
+fn is_active(after: &UnitSnapshot) -> Claim {
+    Claim { claim: format!("{} is active", after.unit), seen: state(after), holds: after.is_active() }
+}
+
+fn not_failed(after: &UnitSnapshot) -> Claim {
+    let holds = after.active_state != "failed";
+    Claim { claim: format!("{} is not failed", after.unit), seen: state(after), holds }
+}
+
+fn unseen(unit: &UnitName) -> Claim {
+    Claim { claim: format!("{unit} could be looked at"), seen: "no snapshot".to_owned(), holds: false }
+}
+
+fn invocation_changed(before: &UnitSnapshot, after: &UnitSnapshot) -> Claim {
+    Claim {
+        claim: format!("InvocationID of {} changed", after.unit),
+        seen: from_to(before.invocation_id.as_deref(), after.invocation_id.as_deref()),
+        holds: after.invocation_id.is_some() && before.invocation_id != after.invocation_id,
+    }
+}
+
+fn main_process_changed(before: &UnitSnapshot, after: &UnitSnapshot) -> Claim {
+    let (old, new) = (before.main_process(), after.main_process());
+    Claim {
+        claim: format!("main process of {} changed", after.unit),
+        seen: from_to(old.map(process).as_deref(), new.map(process).as_deref()),
+        holds: new.is_some() && old != new,
+    }
+}
+
+fn main_process_kept(before: &UnitSnapshot, after: &UnitSnapshot) -> Claim {
+    let (old, new) = (before.main_process(), after.main_process());
+    Claim {
+        claim: format!("main process of {} is unchanged", after.unit),
+        seen: from_to(old.map(process).as_deref(), new.map(process).as_deref()),
+        holds: old.is_some() && old == new,
+    }
+}
+
+fn own_listener_changed(before: &UnitSnapshot, after: &UnitSnapshot) -> Claim {
+    let (old, new) = (inodes(before), inodes(after));
+    Claim {
+        claim: format!("listener of {} is a new one", after.unit),
+        seen: format!("inode {} -> {}", list(&old), list(&new)),
+        holds: !new.is_empty() && new.iter().all(|inode| !old.contains(inode)),
+    }
+}
+
+/// One claim for each socket unit that triggers `service`: its listener is the same kernel object as before.
+fn listeners_kept(service: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
+    let triggers = |snapshot: &&UnitSnapshot| {
+        snapshot.socket.as_ref().is_some_and(|socket| !socket.accept && socket.triggers.contains(service))
+    };
+    let kept = |old: &UnitSnapshot| {
+        let (_, new) = seen.pair(&old.unit)?;
+        let (was, is) = (inodes(old), inodes(new));
+        Some(Claim {
+            claim: format!("listener of {} is the same", old.unit),
+            seen: format!("inode {} -> {}", list(&was), list(&is)),
+            holds: !was.is_empty() && was == is,
+        })
+    };
+    seen.before.iter().filter(triggers).filter_map(kept).collect()
+}
+
+fn pids(snapshot: &UnitSnapshot) -> Vec<u32> {
+    snapshot.service.iter().flat_map(|service| &service.processes).map(|process| process.pid).collect()
+}
+
+fn inodes(snapshot: &UnitSnapshot) -> Vec<u64> {
+    let mut inodes: Vec<u64> =
+        snapshot.socket.iter().flat_map(|socket| &socket.listeners).map(|listener| listener.inode).collect();
+    inodes.sort_unstable();
+    inodes
+}
+
+fn state(snapshot: &UnitSnapshot) -> String {
+    format!("{} ({})", snapshot.active_state, snapshot.sub_state)
+}
+
+fn process(process: ProcessId) -> String {
+    format!("PID {}", process.pid)
+}
+
+fn from_to(old: Option<&str>, new: Option<&str>) -> String {
+    format!("{} -> {}", old.unwrap_or("none"), new.unwrap_or("none"))
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "none".to_owned();
+    }
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::address::{Endpoint, Listener};
+    use crate::model::{MonoTime, ServiceState, SocketState};
+
+    fn service(invocation: &str, pid: u32) -> UnitSnapshot {
+        let main = ProcessId { pid, start_ticks: u64::from(pid) * 10 };
+        UnitSnapshot {
+            unit: UnitName::new("a.service").unwrap(),
+            at: MonoTime::default(),
+            load_state: "loaded".into(),
+            active_state: "active".into(),
+            sub_state: "running".into(),
+            result: "success".into(),
+            invocation_id: Some(invocation.into()),
+            need_daemon_reload: false,
+            service: Some(ServiceState {
+                main_process: Some(main),
+                processes: vec![main],
+                kill_mode: "control-group".into(),
+                ..ServiceState::default()
+            }),
+            socket: None,
+        }
+    }
+
+    fn socket(inode: u64) -> UnitSnapshot {
+        let endpoint = Endpoint::Tcp("127.0.0.1:8008".parse().unwrap());
+        UnitSnapshot {
+            unit: UnitName::new("a.socket").unwrap(),
+            service: None,
+            socket: Some(SocketState {
+                listeners: vec![Listener { endpoint, inode, queued: 0, backlog: 128 }],
+                triggers: vec![UnitName::new("a.service").unwrap()],
+                ..SocketState::default()
+            }),
+            ..service("s", 1)
+        }
+    }
+
+    fn restart() -> Action {
+        Action::Unit { verb: UnitVerb::Restart, unit: UnitName::new("a.service").unwrap() }
+    }
+
+    fn holds(action: &Action, before: &[UnitSnapshot], after: &[UnitSnapshot], survivors: &[ProcessId]) -> Vec<bool> {
+        claims(action, &Seen { before, after, survivors }).iter().map(|claim| claim.holds).collect()
+    }
+
+    #[test]
+    fn a_restart_is_a_new_invocation_and_process_behind_the_same_listener() {
+        let (before, after) = ([service("1", 10), socket(7)], [service("2", 11), socket(7)]);
+        assert_eq!(holds(&restart(), &before, &after, &[]), [true, true, true]);
+    }
+
+    #[test]
+    fn a_restart_that_kept_its_process_or_lost_its_listener_is_not_proven() {
+        let before = [service("1", 10), socket(7)];
+        assert_eq!(holds(&restart(), &before, &[service("1", 10), socket(7)], &[]), [false, false, true]);
+        assert_eq!(holds(&restart(), &before, &[service("2", 11), socket(8)], &[]), [true, true, false]);
+        assert_eq!(holds(&restart(), &before, &[], &[]), [false]);
+    }
+
+    #[test]
+    fn a_kill_is_proven_when_the_processes_it_named_are_gone() {
+        let kill = Action::Kill { unit: UnitName::new("a.service").unwrap(), signal: Signal::KILL, who: KillWho::All };
+        let (before, after) = ([service("1", 10)], [service("2", 11)]);
+        assert_eq!(holds(&kill, &before, &after, &[]), [true]);
+        let survivor = before[0].main_process().unwrap();
+        assert_eq!(holds(&kill, &before, &after, &[survivor]), [false]);
+    }
+
+    #[test]
+    fn a_signal_that_only_talks_to_the_service_must_leave_its_main_process() {
+        let hup = Action::Kill { unit: UnitName::new("a.service").unwrap(), signal: Signal::HUP, who: KillWho::Main };
+        assert_eq!(holds(&hup, &[service("1", 10)], &[service("1", 10)], &[]), [true]);
+        assert_eq!(holds(&hup, &[service("1", 10)], &[service("2", 11)], &[]), [false]);
+    }
+
+    #[test]
+    fn a_stop_must_leave_nothing_in_the_control_group() {
+        let stop = Action::Unit { verb: UnitVerb::Stop, unit: UnitName::new("a.service").unwrap() };
+        let mut after = service("1", 10);
+        after.active_state = "inactive".into();
+        assert_eq!(holds(&stop, &[service("1", 10)], std::slice::from_ref(&after), &[]), [true, false]);
+        after.service.as_mut().unwrap().processes.clear();
+        assert_eq!(holds(&stop, &[service("1", 10)], &[after], &[]), [true, true]);
+    }
+}

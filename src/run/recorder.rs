@@ -1,0 +1,67 @@
+//! The one place where lines enter the record.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use crate::model::MonoTime;
+use crate::record::RecordWriter;
+use crate::record::line::{EndReason, Line, Note, NoteKind};
+
+/// Writes lines in the order it is given them, for all who observe. Cheap to clone; one thread only.
+///
+/// A write that fails (disk full) does not stop what is under way: it is remembered, nothing more is written,
+/// and the run ends as soon as it can. The record then has no end and says by that that it is incomplete.
+#[derive(Clone, Debug)]
+pub struct Recorder(Rc<RefCell<State>>);
+
+#[derive(Debug)]
+enum State {
+    Writing(Box<RecordWriter>),
+    Failed(String),
+    Finished,
+}
+
+impl Recorder {
+    /// Records through `writer`.
+    #[must_use]
+    pub fn new(writer: RecordWriter) -> Self {
+        Self(Rc::new(RefCell::new(State::Writing(Box::new(writer)))))
+    }
+
+    /// Appends a line.
+    pub fn write(&self, line: &Line) {
+        let mut state = self.0.borrow_mut();
+        if let State::Writing(writer) = &mut *state
+            && let Err(error) = writer.write(line)
+        {
+            *state = State::Failed(format!("cannot write the record: {error}; free space, or use --out elsewhere"));
+        }
+    }
+
+    /// Appends a note.
+    pub fn note(&self, kind: NoteKind, message: impl Into<String>) {
+        self.write(&Line::Note(Note { kind, message: message.into() }));
+    }
+
+    /// Why lines are no longer written; none while they are.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        match &*self.0.borrow() {
+            State::Failed(reason) => Some(reason.clone()),
+            State::Writing(_) | State::Finished => None,
+        }
+    }
+
+    /// Appends the last line. Nothing is written after it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or an earlier line could not.
+    pub fn finish(&self, reason: EndReason, at: MonoTime) -> io::Result<()> {
+        match std::mem::replace(&mut *self.0.borrow_mut(), State::Finished) {
+            State::Writing(writer) => writer.finish(reason, at).map(drop),
+            State::Failed(reason) => Err(io::Error::other(reason)),
+            State::Finished => Ok(()),
+        }
+    }
+}

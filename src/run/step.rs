@@ -1,0 +1,301 @@
+//! One event: mark it, act, see the target answer again, prove it.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use tokio::time::timeout;
+
+use super::exec;
+use super::interrupt::Interrupt;
+use super::proof::{self, Seen};
+use super::recorder::Recorder;
+use crate::clock;
+use crate::load::LoadHandle;
+use crate::manager::{Job, Manager, ManagerError};
+use crate::model::{EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot};
+use crate::probe;
+use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
+use crate::scenario::plan::{Action, Plan, Step};
+
+/// What a step needs to run.
+pub(super) struct Stage<'a, M> {
+    pub(super) plan: &'a Plan,
+    /// None for a plan that acts on no unit.
+    pub(super) manager: Option<&'a M>,
+    pub(super) held: &'a [UnitName],
+    pub(super) load: &'a LoadHandle,
+    pub(super) recorder: &'a Recorder,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// Which run of which step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Which {
+    pub(super) event: EventId,
+    pub(super) step: u16,
+    pub(super) run: u32,
+}
+
+/// What an action came to, before anything was proven.
+struct Acted {
+    job: Option<Job>,
+    done_at: MonoTime,
+    error: Option<String>,
+    /// Of the processes a signal was meant for, those that did not end.
+    survivors: Vec<ProcessId>,
+}
+
+impl Acted {
+    fn done(done_at: MonoTime) -> Self {
+        Self { job: None, done_at, error: None, survivors: Vec::new() }
+    }
+}
+
+/// How an event went, for the drive to decide whether to go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Went {
+    Well,
+    /// The step failed; the record says why.
+    Badly,
+    /// The user wants the run to end.
+    Interrupted,
+}
+
+impl<M: Manager> Stage<'_, M> {
+    /// Runs one event and records it.
+    ///
+    /// # Errors
+    /// When the manager could not do its job; the event is recorded with that error.
+    pub(super) async fn run(&self, step: &Step, which: Which, before: Vec<UnitSnapshot>) -> Result<Went, ManagerError> {
+        let old_main = step.action.unit().and_then(|unit| find(&before, unit)).and_then(UnitSnapshot::main_process);
+        let gone = old_main.map(Departure::watch);
+        // A pause or a look disturbs nothing: failures go on to belong to the event before it.
+        let at = if disturbs(&step.action) { self.load.mark(which.event).await } else { clock::now() };
+        self.recorder.write(&Line::StepBegin(StepBegin {
+            event: which.event,
+            step: which.step,
+            run: which.run,
+            action: step.action.kind(),
+            unit: step.action.unit().cloned(),
+            at,
+            before: before.clone(),
+        }));
+        let acted = self.act(step, which, &before).await;
+        let mut end = StepEnd {
+            event: which.event,
+            at,
+            job: None,
+            done_at: None,
+            old_main_gone_at: None,
+            ready_at: None,
+            proof: Vec::new(),
+            after: Vec::new(),
+            error: None,
+        };
+        let acted = match acted {
+            Ok(acted) => acted,
+            Err(error) => {
+                end.at = clock::now();
+                end.error = Some(error.to_string());
+                self.recorder.write(&Line::StepEnd(Box::new(end)));
+                return Err(error);
+            }
+        };
+        end.job = acted.job.as_ref().map(|job| job.result);
+        end.done_at = Some(acted.done_at);
+        end.error = acted.error.or_else(|| unexpected(step, acted.job.as_ref()));
+        let mut went = if end.error.is_some() { Went::Badly } else { Went::Well };
+        if went == Went::Well && step.wait_ready {
+            match self.ready(acted.done_at).await {
+                Readiness::Answered(ready_at) => end.ready_at = Some(ready_at),
+                Readiness::Late(reason) => {
+                    end.error = Some(reason);
+                    went = Went::Badly;
+                }
+                Readiness::Interrupted => went = Went::Interrupted,
+            }
+        }
+        let after = self.snapshots().await;
+        end.at = clock::now();
+        end.old_main_gone_at = gone.and_then(|departure| departure.at());
+        let (after, lost) = match after {
+            Ok(after) => (after, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        if step.job == JobResult::Done {
+            let seen = Seen { before: &before, after: &after, survivors: &acted.survivors };
+            end.proof = proof::claims(&step.action, &seen);
+        }
+        end.after = after;
+        self.recorder.write(&Line::StepEnd(Box::new(end)));
+        lost.map_or(Ok(went), Err)
+    }
+
+    /// The held units as they are now.
+    pub(super) async fn snapshots(&self) -> Result<Vec<UnitSnapshot>, ManagerError> {
+        let Some(manager) = self.manager else { return Ok(Vec::new()) };
+        let mut snapshots = Vec::with_capacity(self.held.len());
+        for unit in self.held {
+            snapshots.push(manager.snapshot(unit).await?);
+        }
+        Ok(snapshots)
+    }
+
+    fn manager(&self, step: &Step) -> Result<&M, ManagerError> {
+        self.manager.ok_or_else(|| ManagerError::Refused {
+            action: step.action.kind().to_string(),
+            unit: step.action.unit().map_or_else(|| "systemd".to_owned(), ToString::to_string),
+            reason: "this run has no manager".to_owned(),
+        })
+    }
+
+    async fn act(&self, step: &Step, which: Which, before: &[UnitSnapshot]) -> Result<Acted, ManagerError> {
+        match &step.action {
+            Action::Unit { verb, unit } => {
+                let job = self.manager(step)?.perform(unit, *verb).await?;
+                Ok(Acted { done_at: job.ended_at, job: Some(job), error: None, survivors: Vec::new() })
+            }
+            Action::Kill { unit, signal, who } => self.kill(self.manager(step)?, unit, *signal, *who, before).await,
+            Action::DaemonReload => {
+                self.manager(step)?.daemon_reload().await?;
+                Ok(Acted::done(clock::now()))
+            }
+            Action::Wait { duration } => {
+                self.interrupt.unless_raised(tokio::time::sleep(*duration)).await;
+                Ok(Acted::done(clock::now()))
+            }
+            Action::Exec { argv, .. } => Ok(self.exec(which, argv).await),
+            Action::Request { .. } | Action::Gate { .. } => {
+                let error = Some(format!("{} is not supported yet", step.action.kind()));
+                Ok(Acted { error, ..Acted::done(clock::now()) })
+            }
+        }
+    }
+
+    /// Runs a command; one that fails is a failed step.
+    async fn exec(&self, which: Which, argv: &[String]) -> Acted {
+        let command = argv.join(" ");
+        match exec::execute(argv, &self.plan.directory, self.interrupt).await {
+            Ok(executed) => {
+                self.recorder.write(&Line::Exec(ExecOutcome {
+                    event: Some(which.event),
+                    argv: argv.to_vec(),
+                    at: executed.ended_at,
+                    exit_code: executed.status.code(),
+                    output: executed.output,
+                }));
+                let failed = !executed.status.success();
+                let error = failed.then(|| format!("`{command}` ended with {}", executed.status));
+                Acted { error, ..Acted::done(executed.ended_at) }
+            }
+            Err(error) => {
+                let error = Some(format!("cannot run `{command}`: {error}"));
+                Acted { error, ..Acted::done(clock::now()) }
+            }
+        }
+    }
+
+    /// Signals, and waits for those that it must end to be gone.
+    async fn kill(
+        &self,
+        manager: &M,
+        unit: &UnitName,
+        signal: Signal,
+        who: KillWho,
+        before: &[UnitSnapshot],
+    ) -> Result<Acted, ManagerError> {
+        let named = named_by(who, find(before, unit));
+        manager.kill(unit, who, signal).await?;
+        if !proof::is_terminating(signal) {
+            return Ok(Acted::done(clock::now()));
+        }
+        let mut survivors = Vec::new();
+        let mut done_at = clock::now();
+        for process in named {
+            let exit = timeout(self.plan.run.ready_timeout, probe::process::exited(process));
+            match self.interrupt.unless_raised(exit).await {
+                Some(Ok(gone_at)) => done_at = done_at.max(gone_at),
+                Some(Err(_)) | None => survivors.push(process),
+            }
+        }
+        Ok(Acted { survivors, ..Acted::done(done_at) })
+    }
+
+    /// Waits until every cohort was answered by a request sent after `done_at`.
+    async fn ready(&self, done_at: MonoTime) -> Readiness {
+        let limit = self.plan.run.ready_timeout;
+        match self.interrupt.unless_raised(timeout(limit, self.load.all_answered(done_at))).await {
+            Some(Ok(ready_at)) => Readiness::Answered(ready_at),
+            Some(Err(_)) => Readiness::Late(format!(
+                "the target did not answer every cohort again within ready_timeout ({limit:?}) after the action was done"
+            )),
+            None => Readiness::Interrupted,
+        }
+    }
+}
+
+fn disturbs(action: &Action) -> bool {
+    !matches!(action, Action::Wait { .. } | Action::Gate { .. } | Action::Request { .. })
+}
+
+enum Readiness {
+    Answered(MonoTime),
+    Late(String),
+    Interrupted,
+}
+
+fn named_by(who: KillWho, unit: Option<&UnitSnapshot>) -> Vec<ProcessId> {
+    let Some(unit) = unit else { return Vec::new() };
+    match who {
+        KillWho::Main => unit.main_process().into_iter().collect(),
+        KillWho::All | KillWho::Control => {
+            unit.service.as_ref().map(|service| service.processes.clone()).unwrap_or_default()
+        }
+    }
+}
+
+fn find<'a>(snapshots: &'a [UnitSnapshot], unit: &UnitName) -> Option<&'a UnitSnapshot> {
+    snapshots.iter().find(|snapshot| snapshot.unit == *unit)
+}
+
+/// Why a job that ended is not what the step expects; none if it is.
+fn unexpected(step: &Step, job: Option<&Job>) -> Option<String> {
+    let job = job?;
+    if job.result == step.job {
+        return None;
+    }
+    let action = step.action.kind();
+    let unit = step.action.unit().map(ToString::to_string).unwrap_or_default();
+    let reason = job.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some(format!("{action} of {unit} ended as {}, expected {}{reason}", job.result, step.job))
+}
+
+/// Watches a process until it is gone, beside whatever else goes on.
+struct Departure {
+    at: Rc<std::cell::Cell<Option<MonoTime>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Departure {
+    fn watch(process: ProcessId) -> Self {
+        Self::of(probe::process::exited(process))
+    }
+
+    fn of(exit: impl Future<Output = MonoTime> + 'static) -> Self {
+        let at = Rc::new(std::cell::Cell::new(None));
+        let noted = Rc::clone(&at);
+        let task = tokio::task::spawn_local(async move { noted.set(Some(exit.await)) });
+        Self { at, task }
+    }
+
+    /// When it was gone; none if it is still there.
+    fn at(&self) -> Option<MonoTime> {
+        self.at.get()
+    }
+}
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,138 @@
+//! `[[load]]`: the cohorts.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::target;
+use crate::scenario::file::load::Health;
+use crate::scenario::file::{File, Load};
+use crate::scenario::mistake::Mistakes;
+use crate::scenario::plan::{Cohort, Connections, Pace, Scheme, Target};
+use crate::scenario::source::Place;
+
+/// Requests a second of a cohort that says nothing about its pace.
+const DEFAULT_RATE: f64 = 200.0;
+/// Requests a second of the cohort `new` where a scenario has no `[[load]]`.
+const DEFAULT_NEW_RATE: f64 = 50.0;
+/// Connections of a cohort that reuses them and does not say how many.
+const DEFAULT_CONNECTIONS: u32 = 16;
+
+/// Every cohort; none if one of them has no target, which was noted.
+pub(super) fn cohorts(file: &File, directory: &Path, mistakes: &mut Mistakes) -> Option<Vec<Cohort>> {
+    let Some(entries) = file.load.value() else {
+        let target = target::resolve(file, None, directory, mistakes);
+        return if file.load.is_absent() { target.map(|target| default_cohorts(&target)) } else { None };
+    };
+    if let (true, Some(place)) = (entries.is_empty(), file.load.key()) {
+        mistakes.add(place, "this load has no cohort").help("add [[load]], or leave `load` out for the default");
+        return None;
+    }
+    check_names(entries, mistakes);
+    let cohorts: Vec<_> = entries.iter().map(|entry| cohort(file, entry, directory, mistakes)).collect();
+    cohorts.into_iter().collect()
+}
+
+/// What loads where a scenario does not say: `keep-alive` and `new`. `tcp` has no keep-alive.
+fn default_cohorts(target: &Target) -> Vec<Cohort> {
+    let cohort = |name: &str, rate, connections| Cohort {
+        name: name.to_owned(),
+        pace: Pace::Rate(rate),
+        connections,
+        connect_delay: Duration::ZERO,
+        target: target.clone(),
+    };
+    let new = cohort("new", DEFAULT_NEW_RATE, Connections::New);
+    if target.scheme == Scheme::Tcp {
+        return vec![new];
+    }
+    vec![cohort("keep-alive", DEFAULT_RATE, Connections::Reused(DEFAULT_CONNECTIONS)), new]
+}
+
+fn check_names(entries: &[Load], mistakes: &mut Mistakes) {
+    let mut seen: Vec<(&str, Place)> = Vec::new();
+    for entry in entries {
+        let Some(name) = entry.name.given() else {
+            if entry.name.is_absent() {
+                mistakes.add(entry.place, "this cohort has no name").help("add name = \"keep-alive\"");
+            }
+            continue;
+        };
+        if let Some((_, first)) = seen.iter().find(|(known, _)| *known == name.value) {
+            mistakes
+                .add(name.place, format!("a second cohort is called \"{}\"", name.value))
+                .help("give each [[load]] a name of its own")
+                .and(*first, "the first");
+        }
+        seen.push((&name.value, name.place));
+    }
+}
+
+fn cohort(file: &File, load: &Load, directory: &Path, mistakes: &mut Mistakes) -> Option<Cohort> {
+    let target = target::resolve(file, Some(load), directory, mistakes);
+    let pace = pace(load, mistakes);
+    let connections = connections(load, target.as_ref(), pace, mistakes);
+    let target = target?;
+    if let Some(delay) = load.connect_delay.given().filter(|delay| delay.value >= target.timeout) {
+        mistakes
+            .add(delay.place, "`connect_delay` is not shorter than the timeout: no request would ever be sent")
+            .help("shorten it, or raise `timeout` in [target]");
+    }
+    Some(Cohort {
+        name: load.name.or(String::new()),
+        pace,
+        connections,
+        connect_delay: load.connect_delay.or(Duration::ZERO),
+        target,
+    })
+}
+
+/// One of `rate`, `clients` and `health`.
+fn pace(load: &Load, mistakes: &mut Mistakes) -> Pace {
+    let keys = [("rate", load.rate.key()), ("clients", load.clients.key()), ("health", load.health.key())];
+    let given: Vec<_> = keys.iter().filter_map(|(key, place)| place.map(|place| (*key, place))).collect();
+    if let [(first, first_place), (second, second_place), ..] = given[..] {
+        mistakes
+            .add(second_place, format!("`{second}` together with `{first}`"))
+            .help("a cohort has one pace: `rate` for an open loop, `clients` for a closed one")
+            .and(first_place, "its pace already");
+    }
+    if let Some(health) = load.health.given() {
+        return health_pace(&health.value, health.place, mistakes);
+    }
+    match load.clients.value() {
+        Some(clients) => Pace::Clients(*clients),
+        None => Pace::Rate(load.rate.or(DEFAULT_RATE)),
+    }
+}
+
+fn health_pace(health: &Health, place: Place, mistakes: &mut Mistakes) -> Pace {
+    let missing = health.interval.is_absent() || health.rise.is_absent() || health.fall.is_absent();
+    if missing {
+        mistakes
+            .add(place, "a health check has an interval, a rise and a fall")
+            .help("write health = { interval = \"2s\", rise = 2, fall = 3 }");
+    }
+    Pace::Health {
+        interval: health.interval.or(Duration::from_secs(2)),
+        rise: health.rise.or(2),
+        fall: health.fall.or(3),
+    }
+}
+
+fn connections(load: &Load, target: Option<&Target>, pace: Pace, mistakes: &mut Mistakes) -> Connections {
+    let is_tcp = target.is_some_and(|target| target.scheme == Scheme::Tcp);
+    if let (true, Some(true), Some(place)) = (is_tcp, load.reuse.value(), load.reuse.key()) {
+        mistakes
+            .add(place, "`reuse` with a tcp target")
+            .help("a tcp connection serves one exchange: leave `reuse` out, or say false");
+    }
+    let reuse = load.reuse.or(!is_tcp);
+    if let (false, Some(place)) = (reuse, load.connections.key()) {
+        mistakes
+            .add(place, "`connections` without reuse: every request has its own")
+            .help("leave it out, or say reuse = true");
+    }
+    // A closed loop of more clients than connections would make its clients wait for each other.
+    let least = if let Pace::Clients(clients) = pace { clients } else { 0 };
+    if reuse { Connections::Reused(load.connections.or(DEFAULT_CONNECTIONS.max(least))) } else { Connections::New }
+}

@@ -1,0 +1,78 @@
+//! From what a scenario file says to what it means: defaults, roles, files, and contradictions between keys.
+
+mod expect;
+mod load;
+mod steps;
+mod target;
+mod units;
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::file::{File, Run};
+use super::mistake::Mistakes;
+use super::plan::{Abort, Plan, RunOptions, Scheme};
+use super::source::Place;
+
+/// The start of the file: where things are missing.
+const ROOT: Place = Place { source: 0, start: 0, end: 0 };
+
+/// What a scenario means. None only if a mistake was noted, here or before.
+pub(crate) fn plan(file: &File, directory: &Path, mistakes: &mut Mistakes) -> Option<Plan> {
+    if file.name.is_absent() {
+        mistakes.add(ROOT, "this scenario has no name").help("start it with name = \"my-restart\"");
+    }
+    let cohorts = load::cohorts(file, directory, mistakes);
+    check_tls(file, cohorts.as_deref(), mistakes);
+    let roles = units::roles(file, directory, mistakes);
+    let steps = steps::steps(file, &roles, mistakes);
+    let expect = expect::of_scenario(file, cohorts.as_deref(), &roles, mistakes);
+    Some(Plan {
+        name: file.name.value()?.clone(),
+        description: file.description.or(String::new()),
+        directory: directory.to_owned(),
+        cohorts: cohorts?,
+        units: roles.units,
+        run: run(file.run.value()),
+        steps,
+        expect,
+    })
+}
+
+/// `[run]` with its defaults.
+fn run(run: Option<&Run>) -> RunOptions {
+    let none = Run::default();
+    let run = run.unwrap_or(&none);
+    let abort = run.abort.value().map_or(Abort::default(), |abort| Abort {
+        outage: abort.outage.value().copied(),
+        dropped: abort.dropped.value().copied(),
+    });
+    RunOptions {
+        warmup: run.warmup.or(Duration::from_secs(1)),
+        cooldown: run.cooldown.or(Duration::from_secs(2)),
+        ready_timeout: run.ready_timeout.or(Duration::from_secs(30)),
+        pace: run.pace.or(true),
+        restore: run.restore.or(true),
+        seed: run.seed.or(1),
+        abort,
+    }
+}
+
+/// `ca_file` and `insecure` say nothing without https, nor together.
+fn check_tls(file: &File, cohorts: Option<&[super::plan::Cohort]>, mistakes: &mut Mistakes) {
+    let Some(target) = file.target.value() else { return };
+    let keys = [("ca_file", target.ca_file.key()), ("insecure", target.insecure.key())];
+    let uses_tls = |cohort: &super::plan::Cohort| cohort.target.scheme == Scheme::Https;
+    if cohorts.is_some_and(|cohorts| !cohorts.iter().any(uses_tls)) {
+        for (key, place) in keys {
+            let Some(place) = place else { continue };
+            mistakes.add(place, format!("`{key}` without https")).help("use an https URL, or leave it out");
+        }
+    } else if let (Some(ca_file), Some(true)) = (target.ca_file.key(), target.insecure.value()) {
+        let insecure = target.insecure.key().unwrap_or(ca_file);
+        mistakes
+            .add(ca_file, "`ca_file` together with `insecure`")
+            .help("`insecure` trusts any certificate: keep one of the two")
+            .and(insecure, "trusts any certificate");
+    }
+}

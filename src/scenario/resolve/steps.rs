@@ -1,0 +1,143 @@
+//! `[[steps]]`: one action each.
+
+use std::time::Duration;
+
+use super::expect;
+use super::units::Roles;
+use crate::model::{ActionKind, JobResult, KillWho, Signal, UnitVerb};
+use crate::scenario::file::steps::Action as Written;
+use crate::scenario::file::{File, Step as WrittenStep};
+use crate::scenario::mistake::Mistakes;
+use crate::scenario::plan::{Action, Spacing, Step};
+use crate::scenario::source::Place;
+
+/// Events of a scenario, the most: each is kept in the result.
+const MOST_EVENTS: u64 = 1_000_000;
+
+/// Every step. One that has a mistake is left out.
+pub(super) fn steps(file: &File, roles: &Roles<'_>, mistakes: &mut Mistakes) -> Vec<Step> {
+    let written = file.steps.value().map_or(&[][..], Vec::as_slice);
+    let steps: Vec<_> = written.iter().filter_map(|step| self::step(step, roles, mistakes)).collect();
+    let events: u64 = steps.iter().map(|step| u64::from(step.times)).sum();
+    if let (true, Some(place)) = (events > MOST_EVENTS, file.steps.key()) {
+        mistakes.add(place, format!("these steps make {events} events")).help(format!("at most {MOST_EVENTS}"));
+    }
+    steps
+}
+
+fn step(step: &WrittenStep, roles: &Roles<'_>, mistakes: &mut Mistakes) -> Option<Step> {
+    let kind = the_action(step, mistakes);
+    check_companions(step, mistakes);
+    let spacing = spacing(step, mistakes);
+    let expect = expect::of_step(step.expect.value());
+    let job = job(step, kind, mistakes);
+    let action = match step.actions.as_slice() {
+        [(_, action)] => self::action(action.value()?, step, roles, mistakes),
+        _ => None,
+    };
+    let action = action?;
+    Some(Step {
+        wait_ready: step.ready.or(waits_by_default(action.kind())),
+        action,
+        times: step.times.or(1),
+        spacing,
+        job,
+        expect,
+    })
+}
+
+/// The one action of a step; none and a mistake if it has more or fewer.
+fn the_action(step: &WrittenStep, mistakes: &mut Mistakes) -> Option<ActionKind> {
+    match step.actions.as_slice() {
+        [(kind, _)] => return Some(*kind),
+        [] => {
+            mistakes
+                .add(step.place, "this step has no action")
+                .help("each [[steps]] has one, such as restart = \"service\", kill = \"service\" or wait = \"2s\"");
+        }
+        [(first, field), others @ ..] => {
+            let key = |field: &crate::scenario::reader::Field<Written>| field.key().unwrap_or(step.place);
+            for (kind, other) in others {
+                mistakes
+                    .add(key(other), format!("`{kind}` in a step that has the action `{first}`"))
+                    .help("one action a step: give it a [[steps]] of its own")
+                    .and(key(field), "the action");
+            }
+        }
+    }
+    None
+}
+
+/// `signal` and `who` belong to `kill`, `replaces` to `exec`.
+fn check_companions(step: &WrittenStep, mistakes: &mut Mistakes) {
+    let has = |kind: ActionKind| step.actions.iter().any(|(action, _)| *action == kind);
+    let companions: [(&str, Option<Place>, ActionKind); 3] = [
+        ("signal", step.signal.given().map(|given| given.key), ActionKind::Kill),
+        ("who", step.who.given().map(|given| given.key), ActionKind::Kill),
+        ("replaces", step.replaces.given().map(|given| given.key), ActionKind::Exec),
+    ];
+    for (key, place, action) in companions {
+        if let (Some(place), false) = (place, has(action)) {
+            mistakes
+                .add(place, format!("`{key}` without `{action}`"))
+                .help(format!("it says more about the action `{action}`; leave it out here"));
+        }
+    }
+}
+
+fn spacing(step: &WrittenStep, mistakes: &mut Mistakes) -> Spacing {
+    if let (Some(every), Some(after)) = (step.every.key(), step.after.key()) {
+        mistakes
+            .add(after, "`after` together with `every`")
+            .help("`every` counts from start to start, `after` is a pause before each: keep one")
+            .and(every, "spaced already");
+    }
+    match step.every.value() {
+        Some(every) => Spacing::Every(*every),
+        None => Spacing::After(step.after.or(Duration::ZERO)),
+    }
+}
+
+/// The expected job result, which only what makes a job can have.
+fn job(step: &WrittenStep, kind: Option<ActionKind>, mistakes: &mut Mistakes) -> JobResult {
+    let Some(job) = step.expect.value().and_then(|expect| expect.job.given()) else { return JobResult::Done };
+    let makes_a_job =
+        UnitVerb::ALL.iter().any(|verb| Some(ActionKind::from(*verb)) == kind && *verb != UnitVerb::ResetFailed);
+    if let (false, Some(kind)) = (makes_a_job, kind) {
+        mistakes
+            .add(job.key, format!("`{kind}` makes no job that could end as \"{}\"", job.value))
+            .help("jobs come of restart, try_restart, reload, reload_or_restart, stop and start");
+    }
+    job.value
+}
+
+fn action(action: &Written, step: &WrittenStep, roles: &Roles<'_>, mistakes: &mut Mistakes) -> Option<Action> {
+    Some(match action {
+        Written::Unit(verb, unit) => Action::Unit { verb: *verb, unit: roles.unit(unit, mistakes)? },
+        Written::Kill(unit) => Action::Kill {
+            unit: roles.unit(unit, mistakes)?,
+            signal: step.signal.or(Signal::TERM),
+            who: step.who.or(KillWho::All),
+        },
+        Written::DaemonReload => Action::DaemonReload,
+        Written::Exec(argv) => Action::Exec {
+            argv: argv.clone(),
+            replaces: step.replaces.value().and_then(|unit| roles.unit(unit, mistakes)),
+        },
+        Written::Wait(duration) => Action::Wait { duration: *duration },
+        Written::Request(request) => Action::Request {
+            path: request.path.or("/".to_owned()),
+            times: request.times.or(1),
+            every: request.every.or(Duration::ZERO),
+        },
+        Written::Gate(gate) => Action::Gate { expect: expect::of_gate(gate) },
+    })
+}
+
+/// Whether a step waits for the target to answer again unless it says otherwise.
+fn waits_by_default(kind: ActionKind) -> bool {
+    !matches!(
+        kind,
+        ActionKind::Stop | ActionKind::ResetFailed | ActionKind::Wait | ActionKind::Gate | ActionKind::Request
+    )
+}

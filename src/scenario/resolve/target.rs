@@ -1,0 +1,205 @@
+//! `[target]` as one cohort sees it: its own keys over those of the scenario.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::ROOT;
+use crate::scenario::file::target::Header;
+use crate::scenario::file::{self, File, Load, Request};
+use crate::scenario::mistake::Mistakes;
+use crate::scenario::plan::{Destination, Scheme, StatusPattern, Target};
+use crate::scenario::reader::{Field, Given};
+use crate::scenario::source::Place;
+use crate::scenario::url::Url;
+
+/// From the due time until the answer must be whole, unless the scenario says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What of a body file is sent with every request; more than that measures the client.
+const LARGEST_BODY_BYTES: u64 = 64 << 20;
+
+/// The target of a cohort; of the default cohorts without `load`. None if that cannot be said, which was noted.
+pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistakes: &mut Mistakes) -> Option<Target> {
+    let nothing = Request::default();
+    let base = file.target.value().map_or(&nothing, |target| &target.request);
+    let own = load.map_or(&nothing, |load| &load.request);
+    let body = body(own, base, directory, mistakes);
+    let (timeout, connect_timeout) = timeouts(file, mistakes);
+    let ca_file = ca_file(file, directory, mistakes);
+    let url = url(file, own, base, mistakes)?;
+    let is_tcp = url.value.scheme == Scheme::Tcp;
+    let is_tls = url.value.scheme == Scheme::Https;
+    if is_tcp {
+        check_tcp(own, base, load, mistakes);
+    }
+    let unix = if own.unix.is_absent() && !own.url.is_absent() { &own.unix } else { own.unix.over(&base.unix) };
+    let connect = destination(url, unix, mistakes);
+    let (headers, host) =
+        if is_tcp { (Vec::new(), None) } else { headers(&url.value, own.headers.over(&base.headers)) };
+    let method = if is_tcp { String::new() } else { own.method.over(&base.method).or("GET".to_owned()) };
+    check_head(&method, own.expect_body.over(&base.expect_body), mistakes);
+    Some(Target {
+        scheme: url.value.scheme,
+        url: url.value.text.clone(),
+        connect: connect?,
+        authority: host.unwrap_or_else(|| url.value.authority()),
+        method,
+        path: load.map_or(&Field::Absent, |load| &load.path).or(url.value.path.clone()),
+        headers,
+        body,
+        expect_status: if is_tcp { Vec::new() } else { statuses(own, base) },
+        expect_body: own.expect_body.over(&base.expect_body).value().cloned(),
+        timeout,
+        connect_timeout,
+        ca_file: ca_file.filter(|_| is_tls),
+        insecure: is_tls && file.target.value().is_some_and(|target| target.insecure.or(false)),
+    })
+}
+
+fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mistakes) -> Option<&'a Given<Url>> {
+    let field = own.url.over(&base.url);
+    if field.is_absent() && !matches!(file.target, Field::Wrong(_)) {
+        let place = file.target.given().map_or(ROOT, |target| target.place);
+        mistakes
+            .add(place, "there is no URL to send requests to")
+            .help("add url = \"http://127.0.0.1:8000/\" to [target]");
+    }
+    field.given()
+}
+
+fn destination(url: &Given<Url>, unix: &Field<PathBuf>, mistakes: &mut Mistakes) -> Option<Destination> {
+    match unix {
+        Field::Given(path) => return Some(Destination::Unix(path.value.clone())),
+        Field::Wrong(_) => return None,
+        Field::Absent => {}
+    }
+    let port = url.value.effective_port();
+    if port.is_none() {
+        mistakes
+            .add(url.place, "a tcp URL has no port of its own")
+            .help(format!("write \"{}:PORT\", or `unix` for a socket in the file system", url.value.text));
+    }
+    Some(Destination::Host { host: url.value.host.clone(), port: port? })
+}
+
+/// Headers as given, with the URL's credentials unless they have an Authorization; a Host among them is taken out,
+/// since it is the authority.
+fn headers(url: &Url, given: &Field<Vec<Header>>) -> (Vec<(String, String)>, Option<String>) {
+    let given = given.value().map_or(&[][..], Vec::as_slice);
+    let is = |name: &'static str| move |header: &&Header| header.name.eq_ignore_ascii_case(name);
+    let host = given.iter().find(is("host")).map(|header| header.value.value.clone());
+    let others = given.iter().filter(|header| !is("host")(header));
+    let mut headers: Vec<_> = others.map(|header| (header.name.clone(), header.value.value.clone())).collect();
+    if let (Some(credentials), None) = (&url.authorization, given.iter().find(is("authorization"))) {
+        headers.push(("Authorization".to_owned(), credentials.clone()));
+    }
+    (headers, host)
+}
+
+fn statuses(own: &Request, base: &Request) -> Vec<StatusPattern> {
+    let given = own.expect_status.over(&base.expect_status).value();
+    given.map_or(vec![StatusPattern::Class(2)], |patterns| patterns.iter().map(|pattern| pattern.value).collect())
+}
+
+/// What only HTTP has cannot be said of a tcp target. What a cohort of its own URL inherits is not its fault.
+fn check_tcp(own: &Request, base: &Request, load: Option<&Load>, mistakes: &mut Mistakes) {
+    let keys = |request: &Request| {
+        [
+            ("method", request.method.key()),
+            ("headers", request.headers.key()),
+            ("expect_status", request.expect_status.key()),
+        ]
+    };
+    let inherited = own.url.is_absent().then(|| keys(base)).into_iter().flatten();
+    let path = ("path", load.and_then(|load| load.path.key()));
+    for (key, place) in keys(own).into_iter().chain(inherited).chain([path]) {
+        let Some(place) = place else { continue };
+        mistakes
+            .add(place, format!("`{key}` with a tcp target"))
+            .help("over tcp, `body` is sent and `expect_body` judges what comes back; leave it out");
+    }
+}
+
+fn check_head(method: &str, expect_body: &Field<String>, mistakes: &mut Mistakes) {
+    if let ("HEAD", Some(place)) = (method, expect_body.key()) {
+        mistakes
+            .add(place, "`expect_body` with the method HEAD, whose answers have no body")
+            .help("use GET, or leave `expect_body` out");
+    }
+}
+
+fn timeouts(file: &File, mistakes: &mut Mistakes) -> (Duration, Duration) {
+    let Some(target) = file.target.value() else { return (DEFAULT_TIMEOUT, DEFAULT_TIMEOUT) };
+    let timeout = target.timeout.or(DEFAULT_TIMEOUT);
+    let connect_timeout = target.connect_timeout.or(timeout);
+    if let (false, Some(given)) = (connect_timeout <= timeout, target.connect_timeout.given()) {
+        mistakes
+            .add(given.place, "`connect_timeout` is longer than `timeout`")
+            .help("both count from the due time: the connection is a part of the whole");
+    }
+    (timeout, connect_timeout)
+}
+
+/// The body a cohort sends: its own, else the target's. A file that cannot be read stands for an empty one.
+fn body(own: &Request, base: &Request, directory: &Path, mistakes: &mut Mistakes) -> Vec<u8> {
+    for request in [own, base] {
+        if let (Some(body), Some(file)) = (request.body.key(), request.body_file.key()) {
+            mistakes
+                .add(file, "`body_file` together with `body`")
+                .help("keep one of the two")
+                .and(body, "the body already");
+        }
+        if let Some(text) = request.body.value() {
+            return text.clone().into_bytes();
+        }
+        if let Some(given) = request.body_file.given() {
+            return read(given, directory, LARGEST_BODY_BYTES, mistakes).unwrap_or_default();
+        }
+    }
+    Vec::new()
+}
+
+fn ca_file(file: &File, directory: &Path, mistakes: &mut Mistakes) -> Option<PathBuf> {
+    const LARGEST_BYTES: u64 = 16 << 20;
+    let file::Target { ca_file, .. } = file.target.value()?;
+    let given = ca_file.given()?;
+    let bytes = read(given, directory, LARGEST_BYTES, mistakes)?;
+    let begin = b"-----BEGIN CERTIFICATE-----";
+    if !bytes.windows(begin.len()).any(|window| window == begin) {
+        mistakes
+            .add(given.place, "there is no certificate in this file")
+            .help("`ca_file` is a PEM file with CA certificates");
+    }
+    Some(directory.join(&given.value))
+}
+
+/// Reads the file that a key names, noting why it cannot be.
+fn read(given: &Given<PathBuf>, directory: &Path, limit_bytes: u64, mistakes: &mut Mistakes) -> Option<Vec<u8>> {
+    let path = directory.join(&given.value);
+    read_file(&path, limit_bytes).map_err(|error| cannot_read(given.place, &given.value, &error, mistakes)).ok()
+}
+
+/// Reads a regular file of at most `limit_bytes`.
+pub(super) fn read_file(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if metadata.len() > limit_bytes {
+        return Err(io::Error::other(format!("it is larger than {limit_bytes} bytes")));
+    }
+    fs::read(path)
+}
+
+/// Notes that a file of the scenario cannot be read.
+pub(super) fn cannot_read(place: Place, path: &Path, error: &io::Error, mistakes: &mut Mistakes) {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    mistakes
+        .add(place, format!("cannot read {}: {why}", path.display()))
+        .help("a relative path counts from the folder of the scenario");
+}

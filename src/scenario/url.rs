@@ -1,0 +1,209 @@
+//! The URL of a target, taken apart.
+
+use std::net::Ipv6Addr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::plan::Scheme;
+use super::suggest;
+
+const SCHEMES: &[(&str, Scheme, Option<u16>)] =
+    &[("http", Scheme::Http, Some(80)), ("https", Scheme::Https, Some(443)), ("tcp", Scheme::Tcp, None)];
+
+/// A URL, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// The value of an Authorization header from `user:password@`.
+    pub authorization: Option<String>,
+    /// Without brackets.
+    pub host: String,
+    /// As given; none if the scheme's own is meant.
+    pub port: Option<u16>,
+    /// Path and query; `/` if there is none.
+    pub path: String,
+    /// The URL as given, without `user:password@`.
+    pub text: String,
+}
+
+/// A mistake in a URL: what is wrong, and what to do.
+pub(crate) type UrlMistake = (String, String);
+
+impl Url {
+    /// Takes `text` apart.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, UrlMistake> {
+        let (name, rest) = text.split_once("://").ok_or_else(|| {
+            let example = if text.contains("//") { "127.0.0.1:8000/" } else { text };
+            ("this URL has no scheme".to_owned(), format!("write it in full: \"http://{example}\""))
+        })?;
+        let names: Vec<_> = SCHEMES.iter().map(|(name, ..)| *name).collect();
+        let Some(&(_, scheme, _)) = SCHEMES.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known)) else {
+            let help = suggest::nearest(name, names)
+                .map_or("it can be http, https or tcp".to_owned(), |best| format!("did you mean `{best}`?"));
+            return Err((format!("unknown scheme \"{name}\""), help));
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (userinfo, place) = match authority.rsplit_once('@') {
+            Some((userinfo, place)) => (Some(userinfo), place),
+            None => (None, authority),
+        };
+        let (host, port) = host_and_port(place)?;
+        let url = Self {
+            scheme,
+            authorization: userinfo.map(basic).transpose()?,
+            host,
+            port,
+            path: checked_path(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })?,
+            text: format!("{name}://{place}{path}"),
+        };
+        if scheme == Scheme::Tcp && !path.is_empty() {
+            return Err(("a tcp URL has no path".to_owned(), format!("write \"tcp://{place}\"")));
+        }
+        Ok(url)
+    }
+
+    /// The port that is meant; none for `tcp` without one.
+    pub(crate) fn effective_port(&self) -> Option<u16> {
+        let default = SCHEMES.iter().find(|(_, scheme, _)| *scheme == self.scheme).and_then(|&(.., port)| port);
+        self.port.or(default)
+    }
+
+    /// Host, in brackets if it is an IPv6 address, with the port where it is not the scheme's own.
+    pub(crate) fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let default = Self { port: None, ..self.clone() }.effective_port();
+        match self.port.filter(|port| Some(*port) != default) {
+            Some(port) => format!("{host}:{port}"),
+            None => host,
+        }
+    }
+}
+
+fn host_and_port(place: &str) -> Result<(String, Option<u16>), UrlMistake> {
+    let (host, port) = if let Some(inner) = place.strip_prefix('[') {
+        let (host, port) = inner.split_once(']').ok_or_else(|| bad_host("the bracket is not closed"))?;
+        if host.parse::<Ipv6Addr>().is_err() {
+            return Err(bad_host(&format!("{host:?} is no IPv6 address")));
+        }
+        (host, port)
+    } else {
+        let (host, port) = place.split_at(place.find(':').unwrap_or(place.len()));
+        if port.matches(':').count() > 1 {
+            return Err(bad_host(&format!("an IPv6 address stands in brackets: [{place}]")));
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if host.is_empty() {
+            return Err(bad_host("it is empty"));
+        }
+        if let Some(character) = host.chars().find(|&c| !allowed(c)) {
+            return Err(bad_host(&format!("it cannot hold {character:?}")));
+        }
+        (host, port)
+    };
+    if port.is_empty() {
+        return Ok((host.to_owned(), None));
+    }
+    let digits = port.strip_prefix(':').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    match digits.and_then(|digits| digits.parse().ok()).filter(|port| *port > 0) {
+        Some(port) => Ok((host.to_owned(), Some(port))),
+        None => Err((format!("bad port \"{}\"", port.trim_start_matches(':')), "a port is 1 to 65535".to_owned())),
+    }
+}
+
+fn bad_host(why: &str) -> UrlMistake {
+    (format!("bad host: {why}"), "a host is a name, an IPv4 address, or an IPv6 address in brackets".to_owned())
+}
+
+/// Checks path and query: what can stand in the first line of a request.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn checked_path(path: String) -> Result<String, UrlMistake> {
+    if !path.starts_with('/') {
+        return Err(("the path does not start with a slash".to_owned(), format!("write \"/{path}\"")));
+    }
+    match path.chars().find(|&c| !c.is_ascii_graphic() || "\"<>\\^`{|}#".contains(c)) {
+        Some('#') => {
+            Err(("the path has a fragment".to_owned(), "leave out `#` and what follows: it is never sent".to_owned()))
+        }
+        Some(c) => Err((format!("the path cannot hold {c:?}"), format!("percent-encode it: {}", percent_encoded(c)))),
+        None => Ok(path),
+    }
+}
+
+fn percent_encoded(character: char) -> String {
+    let hex = character.to_string().bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>();
+    format!("%{}", hex.join("%"))
+}
+
+/// RFC 7617.
+fn basic(userinfo: &str) -> Result<String, UrlMistake> {
+    let decoded = percent_decoded(userinfo).ok_or_else(|| {
+        ("bad percent-encoding before the @".to_owned(), "write %40 for @, %3A for :, %25 for %".to_owned())
+    })?;
+    let colon = if userinfo.contains(':') { "" } else { ":" };
+    Ok(format!("Basic {}", STANDARD.encode([&decoded[..], colon.as_bytes()].concat())))
+}
+
+fn percent_decoded(text: &str) -> Option<Vec<u8>> {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2)?;
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn good(text: &str) -> Url {
+        Url::parse(text).unwrap_or_else(|(why, _)| panic!("{text}: {why}"))
+    }
+
+    #[test]
+    fn the_port_is_named_only_where_it_is_not_the_schemes_own() {
+        assert_eq!(good("http://a:80/x").authority(), "a");
+        assert_eq!(good("http://a:8008/x").authority(), "a:8008");
+        assert_eq!(good("https://a:443").authority(), "a");
+        assert_eq!(good("https://a:80").authority(), "a:80");
+        assert_eq!(good("tcp://a:80").authority(), "a:80");
+        assert_eq!(good("http://[::1]:8008/").authority(), "[::1]:8008");
+        assert_eq!(good("http://[::1]:8008/").host, "::1");
+    }
+
+    #[test]
+    fn path_and_query_are_sent_as_written() {
+        assert_eq!(good("http://a").path, "/");
+        assert_eq!(good("http://a?x=1").path, "/?x=1");
+        assert_eq!(good("http://a/b%20c?x=1&y").path, "/b%20c?x=1&y");
+    }
+
+    #[test]
+    fn credentials_become_a_header_and_leave_the_url() {
+        let url = good("http://user:p%40ss@a:8008/x");
+        assert_eq!(url.authorization.as_deref(), Some("Basic dXNlcjpwQHNz"));
+        assert_eq!(url.text, "http://a:8008/x");
+        assert_eq!(good("http://user@a").authorization.as_deref(), Some("Basic dXNlcjo="));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(http://)?\\PC*") {
+            let _ = Url::parse(&text);
+        }
+    }
+}

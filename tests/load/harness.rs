@@ -1,0 +1,158 @@
+//! Runs a load and adds up what it hands over.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gapless::load::{LoadHandle, Observation};
+use gapless::model::{Endpoint, FailureClass, FailureKey};
+use gapless::record::segment::{ConnectionCounts, FailureSample, Gap, Scope, SentOk};
+use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, StatusPattern, Target};
+
+/// A keep-alive cohort at that rate, with four connections and an expectation of 200 and `hello`.
+pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
+    let connect = match endpoint {
+        Endpoint::Tcp(address) => Destination::Host { host: address.ip().to_string(), port: address.port() },
+        Endpoint::Unix(path) => Destination::Unix(path.clone()),
+    };
+    Cohort {
+        name: "test".to_owned(),
+        pace: Pace::Rate(rate),
+        connections: Connections::Reused(4),
+        connect_delay: Duration::ZERO,
+        target: Target {
+            scheme: Scheme::Http,
+            url: "http://target/health?x=1".to_owned(),
+            connect,
+            authority: "target".to_owned(),
+            method: "GET".to_owned(),
+            path: "/health?x=1".to_owned(),
+            headers: vec![("x-test".to_owned(), "yes".to_owned())],
+            body: Vec::new(),
+            expect_status: vec![StatusPattern::Class(2)],
+            expect_body: Some("^hello$".to_owned()),
+            timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(20),
+            ca_file: None,
+            insecure: false,
+        },
+    }
+}
+
+/// Everything that a load handed over, added up.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) due: u64,
+    pub(crate) ok: u64,
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) failures: BTreeMap<FailureKey, u64>,
+    pub(crate) connections: ConnectionCounts,
+    pub(crate) latencies: u64,
+    pub(crate) answers: u64,
+    pub(crate) samples: Vec<FailureSample>,
+    pub(crate) samples_left_out: u64,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) first_ok: Option<SentOk>,
+}
+
+impl Totals {
+    fn add(&mut self, observation: Observation) {
+        match observation {
+            Observation::Rows(rows) => rows.rows.into_iter().for_each(|row| {
+                self.due += row.due;
+                self.ok += row.ok;
+                row.statuses.iter().for_each(|&(status, n)| *self.statuses.entry(status).or_default() += n);
+                row.failures.iter().for_each(|failure| *self.failures.entry(failure.key).or_default() += failure.n);
+            }),
+            Observation::Segment(segment) => {
+                self.connections.opened += segment.connections.opened;
+                self.connections.reused_requests += segment.connections.reused_requests;
+                self.connections.closed_idle += segment.connections.closed_idle;
+                self.connections.unframed += segment.connections.unframed;
+                self.latencies += segment.ok.len();
+                self.answers += segment.service.len();
+                self.samples.extend(segment.samples);
+                self.gaps.extend(segment.gaps);
+                self.first_ok = self.first_ok.or(segment.first_ok);
+            }
+            Observation::Cap(cap) => self.samples_left_out += cap.left_out,
+        }
+    }
+
+    /// How many failed with that class.
+    pub(crate) fn of(&self, class: FailureClass) -> u64 {
+        self.failures.iter().filter(|(key, _)| key.class == class).map(|(_, n)| n).sum()
+    }
+
+    /// How many failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failures.values().sum()
+    }
+
+    /// Every due request has one outcome, and the distributions hold as many as the counters.
+    pub(crate) fn assert_adds_up(&self) {
+        assert_eq!(self.due, self.ok + self.failed(), "{self:?}");
+        assert_eq!(self.ok, self.latencies);
+        assert_eq!(self.failed(), self.samples.len() as u64 + self.samples_left_out);
+    }
+}
+
+/// Loads with `cohorts`, counted from the first request, until `enough` resolves; then stops and adds up, by scope.
+pub(crate) async fn load_by_scope<F>(
+    cohorts: &[Cohort],
+    enough: impl FnOnce(LoadHandle) -> F,
+) -> BTreeMap<Scope, Totals>
+where
+    F: Future<Output = LoadHandle>,
+{
+    let mut load = LoadHandle::start(cohorts).unwrap();
+    let mut observations = load.take_observations().unwrap();
+    let collect = async {
+        let mut scopes = BTreeMap::<Scope, Totals>::new();
+        while let Some(observation) = observations.recv().await {
+            let scope = match &observation {
+                Observation::Rows(rows) => rows.scope,
+                Observation::Segment(segment) => segment.scope,
+                Observation::Cap(_) => Scope::Before,
+            };
+            scopes.entry(scope).or_default().add(observation);
+        }
+        scopes
+    };
+    let run = async {
+        let load = enough(load).await;
+        load.stop().await;
+        load.join().await.unwrap();
+    };
+    tokio::join!(collect, run).0
+}
+
+/// As [`load_by_scope`], counting from the first request on and with all scopes in one.
+pub(crate) async fn load<F>(cohorts: &[Cohort], enough: impl FnOnce(LoadHandle) -> F) -> Totals
+where
+    F: Future<Output = LoadHandle>,
+{
+    let scopes = load_by_scope(cohorts, async |load: LoadHandle| {
+        load.begin_counting().await;
+        enough(load).await
+    })
+    .await;
+    assert!(!scopes.contains_key(&Scope::Warmup), "counting began before the first request");
+    let mut scopes: Vec<Totals> = scopes.into_values().collect();
+    assert_eq!(scopes.len(), 1);
+    scopes.remove(0)
+}
+
+/// Resolves when every cohort has had an `ok`.
+pub(crate) async fn until_answered(load: LoadHandle) -> LoadHandle {
+    load.all_answered(load.started_at()).await;
+    load
+}
+
+/// Resolves when a live counter has got to `least`.
+pub(crate) async fn until(counter: &AtomicU64, least: u64) {
+    while counter.load(Ordering::Relaxed) < least {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
