@@ -54,7 +54,7 @@ pub(crate) fn ms(ms: Option<f64>) -> String {
         None => "-".to_owned(),
         Some(ms) if ms >= 100.0 => format!("{ms:.0}"),
         Some(ms) if ms >= 10.0 => format!("{ms:.1}"),
-        Some(ms) if ms == 0.0 => "0".to_owned(),
+        Some(0.0) => "0".to_owned(),
         Some(ms) => format!("{ms:.2}"),
     }
 }
