@@ -26,9 +26,8 @@ impl Part {
     pub(crate) fn holds_group(self, group: Group, plan: &Plan) -> bool {
         let own = |step: u16| plan.steps.get(usize::from(step)).is_some_and(|step| step.expect.is_some());
         match (self, group) {
-            (_, Group::Warmup) => false,
+            (_, Group::Warmup) | (Self::Step(_), Group::Before) => false,
             (Self::Whole, _) | (Self::Rest, Group::Before) => true,
-            (Self::Step(_), Group::Before) => false,
             (Self::Step(wanted), Group::Step(step)) => wanted == step,
             (Self::Rest, Group::Step(step)) => !own(step),
         }

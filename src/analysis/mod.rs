@@ -12,6 +12,8 @@ mod describe;
 mod events;
 mod facts;
 mod figures;
+#[cfg(test)]
+mod fixtures;
 mod number;
 pub mod result;
 mod series;

@@ -76,6 +76,8 @@ fn a_record_without_end_never_passes_and_counts_what_was_under_way() {
     assert_eq!(check(&result, "proof.restart").status, Verdict::Inconclusive);
 }
 
+mod verdicts;
+
 mod properties {
     use proptest::prelude::*;
 
@@ -113,6 +115,7 @@ mod properties {
                 other: Vec::new(),
                 end: is_complete.then_some(EndReason::Completed),
                 flush_ms: 1_000,
+                lateness_us: 40,
             }
         })
     }

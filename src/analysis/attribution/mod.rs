@@ -70,27 +70,27 @@ impl Attribution {
         timeline: &Timeline<'_>,
     ) {
         let mut samples = samples_by_row(window, timeline);
-        for (&row, cell) in &window.rows {
-            for (&key, &count) in cell.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
+        for (&row, counts) in &window.rows {
+            for (&key, &count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
                 let moment = Case::moment_of(key, cohort, timeline.row_span(row));
-                let case = Case { key, cohort, moment, waited_ns: None, phases, timeline };
-                let sampled = samples.remove(&(row, key)).unwrap_or_default();
+                let by_row = Case { key, cohort, moment, waited_ns: None, phases, timeline };
+                let known = samples.remove(&(row, key)).unwrap_or_default();
                 let mut rest = count;
-                for sample in sampled.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
-                    self.add((index, scope), &case.sharpened(sample), 1);
+                for sample in known.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+                    self.add((index, scope), &by_row.sharpened(sample), 1);
                     rest -= 1;
                 }
                 if rest > 0 {
-                    self.add((index, scope), &case, rest);
+                    self.add((index, scope), &by_row, rest);
                 }
             }
         }
     }
 
-    fn add(&mut self, (cohort, scope): (u16, Scope), case: &Case<'_>, n: u64) {
-        let cause = rules::infer(case);
+    fn add(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, n: u64) {
+        let cause = rules::infer(failed);
         *self.counts.entry((cohort, scope, cause)).or_default() += n;
-        self.findings.entry((scope, cause)).or_default().add(cohort, case.key.class, case.moment, n);
+        self.findings.entry((scope, cause)).or_default().add(cohort, failed.key.class, failed.moment, n);
     }
 
     /// Failures by cause, over the cohorts and scopes meant.
@@ -144,6 +144,8 @@ fn samples_by_row<'w>(
     for sample in &window.samples {
         samples.entry((timeline.row_index(sample.due), sample.key)).or_default().push(sample);
     }
-    samples.values_mut().for_each(|of_row| of_row.sort_by_key(|sample| (sample.end, sample.due)));
+    for of_row in samples.values_mut() {
+        of_row.sort_by_key(|sample| (sample.end, sample.due, sample.sent));
+    }
     samples
 }

@@ -35,6 +35,7 @@ fn restarted(has_socket: bool) -> Simulation {
         other: Vec::new(),
         end: Some(EndReason::Completed),
         flush_ms: 1_000,
+        lateness_us: 40,
     }
 }
 
@@ -70,21 +71,20 @@ impl Simulation {
         self
     }
 
-    /// The cause of one failure that was due, sent and over at these times, by its sample and by its row alone.
+    /// The cause of one failure that was due and sent at that time and over so much later.
     fn cause(mut self, key: FailureKey, due_ms: u64, took_ms: u64) -> Cause {
-        let due_us = due_ms * 1_000;
         self.requests.push(Request {
             cohort: 1,
-            due_us,
-            sent_us: Some(due_us),
-            end_us: Some(due_us + took_ms * 1_000),
+            due_us: due_ms * 1_000,
+            sent_us: Some(due_ms * 1_000),
+            end_us: Some((due_ms + took_ms) * 1_000),
             fate: Err(key),
         });
         let record = self.record();
         let timeline = Timeline::of(&record);
-        let causes = Attribution::of(&Tally::of(&record.lines), &timeline).causes(|_, _| true);
-        assert_eq!(causes.values().sum::<u64>(), 1);
-        *causes.first_key_value().expect("one cause").0
+        let found = Attribution::of(&Tally::of(&record.lines), &timeline).causes(|_, _| true);
+        assert_eq!(found.values().sum::<u64>(), 1);
+        *found.first_key_value().expect("one cause").0
     }
 }
 

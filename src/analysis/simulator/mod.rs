@@ -63,6 +63,8 @@ pub(crate) struct Simulation {
     pub(crate) end: Option<EndReason>,
     /// How often rows are flushed, in milliseconds; 0 writes each count in a part of its own.
     pub(crate) flush_ms: u64,
+    /// The lateness of every request.
+    pub(crate) lateness_us: u64,
 }
 
 impl Simulation {
@@ -152,6 +154,7 @@ impl Simulation {
             let key = (end_us / 10_000_000, request.cohort, scope);
             let segment = segments.entry(key).or_insert_with(|| empty_segment(request.cohort, scope, end));
             segment.to = end;
+            segment.lateness.record(self.lateness_us * 1_000);
             count_in_segment(segment, request, self.begin_of(scope));
             if request.fate.is_ok() && scope != Scope::Warmup {
                 let from = last_ok.insert(request.cohort, end).unwrap_or(at_ms(self.counting_ms));
@@ -265,7 +268,6 @@ fn count_in_segment(segment: &mut Segment, request: &Request, begin: Option<Mono
     let end_us = request.end_us.unwrap_or_default();
     let latency_ns = (end_us - request.due_us) * 1_000;
     let sent = request.sent_us.map(at_us);
-    segment.lateness.record(40_000);
     match request.fate {
         Ok(_) => {
             segment.ok.record(latency_ns);

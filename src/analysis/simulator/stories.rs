@@ -61,6 +61,7 @@ pub(crate) fn socket_restart() -> Simulation {
         other: [queue(at_ms(0), Some((7_001, 0)))].into_iter().chain(queues).collect(),
         end: Some(EndReason::Completed),
         flush_ms: 1_000,
+        lateness_us: 40,
     }
 }
 
@@ -85,6 +86,7 @@ pub(crate) fn plain_restart() -> Simulation {
         other: [queue(at_ms(0), Some((1, 0)))].into_iter().chain(begins.iter().flat_map(gap)).collect(),
         end: Some(EndReason::Completed),
         flush_ms: 1_000,
+        lateness_us: 40,
     }
 }
 

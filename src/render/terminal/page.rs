@@ -22,7 +22,12 @@ pub(super) enum Column {
     Words(&'static str),
     /// Numbers, to the right.
     Number(&'static str),
+    /// As a number, but left out where there is no room, the last one first.
+    Detail(&'static str),
 }
+
+/// Between two columns.
+const GUTTER: u16 = 2;
 
 impl Page {
     pub(super) fn new(width: usize, color: bool) -> Self {
@@ -77,8 +82,16 @@ impl Page {
         self.blank();
     }
 
-    /// A table, fitted to the page.
-    pub(super) fn table(&mut self, columns: &[Column], rows: Vec<Vec<Cell>>) {
+    /// A table, fitted to the page: details are left out where there is no room for them, then cells are wrapped.
+    pub(super) fn table(&mut self, columns: &[Column], mut rows: Vec<Vec<Cell>>) {
+        let mut columns = columns.to_vec();
+        while natural_width(&columns, &rows) > self.width {
+            let Some(detail) = columns.iter().rposition(|column| matches!(column, Column::Detail(_))) else { break };
+            columns.remove(detail);
+            for row in &mut rows {
+                row.remove(detail);
+            }
+        }
         let mut table = Table::new();
         // The output is bytes, whatever this process's own terminal is.
         table.force_no_tty();
@@ -86,11 +99,12 @@ impl Page {
             table.enforce_styling();
         }
         table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(u16::try_from(self.width).unwrap_or(u16::MAX));
+        // The gutter behind the last column is cut off again.
+        table.set_width(u16::try_from(self.width).unwrap_or(u16::MAX).saturating_add(GUTTER));
         table.set_header(Row::from(columns.iter().map(|column| Cell::new(column.name())).collect::<Vec<_>>()));
         table.add_rows(rows);
         for (column, layout) in columns.iter().zip(table.column_iter_mut()) {
-            layout.set_padding((0, 2));
+            layout.set_padding((0, GUTTER));
             layout.set_cell_alignment(column.alignment());
         }
         for line in table.lines() {
@@ -99,17 +113,26 @@ impl Page {
     }
 }
 
+/// The width of a table that needs no wrapping.
+fn natural_width(columns: &[Column], rows: &[Vec<Cell>]) -> usize {
+    let width_of = |(place, column): (usize, &Column)| {
+        let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.content().chars().count());
+        cells.fold(column.name().chars().count(), usize::max) + usize::from(GUTTER)
+    };
+    columns.iter().enumerate().map(width_of).sum::<usize>().saturating_sub(usize::from(GUTTER))
+}
+
 impl Column {
     fn name(self) -> &'static str {
         match self {
-            Self::Words(name) | Self::Number(name) => name,
+            Self::Words(name) | Self::Number(name) | Self::Detail(name) => name,
         }
     }
 
     fn alignment(self) -> CellAlignment {
         match self {
             Self::Words(_) => CellAlignment::Left,
-            Self::Number(_) => CellAlignment::Right,
+            Self::Number(_) | Self::Detail(_) => CellAlignment::Right,
         }
     }
 }

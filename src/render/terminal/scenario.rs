@@ -18,9 +18,6 @@ const SENTENCES_PER_CAUSE: usize = 3;
 /// The most events that the table shows.
 const EVENTS_SHOWN: usize = 20;
 
-/// Room for the event table with the columns that only sometimes differ.
-const WIDE: usize = 100;
-
 /// All sections that have something to say.
 pub(super) fn write(page: &mut Page, scenario: &ScenarioResult) {
     page.verdict(scenario.verdict, &scenario.name);
@@ -42,10 +39,10 @@ fn figures(page: &mut Page, scenario: &ScenarioResult) {
         Column::Number("ok"),
         Column::Number("dropped"),
         Column::Number("wrong"),
-        Column::Number("unsent"),
-        Column::Number("p50 ms"),
+        Column::Detail("unsent"),
+        Column::Detail("p50 ms"),
         Column::Number("p99 ms"),
-        Column::Number("max ms"),
+        Column::Detail("max ms"),
         Column::Number("stall ms"),
     ];
     let of_cohort = |cohort: &CohortResult| {
@@ -109,15 +106,11 @@ fn events(page: &mut Page, scenario: &ScenarioResult) {
         columns.push(Column::Words("action"));
     }
     columns.extend([Column::Words("job"), Column::Words("proven")]);
-    columns.extend([Column::Number("stop ms"), Column::Number("boot ms"), Column::Number("first ok ms")]);
+    columns.extend([Column::Detail("stop ms"), Column::Detail("boot ms"), Column::Number("first ok ms")]);
     columns.extend([Column::Number("outage ms"), Column::Number("stall ms")]);
-    if page.width() >= WIDE {
-        columns.extend([Column::Number("recovery ms"), Column::Number("queue")]);
-    }
-    columns.push(Column::Number("dropped"));
-    let is_wide = page.width() >= WIDE;
+    columns.extend([Column::Detail("recovery ms"), Column::Detail("queue"), Column::Number("dropped")]);
     let shown = scenario.events.iter().take(EVENTS_SHOWN);
-    page.table(&columns, shown.map(|event| event_row(event, is_uniform, is_wide)).collect());
+    page.table(&columns, shown.map(|event| event_row(event, is_uniform)).collect());
     if let Some(more @ 1..) = scenario.events.len().checked_sub(EVENTS_SHOWN) {
         page.paragraph("", &format!("and {more} more, in result.json"));
     }
@@ -128,12 +121,13 @@ fn subject(event: &EventResult) -> String {
     event.unit.as_ref().map_or_else(|| action.clone(), |unit| format!("{action} {unit}"))
 }
 
-fn event_row(event: &EventResult, is_uniform: bool, is_wide: bool) -> Vec<Cell> {
+fn event_row(event: &EventResult, is_uniform: bool) -> Vec<Cell> {
     let proven = match event.proven {
         Some(true) => "yes",
         Some(false) => "no",
         None => "-",
     };
+    let queue = event.queue_peak.zip(event.backlog).map(|(peak, backlog)| format!("{peak}/{backlog}"));
     let mut row = vec![cell(format!("{}.{}", event.step, event.run))];
     if !is_uniform {
         row.push(cell(subject(event)));
@@ -146,18 +140,10 @@ fn event_row(event: &EventResult, is_uniform: bool, is_wide: bool) -> Vec<Cell> 
         cell(ms(event.first_ok_ms)),
         cell(ms(event.outage_ms)),
         cell(ms(event.stall_ms)),
+        cell(ms(event.recovery_ms)),
+        cell(queue.unwrap_or_else(|| "-".to_owned())),
+        bad_cell(event.dropped.to_string(), event.dropped > 0),
     ]);
-    if is_wide {
-        let queue = event.queue_peak.map_or_else(
-            || "-".to_owned(),
-            |peak| match event.backlog {
-                Some(backlog) => format!("{peak}/{backlog}"),
-                None => peak.to_string(),
-            },
-        );
-        row.extend([cell(ms(event.recovery_ms)), cell(queue)]);
-    }
-    row.push(bad_cell(event.dropped.to_string(), event.dropped > 0));
     row
 }
 
