@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::event::Event;
 use super::events::proven;
 use super::facts::Facts;
 use super::figures::{Figures, Part};
 use super::number::ns_to_ms;
 use super::result::CheckResult;
-use super::timeline::Event;
 use super::words;
 use crate::model::bound::{Comparison, Dimension, Limit};
 use crate::model::{ActionKind, Bound, JobResult, Metric, MonoTime, Verdict};
@@ -15,8 +15,8 @@ use crate::record::line::{EndReason, Line};
 use crate::record::segment::Scope;
 use crate::scenario::plan::{Action, Expectations, Step};
 
-/// The generator is good enough while the p99 of its lateness is at most this: a tenth of the shortest latency
-/// that people notice, and a fifth of a timer tick of the slowest kernels.
+/// The generator is good enough while the p99 of its lateness is at most this: one tick of a kernel with
+/// CONFIG_HZ=100, and the finest step in which `recovery` is judged. Beyond it, latencies are its own doing.
 pub const LATENESS_P99_LIMIT: Duration = Duration::from_millis(10);
 
 /// What a check that did not pass means for the verdict.
@@ -267,7 +267,7 @@ fn states(facts: &Facts<'_>) -> Vec<Judged> {
 }
 
 fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
-    vec![ended(facts), warmup(facts), unsent(whole), lateness(whole), consistent(facts, whole)]
+    vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(whole), consistent(facts, whole)]
 }
 
 fn ended(facts: &Facts<'_>) -> Judged {
@@ -321,6 +321,22 @@ fn warmup(facts: &Facts<'_>) -> Judged {
     .because(reason)
 }
 
+/// A cohort without a request shows nothing of what its clients would have seen.
+fn cohorts(facts: &Facts<'_>) -> Judged {
+    let has_requests = |index: u16| {
+        let windows = facts.tally.windows().filter(|&(of, scope, _)| of == index && scope != Scope::Warmup);
+        windows.flat_map(|(.., window)| window.rows.values()).any(|cell| cell.due > 0)
+    };
+    let cohorts = || (0_u16..).zip(&facts.timeline.plan.cohorts);
+    let idle: Vec<&str> =
+        cohorts().filter(|&(index, _)| !has_requests(index)).map(|(_, cohort)| cohort.name.as_str()).collect();
+    let (all, good) = (cohorts().count(), cohorts().count() - idle.len());
+    let reason = format!("No request fell due in {}, so it shows nothing.", idle.join(", "));
+    let status = passed_or(idle.is_empty(), Verdict::Inconclusive);
+    Judged::new("instrument.cohorts", format!("{all} with requests"), format!("{good} with requests"), status)
+        .because(reason)
+}
+
 fn unsent(whole: &Figures) -> Judged {
     let unsent = whole.requests.unsent;
     let reason = format!(
@@ -351,18 +367,19 @@ fn lateness(whole: &Figures) -> Judged {
     .because(reason)
 }
 
-/// Rows and segments count the same requests: in a complete record they must agree.
+/// Rows and segments count the same requests: in a complete record they must agree, and the plan must know
+/// every cohort that was counted.
 fn consistent(facts: &Facts<'_>, whole: &Figures) -> Judged {
     let (rows, histograms) = (whole.requests.ok, whole.distributions.ok.len());
-    let agree = facts.record.end.is_none() || rows == histograms;
-    let reason =
-        format!("The record contradicts itself: {rows} requests were ok by its rows, {histograms} by its histograms.");
+    let known = facts.timeline.plan.cohorts.len();
+    let all_known = facts.tally.windows().all(|(cohort, ..)| usize::from(cohort) < known);
+    let agree = all_known && (facts.record.end.is_none() || rows == histograms);
+    let reason = if all_known {
+        format!("The record contradicts itself: {rows} requests were ok by its rows, {histograms} by its histograms.")
+    } else {
+        "The record contradicts itself: it counts requests of a cohort that is not in its plan.".to_owned()
+    };
+    let actual = if agree { "they agree" } else { "they differ" };
     let status = passed_or(agree, Verdict::Inconclusive);
-    Judged::new(
-        "instrument.record",
-        "rows and histograms agree",
-        if agree { "they agree" } else { "they differ" },
-        status,
-    )
-    .because(reason)
+    Judged::new("instrument.record", "plan, rows and histograms agree", actual, status).because(reason)
 }

@@ -1,11 +1,12 @@
 //! Events and steps of the result.
 
+use super::event::Event;
 use super::facts::{Facts, Times};
 use super::number::{finite_ms, ns_to_ms, round3, span_ms, worst};
 use super::result::{EventResult, StepResult};
 use super::statistics::drop_probability_upper_95;
 use super::tally::Window;
-use super::timeline::{Event, Timeline};
+use super::timeline::Timeline;
 use crate::model::address::Listener;
 use crate::model::{ActionKind, FailureClass, JobResult, UnitSnapshot};
 use crate::record::segment::Scope;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::attribution::Attribution;
+use super::event::Event;
 use super::figures::Part;
 use super::number::{ns_to_ms, span_ms};
 use super::tally::{Group, Tally};
-use super::timeline::{Event, Span, Timeline};
+use super::timeline::{Span, Timeline};
 use super::window::{first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
 use crate::model::EventId;
 use crate::record::Record;

@@ -9,6 +9,7 @@
 mod attribution;
 mod checks;
 mod describe;
+mod event;
 mod events;
 mod facts;
 mod figures;

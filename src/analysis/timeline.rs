@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::event::{self, Event};
 use crate::model::address::Listener;
-use crate::model::{ActionKind, Endpoint, EventId, MonoTime, Signal, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{Endpoint, EventId, MonoTime, Signal, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
-use crate::record::line::{Line, Phase, Queue, StepBegin, StepEnd};
+use crate::record::line::{Line, Phase, Queue};
 use crate::record::segment::ROW_NS;
-use crate::scenario::plan::{Action, Destination, Plan, Step};
+use crate::scenario::plan::{Action, Destination, Plan};
 
 /// A span of time, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,20 +48,9 @@ pub(crate) struct Timeline<'a> {
     queues: Vec<&'a Queue>,
     units: BTreeMap<&'a UnitName, Vec<UnitState<'a>>>,
     exits: Vec<(MonoTime, Option<&'a UnitName>)>,
-    counters: Vec<(MonoTime, &'a [(String, u64)])>,
-}
-
-/// One run of one step.
-pub(crate) struct Event<'a> {
-    pub(crate) begin: &'a StepBegin,
-    /// None if the record ends before the event does.
-    pub(crate) end: Option<&'a StepEnd>,
-    /// The next event's beginning, or the end of the load.
-    pub(crate) until: MonoTime,
-    /// Its step in the plan.
-    pub(crate) step: Option<&'a Step>,
-    /// The service it is about, or the scenario's.
-    service: Option<&'a UnitName>,
+    counters: BTreeMap<&'a str, Vec<(MonoTime, u64)>>,
+    /// The destinations whose listeners were ever shown: about others nothing is known.
+    watched: Vec<&'a Destination>,
 }
 
 /// What a unit was from a moment on.
@@ -113,11 +103,12 @@ impl<'a> Timeline<'a> {
             origin: phase(Phase::Counting).unwrap_or(load_start),
             load_end,
             last,
-            events: events(record, load_end),
+            events: event::of(record, load_end),
             queues: Vec::new(),
             units: BTreeMap::new(),
             exits: Vec::new(),
-            counters: Vec::new(),
+            counters: BTreeMap::new(),
+            watched: Vec::new(),
         };
         record.lines.iter().for_each(|line| timeline.note(line));
         timeline.sort();
@@ -139,7 +130,11 @@ impl<'a> Timeline<'a> {
             }),
             Line::Queue(queue) => self.queues.push(queue),
             Line::Process(change) if !change.began => self.exits.push((change.at, change.unit.as_ref())),
-            Line::Counters(counters) => self.counters.push((counters.at, &counters.values)),
+            Line::Counters(counters) => {
+                for (name, value) in &counters.values {
+                    self.counters.entry(name).or_default().push((counters.at, *value));
+                }
+            }
             _ => {}
         }
     }
@@ -159,7 +154,9 @@ impl<'a> Timeline<'a> {
         self.queues.sort_by_key(|queue| queue.at);
         self.units.values_mut().for_each(|states| states.sort_by_key(|state| state.at));
         self.exits.sort();
-        self.counters.sort_by_key(|&(at, _)| at);
+        self.counters.values_mut().for_each(|points| points.sort_unstable());
+        let destinations = self.plan.cohorts.iter().map(|cohort| &cohort.target.connect);
+        self.watched = destinations.filter(|to| self.queues.iter().any(|queue| is_served(queue, to))).collect();
     }
 
     /// The row that `at` falls into.
@@ -202,10 +199,7 @@ impl<'a> Timeline<'a> {
 
     /// What the kernel showed at an address during `span`; none if it was never asked about it.
     pub(crate) fn listeners(&self, destination: &Destination, span: Span) -> Option<ListenerView> {
-        let of = |queue: &&'a Queue| -> Vec<&'a Listener> {
-            queue.listeners.iter().filter(|listener| serves(&listener.endpoint, destination)).collect()
-        };
-        if !self.queues.iter().any(|queue| !of(queue).is_empty()) {
+        if !self.watched.contains(&destination) {
             return None;
         }
         let entered = self.queues.partition_point(|queue| queue.at <= span.from).saturating_sub(1);
@@ -214,7 +208,8 @@ impl<'a> Timeline<'a> {
         let mut view = ListenerView::default();
         let mut inodes: Option<Vec<u64>> = None;
         for queue in during {
-            let listeners = of(queue);
+            let listeners: Vec<&Listener> =
+                queue.listeners.iter().filter(|listener| serves(&listener.endpoint, destination)).collect();
             view.absent |= listeners.is_empty();
             view.peak = view.peak.max(listeners.iter().map(|listener| (listener.queued, listener.backlog)).max());
             let now: Vec<u64> = listeners.iter().map(|listener| listener.inode).collect();
@@ -226,8 +221,7 @@ impl<'a> Timeline<'a> {
 
     /// The span around `within` in which nobody listened at an address, as the kernel showed it.
     pub(crate) fn listener_gap(&self, destination: &Destination, within: Span) -> Option<Span> {
-        let is_absent =
-            |queue: &&Queue| !queue.listeners.iter().any(|listener| serves(&listener.endpoint, destination));
+        let is_absent = |queue: &&Queue| !is_served(queue, destination);
         self.listeners(destination, within).filter(|view| view.absent)?;
         let from = self.queues.iter().rposition(|queue| queue.at <= within.to && is_absent(queue))?;
         let first = self.queues[..from].iter().rposition(|queue| !is_absent(queue)).map_or(0, |present| present + 1);
@@ -268,99 +262,18 @@ impl<'a> Timeline<'a> {
 
     /// Whether a counter of the kernel rose in `span`; none if it was never read.
     pub(crate) fn rose(&self, counter: &str, span: Span) -> Option<bool> {
-        let read = |values: &[(String, u64)]| values.iter().find(|(name, _)| name == counter).map(|&(_, value)| value);
-        let points: Vec<(MonoTime, u64)> =
-            self.counters.iter().filter_map(|&(at, values)| read(values).map(|value| (at, value))).collect();
+        let points = self.counters.get(counter)?;
         let first = points.first()?.1;
-        let at = |limit: MonoTime| points.iter().rev().find(|(at, _)| *at <= limit).map_or(first, |&(_, value)| value);
+        let at = |limit: MonoTime| {
+            let known = points.partition_point(|&(at, _)| at <= limit);
+            known.checked_sub(1).map_or(first, |last| points[last].1)
+        };
         Some(at(span.to) > at(span.from))
     }
 }
 
-impl<'a> Event<'a> {
-    pub(crate) fn span(&self) -> Span {
-        Span::new(self.begin.at, self.until)
-    }
-
-    pub(crate) fn service_before(&self) -> Option<&'a UnitSnapshot> {
-        snapshot_of(&self.begin.before, self.service)
-    }
-
-    pub(crate) fn service_after(&self) -> Option<&'a UnitSnapshot> {
-        snapshot_of(&self.end?.after, self.service)
-    }
-
-    /// The unit it is about, just before and when it was over.
-    pub(crate) fn unit_pair(&self) -> Option<(&'a UnitSnapshot, &'a UnitSnapshot)> {
-        let unit = self.begin.unit.as_ref()?;
-        Some((snapshot_of(&self.begin.before, Some(unit))?, snapshot_of(&self.end?.after, Some(unit))?))
-    }
-
-    pub(crate) fn pid_before(&self) -> Option<u32> {
-        self.service_before()?.main_process().map(|process| process.pid)
-    }
-
-    pub(crate) fn pid_after(&self) -> Option<u32> {
-        self.service_after()?.main_process().map(|process| process.pid)
-    }
-
-    /// When the old main process was gone.
-    pub(crate) fn gone_at(&self) -> Option<MonoTime> {
-        self.end?.old_main_gone_at
-    }
-
-    /// When the new main process began; none if the event brought none.
-    pub(crate) fn started_at(&self) -> Option<MonoTime> {
-        let started = self.service_after()?.service.as_ref()?.main_started_at?;
-        (started >= self.begin.at).then_some(started)
-    }
-
-    /// Whether it changes the state of a unit, and so can drop something.
-    pub(crate) fn is_acting(&self) -> bool {
-        self.begin.unit.is_some()
-            && !matches!(self.begin.action, ActionKind::Wait | ActionKind::Request | ActionKind::Gate)
-    }
-}
-
-fn events(record: &Record, load_end: MonoTime) -> Vec<Event<'_>> {
-    let plan = &record.begin.plan;
-    let begins: Vec<&StepBegin> = record
-        .lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::StepBegin(begin) => Some(begin),
-            _ => None,
-        })
-        .collect();
-    let ends: BTreeMap<EventId, &StepEnd> = record
-        .lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::StepEnd(end) => Some((end.event, end.as_ref())),
-            _ => None,
-        })
-        .collect();
-    let until = |place: usize| begins.get(place + 1).map_or(load_end, |next| next.at);
-    let service = plan.units.as_ref().and_then(|units| units.service.as_ref());
-    let of = |(place, begin): (usize, &&'_ StepBegin)| until(place).max(begin.at);
-    begins
-        .iter()
-        .enumerate()
-        .map(|(place, &begin)| Event {
-            begin,
-            end: ends.get(&begin.event).copied(),
-            until: of((place, &begin)),
-            step: plan.steps.get(usize::from(begin.step)),
-            service: begin.unit.as_ref().filter(|unit| unit.kind() == UnitKind::Service).or(service),
-        })
-        .collect()
-}
-
-fn snapshot_of<'a>(snapshots: &'a [UnitSnapshot], unit: Option<&UnitName>) -> Option<&'a UnitSnapshot> {
-    match unit {
-        Some(unit) => snapshots.iter().find(|snapshot| snapshot.unit == *unit),
-        None => snapshots.iter().find(|snapshot| snapshot.unit.kind() == UnitKind::Service),
-    }
+fn is_served(queue: &Queue, destination: &Destination) -> bool {
+    queue.listeners.iter().any(|listener| serves(&listener.endpoint, destination))
 }
 
 /// Whether a listener at `endpoint` takes connections to `destination`. A host name stands for any address:

@@ -1,7 +1,7 @@
 //! The sentences of reasons.
 
+use super::event::Event;
 use super::figures::Figures;
-use super::timeline::Event;
 use crate::model::bound::{Comparison, Dimension, Limit};
 use crate::model::{ActionKind, Bound, Metric};
 

@@ -1,6 +1,7 @@
 //! One failure, or several of a kind in one tenth of a second, with what is known around it.
 
-use crate::analysis::timeline::{Event, ListenerView, Span, Timeline, UnitState};
+use crate::analysis::event::Event;
+use crate::analysis::timeline::{ListenerView, Span, Timeline, UnitState};
 use crate::model::{FailureClass, FailureKey, MonoTime, UnitName};
 use crate::record::segment::FailureSample;
 use crate::scenario::plan::{Cohort, Destination};

@@ -123,7 +123,7 @@ impl Attribution {
 }
 
 fn phases_seen_by(cohort: u16, tally: &Tally, timeline: &Timeline<'_>) -> Vec<PhaseSpan> {
-    let of_event = |event: &super::timeline::Event<'_>| {
+    let of_event = |event: &super::event::Event<'_>| {
         let window = tally.window(cohort, Scope::Event(event.begin.event));
         let started = event.started_at();
         phases(

@@ -4,6 +4,7 @@
 //! missing, where two apply it contradicts itself: both are [`Cause::Ambiguous`].
 
 use super::case::{Case, EventPhase};
+use crate::analysis::timeline::ListenerView;
 use crate::model::{Cause, FailureClass};
 use crate::scenario::plan::Destination;
 
@@ -63,7 +64,7 @@ fn nobody_listened(case: &Case<'_>) -> bool {
     if case.has_socket_unit() {
         return seen_absent && case.socket_is_active();
     }
-    let seen_steady = case.listener().is_some_and(super::super::timeline::ListenerView::is_steady);
+    let seen_steady = case.listener().is_some_and(ListenerView::is_steady);
     !seen_steady && (seen_absent || case.is_in_any_phase() || case.service_is_down())
 }
 

@@ -1,8 +1,9 @@
 //! Evidence in a sentence.
 
 use super::Finding;
+use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
-use crate::analysis::timeline::{Event, Span, Timeline};
+use crate::analysis::timeline::{Span, Timeline};
 use crate::model::{Cause, MonoTime};
 
 /// What was seen of the failures in `finding`: their number and classes, then the mechanism with its times.

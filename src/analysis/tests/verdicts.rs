@@ -245,6 +245,26 @@ fn rows_that_do_not_agree_with_histograms_are_inconclusive() {
 }
 
 #[test]
+fn a_cohort_that_is_not_in_the_plan_is_inconclusive() {
+    let mut record = socket_restart().record();
+    record.begin.plan.cohorts.truncate(1);
+    let result = analyse(&record);
+    assert_eq!(
+        (result.verdict, check(&result, "instrument.record").status),
+        (Verdict::Inconclusive, Verdict::Inconclusive)
+    );
+}
+
+#[test]
+fn a_cohort_without_requests_is_inconclusive() {
+    let mut run = socket_restart();
+    run.requests.retain(|request| request.cohort == 0);
+    let result = analyse(&run.record());
+    assert_eq!(result.verdict, Verdict::Inconclusive);
+    assert!(says(&result, "No request fell due in new, so it shows nothing."), "{:?}", result.reasons);
+}
+
+#[test]
 fn recovery_is_the_time_until_a_good_second_began_and_has_no_end_without_one() {
     let result = analyse(&plain_restart().record());
     // Begun in the row of its beginning, 300 ms of failures, then good.
