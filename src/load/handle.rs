@@ -40,6 +40,7 @@ pub struct LoadHandle {
 /// What the load thread is made of.
 struct Parts {
     origin: MonoTime,
+    counting: bool,
     cohorts: Vec<Prepared>,
     pacer: Pacer,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -54,6 +55,19 @@ impl LoadHandle {
     /// # Errors
     /// Everything that can be wrong with the plan on this machine; nothing is sent then.
     pub fn start(cohorts: &[Cohort]) -> Result<Self, LoadError> {
+        Self::start_thread(cohorts, false)
+    }
+
+    /// As [`Self::start`], for a load without a warmup: all that is due is counted, from the first request on,
+    /// however late the control thread is. [`Self::begin_counting`] then returns [`Self::started_at`].
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_counting(cohorts: &[Cohort]) -> Result<Self, LoadError> {
+        Self::start_thread(cohorts, true)
+    }
+
+    fn start_thread(cohorts: &[Cohort], counting: bool) -> Result<Self, LoadError> {
         if cohorts.is_empty() {
             return Err(LoadError::NoCohort);
         }
@@ -69,8 +83,15 @@ impl LoadHandle {
         let (alive, ended) = oneshot::channel();
         let live = Arc::<Live>::default();
         let started_at = clock::now() + START_MARGIN;
-        let parts =
-            Parts { origin: started_at, cohorts: prepared, pacer, commands: receiver, outbox, live: Arc::clone(&live) };
+        let parts = Parts {
+            origin: started_at,
+            counting,
+            cohorts: prepared,
+            pacer,
+            commands: receiver,
+            outbox,
+            live: Arc::clone(&live),
+        };
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
@@ -95,7 +116,8 @@ impl LoadHandle {
         self.observations.take()
     }
 
-    /// All that is due from the returned time on is counted; what was due before is warmup.
+    /// All that is due from the returned time on is counted; what was due before is warmup. Once said, this does
+    /// not change any more.
     pub async fn begin_counting(&self) -> MonoTime {
         self.ask(Command::BeginCounting).await.unwrap_or_else(clock::now)
     }
@@ -157,9 +179,12 @@ impl LoadHandle {
 
 impl Parts {
     fn run(self, runtime: &Runtime) -> io::Result<()> {
-        let Self { origin, cohorts, pacer, commands, outbox, live } = self;
+        let Self { origin, counting, cohorts, pacer, commands, outbox, live } = self;
         LocalSet::new().block_on(runtime, async move {
             let control = Rc::new(Control::new(cohorts.len()));
+            if counting {
+                control.timeline.borrow_mut().begin_counting(origin);
+            }
             let at_work = (0..).zip(cohorts).map(|(number, cohort)| cohort.at_work(number, &control, origin, &live));
             let at_work = at_work.collect();
             Engine::new(origin, control, at_work, pacer, commands, outbox).run().await
