@@ -135,12 +135,7 @@ impl Engine {
         let now = clock::now();
         self.release(now);
         match command {
-            Command::BeginCounting(reply) => {
-                self.offer(now, true);
-                self.control.timeline.borrow_mut().begin_counting(now);
-                self.cohorts().for_each(|cohort| cohort.count(|tally, timeline| tally.begin_counting(timeline, now)));
-                acknowledge(reply, now);
-            }
+            Command::BeginCounting(reply) => acknowledge(reply, self.begin_counting(now)),
             Command::Mark(event, reply) => {
                 self.offer(now, true);
                 self.control.timeline.borrow_mut().mark(event, now);
@@ -161,6 +156,18 @@ impl Engine {
                 self.cohorts().for_each(|cohort| cohort.interrupt());
             }
         }
+    }
+
+    /// Counting begins once: returns when it did.
+    fn begin_counting(&self, now: MonoTime) -> MonoTime {
+        let began = self.control.timeline.borrow().counting_from();
+        if let Some(at) = began {
+            return at;
+        }
+        self.offer(now, true);
+        self.control.timeline.borrow_mut().begin_counting(now);
+        self.cohorts().for_each(|cohort| cohort.count(|tally, timeline| tally.begin_counting(timeline, now)));
+        now
     }
 
     fn stop(&mut self, now: MonoTime) {

@@ -40,6 +40,7 @@ pub struct LoadHandle {
 /// What the load thread is made of.
 struct Parts {
     origin: MonoTime,
+    counting: bool,
     cohorts: Vec<Prepared>,
     pacer: Pacer,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -58,7 +59,12 @@ impl LoadHandle {
         Self::start_thread(cohorts, false)
     }
 
+<<<<<<< HEAD
     /// As [`Self::start`], without a warmup: the first request counts.
+=======
+    /// As [`Self::start`], for a load without a warmup: all that is due is counted, from the first request on,
+    /// however late the control thread is. [`Self::begin_counting`] then returns [`Self::started_at`].
+>>>>>>> load
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -66,7 +72,11 @@ impl LoadHandle {
         Self::start_thread(cohorts, true)
     }
 
+<<<<<<< HEAD
     fn start_thread(cohorts: &[Cohort], counts_from_start: bool) -> Result<Self, LoadError> {
+=======
+    fn start_thread(cohorts: &[Cohort], counting: bool) -> Result<Self, LoadError> {
+>>>>>>> load
         if cohorts.is_empty() {
             return Err(LoadError::NoCohort);
         }
@@ -82,9 +92,21 @@ impl LoadHandle {
         let (alive, ended) = oneshot::channel();
         let live = Arc::<Live>::default();
         let started_at = clock::now() + START_MARGIN;
+<<<<<<< HEAD
         let live_too = Arc::clone(&live);
         let (origin, cohorts, commands_too) = (started_at, prepared, receiver);
         let parts = Parts { origin, cohorts, pacer, commands: commands_too, outbox, live: live_too, counts_from_start };
+=======
+        let parts = Parts {
+            origin: started_at,
+            counting,
+            cohorts: prepared,
+            pacer,
+            commands: receiver,
+            outbox,
+            live: Arc::clone(&live),
+        };
+>>>>>>> load
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
@@ -109,7 +131,8 @@ impl LoadHandle {
         self.observations.take()
     }
 
-    /// All that is due from the returned time on is counted; what was due before is warmup.
+    /// All that is due from the returned time on is counted; what was due before is warmup. Once said, this does
+    /// not change any more.
     pub async fn begin_counting(&self) -> MonoTime {
         self.ask(Command::BeginCounting).await.unwrap_or_else(clock::now)
     }
@@ -171,10 +194,17 @@ impl LoadHandle {
 
 impl Parts {
     fn run(self, runtime: &Runtime) -> io::Result<()> {
+<<<<<<< HEAD
         let Self { origin, cohorts, pacer, commands, outbox, live, counts_from_start } = self;
         LocalSet::new().block_on(runtime, async move {
             let control = Rc::new(Control::new(cohorts.len()));
             if counts_from_start {
+=======
+        let Self { origin, counting, cohorts, pacer, commands, outbox, live } = self;
+        LocalSet::new().block_on(runtime, async move {
+            let control = Rc::new(Control::new(cohorts.len()));
+            if counting {
+>>>>>>> load
                 control.timeline.borrow_mut().begin_counting(origin);
             }
             let at_work = (0..).zip(cohorts).map(|(number, cohort)| cohort.at_work(number, &control, origin, &live));

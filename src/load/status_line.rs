@@ -45,7 +45,9 @@ mod tests {
 
     fn status(parts: &[&str]) -> Option<u16> {
         let mut line = StatusLine::default();
-        parts.iter().for_each(|part| line.feed(part.as_bytes()));
+        for part in parts {
+            line.feed(part.as_bytes());
+        }
         line.status()
     }
 

@@ -13,7 +13,12 @@ pub(super) struct Timeline {
 impl Timeline {
     /// What is due from `at` on is counted.
     pub(super) fn begin_counting(&mut self, at: MonoTime) {
-        self.counting_from.get_or_insert(at);
+        self.counting_from = Some(at);
+    }
+
+    /// From when what is due is counted; none before that was said.
+    pub(super) fn counting_from(&self) -> Option<MonoTime> {
+        self.counting_from
     }
 
     /// An event begins at `at`, which is never before an earlier mark.

@@ -98,15 +98,11 @@ impl Totals {
     }
 }
 
-/// Loads with `cohorts`, counted from the first request, until `enough` resolves; then stops and adds up, by scope.
-pub(crate) async fn load_by_scope<F>(
-    cohorts: &[Cohort],
-    enough: impl FnOnce(LoadHandle) -> F,
-) -> BTreeMap<Scope, Totals>
+/// Loads until `enough` resolves; then stops and adds up, by scope.
+pub(crate) async fn by_scope<F>(mut load: LoadHandle, enough: impl FnOnce(LoadHandle) -> F) -> BTreeMap<Scope, Totals>
 where
     F: Future<Output = LoadHandle>,
 {
-    let mut load = LoadHandle::start(cohorts).unwrap();
     let mut observations = load.take_observations().unwrap();
     let collect = async {
         let mut scopes = BTreeMap::<Scope, Totals>::new();
@@ -128,17 +124,13 @@ where
     tokio::join!(collect, run).0
 }
 
-/// As [`load_by_scope`], counting from the first request on and with all scopes in one.
+/// Loads with `cohorts`, counted from the first request on, until `enough` resolves; then stops and adds up.
 pub(crate) async fn load<F>(cohorts: &[Cohort], enough: impl FnOnce(LoadHandle) -> F) -> Totals
 where
     F: Future<Output = LoadHandle>,
 {
-    let scopes = load_by_scope(cohorts, async |load: LoadHandle| {
-        load.begin_counting().await;
-        enough(load).await
-    })
-    .await;
-    assert!(!scopes.contains_key(&Scope::Warmup), "counting began before the first request");
+    let scopes = by_scope(LoadHandle::start_counting(cohorts).unwrap(), enough).await;
+    assert!(scopes.contains_key(&Scope::Before), "all is counted, and no event began: {scopes:?}");
     let mut scopes: Vec<Totals> = scopes.into_values().collect();
     assert_eq!(scopes.len(), 1);
     scopes.remove(0)

@@ -7,7 +7,7 @@ use gapless::load::LoadHandle;
 use gapless::model::{Endpoint, FailureClass};
 use gapless::scenario::plan::{Cohort, Connections, Pace};
 
-use crate::harness::{cohort, load, load_by_scope, until};
+use crate::harness::{cohort, load, until};
 use crate::server::{Fault, Server};
 
 #[tokio::test]
@@ -79,9 +79,9 @@ async fn live_figures_are_those_of_the_record() {
 async fn nothing_is_lost_when_nobody_receives_until_the_end() {
     let server = Server::unix(Fault::CloseBefore, 9);
     let cohorts: Vec<Cohort> = (0..40).map(|_| cohort(&server.endpoint, 50.0)).collect();
-    let mut load = LoadHandle::start(&cohorts).unwrap();
+    let mut load = LoadHandle::start_counting(&cohorts).unwrap();
     let mut observations = load.take_observations().unwrap();
-    load.begin_counting().await;
+    assert_eq!(load.begin_counting().await, load.started_at(), "it counts already");
     for event in 0..5 {
         load.mark(gapless::model::EventId(event)).await;
     }
@@ -112,13 +112,11 @@ async fn a_health_check_is_due_at_its_interval() {
         connections: Connections::New,
         ..cohort(&server.endpoint, 1.0)
     };
-    let scopes = load_by_scope(&[check], async |load: LoadHandle| {
-        load.begin_counting().await;
+    let totals = load(&[check], async |load: LoadHandle| {
         until(&load.live().ok, 5).await;
         load
     })
     .await;
-    let totals = scopes.into_values().next().unwrap();
     totals.assert_adds_up();
     assert_eq!((totals.failed(), totals.connections.opened), (0, totals.due));
 }

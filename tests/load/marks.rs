@@ -6,7 +6,7 @@ use gapless::load::LoadHandle;
 use gapless::model::EventId;
 use gapless::record::segment::Scope;
 
-use crate::harness::{cohort, load_by_scope, until};
+use crate::harness::{by_scope, cohort, until};
 use crate::server::{ANSWER, Fault, Server};
 
 /// Lets answers through, or holds them back.
@@ -40,7 +40,7 @@ fn gated() -> (Gate, Server) {
 #[tokio::test]
 async fn what_is_due_before_counting_began_is_warmup() {
     let server = Server::tcp(Fault::CloseBefore, 5);
-    let scopes = load_by_scope(&[cohort(&server.endpoint, 500.0)], async |load: LoadHandle| {
+    let scopes = by_scope(LoadHandle::start(&[cohort(&server.endpoint, 500.0)]).unwrap(), async |load: LoadHandle| {
         load.all_answered(load.started_at()).await;
         load.begin_counting().await;
         until(&load.live().ok, 5).await;
@@ -56,16 +56,16 @@ async fn what_is_due_before_counting_began_is_warmup() {
 async fn a_request_that_an_event_began_upon_belongs_to_the_event() {
     let (gate, server) = gated();
     let mut marked_at = None;
-    let scopes = load_by_scope(&[cohort(&server.endpoint, 200.0)], async |load: LoadHandle| {
-        load.begin_counting().await;
-        until(&load.live().due, 3).await;
-        let at = load.mark(EventId(0)).await;
-        marked_at = Some(at);
-        gate.open();
-        load.all_answered(at).await;
-        load
-    })
-    .await;
+    let scopes =
+        by_scope(LoadHandle::start_counting(&[cohort(&server.endpoint, 200.0)]).unwrap(), async |load: LoadHandle| {
+            until(&load.live().due, 3).await;
+            let at = load.mark(EventId(0)).await;
+            marked_at = Some(at);
+            gate.open();
+            load.all_answered(at).await;
+            load
+        })
+        .await;
     let (before, event) = (&scopes[&Scope::Before], &scopes[&Scope::Event(EventId(0))]);
     assert!(before.due >= 3);
     assert_eq!((before.ok, before.failed()), (0, 0));
@@ -77,16 +77,16 @@ async fn a_request_that_an_event_began_upon_belongs_to_the_event() {
 async fn a_time_without_an_ok_belongs_to_the_event_begun_within_it() {
     let (gate, server) = gated();
     let mut began_and_ready = None;
-    let scopes = load_by_scope(&[cohort(&server.endpoint, 200.0)], async |load: LoadHandle| {
-        load.begin_counting().await;
-        until(&load.live().due, 3).await;
-        let at = load.mark(EventId(7)).await;
-        until(&load.live().due, 8).await;
-        gate.open();
-        began_and_ready = Some((at, load.all_answered(at).await));
-        load
-    })
-    .await;
+    let scopes =
+        by_scope(LoadHandle::start_counting(&[cohort(&server.endpoint, 200.0)]).unwrap(), async |load: LoadHandle| {
+            until(&load.live().due, 3).await;
+            let at = load.mark(EventId(7)).await;
+            until(&load.live().due, 8).await;
+            gate.open();
+            began_and_ready = Some((at, load.all_answered(at).await));
+            load
+        })
+        .await;
     let (began, ready) = began_and_ready.unwrap();
     let longest = scopes[&Scope::Event(EventId(7))].gaps.iter().max_by_key(|gap| gap.to.nanos_since(gap.from)).unwrap();
     assert!(longest.from < began && longest.to > began && longest.to <= ready);
