@@ -46,12 +46,11 @@ struct Parts {
     commands: mpsc::UnboundedReceiver<Command>,
     outbox: Outbox,
     live: Arc<Live>,
-    counts_from_start: bool,
 }
 
 impl LoadHandle {
     /// Resolves hosts once, compiles expectations, checks limits and starts the thread. The first request of
-    /// each cohort is due at [`Self::started_at`]; all are warmup until [`Self::begin_counting`].
+    /// each cohort is due at [`Self::started_at`].
     ///
     /// # Errors
     /// Everything that can be wrong with the plan on this machine; nothing is sent then.
@@ -59,12 +58,8 @@ impl LoadHandle {
         Self::start_thread(cohorts, false)
     }
 
-<<<<<<< HEAD
-    /// As [`Self::start`], without a warmup: the first request counts.
-=======
     /// As [`Self::start`], for a load without a warmup: all that is due is counted, from the first request on,
     /// however late the control thread is. [`Self::begin_counting`] then returns [`Self::started_at`].
->>>>>>> load
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -72,11 +67,7 @@ impl LoadHandle {
         Self::start_thread(cohorts, true)
     }
 
-<<<<<<< HEAD
-    fn start_thread(cohorts: &[Cohort], counts_from_start: bool) -> Result<Self, LoadError> {
-=======
     fn start_thread(cohorts: &[Cohort], counting: bool) -> Result<Self, LoadError> {
->>>>>>> load
         if cohorts.is_empty() {
             return Err(LoadError::NoCohort);
         }
@@ -92,11 +83,6 @@ impl LoadHandle {
         let (alive, ended) = oneshot::channel();
         let live = Arc::<Live>::default();
         let started_at = clock::now() + START_MARGIN;
-<<<<<<< HEAD
-        let live_too = Arc::clone(&live);
-        let (origin, cohorts, commands_too) = (started_at, prepared, receiver);
-        let parts = Parts { origin, cohorts, pacer, commands: commands_too, outbox, live: live_too, counts_from_start };
-=======
         let parts = Parts {
             origin: started_at,
             counting,
@@ -106,7 +92,6 @@ impl LoadHandle {
             outbox,
             live: Arc::clone(&live),
         };
->>>>>>> load
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
@@ -194,17 +179,10 @@ impl LoadHandle {
 
 impl Parts {
     fn run(self, runtime: &Runtime) -> io::Result<()> {
-<<<<<<< HEAD
-        let Self { origin, cohorts, pacer, commands, outbox, live, counts_from_start } = self;
-        LocalSet::new().block_on(runtime, async move {
-            let control = Rc::new(Control::new(cohorts.len()));
-            if counts_from_start {
-=======
         let Self { origin, counting, cohorts, pacer, commands, outbox, live } = self;
         LocalSet::new().block_on(runtime, async move {
             let control = Rc::new(Control::new(cohorts.len()));
             if counting {
->>>>>>> load
                 control.timeline.borrow_mut().begin_counting(origin);
             }
             let at_work = (0..).zip(cohorts).map(|(number, cohort)| cohort.at_work(number, &control, origin, &live));
