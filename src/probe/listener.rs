@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
+use netlink_packet_sock_diag::inet::{self, ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
 use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
 use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStateFlags, UnixRequest, UnixResponse};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
@@ -65,7 +65,8 @@ fn tcp(socket: &OwnedFd, wanted: SocketAddr) -> io::Result<Vec<Listener>> {
 fn of_tcp(response: &InetResponse, wanted: SocketAddr) -> Option<Listener> {
     let header = &response.header;
     let bound = SocketAddr::new(header.socket_id.source_address, header.socket_id.source_port);
-    let reaches = |ip: IpAddr| ip.is_unspecified() || ip.to_canonical() == wanted.ip().to_canonical();
+    let of_family = bound.is_ipv4() == wanted.is_ipv4() || !response.nlas.contains(&inet::nlas::Nla::SkV6Only(true));
+    let reaches = |ip: IpAddr| (ip.is_unspecified() && of_family) || ip.to_canonical() == wanted.ip().to_canonical();
     (bound.port() == wanted.port() && reaches(bound.ip())).then(|| Listener {
         endpoint: Endpoint::Tcp(bound),
         inode: u64::from(header.inode),
@@ -144,11 +145,12 @@ fn garbled(error: impl std::fmt::Display) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{Ipv6Addr, TcpListener, TcpStream};
     use std::os::fd::{AsFd, AsRawFd as _};
     use std::os::unix::net::{UnixListener, UnixStream};
 
-    use rustix::net::listen;
+    use rustix::net::sockopt::set_ipv6_v6only;
+    use rustix::net::{bind, listen};
 
     use super::*;
 
@@ -177,6 +179,19 @@ mod tests {
             let found = at(&Endpoint::Tcp(loopback)).unwrap();
             assert_eq!(found.iter().map(|listener| listener.inode).collect::<Vec<_>>(), [inode_of(&listener)]);
         }
+    }
+
+    #[test]
+    fn a_listener_on_all_ipv6_addresses_alone_takes_no_ipv4_connection() {
+        let socket = socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        set_ipv6_v6only(&socket, true).unwrap();
+        bind(&socket, &"[::]:0".parse::<SocketAddr>().unwrap()).unwrap();
+        listen(&socket, 1).unwrap();
+        let listener = TcpListener::from(socket);
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(at(&Endpoint::Tcp(([127, 0, 0, 1], port).into())).unwrap(), []);
+        let found = at(&Endpoint::Tcp((Ipv6Addr::LOCALHOST, port).into())).unwrap();
+        assert_eq!(found.iter().map(|listener| listener.inode).collect::<Vec<_>>(), [inode_of(&listener)]);
     }
 
     #[test]
