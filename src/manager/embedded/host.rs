@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn only_the_end_of_the_output_is_kept() {
         let output = Output::default();
-        output.add(&[b'a'; OUTPUT_MAX_BYTES]);
+        output.add(&vec![b'a'; OUTPUT_MAX_BYTES]);
         output.add(b"end");
         let text = output.text();
         assert_eq!((text.len(), &text[text.len() - 4..]), (OUTPUT_MAX_BYTES, "aend"));

@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -82,14 +82,6 @@ impl HeldListener {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Removes the file it is bound to, if it is bound to one.
-    pub(super) fn remove_path(&self) {
-        if let ListenAddress::Path(path) = &self.address {
-            // It may be gone: others may remove it as well.
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
@@ -136,8 +128,9 @@ fn bind_path(path: &Path, unit: &SocketUnit) -> io::Result<OwnedFd> {
     let descriptor = new_socket(AddressFamily::UNIX)?;
     let address = SocketAddrUnix::new(path)?;
     match rustix::net::bind(&descriptor, &address) {
-        // A file that an earlier socket left behind: systemd replaces it, whoever listens there.
-        Err(Errno::ADDRINUSE) => {
+        // A file that an earlier socket left behind: systemd replaces it, whoever listens there. Any other file
+        // is somebody's work.
+        Err(Errno::ADDRINUSE) if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) => {
             fs::remove_file(path)?;
             rustix::net::bind(&descriptor, &address)?;
         }

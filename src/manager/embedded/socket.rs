@@ -14,7 +14,7 @@ use crate::clock;
 use crate::model::address::Listener;
 use crate::model::{SocketState, UnitName};
 use crate::record::line::UnitChange;
-use crate::unit_file::SocketUnit;
+use crate::unit_file::{ListenAddress, SocketUnit};
 
 /// Where a socket unit is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,10 +272,14 @@ impl Socket {
         }
     }
 
-    /// Removes the files it is bound to, whatever RemoveOnStop= says: the run is over.
+    /// Removes the files it was ever bound to.
     pub(super) fn remove_paths(&self) {
-        for listener in &self.held {
-            listener.remove_path();
+        let was_started = self.invocation_id.is_some();
+        for (address, _) in self.definition.listen.iter().filter(|_| was_started) {
+            if let ListenAddress::Path(path) = address {
+                // It may be gone: services remove it as well.
+                let _ = std::fs::remove_file(path);
+            }
         }
     }
 

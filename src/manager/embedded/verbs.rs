@@ -49,6 +49,7 @@ impl Engine {
     /// Stops everything and forgets every unit; answers when it is done.
     pub(super) fn uninstall(&mut self, reply: oneshot::Sender<()>) {
         for socket in self.units.sockets.values() {
+            // Whatever RemoveOnStop= says: nothing is to be left of the run.
             socket.remove_paths();
         }
         // Sockets first, so that no connection starts a service again.
