@@ -184,3 +184,30 @@ async fn nothing_outlives_a_killed_manager() {
     manager.wait().expect("reaped");
     until("all are gone", || !processes.iter().any(|process| runs(*process))).await;
 }
+
+#[tokio::test]
+async fn kill_mode_mixed_asks_the_main_process_and_kills_the_rest() {
+    let text = "[Service]\nType=exec\nKillMode=mixed\nTimeoutStopSec=1000\n\
+                ExecStart=sh -c \"(trap '' TERM; touch {dir}/up; while :; do sleep 0.05; done) & exec sleep 1000\"\n";
+    let mut rig = Rig::with(&[("a.service", text)]).await;
+    rig.done(UnitVerb::Start, "a.service").await;
+    let up = rig.directory.path().join("up");
+    until("the worker is up", || up.exists()).await;
+    let processes = rig.snapshot("a.service").await.service.expect("a service").processes;
+    rig.done(UnitVerb::Stop, "a.service").await;
+    assert_eq!(rig.state("a.service").await, "inactive/dead success");
+    let history = rig.history("a.service");
+    assert_eq!(history[2..], ["deactivating/stop-sigterm", "deactivating/final-sigkill", "inactive/dead"]);
+    assert_eq!(processes.into_iter().filter(|process| runs(*process)).count(), 0);
+}
+
+#[tokio::test]
+async fn a_unit_bound_to_another_stops_with_it() {
+    let service = "[Service]\nType=exec\nExecStart=sleep 1000\n";
+    let bound = format!("[Unit]\nBindsTo=b.service\nAfter=b.service\n{service}");
+    let mut rig = Rig::with(&[("a.service", &bound), ("b.service", service)]).await;
+    rig.done(UnitVerb::Start, "a.service").await;
+    assert_eq!(rig.state("b.service").await, "active/running success");
+    rig.manager.kill(&unit("b.service"), KillWho::Main, Signal::KILL).await.expect("sent");
+    rig.awaits("a.service", "inactive/dead").await;
+}

@@ -159,10 +159,28 @@ async fn uninstall_leaves_no_path_and_a_file_in_the_way_stays() {
     let path = rig.directory.path().join("s");
     std::fs::write(&path, "precious").expect("written");
     assert_eq!(rig.perform(UnitVerb::Start, "a.socket").await.result, JobResult::Failed);
+    rig.manager.uninstall().await.expect("done");
     assert_eq!(std::fs::read_to_string(&path).expect("still there"), "precious");
-    std::fs::remove_file(&path).expect("removed");
+
+    let mut rig = Rig::with(&units).await;
+    let path = rig.directory.path().join("s");
     rig.done(UnitVerb::Start, "a.socket").await;
     assert!(path.exists());
     rig.manager.uninstall().await.expect("done");
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn what_waits_is_flushed_when_the_service_is_down() {
+    let port = free_port();
+    let text = socket(port) + "FlushPending=yes\n";
+    let service = "[Service]\nType=exec\nExecStart=sleep 1000\n";
+    let mut rig = Rig::with(&[("a.socket", &text), ("a.service", service)]).await;
+    rig.done(UnitVerb::Start, "a.socket").await;
+    let waiting = tokio::spawn(ask(port));
+    rig.awaits("a.service", "active/running").await;
+    rig.done(UnitVerb::Stop, "a.service").await;
+    assert_eq!(waiting.await.expect("no panic").unwrap_or_default(), "");
+    rig.awaits("a.socket", "active/listening").await;
+    assert_eq!(rig.state("a.service").await, "inactive/dead success");
 }

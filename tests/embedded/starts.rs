@@ -158,3 +158,25 @@ async fn an_empty_file_is_a_masked_unit_and_an_unknown_one_is_none() {
     let unknown = rig.manager.perform(&unit("x.service"), UnitVerb::Start).await;
     assert!(matches!(unknown, Err(ManagerError::NoSuchUnit { .. })));
 }
+
+#[tokio::test]
+async fn a_requirement_that_fails_is_a_failed_dependency() {
+    let units = [
+        ("a.service", "[Unit]\nRequires=b.service\nAfter=b.service\n[Service]\nExecStart=sleep 1000\n"),
+        ("b.service", "[Service]\nType=oneshot\nExecStart=false\n"),
+    ];
+    let rig = Rig::with(&units).await;
+    let job = rig.perform(UnitVerb::Start, "a.service").await;
+    assert_eq!(job.result, JobResult::Dependency);
+    assert!(job.reason.expect("a reason").starts_with("b.service: "));
+    assert_eq!(rig.state("a.service").await, "inactive/dead success");
+}
+
+#[tokio::test]
+async fn an_instance_is_made_from_its_template() {
+    let text = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=sh -c 'echo %i > {dir}/%i'\n";
+    let rig = Rig::with(&[("a@.service", text)]).await;
+    rig.done(UnitVerb::Start, "a@one.service").await;
+    assert_eq!(std::fs::read_to_string(rig.directory.path().join("one")).expect("written"), "one\n");
+    assert_eq!(rig.state("a@one.service").await, "active/exited success");
+}

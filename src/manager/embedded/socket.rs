@@ -1,7 +1,9 @@
 //! A socket unit: systemd's state machine of socket.c, for stream sockets.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -86,6 +88,8 @@ pub(super) struct Socket {
     state: State,
     result: SocketResult,
     held: Vec<HeldListener>,
+    /// The files it was bound to and that may still be there.
+    bound: BTreeSet<PathBuf>,
     watches: Vec<Watch>,
     start_limit: RateLimit,
     trigger_limit: RateLimit,
@@ -103,6 +107,7 @@ impl Socket {
             state: State::Dead,
             result: SocketResult::Success,
             held: Vec::new(),
+            bound: BTreeSet::new(),
             watches: Vec::new(),
             invocation_id: None,
             accepted: 0,
@@ -153,7 +158,12 @@ impl Socket {
         self.invocation_id = random_id().ok();
         for (address, line) in &self.definition.listen {
             match HeldListener::open(address, &self.definition) {
-                Ok(listener) => self.held.push(listener),
+                Ok(listener) => {
+                    self.held.push(listener);
+                    if let ListenAddress::Path(path) = address {
+                        self.bound.insert(path.clone());
+                    }
+                }
                 Err(error) => {
                     let reason = format!("cannot listen on {address} ({}:{line}): {error}", self.name());
                     self.fail(SocketResult::Resources, host);
@@ -273,13 +283,10 @@ impl Socket {
     }
 
     /// Removes the files it was ever bound to.
-    pub(super) fn remove_paths(&self) {
-        let was_started = self.invocation_id.is_some();
-        for (address, _) in self.definition.listen.iter().filter(|_| was_started) {
-            if let ListenAddress::Path(path) = address {
-                // It may be gone: services remove it as well.
-                let _ = std::fs::remove_file(path);
-            }
+    pub(super) fn remove_paths(&mut self) {
+        for path in std::mem::take(&mut self.bound) {
+            // It may be gone: services remove it as well.
+            let _ = std::fs::remove_file(path);
         }
     }
 

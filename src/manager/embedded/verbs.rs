@@ -48,7 +48,7 @@ impl Engine {
 
     /// Stops everything and forgets every unit; answers when it is done.
     pub(super) fn uninstall(&mut self, reply: oneshot::Sender<()>) {
-        for socket in self.units.sockets.values() {
+        for socket in self.units.sockets.values_mut() {
             // Whatever RemoveOnStop= says: nothing is to be left of the run.
             socket.remove_paths();
         }
