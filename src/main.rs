@@ -5,8 +5,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use gapless::app::{self, exit::Exit};
 use gapless::cli::{Cli, Command};
+use gapless::manager::embedded::exec;
 
 fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == exec::SUBCOMMAND) {
+        // Started by the embedded manager, not by a person.
+        return exec::main(args);
+    }
     let outcome = match Cli::parse().command {
         Command::Run(args) => app::run::main(args),
         Command::Report(args) => app::report::main(&args),

@@ -3,6 +3,7 @@
 //! The trait is one of the two seams of the project: systemd over D-Bus behind it, or our own embedded
 //! manager. `run` is generic over it and knows neither.
 
+pub mod embedded;
 pub mod error;
 pub mod ledger;
 pub mod protected;
