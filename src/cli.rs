@@ -21,6 +21,12 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios: load a service, restart it, say what was lost and why
     Run(RunArgs),
+    /// See on this machine what a restart loses and what a held socket saves: no systemd, no root, no set-up
+    Demo(DemoArgs),
+    /// Load a URL while a command of yours runs, or for a while, and say what was lost
+    Watch(WatchArgs),
+    /// Show that the instrument counts right here: injects known faults, prints injected beside counted
+    Calibrate(CalibrateArgs),
     /// Render a saved run again; exits with its verdict's code
     Report(ReportArgs),
     /// The service that the demo, the tests and the scenarios restart
@@ -55,6 +61,69 @@ pub struct RunArgs {
     /// Act on units that the machine depends on as well
     #[arg(long)]
     pub force: bool,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// `gapless demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Its scenarios and unit files are left beside the reports, to be read, changed and run again.")]
+pub struct DemoArgs {
+    /// Where to leave scenarios, records and reports [default: a new folder under reports/]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// `gapless watch`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gapless watch http://127.0.0.1:8008/health --expect p99=500ms -- ./deploy.sh")]
+#[command(group = clap::ArgGroup::new("until").required(true).args(["command", "duration"]))]
+pub struct WatchArgs {
+    /// What to load: http, https or tcp
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// The command to run under load; its failure is a failed verdict
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Load for so long instead of a command: 10s, 1m30s
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
+    /// Requests per second, whatever the target does [default: 200 on kept connections and 50 on new ones]
+    #[arg(long, value_name = "N", conflicts_with = "clients")]
+    pub rate: Option<f64>,
+    /// So many clients instead, each sending again when its last request ended
+    #[arg(long, value_name = "N")]
+    pub clients: Option<u32>,
+    /// At most so many kept connections
+    #[arg(long, value_name = "N", conflicts_with = "fresh")]
+    pub connections: Option<u32>,
+    /// A new connection for every request
+    #[arg(long)]
+    pub fresh: bool,
+    /// Connect to this Unix socket instead of the URL's host
+    #[arg(long, value_name = "PATH")]
+    pub unix: Option<String>,
+    /// How long an answer may take, from when its request was due [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<String>,
+    /// What must hold, as in [expect] of a scenario: p99=500ms, dropped=0; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub expect: Vec<String>,
+    /// Where to leave the record and the reports [default: a new folder under reports/]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// `gapless calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

@@ -15,6 +15,9 @@ fn main() -> ExitCode {
     }
     let outcome = match Cli::parse().command {
         Command::Run(args) => app::run::main(args),
+        Command::Demo(args) => app::demo::main(&args),
+        Command::Watch(args) => app::watch::main(&args),
+        Command::Calibrate(args) => app::calibrate::main(&args),
         Command::Report(args) => app::report::main(&args),
         Command::DemoServer(options) => app::demo_server::main(options),
     };

@@ -1,6 +1,8 @@
 //! One file per command, each thin: it calls the modules that do the work.
 
+pub mod calibrate;
 pub mod choose;
+pub mod demo;
 pub mod demo_server;
 pub mod exit;
 pub mod output;
@@ -8,4 +10,5 @@ pub mod report;
 pub mod run;
 pub mod session;
 pub mod stamp;
+pub mod watch;
 pub mod watcher;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 use crate::analysis::RunResult;
 use crate::cli::Format;
@@ -118,8 +119,20 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When stdout cannot be written to for any other reason.
 pub fn print(result: &RunResult, format: Format) -> anyhow::Result<()> {
+    print_with(format, result, render::terminal::render)
+}
+
+/// As [`print`], for a result of any kind: `table` makes it a text of that width, with colour or without.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_with<T: Serialize>(
+    format: Format,
+    result: &T,
+    table: impl FnOnce(&T, usize, bool) -> Vec<u8>,
+) -> anyhow::Result<()> {
     let bytes = match format {
-        Format::Table => render::terminal::render(result, width(), color(io::stdout().is_terminal())),
+        Format::Table => table(result, width(), color(io::stdout().is_terminal())),
         Format::Json => render::json::render(result),
     };
     match io::stdout().lock().write_all(&bytes).and_then(|()| io::stdout().flush()) {

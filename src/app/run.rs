@@ -9,7 +9,8 @@ use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::watcher::Watcher;
 use super::{report, session, stamp};
-use crate::cli::RunArgs;
+use crate::analysis::RunResult;
+use crate::cli::{ManagerArg, RunArgs};
 use crate::clock;
 use crate::record::RecordWriter;
 use crate::record::SCHEMA;
@@ -47,30 +48,56 @@ async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
         return Ok(Exit::Passed);
     }
     let folder = Folder::create(args.out.as_deref())?;
+    let how = How { manager: args.manager, force: args.force };
+    let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
+    output::print(&result, args.format)?;
+    say(&format!("saved in {}", folder.path().display()));
+    Ok(exit)
+}
+
+/// How scenarios are run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// What carries actions out.
+    pub(super) manager: ManagerArg,
+    /// Act on units that the machine depends on as well.
+    pub(super) force: bool,
+}
+
+/// Runs `scenarios` one after the other into `folder`, until one was interrupted: their result, and how the
+/// command ends for it.
+///
+/// # Errors
+/// When a record cannot be made, written or read.
+pub(super) async fn record_all(
+    scenarios: &[Scenario],
+    how: How,
+    folder: &Folder,
+    interrupt: &Interrupt,
+) -> anyhow::Result<(RunResult, Exit)> {
     let mut exit = Exit::Passed;
     let mut records: Vec<PathBuf> = Vec::new();
-    for scenario in &scenarios {
+    for scenario in scenarios {
         if interrupt.is_raised() {
             break;
         }
         let path = folder.record(&scenario.plan.name);
-        let ended = record_one(&args, scenario, &path, &interrupt).await?;
+        let ended = record_one(how, scenario, &path, interrupt).await?;
         exit = exit.worst(ended);
         records.push(path);
         // After each scenario: a later one that fails must not take these with it.
         folder.write_reports(&report::analyse(&records)?)?;
     }
     let result = report::analyse(&records)?;
-    output::print(&result, args.format)?;
-    say(&format!("saved in {}", folder.path().display()));
     let interrupted = if interrupt.is_raised() { Exit::Interrupted } else { Exit::Passed };
-    Ok(exit.worst(Exit::of(&result)).worst(interrupted))
+    let exit = exit.worst(Exit::of(&result)).worst(interrupted);
+    Ok((result, exit))
 }
 
 /// Runs one scenario into the record at `path`.
-async fn record_one(args: &RunArgs, scenario: &Scenario, path: &Path, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let plan = &scenario.plan;
-    let choice = choose::choose(plan, args.manager, Machine::here());
+    let choice = choose::choose(plan, how.manager, Machine::here());
     let writer = RecordWriter::create(path).with_context(|| format!("cannot make the record {}", path.display()))?;
     let recorder = Recorder::new(writer);
     let begin = |manager_version| {
@@ -89,7 +116,7 @@ async fn record_one(args: &RunArgs, scenario: &Scenario, path: &Path, interrupt:
     let reason = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),
-        force: args.force,
+        force: how.force,
         begin: &begin,
         recorder: &recorder,
         interrupt,

@@ -8,9 +8,12 @@ use anyhow::Context as _;
 use tokio::task::LocalSet;
 
 use super::output::say;
+use crate::manager::embedded::EmbeddedManager;
 use crate::manager::ledger::Ledger;
 use crate::manager::systemd::{Options, SystemdManager};
-use crate::manager::{Manager, recover};
+use crate::manager::{Manager, ManagerError, recover};
+use crate::model::Endpoint;
+use crate::model::address::Listener;
 use crate::probe::listener;
 use crate::record::line::{EndReason, Line, ManagerChoice, ManagerKind};
 use crate::run::{Interrupt, Progress, Recorder, Setup};
@@ -46,19 +49,42 @@ pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> an
 
 /// Drives one scenario. Its record has every line but the last when this returns.
 pub(super) async fn drive(request: Request<'_>) -> EndReason {
-    match request.choice.map(|choice| choice.kind) {
+    let reason = match request.choice.map(|choice| choice.kind) {
         None => {
             request.recorder.write(&(request.begin)(None));
-            with::<SystemdManager>(&request, None, None).await
+            return with::<SystemdManager>(&request, None, None).await;
         }
-        Some(kind) => match with_manager(&request, kind).await {
-            Ok(reason) => reason,
-            Err(error) => EndReason::Error(format!("{error:#}")),
-        },
+        Some(ManagerKind::Embedded) => with_embedded(&request).await,
+        Some(ManagerKind::System) => with_systemd(&request, SystemdManager::system).await,
+        Some(ManagerKind::User) => with_systemd(&request, SystemdManager::user).await,
+    };
+    reason.unwrap_or_else(|error| EndReason::Error(format!("{error:#}")))
+}
+
+/// The embedded manager changes nothing that would outlive it, so it needs no ledger.
+async fn with_embedded(request: &Request<'_>) -> anyhow::Result<EndReason> {
+    let prepared = std::env::current_exe().and_then(|own| EmbeddedManager::new(own, Some(Box::new(listeners))));
+    match prepared {
+        Ok(mut manager) => {
+            request.recorder.write(&(request.begin)(Some(manager.version())));
+            Ok(with(request, Some(&mut manager), None).await)
+        }
+        Err(error) => {
+            request.recorder.write(&(request.begin)(None));
+            Err(error).context("cannot prepare the embedded manager")
+        }
     }
 }
 
-async fn with_manager(request: &Request<'_>, kind: ManagerKind) -> anyhow::Result<EndReason> {
+/// The listeners at those addresses; one that cannot be asked for is left out, as one that is not there.
+fn listeners(endpoints: &[Endpoint]) -> Vec<Listener> {
+    endpoints.iter().filter_map(|endpoint| listener::at(endpoint).ok()).flatten().collect()
+}
+
+async fn with_systemd(
+    request: &Request<'_>,
+    connect: impl AsyncFnOnce(Options) -> Result<SystemdManager, ManagerError>,
+) -> anyhow::Result<EndReason> {
     let opened = Ledger::open().context("cannot open the ledger of changes");
     let ledger = match opened {
         Ok(ledger) => Rc::new(RefCell::new(ledger)),
@@ -68,15 +94,7 @@ async fn with_manager(request: &Request<'_>, kind: ManagerKind) -> anyhow::Resul
         }
     };
     let options = Options { ledger: Rc::clone(&ledger), find_listeners: listener::at, force: request.force };
-    let connected = match kind {
-        ManagerKind::System => SystemdManager::system(options).await,
-        ManagerKind::User => SystemdManager::user(options).await,
-        ManagerKind::Embedded => {
-            request.recorder.write(&(request.begin)(None));
-            anyhow::bail!("the embedded manager is not supported yet; use --manager system or user");
-        }
-    };
-    let mut manager = match connected {
+    let mut manager = match connect(options).await {
         Ok(manager) => manager,
         Err(error) => {
             request.recorder.write(&(request.begin)(None));

@@ -1,3 +1,4 @@
-//! The service that demo, tests and scenarios restart, and the built-in scenarios.
+//! The service that demo, tests and scenarios restart, the built-in scenarios, and the calibration of the instrument.
 
+pub mod calibration;
 pub mod server;

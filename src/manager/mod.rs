@@ -47,6 +47,15 @@ pub trait Manager {
     /// When a unit of that name is already there, or a file cannot be written or loaded. Nothing is installed then.
     async fn install(&mut self, files: &[UnitFile]) -> Result<(), ManagerError>;
 
+    /// What a reader of the report must know of the installed units, such as directives that are not acted on: a
+    /// sentence each.
+    ///
+    /// # Errors
+    /// When the manager cannot be asked.
+    async fn remarks(&self) -> Result<Vec<String>, ManagerError> {
+        Ok(Vec::new())
+    }
+
     /// Takes away what [`Self::install`] brought: stops the units, forgets their failures, removes the files.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
-//! `result.json`.
+//! JSON: `result.json`, and what other commands print.
 
-use crate::analysis::RunResult;
+use serde::Serialize;
 
-/// The result as indented JSON with a newline at its end.
+/// A result as indented JSON with a newline at its end.
 ///
 /// # Panics
-/// Never: every key is a string, and every number finite.
+/// Never for our results: every key is a string, and every number finite.
 #[must_use]
-pub fn render(result: &RunResult) -> Vec<u8> {
+pub fn render(result: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(result).expect("a result has only string keys");
     bytes.push(b'\n');
     bytes

@@ -145,6 +145,9 @@ async fn set_up<M: Manager>(
     home.claims.use_units(plan, held)?;
     let files = plan.units.as_ref().map_or(&[][..], |units| &units.files);
     manager.install(files).await?;
+    for remark in manager.remarks().await? {
+        recorder.note(NoteKind::Info, remark);
+    }
     for unit in held {
         manager.hold(unit).await?;
     }

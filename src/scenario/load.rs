@@ -31,6 +31,14 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Scenario, ScenarioErro
     load_named(path, overrides).map_err(|broken| broken.errors)
 }
 
+/// Loads the scenario that `text` is, as if it lay in `directory`; mistakes in it are said to be in `name`.
+///
+/// # Errors
+/// Every mistake that can be found in it.
+pub fn load_text(name: &str, text: String, directory: &Path) -> Result<Scenario, ScenarioErrors> {
+    parse(Path::new(name), text, directory, &Overrides::default()).map_err(|broken| broken.errors)
+}
+
 /// Loads the scenarios of files, and of the `*.toml` files in folders (of their subfolders, if a folder has none
 /// itself), in the order given and within a folder by name; each file once. With `only`, those of these names.
 ///
@@ -81,6 +89,10 @@ fn load_named(path: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
     let nameless = |errors| Broken { name: None, errors };
     let text = read(path).map_err(nameless)?;
     let directory = directory(path).map_err(|error| nameless(ScenarioErrors::unreadable(path, &error)))?;
+    parse(path, text, &directory, overrides)
+}
+
+fn parse(path: &Path, text: String, directory: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
     let mut sources = Sources::default();
     let mut mistakes = Mistakes::default();
     let mut secrets = Secrets::default();
@@ -92,7 +104,7 @@ fn load_named(path: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
     secrets.find(&root);
     let file = File::read(&root, &mut mistakes);
     let plan = if syntax_errors.is_empty() {
-        resolve::plan(&file, &directory, &mut mistakes)
+        resolve::plan(&file, directory, &mut mistakes)
     } else {
         add_syntax_errors(&syntax_errors, &text, file_source, &mut mistakes);
         None

@@ -21,7 +21,7 @@ mod tree;
 mod url;
 mod value;
 
-pub use load::{Scenario, load, load_all};
+pub use load::{Scenario, load, load_all, load_text};
 pub use mask::{is_secret_header, masked};
 pub use mistake::{Mistake, ScenarioErrors};
 pub use overrides::Overrides;

@@ -16,6 +16,15 @@ pub enum Transport {
 impl Transport {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Tcp, Self::Unix];
+
+    /// The word in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+        }
+    }
 }
 
 /// What a fault happens to, and so what `every=N` and `first=N` count.

@@ -110,6 +110,15 @@ impl Manager for EmbeddedManager {
         self.ask("install units", |reply| Request::Install(files.to_vec(), reply)).await?
     }
 
+    async fn remarks(&self) -> Result<Vec<String>, ManagerError> {
+        let ignored = self.ignored_directives().await?.into_iter();
+        let warnings = self.findings().await?.into_iter();
+        let ignored = ignored.map(|IgnoredDirective { unit, directive, line }| {
+            format!("{unit}:{line}: the embedded manager does not act on {directive}=")
+        });
+        Ok(ignored.chain(warnings.map(|(unit, finding)| format!("{unit}:{finding}"))).collect())
+    }
+
     async fn uninstall(&mut self) -> Result<(), ManagerError> {
         self.ask("uninstall units", Request::Uninstall).await
     }

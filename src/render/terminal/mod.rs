@@ -1,9 +1,11 @@
 //! The report on a terminal: the verdict first, then the sentences that explain it, then the figures.
 
+mod calibration;
 mod page;
 mod scenario;
 mod spark;
 
+pub use self::calibration::render as render_calibration;
 use self::page::{Column, Page, bad_cell, cell, verdict_cell};
 use super::text::{latency, ms};
 use crate::analysis::RunResult;

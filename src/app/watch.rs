@@ -1,0 +1,189 @@
+//! `gapless watch`: the load and the verdict of a scenario around a command of the user's, or for a while.
+//!
+//! It is a scenario of one step. Its text is made from the command line and goes the way of every scenario, so
+//! options mean and default to what the keys of a file do, and mistakes in them are found by the same code.
+
+use anyhow::Context as _;
+use toml::{Table, Value};
+
+use super::exit::Exit;
+use super::output::{self, Folder, say};
+use super::run::{How, record_all};
+use super::session;
+use crate::cli::{ManagerArg, WatchArgs};
+use crate::run::Interrupt;
+use crate::scenario::{self, Scenario};
+
+/// What mistakes are said to be in.
+const SOURCE: &str = "gapless watch";
+
+/// Runs the command.
+///
+/// # Errors
+/// When the harness cannot do its job: no folder to write to, no runtime.
+pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
+    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    match scenario::load_text(SOURCE, text(args), &here) {
+        Ok(scenario) => session::block_on(watch(args, scenario)),
+        Err(mistakes) => {
+            say(mistakes.render(output::color(output::stderr_is_terminal()), output::width()).trim_end());
+            Ok(Exit::Usage)
+        }
+    }
+}
+
+async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
+    let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
+    let folder = Folder::create(args.out.as_deref())?;
+    // There is no unit to act on.
+    let how = How { manager: ManagerArg::Auto, force: false };
+    let (result, exit) = record_all(&[scenario], how, &folder, &interrupt).await?;
+    output::print(&result, args.format)?;
+    say(&format!("saved in {}", folder.path().display()));
+    Ok(exit)
+}
+
+/// The scenario that the command line describes.
+fn text(args: &WatchArgs) -> String {
+    let mut text = format!("name = \"watch\"\n\n[target]\n{}", line("url", args.url.as_str()));
+    if let Some(path) = &args.unix {
+        text += &line("unix", path.as_str());
+    }
+    if let Some(timeout) = &args.timeout {
+        text += &line("timeout", timeout.as_str());
+    }
+    text += &load(args);
+    text += "\n[run]\nwarmup = \"0s\"\ncooldown = \"0s\"\n\n[[steps]]\n";
+    text += &match &args.duration {
+        Some(duration) => line("wait", duration.as_str()),
+        None => line("exec", args.command.clone()),
+    };
+    if !args.expect.is_empty() {
+        text += "\n[expect]\n";
+        text.extend(args.expect.iter().map(|expectation| format!("{}\n", assignment(expectation))));
+    }
+    text
+}
+
+/// One cohort, if an option says how to load; else what a scenario without `[[load]]` gets.
+fn load(args: &WatchArgs) -> String {
+    if args.rate.is_none() && args.clients.is_none() && args.connections.is_none() && !args.fresh {
+        return String::new();
+    }
+    let mut text = "\n[[load]]\n".to_owned();
+    text += &line("name", if args.fresh { "new" } else { "keep-alive" });
+    if let Some(rate) = args.rate {
+        text += &line("rate", rate);
+    }
+    if let Some(clients) = args.clients {
+        text += &line("clients", i64::from(clients));
+    }
+    if let Some(connections) = args.connections {
+        text += &line("connections", i64::from(connections));
+    }
+    if args.fresh {
+        text += &line("reuse", false);
+    }
+    text
+}
+
+fn line(key: &str, value: impl Into<Value>) -> String {
+    format!("{key} = {}\n", value.into())
+}
+
+/// `p99=500ms` as a line of TOML: a value that is none is a string.
+fn assignment(expectation: &str) -> String {
+    let Some((key, value)) = expectation.split_once('=') else { return expectation.to_owned() };
+    let (key, value) = (key.trim(), value.trim());
+    let is_toml = format!("value = {value}").parse::<Table>().is_ok_and(|table| table.len() == 1);
+    let value = if is_toml { value.to_owned() } else { Value::from(value).to_string() };
+    format!("{key} = {value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::model::Metric;
+    use crate::scenario::plan::{Action, Connections, Pace, Plan};
+
+    const URL: &str = "http://127.0.0.1:1/";
+
+    fn text_of(args: &[&str]) -> String {
+        let Command::Watch(args) = Cli::try_parse_from([&["gapless", "watch", URL], args].concat()).unwrap().command
+        else {
+            panic!("another command");
+        };
+        text(&args)
+    }
+
+    fn plan(args: &[&str]) -> Plan {
+        let loaded = scenario::load_text(SOURCE, text_of(args), Path::new("/"));
+        loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false, 100))).plan
+    }
+
+    fn mistake(args: &[&str]) -> String {
+        scenario::load_text(SOURCE, text_of(args), Path::new("/")).unwrap_err().render(false, 200)
+    }
+
+    #[test]
+    fn a_command_is_one_step_under_the_default_load_without_warmup_or_cooldown() {
+        let plan = plan(&["--", "./deploy.sh", "--to", "a \"quoted\" place"]);
+        assert_eq!((plan.run.warmup, plan.run.cooldown), (Duration::ZERO, Duration::ZERO));
+        let names: Vec<_> = plan.cohorts.iter().map(|cohort| cohort.name.as_str()).collect();
+        assert_eq!(names, ["keep-alive", "new"]);
+        let argv = ["./deploy.sh", "--to", "a \"quoted\" place"].map(str::to_owned).to_vec();
+        assert_eq!(plan.steps.len(), 1);
+        assert_eq!(plan.steps[0].action, Action::Exec { argv, replaces: None });
+        assert!(plan.steps[0].wait_ready, "the target must answer again when the command is done");
+    }
+
+    #[test]
+    fn a_duration_is_a_pause_under_load() {
+        let plan = plan(&["--duration", "1m30s"]);
+        assert_eq!(plan.steps[0].action, Action::Wait { duration: Duration::from_secs(90) });
+    }
+
+    #[test]
+    fn one_option_of_the_load_makes_one_cohort() {
+        let cohort = |args: &[&str]| {
+            let plan = plan(&[args, &["--duration", "1s"]].concat());
+            assert_eq!(plan.cohorts.len(), 1);
+            (plan.cohorts[0].pace, plan.cohorts[0].connections)
+        };
+        assert_eq!(cohort(&["--rate", "0.5"]), (Pace::Rate(0.5), Connections::Reused(16)));
+        assert_eq!(cohort(&["--rate", "50", "--connections", "4"]), (Pace::Rate(50.0), Connections::Reused(4)));
+        assert_eq!(cohort(&["--clients", "40"]), (Pace::Clients(40), Connections::Reused(40)));
+        assert_eq!(cohort(&["--fresh"]), (Pace::Rate(200.0), Connections::New));
+    }
+
+    #[test]
+    fn expectations_are_those_of_a_scenario() {
+        let plan = plan(&["--duration", "1s", "--expect", "p99=500ms", "--expect", "dropped = >= 1"]);
+        let bounds: Vec<_> = plan.expect.bounds.iter().map(|(metric, bound)| (*metric, bound.to_string())).collect();
+        assert!(bounds.contains(&(Metric::Dropped, ">= 1".to_owned())), "{bounds:?}");
+        assert!(bounds.iter().any(|(metric, _)| metric.to_string() == "p99"), "{bounds:?}");
+    }
+
+    #[test]
+    fn mistakes_are_told_as_those_of_a_scenario() {
+        let duration = ["--duration", "1s"];
+        assert!(mistake(&["--duration", "10"]).contains("1m30s"));
+        assert!(mistake(&[&duration[..], &["--expect", "dropt=0"]].concat()).contains("dropped"));
+        assert!(mistake(&[&duration[..], &["--expect", "dropped"]].concat()).contains("gapless watch"));
+        assert!(mistake(&[&duration[..], &["--rate", "0"]].concat()).contains("rate"));
+    }
+
+    #[test]
+    fn a_command_or_a_duration_is_needed_and_not_both() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["gapless", "watch", URL], args].concat()).is_ok();
+        assert!(!parse(&[]));
+        assert!(!parse(&["--duration", "1s", "--", "true"]));
+        assert!(!parse(&["--rate", "1", "--clients", "1", "--", "true"]));
+        assert!(parse(&["--", "true"]));
+    }
+}

@@ -1,0 +1,150 @@
+//! Runs one case: a server, a load against it, and the counts of both.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Row;
+use super::case::{Case, REQUESTS};
+use crate::demo::server::{Background, Scope, ServerError, ServerOptions, Transport};
+use crate::load::{LoadError, LoadHandle, Observation};
+use crate::model::{Endpoint, FailureClass};
+
+/// How often a load is asked whether it has sent enough.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Why there is no count.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// A load cannot be started, or broke.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A server cannot be started, or ended badly.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The folder of the Unix sockets cannot be made.
+    #[error("cannot make a folder for sockets in {}: {error}; set TMPDIR to another", folder.display())]
+    Folder {
+        /// Where.
+        folder: std::path::PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+}
+
+/// What a load counted.
+#[derive(Debug, Default)]
+struct Counted {
+    due: u64,
+    ok: u64,
+    failures: BTreeMap<FailureClass, u64>,
+}
+
+/// Runs the case, or says why it cannot be run here.
+pub(super) async fn measure(case: Case) -> Result<Row, CalibrationError> {
+    let row = Row {
+        fault: case.fault,
+        transport: case.transport,
+        connections: case.policy,
+        class: case.class(),
+        left_out: case.left_out(),
+        injected: 0,
+        counted: 0,
+        strays: BTreeMap::new(),
+    };
+    if row.left_out.is_some() {
+        return Ok(row);
+    }
+    let folder = SocketFolder::create()?;
+    let server = serve(&case, folder.path()).await?;
+    let mut counted = load(&case, &server.endpoints()[0]).await?;
+    let injected = match case.fault.scope() {
+        // No request gets as far as the server: each of them meets the fault.
+        Scope::Listener => counted.due,
+        Scope::Connection | Scope::Request => server.counts().injected.get(&case.fault).copied().unwrap_or(0),
+    };
+    let counted_as_it_is = match row.class {
+        Some(class) => counted.failures.remove(&class).unwrap_or(0),
+        // An `ok` for each request that met it, beside those for the requests that did not.
+        None => counted.ok.saturating_sub(counted.due.saturating_sub(injected)),
+    };
+    Ok(Row { injected, counted: counted_as_it_is, strays: counted.failures, ..row })
+}
+
+/// Starts the server of a case.
+async fn serve(case: &Case, folder: &Path) -> Result<Background, CalibrationError> {
+    let endpoint = match case.transport {
+        Transport::Tcp => Endpoint::Tcp(([127, 0, 0, 1], 0).into()),
+        Transport::Unix => Endpoint::Unix(folder.join("server.sock")),
+    };
+    let mut options = ServerOptions::listening_on(vec![endpoint]);
+    options.faults.push(case.fault_spec());
+    let started = tokio::task::spawn_blocking(move || Background::start(options)).await;
+    Ok(started.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?)
+}
+
+/// Loads until enough requests were due, and waits for what became of each.
+async fn load(case: &Case, endpoint: &Endpoint) -> Result<Counted, LoadError> {
+    let mut load = LoadHandle::start_counting(&[case.cohort(endpoint)])?;
+    let observations = load.take_observations();
+    let collect = async {
+        let mut counted = Counted::default();
+        let Some(mut observations) = observations else { return counted };
+        while let Some(observation) = observations.recv().await {
+            counted.add(observation);
+        }
+        counted
+    };
+    let send = async {
+        while load.live().due.load(Ordering::Relaxed) < REQUESTS {
+            tokio::time::sleep(POLL).await;
+        }
+        load.stop().await;
+        load.join().await
+    };
+    let (counted, ended) = tokio::join!(collect, send);
+    ended.map(|()| counted)
+}
+
+impl Counted {
+    fn add(&mut self, observation: Observation) {
+        let Observation::Rows(rows) = observation else { return };
+        for row in rows.rows {
+            self.due += row.due;
+            self.ok += row.ok;
+            for failure in row.failures {
+                *self.failures.entry(failure.key.class).or_default() += failure.n;
+            }
+        }
+    }
+}
+
+/// A private folder for a Unix socket, removed with all that is in it.
+#[derive(Debug)]
+struct SocketFolder(std::path::PathBuf);
+
+impl SocketFolder {
+    fn create() -> Result<Self, CalibrationError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        use std::sync::atomic::AtomicU32;
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("gapless-calibrate.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => Ok(Self(folder)),
+            Err(error) => Err(CalibrationError::Folder { folder, error }),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        // What is left in a temporary folder does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

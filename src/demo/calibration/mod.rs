@@ -1,0 +1,123 @@
+//! Calibration: known faults, an exact number of each, and what the instrument counted for them.
+//!
+//! Each [`Case`] has a server of its own that injects one kind of fault, and a load of its own. The server counts
+//! what it injected, the load what it saw, and neither knows of the other.
+
+mod case;
+mod measure;
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, stream};
+use serde::Serialize;
+
+pub use case::{Case, Policy};
+pub use measure::CalibrationError;
+
+use super::server::{FaultKind, Transport};
+use crate::model::FailureClass;
+
+/// The identifier of the JSON that `gapless calibrate --format json` prints.
+pub const SCHEMA: &str = "gapless/calibration/1";
+
+/// So many cases run at once: most of their time is waiting.
+const CASES_AT_ONCE: usize = 4;
+
+/// What was injected on this machine, and what was counted for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Calibration {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Whether every count is exact.
+    pub exact: bool,
+    /// One row for each fault, transport and connection policy.
+    pub rows: Vec<Row>,
+}
+
+/// One case and its counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The fault.
+    pub fault: FaultKind,
+    /// `tcp` or `unix`.
+    #[serde(serialize_with = "transport_name")]
+    pub transport: Transport,
+    /// `reused` or `new`.
+    pub connections: Policy,
+    /// The failure class that must be counted; none where the fault cannot be noticed: those count as `ok`.
+    pub class: Option<FailureClass>,
+    /// Why the case could not be run here; none if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<&'static str>,
+    /// Requests that met the fault, as the server counted.
+    pub injected: u64,
+    /// Requests of the class, as the load counted.
+    pub counted: u64,
+    /// Failures of other classes, which nothing injected.
+    pub strays: BTreeMap<FailureClass, u64>,
+}
+
+impl Row {
+    /// Counted less injected.
+    #[must_use]
+    pub fn difference(&self) -> i64 {
+        // Counts of a calibration are some dozens.
+        i64::try_from(self.counted).unwrap_or(i64::MAX) - i64::try_from(self.injected).unwrap_or(i64::MAX)
+    }
+
+    /// Whether all that was injected was counted as what it was, and nothing else was.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.left_out.is_some() || (self.injected > 0 && self.difference() == 0 && self.strays.is_empty())
+    }
+}
+
+/// Runs `cases`; `done` is called after each, with how many are done.
+///
+/// # Errors
+/// When a server or a load cannot be started.
+pub async fn calibrate(cases: Vec<Case>, done: impl Fn(usize)) -> Result<Calibration, CalibrationError> {
+    let mut rows = Vec::with_capacity(cases.len());
+    let mut measured = stream::iter(cases).map(measure::measure).buffered(CASES_AT_ONCE);
+    while let Some(row) = measured.next().await {
+        rows.push(row?);
+        done(rows.len());
+    }
+    Ok(Calibration { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows })
+}
+
+fn transport_name<S: serde::Serializer>(transport: &Transport, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(transport.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(injected: u64, counted: u64) -> Row {
+        Row {
+            fault: FaultKind::Stall,
+            transport: Transport::Tcp,
+            connections: Policy::New,
+            class: Some(FailureClass::ResponseTimeout),
+            left_out: None,
+            injected,
+            counted,
+            strays: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_row_is_exact_when_it_counts_what_was_injected_and_nothing_else() {
+        assert!(row(8, 8).is_exact());
+        assert_eq!((row(8, 7).difference(), row(8, 7).is_exact()), (-1, false));
+        assert_eq!((row(8, 9).difference(), row(8, 9).is_exact()), (1, false));
+        assert!(!Row { strays: [(FailureClass::Refused, 1)].into(), ..row(8, 8) }.is_exact());
+    }
+
+    #[test]
+    fn a_row_for_which_nothing_was_injected_shows_nothing() {
+        assert!(!row(0, 0).is_exact());
+        assert!(Row { left_out: Some("root may connect"), ..row(0, 0) }.is_exact());
+    }
+}
