@@ -25,11 +25,10 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod trace;
 mod verdict;
 mod window;
 mod words;
-
-use std::collections::BTreeMap;
 
 pub use self::checks::LATENESS_P99_LIMIT;
 pub use self::result::{RunResult, ScenarioResult};
@@ -84,7 +83,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         wrong: whole.wrong(),
         http_000: whole.http_000,
         dropped_outside_events: whole.dropped().saturating_sub(in_events),
-        attested: BTreeMap::new(),
+        attested: facts.attribution.attested(),
         latency_ms: whole.latencies(),
         lateness_us: whole.lateness(),
         connections: whole.connections(),

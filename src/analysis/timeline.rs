@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{self, Event};
+use super::trace::Trace;
 use crate::model::address::Listener;
 use crate::model::{Endpoint, EventId, MonoTime, Signal, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
@@ -45,6 +46,7 @@ pub(crate) struct Timeline<'a> {
     /// The last moment that the record knows of.
     pub(crate) last: MonoTime,
     pub(crate) events: Vec<Event<'a>>,
+    pub(crate) trace: Trace<'a>,
     queues: Vec<&'a Queue>,
     units: BTreeMap<&'a UnitName, Vec<UnitState<'a>>>,
     exits: Vec<(MonoTime, Option<&'a UnitName>)>,
@@ -104,6 +106,7 @@ impl<'a> Timeline<'a> {
             load_end,
             last,
             events: event::of(record, load_end),
+            trace: Trace::of(&record.lines),
             queues: Vec::new(),
             units: BTreeMap::new(),
             exits: Vec::new(),
@@ -219,8 +222,12 @@ impl<'a> Timeline<'a> {
         Some(view)
     }
 
-    /// The span around `within` in which nobody listened at an address, as the kernel showed it.
+    /// The span around `within` in which nobody listened at an address, as the kernel showed it: by its trace to
+    /// the microsecond, else as often as we looked.
     pub(crate) fn listener_gap(&self, destination: &Destination, within: Span) -> Option<Span> {
+        if let Some(gap) = self.trace.gap(destination, within, self.load_end) {
+            return Some(gap);
+        }
         let is_absent = |queue: &&Queue| !is_served(queue, destination);
         self.listeners(destination, within).filter(|view| view.absent)?;
         let from = self.queues.iter().rposition(|queue| queue.at <= within.to && is_absent(queue))?;
@@ -298,6 +305,7 @@ fn last_moment(record: &Record) -> MonoTime {
         Line::StepEnd(end) => end.at,
         Line::Unit(change) => change.at,
         Line::Queue(queue) => queue.at,
+        Line::Trace(event) => event.at,
         Line::Process(change) => change.at,
         Line::Rows(rows) => {
             let ends = rows.rows.iter().filter_map(|row| row.ok_ends.map(|(_, last)| last));

@@ -265,6 +265,16 @@ pub struct TraceEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Traced {
+    /// The trace is on: from here nothing is missed.
+    Began {
+        /// The ports it is about.
+        ports: Vec<u16>,
+    },
+    /// The trace is off.
+    Ended {
+        /// Events that were lost, by the kernel or by us.
+        left_out: u64,
+    },
     /// A socket began to listen.
     ListenerUp {
         /// Its address.

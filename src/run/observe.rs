@@ -15,7 +15,7 @@ use crate::model::address::Listener;
 use crate::probe::counters;
 use crate::probe::host;
 use crate::probe::trace::Tracer;
-use crate::record::line::{Cap, Counters, Line, NoteKind, Queue};
+use crate::record::line::{Cap, Counters, Line, NoteKind, Queue, TraceEvent, Traced};
 use crate::scenario::plan::{Destination, Plan};
 
 /// From one look at an accept queue to the next.
@@ -54,11 +54,12 @@ impl Observers {
             sampler.abort();
         }
         if let Some((tracer, pump)) = self.trace {
-            let left_out = tracer.left_out();
-            // Joins the reader, which delivers what is left; the pump then sees the end of its channel.
-            drop(tracer);
+            let at = clock::now();
+            // The reader delivers what is left; the pump then sees the end of its channel.
+            let left_out = tracer.finish();
             let ended = pump.await;
             debug_assert!(ended.is_ok(), "the pump neither panics nor is aborted");
+            self.recorder.write(&Line::Trace(TraceEvent { at, traced: Traced::Ended { left_out } }));
             if left_out > 0 {
                 self.recorder.write(&Line::Cap(Cap { what: "events of the kernel's trace".to_owned(), left_out }));
             }
@@ -140,6 +141,7 @@ fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, J
     match Tracer::start(&ports) {
         Ok((tracer, mut events)) => {
             let recorder = recorder.clone();
+            recorder.write(&Line::Trace(TraceEvent { at: tracer.began(), traced: Traced::Began { ports } }));
             let pump = tokio::task::spawn_local(async move {
                 while let Some(event) = events.recv().await {
                     recorder.write(&Line::Trace(event));
