@@ -7,6 +7,7 @@
 //! ```
 
 mod attribution;
+mod backlog;
 mod checks;
 mod describe;
 mod event;
@@ -66,6 +67,8 @@ pub fn analyse(record: &Record) -> ScenarioResult {
     let steps = events::steps(&events, &facts);
     let judged = checks::checks(&facts, &whole);
     let doubts = verdict::doubts(&facts);
+    let mut notes = notes(&facts);
+    notes.extend(backlog::note(&facts, &events));
     let in_events: u64 = events.iter().map(|event| event.dropped).sum();
     let begin = &record.begin;
     ScenarioResult {
@@ -102,7 +105,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         steps,
         checks: judged.into_iter().map(|judged| judged.check).collect(),
         evidence: facts.attribution.evidence(&facts.timeline),
-        notes: notes(&facts),
+        notes,
         series: series::series(&facts),
     }
 }

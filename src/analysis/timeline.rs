@@ -113,7 +113,13 @@ impl<'a> Timeline<'a> {
             counters: BTreeMap::new(),
             watched: Vec::new(),
         };
-        record.lines.iter().for_each(|line| timeline.note(line));
+        // What units do while they are put back is none of the run's.
+        let over = phase(Phase::PuttingBack);
+        let is_of_run = |line: &&Line| match line {
+            Line::Unit(change) => over.is_none_or(|over| change.at < over),
+            _ => true,
+        };
+        record.lines.iter().filter(is_of_run).for_each(|line| timeline.note(line));
         timeline.sort();
         timeline
     }
@@ -267,15 +273,15 @@ impl<'a> Timeline<'a> {
         self.exits.iter().any(|&(at, unit)| (unit.is_none() || unit == service) && span.overlaps(Span::new(at, at)))
     }
 
-    /// Whether a counter of the kernel rose in `span`; none if it was never read.
-    pub(crate) fn rose(&self, counter: &str, span: Span) -> Option<bool> {
+    /// By how much a counter of the kernel rose in `span`; none if it was never read.
+    pub(crate) fn rise(&self, counter: &str, span: Span) -> Option<u64> {
         let points = self.counters.get(counter)?;
         let first = points.first()?.1;
         let at = |limit: MonoTime| {
             let known = points.partition_point(|&(at, _)| at <= limit);
             known.checked_sub(1).map_or(first, |last| points[last].1)
         };
-        Some(at(span.to) > at(span.from))
+        Some(at(span.to).saturating_sub(at(span.from)))
     }
 }
 

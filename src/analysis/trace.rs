@@ -106,8 +106,8 @@ impl<'a> Trace<'a> {
     fn went_with_listener(&self, reset: &Reset<'_>) -> bool {
         let near = Span::new(reset.at, reset.at).widened(WITH_ITS_LISTENER_NS);
         self.listeners.iter().any(|&(at, local, up)| {
-            let same = local.port() == reset.from.port()
-                && (local.ip() == reset.from.ip() || local.ip().is_unspecified());
+            let same =
+                local.port() == reset.from.port() && (local.ip() == reset.from.ip() || local.ip().is_unspecified());
             !up && same && near.overlaps(Span::new(at, at))
         })
     }
@@ -118,9 +118,10 @@ impl<'a> Trace<'a> {
         let Destination::Host { port, .. } = destination else { return false };
         let Some((began, ports)) = self.began else { return false };
         let covered = began <= span.from && self.ended.is_some_and(|ended| span.to <= ended) && ports.contains(port);
-        let mut gone = self.listeners.iter().filter(|&&(at, local, up)| {
-            !up && is_at(local, destination) && span.overlaps(Span::new(at, at))
-        });
+        let mut gone = self
+            .listeners
+            .iter()
+            .filter(|&&(at, local, up)| !up && is_at(local, destination) && span.overlaps(Span::new(at, at)));
         covered && gone.next().is_none()
     }
 

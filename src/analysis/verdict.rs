@@ -89,9 +89,7 @@ fn confidence(result: &StepResult, facts: &Facts<'_>) -> Option<String> {
     let listener = if never_left_listen(index, facts) {
         Some("; the listener never left TCP_LISTEN, attested by the kernel's trace".to_owned())
     } else {
-        result
-            .resolution_ms
-            .map(|gap| format!("; a gap in the listener of less than {gap:.1} ms may have gone unseen"))
+        result.resolution_ms.map(|gap| format!("; a gap in the listener of less than {gap:.1} ms may have gone unseen"))
     };
     Some(format!(
         "0 of {all} dropped anything: at 95 % confidence fewer than {percent:.1} % do{}.",

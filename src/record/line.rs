@@ -148,6 +148,8 @@ pub enum Phase {
     Cooldown,
     /// Nothing is due from here on.
     Stopped,
+    /// Everything was seen; units are put back from here on.
+    PuttingBack,
 }
 
 /// An event began: written before anything is done.
