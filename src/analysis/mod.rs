@@ -7,6 +7,7 @@
 //! ```
 
 mod attribution;
+mod backlog;
 mod checks;
 mod describe;
 mod event;
@@ -25,11 +26,10 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod trace;
 mod verdict;
 mod window;
 mod words;
-
-use std::collections::BTreeMap;
 
 pub use self::checks::LATENESS_P99_LIMIT;
 pub use self::result::{RunResult, ScenarioResult};
@@ -67,6 +67,8 @@ pub fn analyse(record: &Record) -> ScenarioResult {
     let steps = events::steps(&events, &facts);
     let judged = checks::checks(&facts, &whole);
     let doubts = verdict::doubts(&facts);
+    let mut notes = notes(&facts);
+    notes.extend(backlog::note(&facts, &events));
     let in_events: u64 = events.iter().map(|event| event.dropped).sum();
     let begin = &record.begin;
     ScenarioResult {
@@ -84,7 +86,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         wrong: whole.wrong(),
         http_000: whole.http_000,
         dropped_outside_events: whole.dropped().saturating_sub(in_events),
-        attested: BTreeMap::new(),
+        attested: facts.attribution.attested(),
         latency_ms: whole.latencies(),
         lateness_us: whole.lateness(),
         connections: whole.connections(),
@@ -103,7 +105,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         steps,
         checks: judged.into_iter().map(|judged| judged.check).collect(),
         evidence: facts.attribution.evidence(&facts.timeline),
-        notes: notes(&facts),
+        notes,
         series: series::series(&facts),
     }
 }

@@ -148,6 +148,8 @@ pub enum Phase {
     Cooldown,
     /// Nothing is due from here on.
     Stopped,
+    /// Everything was seen; units are put back from here on.
+    PuttingBack,
 }
 
 /// An event began: written before anything is done.
@@ -265,6 +267,16 @@ pub struct TraceEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Traced {
+    /// The trace is on: from here nothing is missed.
+    Began {
+        /// The ports it is about.
+        ports: Vec<u16>,
+    },
+    /// The trace is off.
+    Ended {
+        /// Events that were lost, by the kernel or by us.
+        left_out: u64,
+    },
     /// A socket began to listen.
     ListenerUp {
         /// Its address.
