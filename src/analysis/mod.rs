@@ -7,6 +7,7 @@
 //! ```
 
 mod attribution;
+pub mod charts;
 mod checks;
 mod describe;
 mod event;
@@ -69,6 +70,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
     let doubts = verdict::doubts(&facts);
     let in_events: u64 = events.iter().map(|event| event.dropped).sum();
     let begin = &record.begin;
+    let charts = charts::charts(&facts, &whole);
     ScenarioResult {
         name: begin.plan.name.clone(),
         description: begin.plan.description.clone(),
@@ -105,6 +107,8 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         evidence: facts.attribution.evidence(&facts.timeline),
         notes: notes(&facts),
         series: series::series(&facts),
+        charts,
+        scenario_text: begin.scenario_text.clone(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::charts::Charts;
 use crate::model::{ActionKind, Cause, FailureClass, JobResult, UnitName, Verdict};
 use crate::record::line::{Host, ManagerKind, Note, Tool};
 
@@ -95,6 +96,12 @@ pub struct ScenarioResult {
     pub notes: Vec<Note>,
     /// The run over time, for a chart.
     pub series: Series,
+    /// What charts draw. Not in `result.json`: the record has it.
+    #[serde(skip)]
+    pub charts: Charts,
+    /// The scenario file, secrets masked; empty for runs without a file. Not in `result.json`.
+    #[serde(skip)]
+    pub scenario_text: String,
 }
 
 /// Requests; `due` = `ok` + `failed` + `unsent`.

@@ -5,6 +5,7 @@ pub mod demo_server;
 pub mod exit;
 pub mod output;
 pub mod report;
+mod reports;
 pub mod run;
 pub mod session;
 pub mod stamp;

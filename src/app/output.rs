@@ -77,17 +77,22 @@ impl Folder {
         Ok(records)
     }
 
-    /// Writes every report of `result`, replacing older ones whole. One that cannot be written does not keep the
-    /// others from being written.
+    /// Writes every report of `result`, replacing older ones whole. One that cannot be rendered or written does
+    /// not keep the others from being written.
     ///
     /// # Errors
     /// The first failure.
     pub fn write_reports(&self, result: &RunResult) -> anyhow::Result<()> {
-        let reports = [("result.json", render::json::render(result))];
+        let rendered = super::reports::render(result);
         let mut first_error = None;
-        for (name, bytes) in reports {
-            let path = self.0.join(name);
-            if let Err(error) = replace(&path, &bytes).with_context(|| format!("cannot write {}", path.display())) {
+        for report in rendered {
+            let written = report.and_then(|(name, bytes)| {
+                let path = self.0.join(name);
+                let what = || format!("cannot write {}", path.display());
+                path.parent().map_or(Ok(()), make_private).with_context(what)?;
+                replace(&path, &bytes).with_context(what)
+            });
+            if let Err(error) = written {
                 first_error.get_or_insert(error);
             }
         }

@@ -2,7 +2,10 @@
 //!
 //! Text from outside (names, messages, addresses) is escaped by the rules of each format.
 
+pub mod html;
 pub mod json;
+mod markup;
+pub mod svg;
 pub mod terminal;
 mod text;
 
