@@ -10,6 +10,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => app::run::main(args),
         Command::Report(args) => app::report::main(&args),
+        Command::Compare(args) => app::compare::main(&args),
+        Command::Schema(args) => app::schema::main(&args),
         Command::DemoServer(options) => app::demo_server::main(options),
     };
     match outcome {

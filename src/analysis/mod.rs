@@ -9,6 +9,7 @@
 mod attribution;
 pub mod charts;
 mod checks;
+pub mod compare;
 mod describe;
 mod event;
 mod events;
@@ -16,6 +17,7 @@ mod facts;
 mod figures;
 #[cfg(test)]
 mod fixtures;
+pub mod gate;
 mod number;
 pub mod result;
 mod series;

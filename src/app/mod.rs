@@ -1,12 +1,15 @@
 //! One file per command, each thin: it calls the modules that do the work.
 
 pub mod choose;
+pub mod compare;
 pub mod demo_server;
 pub mod exit;
+pub mod github;
 pub mod output;
 pub mod report;
 mod reports;
 pub mod run;
+pub mod schema;
 pub mod session;
 pub mod stamp;
 pub mod watcher;

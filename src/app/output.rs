@@ -118,16 +118,26 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&draft, path)
 }
 
-/// Prints `result` on stdout in the form asked for. A reader that went away (`| head`) is no error.
+/// Prints `result` on stdout in the form asked for.
 ///
 /// # Errors
-/// When stdout cannot be written to for any other reason.
+/// When it cannot be rendered, or stdout cannot be written to.
 pub fn print(result: &RunResult, format: Format) -> anyhow::Result<()> {
     let bytes = match format {
         Format::Table => render::terminal::render(result, width(), color(io::stdout().is_terminal())),
         Format::Json => render::json::render(result),
+        Format::Markdown => render::markdown::summary(result),
+        Format::Junit => render::junit::render(result)?,
     };
-    match io::stdout().lock().write_all(&bytes).and_then(|()| io::stdout().flush()) {
+    write(&bytes)
+}
+
+/// Writes a document to stdout. A reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// When stdout cannot be written to for any other reason.
+pub fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(bytes).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
         _ => Ok(()),
     }

@@ -11,10 +11,12 @@ type Report = (String, Vec<u8>);
 /// A renderer: the files it makes of a result.
 type Renderer = fn(&RunResult) -> anyhow::Result<Vec<Report>>;
 
-const RENDERERS: [(&str, Renderer); 3] = [
+const RENDERERS: [(&str, Renderer); 5] = [
     ("result.json", |result| Ok(one("result.json", render::json::render(result)))),
     ("report.html", |result| Ok(one("report.html", render::html::render(result)))),
-    ("charts", |result| Ok(charts(result))),
+    ("report.md", |result| Ok(one("report.md", render::markdown::render(result)))),
+    ("junit.xml", |result| Ok(one("junit.xml", render::junit::render(result)?))),
+    ("the charts", |result| Ok(result.scenarios.iter().flat_map(render::svg::files).collect())),
 ];
 
 /// Every report of `result`. A renderer that fails or panics is an error of its own and takes no other with it.
@@ -32,19 +34,4 @@ fn guarded(name: &str, renderer: Renderer, result: &RunResult) -> Vec<anyhow::Re
 
 fn one(name: &str, bytes: Vec<u8>) -> Vec<Report> {
     vec![(name.to_owned(), bytes)]
-}
-
-/// Every chart as a file of its own: `charts/NAME-timeline.svg`, `charts/NAME-percentiles.svg`.
-fn charts(result: &RunResult) -> Vec<Report> {
-    let of_scenario = |scenario: &crate::analysis::ScenarioResult| {
-        let name = file_name(&scenario.name);
-        render::svg::files(scenario).into_iter().map(move |(chart, svg)| (format!("charts/{name}-{chart}.svg"), svg))
-    };
-    result.scenarios.iter().flat_map(of_scenario).collect()
-}
-
-/// Scenario names are file names, but a record may come from anywhere: nothing may lead out of the folder.
-fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    name.chars().map(safe).take(200).collect()
 }

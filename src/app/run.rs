@@ -8,7 +8,7 @@ use super::choose::{self, Machine};
 use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::watcher::Watcher;
-use super::{report, session, stamp};
+use super::{compare, github, report, session, stamp};
 use crate::cli::RunArgs;
 use crate::clock;
 use crate::record::RecordWriter;
@@ -46,6 +46,8 @@ async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
     if args.prepare_only {
         return Ok(Exit::Passed);
     }
+    // Before anything is run: a baseline that cannot be read must not cost a run.
+    let baseline = args.baseline.as_deref().map(compare::read).transpose()?;
     let folder = Folder::create(args.out.as_deref())?;
     let mut exit = Exit::Passed;
     let mut records: Vec<PathBuf> = Vec::new();
@@ -62,6 +64,10 @@ async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
     }
     let result = report::analyse(&records)?;
     output::print(&result, args.format)?;
+    github::publish(&result);
+    if let Some(baseline) = baseline {
+        exit = exit.worst(compare::with_baseline(&baseline, &result, &args.fail_on, args.format)?);
+    }
     say(&format!("saved in {}", folder.path().display()));
     let interrupted = if interrupt.is_raised() { Exit::Interrupted } else { Exit::Passed };
     Ok(exit.worst(Exit::of(&result)).worst(interrupted))

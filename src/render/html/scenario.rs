@@ -86,7 +86,7 @@ fn events(section: &mut Markup, scenario: &ScenarioResult) {
         Column::Number("stall ms"),
         Column::Number("recovery ms"),
         Column::Number("queue"),
-        Column::Words("main PID"),
+        Column::Number("main PID"),
     ];
     table(section, &columns, &scenario.events, event_row);
 }

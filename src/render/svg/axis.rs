@@ -12,10 +12,9 @@ pub(super) struct LogScale {
 }
 
 impl LogScale {
-    /// Whole decades around `low_ms` to `high_ms`, drawn from `bottom` up to `top`.
+    /// Half decades around `low_ms` to `high_ms`, drawn from `bottom` up to `top`.
     pub(super) fn new((low_ms, high_ms): (f64, f64), (top, bottom): (f64, f64)) -> Self {
-        let low = low_ms.max(0.001).log10().floor();
-        // Half a decade is enough above the highest value; a whole one would squeeze the rest.
+        let low = (low_ms.max(0.001).log10() * 2.0).floor() / 2.0;
         let high = (high_ms.max(0.002).log10() * 2.0 + 0.1).ceil() / 2.0;
         Self { low, high: high.max(low + 1.0), top, bottom }
     }
@@ -29,7 +28,7 @@ impl LogScale {
     /// The decades with their labels.
     #[expect(clippy::cast_possible_truncation, reason = "a handful of decades")]
     pub(super) fn ticks(self) -> impl Iterator<Item = (f64, String)> {
-        (self.low as i32..=self.high.floor() as i32).map(move |decade| {
+        (self.low.ceil() as i32..=self.high.floor() as i32).map(move |decade| {
             let ms = 10_f64.powi(decade);
             (self.at(ms), time(ms))
         })

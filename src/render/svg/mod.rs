@@ -31,10 +31,24 @@ pub(crate) fn charts(scenario: &ScenarioResult) -> Vec<(&'static str, Chart)> {
     charts.into_iter().filter_map(|(name, chart)| Some((name, chart?))).collect()
 }
 
-/// The charts of a scenario as files of their own: by name, `timeline` and `percentiles`.
+/// The charts of a scenario as files of their own: `charts/NAME-timeline.svg`, `charts/NAME-percentiles.svg`, by
+/// path from the report.
 #[must_use]
-pub fn files(scenario: &ScenarioResult) -> Vec<(&'static str, Vec<u8>)> {
-    charts(scenario).into_iter().map(|(name, chart)| (name, chart.file())).collect()
+pub fn files(scenario: &ScenarioResult) -> Vec<(String, Vec<u8>)> {
+    charts(scenario).into_iter().map(|(name, chart)| (path(scenario, name), chart.file())).collect()
+}
+
+/// The names of the charts, and where their files are.
+pub(crate) fn paths(scenario: &ScenarioResult) -> Vec<(&'static str, String)> {
+    charts(scenario).into_iter().map(|(name, _)| (name, path(scenario, name))).collect()
+}
+
+/// Scenario names are file names, but a record may come from anywhere: nothing may lead out of the folder, or
+/// out of a link.
+fn path(scenario: &ScenarioResult, chart: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let name: String = scenario.name.chars().map(safe).take(200).collect();
+    format!("charts/{name}-{chart}.svg")
 }
 
 impl Chart {

@@ -18,6 +18,9 @@ const QUEUE: f64 = 44.0;
 const BAND: f64 = 14.0;
 const GAP: f64 = 14.0;
 
+/// The line above a panel that holds its title.
+const TITLE: f64 = 14.0;
+
 /// Where the first panel begins: above it stand the legend and the events' numbers.
 const TOP: f64 = 52.0;
 
@@ -74,9 +77,9 @@ impl Layout {
         let charts = &scenario.charts;
         let mut next = TOP + LATENCY + GAP;
         let mut panel = |is_there: bool, height: f64| {
-            let top = next;
+            let top = next + TITLE;
             is_there.then(|| {
-                next += height + GAP;
+                next = top + height + GAP;
                 top
             })
         };
@@ -125,7 +128,6 @@ impl Drawing<'_> {
             line(&mut self.to, "grid", (LEFT, y), (RIGHT, y));
             label(&mut self.to, "end", (LEFT - 8.0, y + 4.0), text);
         }
-        label(&mut self.to, "quiet panel", (LEFT + 6.0, TOP + 14.0), "latency of answers");
         self.density();
         self.slowest();
         self.failure_points();
@@ -224,7 +226,7 @@ impl Drawing<'_> {
         line(&mut self.to, "grid", (LEFT, top + height), (RIGHT, top + height));
         label(&mut self.to, "end", (LEFT - 8.0, top + 9.0), most);
         label(&mut self.to, "end", (LEFT - 8.0, top + height), 0);
-        label(&mut self.to, "quiet panel", (LEFT + 6.0, top + 12.0), title);
+        label(&mut self.to, "quiet panel", (LEFT, top - 5.0), title);
     }
 
     /// A band for each unit, and one for the kernel's listeners.
@@ -264,8 +266,8 @@ impl Drawing<'_> {
         for (place, class) in SHADES.iter().enumerate() {
             bar(&mut self.to, class, (x + place as f64 * 9.0, 10.0), (9.0, 10.0), "");
         }
-        label(&mut self.to, "start", (x + 52.0, 19.0), "few to many answers");
-        x += 186.0;
+        label(&mut self.to, "start", (x + 52.0, 19.0), "few to many answers, by latency");
+        x += 242.0;
         self.to.shape("circle", &[("class", &"slow"), ("cx", &px(x)), ("cy", &"15"), ("r", &"2.4")]);
         label(&mut self.to, "start", (x + 8.0, 19.0), "slowest");
         x += 70.0;
