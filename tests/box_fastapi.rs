@@ -92,8 +92,7 @@ fn assert_nothing_is_left() {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().into_string().expect("text")).filter(|name| name != "lock").collect()
     };
-    let units: Vec<_> =
-        own("/run/systemd/system").into_iter().filter(|name| name.starts_with("ledger-api")).collect();
+    let units: Vec<_> = own("/run/systemd/system").into_iter().filter(|name| name.starts_with("ledger-api")).collect();
     assert_eq!(units, Vec::<String>::new(), "unit files are left");
     assert_eq!(own("/run/gapless"), Vec::<String>::new(), "a ledger is left");
     let loaded = Command::new("systemctl").args(["list-units", "--all", "--no-legend", "ledger-api*"]).output();

@@ -8,7 +8,9 @@
 
 mod attribution;
 mod backlog;
+pub mod charts;
 mod checks;
+pub mod compare;
 mod describe;
 mod event;
 mod events;
@@ -16,6 +18,7 @@ mod facts;
 mod figures;
 #[cfg(test)]
 mod fixtures;
+pub mod gate;
 mod number;
 pub mod result;
 mod series;
@@ -71,6 +74,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
     notes.extend(backlog::note(&facts, &events));
     let in_events: u64 = events.iter().map(|event| event.dropped).sum();
     let begin = &record.begin;
+    let charts = charts::charts(&facts, &whole);
     ScenarioResult {
         name: begin.plan.name.clone(),
         description: begin.plan.description.clone(),
@@ -107,6 +111,8 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         evidence: facts.attribution.evidence(&facts.timeline),
         notes,
         series: series::series(&facts),
+        charts,
+        scenario_text: begin.scenario_text.clone(),
     }
 }
 

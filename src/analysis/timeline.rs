@@ -198,6 +198,16 @@ impl<'a> Timeline<'a> {
         named.or_else(seen)
     }
 
+    /// Every unit whose state was ever seen, by name.
+    pub(crate) fn units(&self) -> impl Iterator<Item = &'a UnitName> + '_ {
+        self.units.keys().copied()
+    }
+
+    /// Every look at the kernel's listeners, in order.
+    pub(crate) fn queues(&self) -> &[&'a Queue] {
+        &self.queues
+    }
+
     /// The states a unit was in during `span`: the one it entered it with, and those it took on.
     pub(crate) fn states(&self, unit: &UnitName, span: Span) -> &[UnitState<'a>] {
         let Some(states) = self.units.get(unit) else { return &[] };
