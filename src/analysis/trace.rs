@@ -37,7 +37,7 @@ pub(crate) struct Trace<'a> {
     resets: BTreeMap<SocketAddr, Vec<Reset<'a>>>,
     /// Comings (true) and goings of listeners, in order of time.
     listeners: Vec<(MonoTime, SocketAddr, bool)>,
-    began: Option<(MonoTime, &'a [u16])>,
+    began: Option<(MonoTime, &'a [SocketAddr])>,
     /// Until when nothing is missing.
     ended: Option<MonoTime>,
 }
@@ -66,7 +66,7 @@ impl<'a> Trace<'a> {
     fn note(&mut self, event: &'a TraceEvent) {
         let at = event.at;
         match &event.traced {
-            Traced::Began { ports } => self.began = Some((at, ports)),
+            Traced::Began { targets } => self.began = Some((at, targets)),
             Traced::Ended { left_out } => self.ended = (*left_out == 0).then_some(at),
             Traced::ListenerUp { local } => self.listeners.push((at, *local, true)),
             Traced::ListenerDown { local } => self.listeners.push((at, *local, false)),
@@ -115,9 +115,9 @@ impl<'a> Trace<'a> {
     /// The listener at `destination` stayed in TCP_LISTEN all through `span`: the trace was there, lost nothing,
     /// and saw none go.
     pub(crate) fn never_left_listen(&self, destination: &Destination, span: Span) -> bool {
-        let Destination::Host { port, .. } = destination else { return false };
-        let Some((began, ports)) = self.began else { return false };
-        let covered = began <= span.from && self.ended.is_some_and(|ended| span.to <= ended) && ports.contains(port);
+        let Some((began, targets)) = self.began else { return false };
+        let is_traced = targets.iter().any(|target| is_same(*target, destination));
+        let covered = is_traced && began <= span.from && self.ended.is_some_and(|ended| span.to <= ended);
         let mut gone = self
             .listeners
             .iter()
@@ -134,6 +134,13 @@ impl<'a> Trace<'a> {
         let gap = Span::new(down, up);
         gap.overlaps(within).then_some(gap)
     }
+}
+
+/// Whether `destination` is that very address.
+fn is_same(target: SocketAddr, destination: &Destination) -> bool {
+    let Destination::Host { host, port } = destination else { return false };
+    let same_host = host.parse().map_or(host == "localhost", |ip: std::net::IpAddr| target.ip() == ip);
+    target.port() == *port && same_host
 }
 
 /// Whether a socket at `local` is one that connections to `destination` reach. A host name stands for any address.

@@ -137,7 +137,8 @@ fn parse(line: &str, units: &[UnitName]) -> Option<JournalEntry> {
 
 fn shortened(mut message: String) -> String {
     if message.len() > MESSAGE_LIMIT_BYTES {
-        message.truncate(message.floor_char_boundary(MESSAGE_LIMIT_BYTES));
+        let end = (0..=MESSAGE_LIMIT_BYTES).rev().find(|&end| message.is_char_boundary(end)).unwrap_or_default();
+        message.truncate(end);
         message.push_str("...");
     }
     message

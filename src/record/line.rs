@@ -270,8 +270,8 @@ pub struct TraceEvent {
 pub enum Traced {
     /// The trace is on: from here nothing is missed.
     Began {
-        /// The ports it is about.
-        ports: Vec<u16>,
+        /// The addresses it is about.
+        targets: Vec<SocketAddr>,
     },
     /// The trace is off.
     Ended {

@@ -1,8 +1,8 @@
 //! Each mechanism with its cause, and beside it a condition that is like it and must not be given that cause.
 
 use gapless::model::Cause::{
-    AcceptQueueReset, AcceptedUnread, KeepAliveRace, KilledInFlight, NoListener, PathUnlinked, QueueOverflow,
-    SlowStart, SocketUnitDown, StartLimit, TriggerLimit,
+    AcceptQueueReset, AcceptedUnread, Ambiguous, KeepAliveRace, KilledInFlight, NoListener, PathUnlinked,
+    QueueOverflow, SlowStart, SocketUnitDown, StartLimit, TriggerLimit,
 };
 use gapless::model::FailureClass;
 
@@ -37,6 +37,14 @@ fn a_kill_takes_the_requests_in_flight() {
         .diagnosis()
         .blames(KilledInFlight)
         .blames_only(&[KilledInFlight, KeepAliveRace]);
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_kill_that_takes_the_listener_along_is_told_apart_from_what_comes_after() {
+    let lab = Lab::binding_its_port().serving("--service-time 100ms").with_service("Restart=always\nRestartSec=300ms");
+    let diagnosis = lab.then("kill = \"service\"\nsignal = \"KILL\"").diagnosis();
+    diagnosis.blames(KilledInFlight).blames(NoListener).attests_all(NoListener).does_not_blame(Ambiguous);
 }
 
 #[test]
@@ -143,6 +151,14 @@ fn a_server_that_removes_its_path_locks_every_client_out() {
     let lab = Lab::behind_a_unix_socket().serving("--unlink-own-path --idle-grace 300ms").under_new_connections(50);
     let diagnosis = lab.then("restart = \"service\"\nready = false").diagnosis();
     diagnosis.counts(FailureClass::PathMissing).blames(PathUnlinked).blames_only(&[PathUnlinked]);
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_path_in_the_services_own_runtime_directory_goes_with_a_restart() {
+    let lab = Lab::behind_a_unix_socket().with_service("RuntimeDirectory=gapless-lab").serving("--idle-grace 300ms");
+    let diagnosis = lab.under_new_connections(50).then("restart = \"service\"\nready = false").diagnosis();
+    diagnosis.blames(PathUnlinked).blames_only(&[PathUnlinked]).fails_because("latent.path_unlinked");
 }
 
 #[test]

@@ -56,12 +56,12 @@ fn meaning(case: &Case<'_>, word: ResetWord) -> Meaning {
         (ResetWord::NoSocket, false) => (&[], &[AcceptQueueReset, AcceptedUnread, KilledInFlight]),
         (ResetWord::QueueClosed, false) => (&[AcceptQueueReset], &[]),
         // A server that stops closes its listener and its idle connections in one go.
-        (ResetWord::QueueClosed | ResetWord::WroteAfterClose, true) => (&[KeepAliveRace], &[KilledInFlight]),
-        (ResetWord::WroteAfterClose, false) => (&[AcceptedUnread], &[KilledInFlight]),
-        (ResetWord::ClosedUnread, true) => (&[KeepAliveRace], &[KilledInFlight]),
+        (ResetWord::QueueClosed | ResetWord::WroteAfterClose | ResetWord::ClosedUnread | ResetWord::Aborted, true) => {
+            (&[KeepAliveRace], &[KilledInFlight])
+        }
+        // It was accepted, and not read to the end: not by a process that lived on, or not by one that died.
         (ResetWord::ClosedUnread, false) if case.died_with_process() => (&[KilledInFlight], &[AcceptedUnread]),
-        (ResetWord::ClosedUnread, false) => (&[AcceptedUnread], &[KilledInFlight]),
-        (ResetWord::Aborted, true) => (&[KeepAliveRace], &[KilledInFlight]),
+        (ResetWord::ClosedUnread | ResetWord::WroteAfterClose, false) => (&[AcceptedUnread], &[KilledInFlight]),
         (ResetWord::Aborted, false) => (&[], &[KilledInFlight, AcceptedUnread]),
     };
     Meaning { confirms, agrees_with }

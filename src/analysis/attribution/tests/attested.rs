@@ -11,6 +11,7 @@ use crate::model::Cause::{
 };
 use crate::model::{Cause, FailureClass, FailureKey, MonoTime};
 use crate::record::line::{Line, TraceEvent, Traced};
+use crate::scenario::plan::Destination;
 
 const NONE: Option<Cause> = None;
 
@@ -128,7 +129,7 @@ fn a_wrong_answer_is_not_explained_by_a_reset() {
 }
 
 fn traced_from_to(from_ms: u64, to_ms: u64, left_out: u64) -> [Line; 2] {
-    let began = Traced::Began { ports: vec![8010] };
+    let began = Traced::Began { targets: vec![target()] };
     [trace(at_ms(from_ms), began), trace(at_ms(to_ms), Traced::Ended { left_out })]
 }
 
@@ -147,6 +148,16 @@ fn a_pass_is_attested_by_a_trace_that_was_there_all_the_time_and_saw_no_listener
     assert!(!says(whole().into_iter().take(1).collect()), "it did not end");
     assert!(!says([whole(), vec![listener_down(2_010_000)]].concat()), "a listener went");
     assert!(says([whole(), vec![listener_down(1_500_000)]].concat()), "before the event");
+}
+
+#[test]
+fn a_pass_is_not_attested_for_an_address_that_was_not_traced() {
+    for host in ["127.0.0.2", "192.0.2.7", "ledger.example"] {
+        let elsewhere = Destination::Host { host: host.to_owned(), port: 8010 };
+        let run = behind_socket().seeing(traced_from_to(0, 15_000, 0)).connecting_to(&elsewhere);
+        let reasons = analyse(&run.record()).reasons;
+        assert!(!reasons.iter().any(|reason| reason.contains("TCP_LISTEN")), "{host}: {reasons:?}");
+    }
 }
 
 #[test]
