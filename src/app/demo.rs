@@ -1,12 +1,42 @@
-//! `gapless demo`.
+//! `gapless demo`: the main job on the embedded manager, with nothing to set up.
+
+use anyhow::Context as _;
 
 use super::exit::Exit;
-use crate::cli::DemoArgs;
+use super::output::{self, Folder, say};
+use super::run::{How, record_all};
+use super::session;
+use crate::cli::{DemoArgs, ManagerArg};
+use crate::demo::scenarios;
+use crate::render;
+use crate::run::Interrupt;
+use crate::scenario::{self, Overrides, Scenario};
 
 /// Runs the command.
 ///
 /// # Errors
-/// Always, for now.
-pub fn main(_args: &DemoArgs) -> anyhow::Result<Exit> {
-    anyhow::bail!("not there yet")
+/// When the harness cannot do its job: no folder to write to, no free port.
+pub fn main(args: &DemoArgs) -> anyhow::Result<Exit> {
+    let folder = Folder::create(args.out.as_deref())?;
+    let own = std::env::current_exe().context("cannot tell where our own binary is")?;
+    let files = folder.path().join("scenarios");
+    let paths = scenarios::write_to(&files, &own)
+        .with_context(|| format!("cannot write the scenarios to {}", files.display()))?;
+    match scenario::load_all(&paths, &[], &Overrides::default()) {
+        Ok(scenarios) => session::block_on(demonstrate(args, &scenarios, &folder)),
+        Err(mistakes) => {
+            say(mistakes.render(output::color(output::stderr_is_terminal()), output::width()).trim_end());
+            Ok(Exit::Usage)
+        }
+    }
+}
+
+async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -> anyhow::Result<Exit> {
+    let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
+    say(&format!("{} scenarios, one after the other; less than a minute", scenarios.len()));
+    let how = How { manager: ManagerArg::Embedded, force: false };
+    let (result, exit) = record_all(scenarios, how, folder, &interrupt).await?;
+    output::print_with(args.format, &result, render::terminal::render_comparison)?;
+    say(&format!("saved in {}, the scenarios too", folder.path().display()));
+    Ok(exit)
 }

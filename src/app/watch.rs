@@ -23,7 +23,7 @@ const SOURCE: &str = "gapless watch";
 /// When the harness cannot do its job: no folder to write to, no runtime.
 pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
     let here = std::env::current_dir().context("cannot tell the current directory")?;
-    match scenario::load_text(SOURCE, text(args), &here) {
+    match scenario::load_text(SOURCE, &text(args), &here) {
         Ok(scenario) => session::block_on(watch(args, scenario)),
         Err(mistakes) => {
             say(mistakes.render(output::color(output::stderr_is_terminal()), output::width()).trim_end());
@@ -122,12 +122,12 @@ mod tests {
     }
 
     fn plan(args: &[&str]) -> Plan {
-        let loaded = scenario::load_text(SOURCE, text_of(args), Path::new("/"));
+        let loaded = scenario::load_text(SOURCE, &text_of(args), Path::new("/"));
         loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false, 100))).plan
     }
 
     fn mistake(args: &[&str]) -> String {
-        scenario::load_text(SOURCE, text_of(args), Path::new("/")).unwrap_err().render(false, 200)
+        scenario::load_text(SOURCE, &text_of(args), Path::new("/")).unwrap_err().render(false, 200)
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Scenario, ScenarioErro
 ///
 /// # Errors
 /// Every mistake that can be found in it.
-pub fn load_text(name: &str, text: String, directory: &Path) -> Result<Scenario, ScenarioErrors> {
+pub fn load_text(name: &str, text: &str, directory: &Path) -> Result<Scenario, ScenarioErrors> {
     parse(Path::new(name), text, directory, &Overrides::default()).map_err(|broken| broken.errors)
 }
 
@@ -89,16 +89,16 @@ fn load_named(path: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
     let nameless = |errors| Broken { name: None, errors };
     let text = read(path).map_err(nameless)?;
     let directory = directory(path).map_err(|error| nameless(ScenarioErrors::unreadable(path, &error)))?;
-    parse(path, text, &directory, overrides)
+    parse(path, &text, &directory, overrides)
 }
 
-fn parse(path: &Path, text: String, directory: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
+fn parse(path: &Path, text: &str, directory: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
     let mut sources = Sources::default();
     let mut mistakes = Mistakes::default();
     let mut secrets = Secrets::default();
-    let file_source = sources.add(&path.display().to_string(), text.clone());
+    let file_source = sources.add(&path.display().to_string(), text.to_owned());
 
-    let (mut root, syntax_errors) = tree::parse_document(&text, file_source);
+    let (mut root, syntax_errors) = tree::parse_document(text, file_source);
     secrets.find(&root);
     overrides::apply(overrides, &mut root, &mut sources, &mut mistakes);
     secrets.find(&root);
@@ -106,7 +106,7 @@ fn parse(path: &Path, text: String, directory: &Path, overrides: &Overrides) -> 
     let plan = if syntax_errors.is_empty() {
         resolve::plan(&file, directory, &mut mistakes)
     } else {
-        add_syntax_errors(&syntax_errors, &text, file_source, &mut mistakes);
+        add_syntax_errors(&syntax_errors, text, file_source, &mut mistakes);
         None
     };
     match plan {

@@ -77,18 +77,18 @@ impl Case {
 
     /// The class that must be counted; none if the fault cannot be noticed.
     #[must_use]
-    pub fn class(&self) -> Option<FailureClass> {
+    pub fn class(self) -> Option<FailureClass> {
         self.fault.expected_class(self.transport)
     }
 
     /// Why it cannot be run here; none if it can.
-    pub(super) fn left_out(&self) -> Option<&'static str> {
+    pub(super) fn left_out(self) -> Option<&'static str> {
         let is_open = self.fault == FaultKind::NoPermission && crate::probe::host::is_root();
         is_open.then_some("root may connect to any socket")
     }
 
     /// What the server is asked to do.
-    pub(super) fn fault_spec(&self) -> FaultSpec {
+    pub(super) fn fault_spec(self) -> FaultSpec {
         let is_for_all = self.fault.scope() == Scope::Listener
             // A whole body of that size takes long to read, and the server speaks no TLS at all.
             || matches!(self.fault, FaultKind::ResetWhileSending | FaultKind::TlsGarbage | FaultKind::TlsAlert);
@@ -97,7 +97,7 @@ impl Case {
     }
 
     /// The load.
-    pub(super) fn cohort(&self, endpoint: &Endpoint) -> Cohort {
+    pub(super) fn cohort(self, endpoint: &Endpoint) -> Cohort {
         let timeout = if self.times_out() { IMPATIENT } else { PATIENT };
         let is_tls = matches!(self.fault, FaultKind::TlsGarbage | FaultKind::TlsAlert);
         let is_large = self.fault == FaultKind::ResetWhileSending;
@@ -133,7 +133,7 @@ impl Case {
         }
     }
 
-    fn times_out(&self) -> bool {
+    fn times_out(self) -> bool {
         matches!(self.class(), Some(FailureClass::ResponseTimeout | FailureClass::ConnectTimeout))
     }
 }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_class_that_a_fault_of_the_server_injects_is_calibrated() {
-        let calibrated: BTreeSet<_> = Case::all().iter().filter_map(Case::class).collect();
+        let calibrated: BTreeSet<_> = Case::all().into_iter().filter_map(Case::class).collect();
         let by_client = [
             FailureClass::ConnectReset,
             FailureClass::NoConnection,

@@ -57,8 +57,8 @@ pub(super) async fn measure(case: Case) -> Result<Row, CalibrationError> {
         return Ok(row);
     }
     let folder = SocketFolder::create()?;
-    let server = serve(&case, folder.path()).await?;
-    let mut counted = load(&case, &server.endpoints()[0]).await?;
+    let server = serve(case, folder.path()).await?;
+    let mut counted = load(case, &server.endpoints()[0]).await?;
     let injected = match case.fault.scope() {
         // No request gets as far as the server: each of them meets the fault.
         Scope::Listener => counted.due,
@@ -73,7 +73,7 @@ pub(super) async fn measure(case: Case) -> Result<Row, CalibrationError> {
 }
 
 /// Starts the server of a case.
-async fn serve(case: &Case, folder: &Path) -> Result<Background, CalibrationError> {
+async fn serve(case: Case, folder: &Path) -> Result<Background, CalibrationError> {
     let endpoint = match case.transport {
         Transport::Tcp => Endpoint::Tcp(([127, 0, 0, 1], 0).into()),
         Transport::Unix => Endpoint::Unix(folder.join("server.sock")),
@@ -85,7 +85,7 @@ async fn serve(case: &Case, folder: &Path) -> Result<Background, CalibrationErro
 }
 
 /// Loads until enough requests were due, and waits for what became of each.
-async fn load(case: &Case, endpoint: &Endpoint) -> Result<Counted, LoadError> {
+async fn load(case: Case, endpoint: &Endpoint) -> Result<Counted, LoadError> {
     let mut load = LoadHandle::start_counting(&[case.cohort(endpoint)])?;
     let observations = load.take_observations();
     let collect = async {

@@ -40,7 +40,6 @@ pub struct Row {
     /// The fault.
     pub fault: FaultKind,
     /// `tcp` or `unix`.
-    #[serde(serialize_with = "transport_name")]
     pub transport: Transport,
     /// `reused` or `new`.
     pub connections: Policy,
@@ -84,10 +83,6 @@ pub async fn calibrate(cases: Vec<Case>, done: impl Fn(usize)) -> Result<Calibra
         done(rows.len());
     }
     Ok(Calibration { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows })
-}
-
-fn transport_name<S: serde::Serializer>(transport: &Transport, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(transport.name())
 }
 
 #[cfg(test)]

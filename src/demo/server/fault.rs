@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::FailureClass;
 
 /// What the client and the server speak over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// A TCP connection.
     Tcp,

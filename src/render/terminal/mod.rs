@@ -12,6 +12,7 @@ pub use self::compare::comparison as render_comparison;
 use self::page::{Column, Page, bad_cell, cell, verdict_cell};
 use super::text::{latency, ms};
 use crate::analysis::RunResult;
+use crate::model::Verdict;
 
 /// The result for a terminal of `width` columns. Colour only where it means something, and none without `color`.
 #[must_use]
@@ -24,6 +25,23 @@ pub fn render(result: &RunResult, width: usize, color: bool) -> Vec<u8> {
         if place > 0 || result.scenarios.len() > 1 {
             page.blank();
         }
+        scenario::write(&mut page, scenario);
+    }
+    page.into_bytes()
+}
+
+/// One line for each scenario, and its description; for scenarios whose verdict did not pass, all that
+/// [`render`] has to say of them.
+#[must_use]
+pub fn render_comparison(result: &RunResult, width: usize, color: bool) -> Vec<u8> {
+    let mut page = Page::new(width, color);
+    comparison(&mut page, result);
+    page.blank();
+    for scenario in &result.scenarios {
+        page.paragraph("-", &format!("{}: {}", scenario.name, scenario.description));
+    }
+    for scenario in result.scenarios.iter().filter(|scenario| scenario.verdict != Verdict::Passed) {
+        page.blank();
         scenario::write(&mut page, scenario);
     }
     page.into_bytes()
