@@ -15,7 +15,7 @@ use crate::record::RecordWriter;
 use crate::record::SCHEMA;
 use crate::record::line::{Begin, EndReason, Line, Tool};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Interrupt, Recorder};
+use crate::run::{Interrupt, Recorder, estimate};
 use crate::scenario::{self, Overrides, Scenario};
 
 /// Runs the command.
@@ -91,7 +91,7 @@ async fn record_one(args: &RunArgs, scenario: &Scenario, path: &Path, interrupt:
             scenario_text: scenario.text.clone(),
         }))
     };
-    let watcher = Watcher::new(&plan.name);
+    let watcher = Watcher::new(&plan.name).expecting(estimate::duration(plan));
     let reason = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),
