@@ -161,7 +161,7 @@ mod tests {
         let never = against(|after| after.scenarios[0].latency_ms.all.p99 = None);
         assert_eq!(
             trips("p99 +1000%", &never),
-            ["ledger-socket: p99 was 282.000 ms and is never; allowed: p99 +1000%."]
+            ["ledger-socket: p99 was 281.543 ms and is never; allowed: p99 +1000%."]
         );
         let was_never = Comparison {
             scenarios: never

@@ -16,7 +16,7 @@ use crate::record::RecordWriter;
 use crate::record::SCHEMA;
 use crate::record::line::{Begin, EndReason, Line, Tool};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Interrupt, Recorder};
+use crate::run::{Interrupt, Recorder, estimate};
 use crate::scenario::{self, Overrides, Scenario};
 
 /// Runs the command.
@@ -118,7 +118,7 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
             scenario_text: scenario.text.clone(),
         }))
     };
-    let watcher = Watcher::new(&plan.name);
+    let watcher = Watcher::new(&plan.name).expecting(estimate::duration(plan));
     let reason = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),

@@ -170,19 +170,13 @@ fn figures(section: &mut Markup, scenario: &ScenarioResult) {
     ];
     let all = scenario.cohorts.len() > 1;
     let rows = scenario.cohorts.iter().map(Some).chain(all.then_some(None));
-    table(section, &columns, rows, |row, cohort| match cohort {
-        Some(cohort) => {
+    table(section, &columns, rows, |row, cohort| {
+        if let Some(cohort) = cohort {
             let load = format!("{} to {}", cohort.load, cohort.target);
-            cohort_row(
-                row,
-                (&cohort.name, &load),
-                &cohort.requests,
-                (cohort.dropped, cohort.wrong),
-                &cohort.latency_ms,
-            );
+            let lost = (cohort.dropped, cohort.wrong);
+            cohort_row(row, (&cohort.name, &load), &cohort.requests, lost, &cohort.latency_ms);
             row.text(ms(cohort.stall_ms));
-        }
-        None => {
+        } else {
             let lost = (scenario.dropped, scenario.wrong);
             cohort_row(row, ("all", ""), &scenario.requests, lost, &scenario.latency_ms);
             row.text(ms(scenario.stall_ms));

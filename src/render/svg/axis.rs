@@ -25,13 +25,14 @@ impl LogScale {
         self.bottom - share.clamp(0.0, 1.0) * (self.bottom - self.top)
     }
 
-    /// The decades with their labels.
+    /// Round values with their labels: decades, and steps between them where there are few.
     #[expect(clippy::cast_possible_truncation, reason = "a handful of decades")]
     pub(super) fn ticks(self) -> impl Iterator<Item = (f64, String)> {
-        (self.low.ceil() as i32..=self.high.floor() as i32).map(move |decade| {
-            let ms = 10_f64.powi(decade);
-            (self.at(ms), time(ms))
-        })
+        let steps: &[f64] = if self.high - self.low <= 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let values = (self.low.floor() as i32..=self.high.ceil() as i32)
+            .flat_map(move |decade| steps.iter().map(move |step| step * 10_f64.powi(decade)));
+        let is_inside = move |ms: &f64| (self.low - 1e-9..=self.high + 1e-9).contains(&ms.log10());
+        values.filter(is_inside).map(move |ms| (self.at(ms), time(ms)))
     }
 }
 
@@ -99,7 +100,7 @@ mod tests {
         let scale = LogScale::new((0.8, 320.0), (10.0, 110.0));
         assert!(scale.at(0.8) < 110.0 && scale.at(320.0) > 10.0 && scale.at(320.0) < scale.at(0.8));
         let labels: Vec<String> = scale.ticks().map(|(_, label)| label).collect();
-        assert_eq!(labels, ["100 µs", "1 ms", "10 ms", "100 ms"]);
+        assert_eq!(labels, ["1 ms", "10 ms", "100 ms", "1 s"]);
         assert!((scale.at(f64::INFINITY) - 10.0).abs() < 1e-9);
     }
 

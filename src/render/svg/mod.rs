@@ -93,6 +93,12 @@ pub(super) fn px(value: f64) -> String {
     format!("{rounded}")
 }
 
+/// A number of things to lay out.
+#[expect(clippy::cast_precision_loss, reason = "nothing is laid out 2^53 times")]
+pub(super) fn float(count: usize) -> f64 {
+    count as f64
+}
+
 /// Text at a place; `class` says how it looks and where its anchor is.
 pub(super) fn label(to: &mut Markup, class: &'static str, (x, y): (f64, f64), text: impl std::fmt::Display) {
     to.element("text", &[("class", &class), ("x", &px(x)), ("y", &px(y))], text);

@@ -1,5 +1,7 @@
 //! Latency by percentile, as HdrHistogram draws it: every further nine takes the same room.
 
+use std::fmt::Write as _;
+
 use super::axis::{LogScale, time};
 use super::{Chart, LEFT, RIGHT, WIDTH, label, line, px};
 use crate::analysis::ScenarioResult;
@@ -74,7 +76,8 @@ impl Plot {
         let mut path = String::new();
         for (place, &(share, ms)) in curve.points.iter().enumerate() {
             let command = if place == 0 { "M" } else { "L" };
-            path += &format!("{command}{} {}", px(self.x(share)), px(self.y.at(ms)));
+            // Writing to a String cannot fail.
+            let _ = write!(path, "{command}{} {}", px(self.x(share)), px(self.y.at(ms)));
         }
         to.shape("path", &[("class", &class), ("d", &path)]);
         if let Some(&(share, ms)) = curve.points.last() {

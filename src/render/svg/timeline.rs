@@ -1,9 +1,10 @@
 //! The run over time: latency as a density, what failed, the queue, and what the units were, on one axis.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use super::axis::{LogScale, TimeScale, time};
-use super::{Chart, LEFT, RIGHT, bar, label, line, px};
+use super::{Chart, LEFT, RIGHT, bar, float, label, line, px};
 use crate::analysis::ScenarioResult;
 use crate::analysis::charts::Charts;
 use crate::analysis::result::EventResult;
@@ -43,8 +44,7 @@ const NUMBERED_EVENTS: usize = 30;
 pub(super) fn draw(scenario: &ScenarioResult) -> Option<Chart> {
     let charts = &scenario.charts;
     let high_ms = highest_ms(charts)?;
-    let low_us = charts.columns.iter().filter_map(|column| column.density.keys().next()).min();
-    let low_ms = low_us.map_or(high_ms, |&bucket| floor_ms(bucket));
+    let low_ms = lowest_ms(charts).unwrap_or(high_ms);
     let layout = Layout::of(scenario);
     let mut drawing = Drawing {
         charts,
@@ -87,7 +87,7 @@ impl Layout {
         let queue = panel(charts.backlog.is_some(), QUEUE);
         let units = next;
         let bands = charts.units.len() + usize::from(charts.backlog.is_some());
-        let axis = units + bands.min(64) as f64 * (BAND + 4.0) - 2.0;
+        let axis = units + float(bands) * (BAND + 4.0) - 2.0;
         Self { failures, queue, units, axis, height: axis + 28.0 }
     }
 }
@@ -145,7 +145,7 @@ impl Drawing<'_> {
             let top = self.y.at(floor_ms((cell + 1) * BUCKETS_PER_CELL));
             let (width, height) = ((right - left).max(0.6), (bottom - top).max(1.2));
             let path = &mut paths[shade(n, most)];
-            *path += &format!("M{} {}h{}v{}h-{}z", px(left), px(bottom - height), px(width), px(height), px(width));
+            let _ = write!(path, "M{} {}h{}v{}h-{}z", px(left), px(bottom - height), px(width), px(height), px(width));
         }
         for (class, path) in SHADES.iter().zip(&paths).filter(|(_, path)| !path.is_empty()) {
             self.to.shape("path", &[("class", class), ("d", path)]);
@@ -172,7 +172,7 @@ impl Drawing<'_> {
             let (x, y) = (self.x.at(point.at_ms), self.y.at(point.after_ms));
             let colour = self.colour(point.class);
             let (_, path) = paths.entry(colour).or_insert((point.class, String::new()));
-            *path += &format!("M{} {}l5 5m0 -5l-5 5", px(x - 2.5), px(y - 2.5));
+            let _ = write!(path, "M{} {}l5 5m0 -5l-5 5", px(x - 2.5), px(y - 2.5));
         }
         for (colour, (class, path)) in paths {
             self.to.nested("path", &[("class", &format!("cross {colour}")), ("d", &path)], |cross| {
@@ -264,17 +264,17 @@ impl Drawing<'_> {
     fn legend(&mut self) {
         let mut x = LEFT;
         for (place, class) in SHADES.iter().enumerate() {
-            bar(&mut self.to, class, (x + place as f64 * 9.0, 10.0), (9.0, 10.0), "");
+            bar(&mut self.to, class, (x + float(place) * 9.0, 10.0), (9.0, 10.0), "");
         }
         label(&mut self.to, "start", (x + 52.0, 19.0), "few to many answers, by latency");
-        x += 242.0;
+        x += 252.0;
         self.to.shape("circle", &[("class", &"slow"), ("cx", &px(x)), ("cy", &"15"), ("r", &"2.4")]);
         label(&mut self.to, "start", (x + 8.0, 19.0), "slowest");
         x += 70.0;
         for (class, colour) in self.colours.clone() {
             bar(&mut self.to, colour, (x, 10.0), (10.0, 10.0), "");
             label(&mut self.to, "start", (x + 15.0, 19.0), class.name());
-            x += 32.0 + class.name().len() as f64 * 6.4;
+            x += 32.0 + float(class.name().len()) * 6.4;
         }
     }
 
@@ -304,6 +304,12 @@ fn cells(charts: &Charts) -> BTreeMap<(usize, u16), u64> {
 fn highest_ms(charts: &Charts) -> Option<f64> {
     let answers = charts.columns.iter().filter_map(|column| column.max_ms);
     answers.chain(charts.failures.iter().map(|failure| failure.after_ms)).reduce(f64::max)
+}
+
+fn lowest_ms(charts: &Charts) -> Option<f64> {
+    let answers =
+        charts.columns.iter().filter_map(|column| column.density.keys().next()).map(|&bucket| floor_ms(bucket));
+    answers.chain(charts.failures.iter().map(|failure| failure.after_ms)).reduce(f64::min)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^53 us")]
