@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios: load a service, restart it, say what was lost and why
     Run(RunArgs),
+    /// Audit a socket and its service before anything is restarted: units that are there, or their files
+    Check(CheckArgs),
     /// Render a saved run again; exits with its verdict's code
     Report(ReportArgs),
     /// The service that the demo, the tests and the scenarios restart
@@ -58,6 +60,65 @@ pub struct RunArgs {
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+}
+
+/// `gapless check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gapless check app.socket app.service --rate 200 --gap 2s\n\n\
+    A UNIT is asked about at systemd and the kernel; an argument that names a file is read as one, anywhere.\n\
+    Exit codes: 0 no error found, 1 errors found (with --strict: warnings too), 2 usage, 4 systemd cannot be asked")]
+pub struct CheckArgs {
+    /// Units, or unit files
+    #[arg(required_unless_present = "all", value_name = "UNIT|FILE")]
+    pub units: Vec<String>,
+    /// Every socket unit of the machine
+    #[arg(long, conflicts_with = "units")]
+    pub all: bool,
+    /// Leave out the rule of that id; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub ignore: Vec<String>,
+    /// Exit with 1 on warnings as well
+    #[arg(long)]
+    pub strict: bool,
+    /// New connections per second that are to be borne while the service restarts
+    #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
+    pub rate: Option<f64>,
+    /// How long nobody accepts during a restart [default: 1s]
+    #[arg(long, value_name = "DURATION", requires = "rate", value_parser = crate::scenario::duration::parse)]
+    pub gap: Option<std::time::Duration>,
+    /// Which systemd
+    #[arg(long, value_enum, default_value_t = SystemdArg::Auto)]
+    pub manager: SystemdArg,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = CheckFormat::Table)]
+    pub format: CheckFormat,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "say a number above 0".to_owned())
+}
+
+/// `--manager` of commands on units that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SystemdArg {
+    /// The machine's, where it was booted with systemd; else the user's
+    Auto,
+    /// The machine's
+    System,
+    /// The user's own
+    User,
+}
+
+/// `--format` of `gapless check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people
+    Table,
+    /// For scripts: {"findings": [...]}
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 /// `gapless report`.

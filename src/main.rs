@@ -9,6 +9,7 @@ use gapless::cli::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => app::run::main(args),
+        Command::Check(args) => app::check::main(&args),
         Command::Report(args) => app::report::main(&args),
         Command::DemoServer(options) => app::demo_server::main(options),
     };

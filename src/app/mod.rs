@@ -1,5 +1,6 @@
 //! One file per command, each thin: it calls the modules that do the work.
 
+pub mod check;
 pub mod choose;
 pub mod demo_server;
 pub mod exit;

@@ -122,7 +122,15 @@ pub fn print(result: &RunResult, format: Format) -> anyhow::Result<()> {
         Format::Table => render::terminal::render(result, width(), color(io::stdout().is_terminal())),
         Format::Json => render::json::render(result),
     };
-    match io::stdout().lock().write_all(&bytes).and_then(|()| io::stdout().flush()) {
+    print_bytes(&bytes)
+}
+
+/// Prints bytes on stdout. A reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// When stdout cannot be written to for any other reason.
+pub fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(bytes).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
         _ => Ok(()),
     }
@@ -152,6 +160,12 @@ pub fn width() -> usize {
         .map(|size| usize::from(size.ws_col))
         .filter(|&columns| columns > 0)
         .unwrap_or(WIDTH_ELSEWHERE)
+}
+
+/// Whether stdout is a terminal.
+#[must_use]
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Whether stderr is a terminal.

@@ -4,7 +4,7 @@
 
 pub mod json;
 pub mod terminal;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod tests;
