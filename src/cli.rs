@@ -23,6 +23,12 @@ pub enum Command {
     Run(RunArgs),
     /// Audit a socket and its service before anything is restarted: units that are there, or their files
     Check(CheckArgs),
+    /// Write a scenario for a unit that is there; it runs as it is
+    Init(InitArgs),
+    /// Restart a unit that is there, several times and under load, and say what was lost
+    Try(TryArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
     /// Render a saved run again; exits with its verdict's code
     Report(ReportArgs),
     /// The service that the demo, the tests and the scenarios restart
@@ -97,6 +103,109 @@ pub struct CheckArgs {
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "say a number above 0".to_owned())
+}
+
+/// `gapless init`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gapless init ledger-api.service --output ledger-api.toml\n\n\
+    The service is asked for /health and a few paths like it, to find one that it answers.")]
+pub struct InitArgs {
+    /// A service or a socket
+    #[arg(value_name = "UNIT")]
+    pub unit: String,
+    /// What to load [default: what the unit's socket or processes listen at]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Where to write the scenario, a new file [default: stdout]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Which systemd
+    #[arg(long, value_enum, default_value_t = SystemdArg::Auto)]
+    pub manager: SystemdArg,
+}
+
+/// `gapless try`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gapless try ledger-api.service --times 3\n\n\
+    Says what it is about to do, and asks before it does it where stdin is a terminal.\n\
+    The service is asked for /health and a few paths like it, unless --url is given.")]
+pub struct TryArgs {
+    /// A service or a socket
+    #[arg(value_name = "UNIT")]
+    pub unit: String,
+    /// What to do to it
+    #[arg(long, value_enum, default_value_t = TryAction::Restart)]
+    pub action: TryAction,
+    /// The signal of --action kill [default: KILL]
+    #[arg(long, value_name = "SIGNAL")]
+    pub signal: Option<String>,
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub times: u32,
+    /// From the start of one to the start of the next
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = crate::scenario::duration::parse)]
+    pub every: std::time::Duration,
+    /// What to load [default: what the unit's socket or processes listen at]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Requests per second on kept connections [default: 200, and 50 more on new ones]
+    #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
+    pub rate: Option<f64>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Act on units that the machine depends on as well
+    #[arg(long)]
+    pub force: bool,
+    /// Which systemd
+    #[arg(long, value_enum, default_value_t = SystemdArg::Auto)]
+    pub manager: SystemdArg,
+    /// Where to leave records and reports [default: a new folder under reports/]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// `--action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TryAction {
+    /// Stop and start
+    Restart,
+    /// The same, only if it is active
+    TryRestart,
+    /// Its own reload
+    Reload,
+    /// A reload where it has one, else a restart
+    ReloadOrRestart,
+    /// A signal to its processes
+    Kill,
+    /// Restart its socket
+    RestartSocket,
+}
+
+impl TryAction {
+    /// Its key in a scenario.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Restart | Self::RestartSocket => "restart",
+            Self::TryRestart => "try_restart",
+            Self::Reload => "reload",
+            Self::ReloadOrRestart => "reload_or_restart",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+/// `gapless completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gapless completions bash > gapless.bash")]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// `--manager` of commands on units that are there.

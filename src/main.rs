@@ -10,6 +10,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => app::run::main(args),
         Command::Check(args) => app::check::main(&args),
+        Command::Init(args) => app::init::main(&args),
+        Command::Try(args) => app::try_unit::main(args),
+        Command::Completions(args) => app::completions::main(&args),
         Command::Report(args) => app::report::main(&args),
         Command::DemoServer(options) => app::demo_server::main(options),
     };

@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod holder;
 pub mod host;
+pub mod http;
 pub mod listener;
 pub mod process;
 pub mod trace;

@@ -31,6 +31,14 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Scenario, ScenarioErro
     load_named(path, overrides).map_err(|broken| broken.errors)
 }
 
+/// Loads a scenario from its text, as if it lay at `path`: what it names is looked for from that folder.
+///
+/// # Errors
+/// Every mistake that can be found in it.
+pub fn load_text(text: &str, path: &Path, overrides: &Overrides) -> Result<Scenario, ScenarioErrors> {
+    understand(text, path, overrides).map_err(|broken| broken.errors)
+}
+
 /// Loads the scenarios of files, and of the `*.toml` files in folders (of their subfolders, if a folder has none
 /// itself), in the order given and within a folder by name; each file once. With `only`, those of these names.
 ///
@@ -78,15 +86,19 @@ struct Broken {
 }
 
 fn load_named(path: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
-    let nameless = |errors| Broken { name: None, errors };
-    let text = read(path).map_err(nameless)?;
-    let directory = directory(path).map_err(|error| nameless(ScenarioErrors::unreadable(path, &error)))?;
+    let text = read(path).map_err(|errors| Broken { name: None, errors })?;
+    understand(&text, path, overrides)
+}
+
+fn understand(text: &str, path: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
+    let unreadable = |error| Broken { name: None, errors: ScenarioErrors::unreadable(path, &error) };
+    let directory = directory(path).map_err(unreadable)?;
     let mut sources = Sources::default();
     let mut mistakes = Mistakes::default();
     let mut secrets = Secrets::default();
-    let file_source = sources.add(&path.display().to_string(), text.clone());
+    let file_source = sources.add(&path.display().to_string(), text.to_owned());
 
-    let (mut root, syntax_errors) = tree::parse_document(&text, file_source);
+    let (mut root, syntax_errors) = tree::parse_document(text, file_source);
     secrets.find(&root);
     overrides::apply(overrides, &mut root, &mut sources, &mut mistakes);
     secrets.find(&root);
@@ -94,7 +106,7 @@ fn load_named(path: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
     let plan = if syntax_errors.is_empty() {
         resolve::plan(&file, &directory, &mut mistakes)
     } else {
-        add_syntax_errors(&syntax_errors, &text, file_source, &mut mistakes);
+        add_syntax_errors(&syntax_errors, text, file_source, &mut mistakes);
         None
     };
     match plan {

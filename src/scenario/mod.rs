@@ -4,6 +4,7 @@
 //! -> `resolve` (what they mean together) -> [`plan::Plan`]. Mistakes are collected on the whole of it.
 
 mod bound;
+pub mod draft;
 pub mod duration;
 mod file;
 mod find;
@@ -21,7 +22,7 @@ mod tree;
 mod url;
 mod value;
 
-pub use load::{Scenario, load, load_all};
+pub use load::{Scenario, load, load_all, load_text};
 pub use mask::{is_secret_header, masked};
 pub use mistake::{Mistake, ScenarioErrors};
 pub use overrides::Overrides;
