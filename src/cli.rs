@@ -1,9 +1,12 @@
 //! The command line: what clap parses, and nothing else.
 
+mod units;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::units::{CheckArgs, CheckFormat, CompletionsArgs, InitArgs, SystemdArg, TryAction, TryArgs};
 use crate::analysis::gate::Gate;
 
 /// Proves that a restart drops nothing.
@@ -29,12 +32,20 @@ pub enum Command {
     Watch(WatchArgs),
     /// Show that the instrument counts right here: injects known faults, prints injected beside counted
     Calibrate(CalibrateArgs),
+    /// Audit a socket and its service before anything is restarted: units that are there, or their files
+    Check(CheckArgs),
+    /// Write a scenario for a unit that is there; it runs as it is
+    Init(InitArgs),
+    /// Restart a unit that is there, several times and under load, and say what was lost
+    Try(TryArgs),
     /// Render a saved run again; exits with its verdict's code
     Report(ReportArgs),
     /// Set two saved runs side by side; exits with 1 when a --fail-on gate trips
     Compare(CompareArgs),
     /// Print the JSON Schema of a format
     Schema(SchemaArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
     /// The service that the demo, the tests and the scenarios restart
     DemoServer(crate::demo::server::ServerOptions),
 }

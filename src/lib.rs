@@ -19,6 +19,7 @@
 //! | [`record`] | everything observed in one run, on one clock |
 //! | [`analysis`] | record -> result |
 //! | [`render`] | result -> bytes |
+//! | [`check`] | the audit of units, before anything is restarted |
 //! | [`demo`] | the demo server and the built-in scenarios |
 //! | [`app`] | one file per command |
 //!
@@ -37,6 +38,7 @@
 
 pub mod analysis;
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod demo;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use gapless::analysis::result::RunResult;
+use gapless::model::FailureClass;
 use gapless::record::segment::Scope;
 use gapless::record::{Line, Record};
 use rustix::process::{Pid, Signal, kill_process};
@@ -132,7 +133,7 @@ fn a_service_that_binds_its_own_port_is_seen_to_drop_what_its_access_log_lacks()
     let result = run.result();
     let scenario = &result.scenarios[0];
     let requests = &scenario.requests;
-    let refused = scenario.outcomes["refused"];
+    let refused = scenario.outcomes[&FailureClass::Refused];
     assert!(refused > 0);
     assert_eq!(requests.due, requests.ok + requests.failed + requests.unsent);
     // What was answered and lost on its way is in the log and no `ok`; what was refused is in neither.

@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::run::{How, record_all};
 use super::session;
-use crate::cli::{DemoArgs, ManagerArg};
+use crate::cli::{DemoArgs, Format, ManagerArg};
 use crate::demo::scenarios;
 use crate::render;
 use crate::run::Interrupt;
@@ -36,7 +36,11 @@ async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -
     say(&format!("{} scenarios, one after the other; less than a minute", scenarios.len()));
     let how = How { manager: ManagerArg::Embedded, force: false };
     let (result, exit) = record_all(scenarios, how, folder, &interrupt).await?;
-    output::print_with(args.format, &result, render::terminal::render_comparison)?;
+    if args.format == Format::Table {
+        output::write(&render::terminal::render_overview(&result, output::width(), output::stdout_color()))?;
+    } else {
+        output::print(&result, args.format)?;
+    }
     say(&format!("saved in {}, the scenarios too", folder.path().display()));
     Ok(exit)
 }

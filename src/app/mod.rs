@@ -1,12 +1,16 @@
 //! One file per command, each thin: it calls the modules that do the work.
 
 pub mod calibrate;
+pub mod check;
 pub mod choose;
 pub mod compare;
+pub mod completions;
 pub mod demo;
 pub mod demo_server;
 pub mod exit;
+mod found;
 pub mod github;
+pub mod init;
 pub mod output;
 pub mod report;
 mod reports;
@@ -14,5 +18,6 @@ pub mod run;
 pub mod schema;
 pub mod session;
 pub mod stamp;
+pub mod try_unit;
 pub mod watch;
 pub mod watcher;

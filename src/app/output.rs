@@ -175,6 +175,12 @@ pub fn width() -> usize {
         .unwrap_or(WIDTH_ELSEWHERE)
 }
 
+/// Whether stdout is a terminal.
+#[must_use]
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether stderr is a terminal.
 #[must_use]
 pub fn stderr_is_terminal() -> bool {

@@ -35,7 +35,8 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     session::block_on(run(args, scenarios))
 }
 
-async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
+/// Runs scenarios that are loaded already.
+pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     for scenario in &scenarios {
         match prepare(&scenario.plan, &interrupt).await {

@@ -49,6 +49,10 @@ impl Signal {
     pub const TERM: Self = Self(15);
     /// SIGHUP.
     pub const HUP: Self = Self(1);
+    /// SIGINT: what Ctrl-C sends.
+    pub const INT: Self = Self(2);
+    /// SIGQUIT: a graceful stop to nginx, an abrupt one to most others.
+    pub const QUIT: Self = Self(3);
 
     /// The number that kill(2) takes.
     #[must_use]

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload};
@@ -28,20 +27,38 @@ const PART_BYTES: usize = 64 * 1024;
 /// # Errors
 /// When the kernel cannot be asked.
 pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
-    let socket =
-        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
+    let socket = diagnostic_socket()?;
     let mut listeners = match endpoint {
-        Endpoint::Tcp(address) => tcp(&socket, *address)?,
-        Endpoint::Unix(path) => unix(&socket, path)?,
+        // A listener on [::] takes IPv4 connections as well, but no IPv4 listener takes IPv6 ones.
+        Endpoint::Tcp(address) if address.is_ipv4() => tcp(&socket, &[AF_INET, AF_INET6], Some(*address))?,
+        Endpoint::Tcp(address) => tcp(&socket, &[AF_INET6], Some(*address))?,
+        Endpoint::Unix(path) => unix(&socket, Some(path))?,
     };
     listeners.sort_by_key(|listener| listener.inode);
     Ok(listeners)
 }
 
-fn tcp(socket: &OwnedFd, wanted: SocketAddr) -> io::Result<Vec<Listener>> {
+/// Every listening socket of this network namespace: TCP, and Unix sockets with a path.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn all() -> io::Result<Vec<Listener>> {
+    let socket = diagnostic_socket()?;
+    let mut listeners = tcp(&socket, &[AF_INET, AF_INET6], None)?;
+    listeners.extend(unix(&socket, None)?);
+    listeners.sort_by_key(|listener| listener.inode);
+    Ok(listeners)
+}
+
+fn diagnostic_socket() -> io::Result<OwnedFd> {
+    let socket =
+        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
+    Ok(socket)
+}
+
+/// The listeners of these families that reach `wanted`, or all of them.
+fn tcp(socket: &OwnedFd, families: &[u8], wanted: Option<SocketAddr>) -> io::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
-    // A listener on [::] takes IPv4 connections as well, but no IPv4 listener takes IPv6 ones.
-    let families: &[_] = if wanted.is_ipv4() { &[AF_INET, AF_INET6] } else { &[AF_INET6] };
     for &family in families {
         let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
         let request = InetRequest {
@@ -53,29 +70,37 @@ fn tcp(socket: &OwnedFd, wanted: SocketAddr) -> io::Result<Vec<Listener>> {
         };
         dump(socket, SockDiagMessage::InetRequest(request), &mut |message| {
             if let SockDiagMessage::InetResponse(response) = message
-                && let Some(listener) = of_tcp(&response, wanted)
+                && wanted.is_none_or(|wanted| reaches(&response, wanted))
             {
-                listeners.push(listener);
+                listeners.push(of_tcp(&response));
             }
         })?;
     }
     Ok(listeners)
 }
 
-fn of_tcp(response: &InetResponse, wanted: SocketAddr) -> Option<Listener> {
-    let header = &response.header;
-    let bound = SocketAddr::new(header.socket_id.source_address, header.socket_id.source_port);
-    let of_family = bound.is_ipv4() == wanted.is_ipv4() || !response.nlas.contains(&inet::nlas::Nla::SkV6Only(true));
-    let reaches = |ip: IpAddr| (ip.is_unspecified() && of_family) || ip.to_canonical() == wanted.ip().to_canonical();
-    (bound.port() == wanted.port() && reaches(bound.ip())).then(|| Listener {
-        endpoint: Endpoint::Tcp(bound),
-        inode: u64::from(header.inode),
-        queued: header.recv_queue,
-        backlog: header.send_queue,
-    })
+fn bound_to(response: &InetResponse) -> SocketAddr {
+    SocketAddr::new(response.header.socket_id.source_address, response.header.socket_id.source_port)
 }
 
-fn unix(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
+fn reaches(response: &InetResponse, wanted: SocketAddr) -> bool {
+    let bound = bound_to(response);
+    let of_family = bound.is_ipv4() == wanted.is_ipv4() || !response.nlas.contains(&inet::nlas::Nla::SkV6Only(true));
+    let reaches = |ip: IpAddr| (ip.is_unspecified() && of_family) || ip.to_canonical() == wanted.ip().to_canonical();
+    bound.port() == wanted.port() && reaches(bound.ip())
+}
+
+fn of_tcp(response: &InetResponse) -> Listener {
+    Listener {
+        endpoint: Endpoint::Tcp(bound_to(response)),
+        inode: u64::from(response.header.inode),
+        queued: response.header.recv_queue,
+        backlog: response.header.send_queue,
+    }
+}
+
+/// The listener bound to the path `wanted`, or all that are bound to a path.
+fn unix(socket: &OwnedFd, wanted: Option<&Path>) -> io::Result<Vec<Listener>> {
     let request = UnixRequest {
         state_flags: UnixStateFlags::LISTEN,
         inode: 0,
@@ -85,7 +110,8 @@ fn unix(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     dump(socket, SockDiagMessage::UnixRequest(request), &mut |message| {
         if let SockDiagMessage::UnixResponse(response) = message
-            && let Some(listener) = of_unix(&response, wanted)
+            && let Some(listener) = of_unix(&response)
+            && wanted.is_none_or(|wanted| listener.endpoint == Endpoint::Unix(wanted.to_owned()))
         {
             listeners.push(listener);
         }
@@ -93,7 +119,7 @@ fn unix(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-fn of_unix(response: &UnixResponse, wanted: &Path) -> Option<Listener> {
+fn of_unix(response: &UnixResponse) -> Option<Listener> {
     let bound = response.nlas.iter().find_map(|attribute| match attribute {
         Nla::Name(UnixDiagName::Pathname(name)) => Some(name),
         _ => None,
@@ -102,7 +128,7 @@ fn of_unix(response: &UnixResponse, wanted: &Path) -> Option<Listener> {
         Nla::ReceiveQueueLength(queued, backlog) => Some((*queued, *backlog)),
         _ => None,
     })?;
-    (bound.as_bytes() == wanted.as_os_str().as_bytes()).then(|| Listener {
+    Some(Listener {
         endpoint: Endpoint::Unix(PathBuf::from(bound)),
         inode: u64::from(response.header.inode),
         queued,
@@ -205,6 +231,15 @@ mod tests {
         let found = at(&Endpoint::Unix(path.clone())).unwrap();
         let expected = Listener { endpoint: Endpoint::Unix(path), inode: inode_of(&listener), queued: 2, backlog: 5 };
         assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn all_listeners_are_listed_whatever_their_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let unix = UnixListener::bind(folder.path().join("s")).unwrap();
+        let inodes: Vec<_> = all().unwrap().into_iter().map(|listener| listener.inode).collect();
+        assert!(inodes.contains(&inode_of(&tcp)) && inodes.contains(&inode_of(&unix)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub mod markdown;
 mod markup;
 pub mod svg;
 pub mod terminal;
-mod text;
+pub(crate) mod text;
 
 pub(crate) use self::text::escape;
 

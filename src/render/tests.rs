@@ -266,5 +266,5 @@ fn a_comparison_shows_what_changed() {
     let comparison = crate::analysis::compare::compare(&before, &after);
     insta::assert_snapshot!("comparison-terminal", text(terminal::render_comparison(&comparison, 80, false)));
     insta::assert_snapshot!("comparison-md", text(markdown::render_comparison(&comparison)));
-    insta::assert_snapshot!("comparison-json", text(json::render_comparison(&comparison)));
+    insta::assert_snapshot!("comparison-json", text(json::render(&comparison)));
 }

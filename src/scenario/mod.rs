@@ -4,6 +4,7 @@
 //! -> `resolve` (what they mean together) -> [`plan::Plan`]. Mistakes are collected on the whole of it.
 
 mod bound;
+pub mod draft;
 pub mod duration;
 mod file;
 mod find;

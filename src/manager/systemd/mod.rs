@@ -10,12 +10,14 @@
 //! | `act` | verbs and signals |
 //! | `reason` | why a job was not `done`, and what to do about it |
 //! | `follow` | state changes of held units |
+//! | `inspect` | units as they are, for those who only look |
 //! | `install` | unit files that are there for one run |
 
 mod act;
 mod bus;
 mod failure;
 mod follow;
+mod inspect;
 mod install;
 mod jobs;
 mod properties;
@@ -29,4 +31,5 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
+pub use inspect::{Inspector, UnitDetails};
 pub use systemd_manager::{FindListeners, Options, SystemdManager};

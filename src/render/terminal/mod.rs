@@ -33,7 +33,7 @@ pub fn render(result: &RunResult, width: usize, color: bool) -> Vec<u8> {
 /// One line for each scenario, and its description; for scenarios whose verdict did not pass, all that
 /// [`render`] has to say of them.
 #[must_use]
-pub fn render_comparison(result: &RunResult, width: usize, color: bool) -> Vec<u8> {
+pub fn render_overview(result: &RunResult, width: usize, color: bool) -> Vec<u8> {
     let mut page = Page::new(width, color);
     comparison(&mut page, result);
     page.blank();

@@ -1,0 +1,130 @@
+//! `gapless check`: the audit of units, before anything is restarted.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::choose::Machine;
+use super::exit::Exit;
+use super::output::{self, say};
+use super::session;
+use crate::check::facts::ExpectedLoad;
+use crate::check::live::Gatherer;
+use crate::check::overview::{self, SocketRow};
+use crate::check::{Facts, Finding, Severity, check, files, render, rule, rules};
+use crate::cli::{CheckArgs, CheckFormat, SystemdArg};
+use crate::manager::systemd::Inspector;
+use crate::model::UnitName;
+use crate::probe::listener;
+
+/// Runs the command.
+///
+/// # Errors
+/// When systemd cannot be asked, or does not know a unit.
+pub fn main(args: &CheckArgs) -> anyhow::Result<Exit> {
+    let targets = match targets(args) {
+        Ok(targets) => targets,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            return Ok(Exit::Usage);
+        }
+    };
+    let rows = args.all.then(|| session::block_on(survey(args))).transpose()?;
+    let mut facts = targets.facts;
+    if !targets.units.is_empty() {
+        facts.extend(session::block_on(look(args, &targets.units))?);
+    }
+    let (rows, mut found) = rows.map_or((None, Vec::new()), |(rows, found)| (Some(rows), found));
+    found.extend(facts.iter().flat_map(|facts| check(facts, &args.ignore)));
+    rule::sort(&mut found);
+    print(args.format, &found, rows.as_deref())?;
+    Ok(exit(&found, args.strict))
+}
+
+/// What is to be checked.
+struct Targets {
+    facts: Vec<Facts>,
+    units: Vec<UnitName>,
+}
+
+/// Tells files from units, and reads the files. Errors are the user's.
+fn targets(args: &CheckArgs) -> anyhow::Result<Targets> {
+    if let Some(unknown) = args.ignore.iter().find(|id| !rules().any(|rule| rule.id == id.as_str())) {
+        let ids: Vec<_> = rules().map(|rule| rule.id).collect();
+        anyhow::bail!("--ignore {unknown}: there is no such rule; there are {}", ids.join(", "));
+    }
+    let is_file = |name: &&String| name.contains('/') || Path::new(name).is_file();
+    let (paths, units): (Vec<&String>, Vec<&String>) = args.units.iter().partition(is_file);
+    let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
+    let facts = files::read(&paths, load(args))?;
+    let units = units.into_iter().map(|name| UnitName::new(name.as_str()));
+    Ok(Targets { facts, units: units.collect::<Result<_, _>>()? })
+}
+
+fn load(args: &CheckArgs) -> ExpectedLoad {
+    ExpectedLoad { rate: args.rate, gap: args.gap }
+}
+
+/// The systemd that is meant, to look at.
+pub(super) async fn inspector(asked: SystemdArg) -> anyhow::Result<Inspector> {
+    let machine = Machine::here();
+    let of_machine = match asked {
+        SystemdArg::Auto => machine.booted_with_systemd,
+        SystemdArg::System => true,
+        SystemdArg::User => false,
+    };
+    let connected =
+        if of_machine { Inspector::system(listener::at).await } else { Inspector::user(listener::at).await };
+    connected.context("no unit can be looked at (unit files can, anywhere)")
+}
+
+async fn look(args: &CheckArgs, units: &[UnitName]) -> anyhow::Result<Vec<Facts>> {
+    let gatherer = Gatherer::new(inspector(args.manager).await?, load(args));
+    let mut facts = Vec::new();
+    for unit in units {
+        facts.extend(gatherer.facts(unit).await?);
+    }
+    Ok(facts)
+}
+
+/// Every socket of the machine, and what is found of it. One that is gone by now is left out.
+async fn survey(args: &CheckArgs) -> anyhow::Result<(Vec<SocketRow>, Vec<Finding>)> {
+    let gatherer = Gatherer::new(inspector(args.manager).await?, load(args));
+    let (mut rows, mut all) = (Vec::new(), Vec::new());
+    for socket in gatherer.sockets().await? {
+        let facts = match gatherer.facts(&socket).await {
+            Ok(facts) => facts,
+            Err(error) => {
+                say(&format!("left out: {error}"));
+                continue;
+            }
+        };
+        for facts in &facts {
+            let findings = check(facts, &args.ignore);
+            rows.extend(SocketRow::of(facts, &findings));
+            all.extend(findings);
+        }
+    }
+    Ok((rows, all))
+}
+
+fn print(format: CheckFormat, findings: &[Finding], rows: Option<&[SocketRow]>) -> anyhow::Result<()> {
+    let text = match (format, rows) {
+        (CheckFormat::Json, rows) => render::json(findings, rows),
+        (CheckFormat::Github, _) => render::github(findings),
+        (CheckFormat::Table, Some(rows)) => overview::table(rows, output::width()),
+        (CheckFormat::Table, None) => {
+            render::table(findings, output::width(), output::color(output::stdout_is_terminal()))
+        }
+    };
+    output::write(text.as_bytes())
+}
+
+fn exit(findings: &[Finding], strict: bool) -> Exit {
+    let fails = |finding: &Finding| match finding.severity {
+        Severity::Error => true,
+        Severity::Warning => strict,
+        Severity::Info => false,
+    };
+    if findings.iter().any(fails) { Exit::Failed } else { Exit::Passed }
+}

@@ -1,0 +1,199 @@
+//! What a unit that is there serves: where, what it answers, and how much it bears. `init` and `try` plan from it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::output::say;
+use crate::check::Facts;
+use crate::model::{Endpoint, UnitName};
+use crate::probe::http;
+use crate::scenario::duration;
+
+/// Paths that are asked for, the likeliest first.
+const PATHS: [&str; 4] = ["/health", "/healthz", "/ready", "/"];
+
+/// The usual load: requests per second on kept connections and on new ones.
+const RATES: (f64, f64) = (200.0, 50.0);
+
+/// A service, or a socket, and how to load it.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// The service; none where a socket starts one for each connection.
+    pub(super) service: Option<UnitName>,
+    /// The socket in front of it.
+    pub(super) socket: Option<UnitName>,
+    /// What to load.
+    pub(super) url: String,
+    /// The Unix socket behind the URL.
+    pub(super) unix: Option<PathBuf>,
+    /// Why this URL.
+    pub(super) reason: String,
+    /// Statuses to expect; none where it does not speak HTTP.
+    pub(super) expect_status: Option<String>,
+    /// The length of the accept queue, if there is a socket.
+    pub(super) backlog: Option<u32>,
+    /// What limits a run, one sentence each.
+    pub(super) notes: Vec<String>,
+}
+
+impl Found {
+    /// Looks at the facts, and asks the service for a path that it answers unless `url` is given.
+    ///
+    /// # Errors
+    /// When nothing is found that answers.
+    pub(super) fn of(facts: &Facts, url: Option<&str>) -> anyhow::Result<Self> {
+        let socket = facts.socket.as_ref();
+        let mut found = Self {
+            service: facts.service.as_ref().map(|service| service.source.name.clone()),
+            socket: socket.map(|socket| socket.source.name.clone()),
+            url: url.unwrap_or_default().to_owned(),
+            unix: None,
+            reason: "As it was given.".to_owned(),
+            expect_status: url.is_none_or(|url| !url.starts_with("tcp:")).then(|| "2xx".to_owned()),
+            backlog: socket.map(|socket| socket.effective_backlog(facts.machine)),
+            notes: notes(facts),
+        };
+        if url.is_none() {
+            found.find_url(facts)?;
+        }
+        Ok(found)
+    }
+
+    /// Requests per second on kept connections and on new ones: what comes within a second fits into the queue twice.
+    pub(super) fn rates(&self) -> (f64, f64) {
+        let bearable = self.backlog.map_or(f64::INFINITY, |backlog| (f64::from(backlog) / 2.0).max(1.0));
+        (RATES.0, RATES.1.min(bearable))
+    }
+
+    /// How many connections are kept.
+    pub(super) fn connections(&self) -> u32 {
+        self.backlog.unwrap_or(u32::MAX).clamp(1, 16)
+    }
+
+    fn find_url(&mut self, facts: &Facts) -> anyhow::Result<()> {
+        let endpoints = endpoints(facts);
+        let unit = self.service.as_ref().or(self.socket.as_ref()).map(ToString::to_string).unwrap_or_default();
+        anyhow::ensure!(!endpoints.is_empty(), "nobody listens for {unit}: start it, or say --url");
+        let mut refused = None;
+        for endpoint in &endpoints {
+            match answer(endpoint) {
+                Ok(answer) => {
+                    self.take(endpoint, answer);
+                    return Ok(());
+                }
+                Err(error) => {
+                    refused.get_or_insert((endpoint, error));
+                }
+            }
+        }
+        let (endpoint, error) = refused.context("there is an endpoint")?;
+        Err(error).with_context(|| format!("{unit} does not answer at {endpoint}; is it healthy? Otherwise say --url"))
+    }
+
+    fn take(&mut self, endpoint: &Endpoint, answer: Option<(&str, u16)>) {
+        let authority = match endpoint {
+            Endpoint::Tcp(address) => address.to_string(),
+            Endpoint::Unix(path) => {
+                self.unix = Some(path.clone());
+                "localhost".to_owned()
+            }
+        };
+        if let Some((path, status)) = answer {
+            self.url = format!("http://{authority}{path}");
+            self.reason = format!("GET {path} at {endpoint} answered {status}.");
+            self.expect_status = Some(if (200..300).contains(&status) { "2xx".to_owned() } else { status.to_string() });
+        } else {
+            let port = if self.unix.is_some() { ":1" } else { "" };
+            self.url = format!("tcp://{authority}{port}");
+            self.reason = format!("{endpoint} does not answer in HTTP: connections alone are tested.");
+            self.expect_status = None;
+        }
+    }
+}
+
+/// The path that is answered best, and its status; none if it does not speak HTTP.
+fn answer(endpoint: &Endpoint) -> std::io::Result<Option<(&'static str, u16)>> {
+    let mut answered = None;
+    for path in PATHS {
+        say(&format!("asking {endpoint} for {path}"));
+        match http::status_of(endpoint, path)? {
+            Some(status) if (200..300).contains(&status) => return Ok(Some((path, status))),
+            Some(status) => answered = Some((path, status)),
+            None => return Ok(None),
+        }
+    }
+    Ok(answered)
+}
+
+/// Where clients reach it: the socket's addresses, else what its processes listen at.
+fn endpoints(facts: &Facts) -> Vec<Endpoint> {
+    let socket = facts.socket.as_ref().and_then(|socket| socket.live.as_ref());
+    let of_socket = socket.into_iter().flat_map(|live| &live.addresses).filter(|address| !address.listeners.is_empty());
+    let mut endpoints: Vec<_> = of_socket.map(|address| address.endpoint.clone()).collect();
+    if endpoints.is_empty() {
+        let service = facts.service.as_ref().and_then(|service| service.live.as_ref());
+        endpoints.extend(service.into_iter().flat_map(|live| live.listens_at.clone()));
+    }
+    endpoints.into_iter().flat_map(reachable).collect()
+}
+
+/// A listener on all addresses is reached by loopback.
+fn reachable(endpoint: Endpoint) -> Vec<Endpoint> {
+    let at = |ip: IpAddr, port| Endpoint::Tcp(SocketAddr::new(ip, port));
+    match endpoint {
+        Endpoint::Tcp(address) if address.ip().is_unspecified() => {
+            let v4 = at(Ipv4Addr::LOCALHOST.into(), address.port());
+            let v6 = at(Ipv6Addr::LOCALHOST.into(), address.port());
+            if address.is_ipv4() { vec![v4] } else { vec![v4, v6] }
+        }
+        other => vec![other],
+    }
+}
+
+fn notes(facts: &Facts) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some((burst, interval)) = facts.service.as_ref().and_then(|service| service.unit.unit.start_limit) {
+        let interval = duration::format(interval);
+        notes.push(format!(
+            "systemd allows {burst} starts in {interval}: the run spaces its own so as not to reach that."
+        ));
+    }
+    if let Some(socket) = &facts.socket {
+        let backlog = socket.effective_backlog(facts.machine);
+        notes.push(format!("While the service is down, {} connections wait in the queue.", u64::from(backlog) + 1));
+    }
+    if let Some(service) = &facts.service
+        && let crate::unit_file::TimeSpan::Finite(limit) = service.unit.timeout_stop
+        && limit > Duration::ZERO
+    {
+        notes.push(format!("A stop that takes longer than {} ends in SIGKILL.", duration::format(limit)));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_by_loopback() {
+        let shown = |text: &str| {
+            let reached = reachable(Endpoint::Tcp(text.parse().unwrap()));
+            reached.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("0.0.0.0:80"), ["127.0.0.1:80"]);
+        assert_eq!(shown("[::]:80"), ["127.0.0.1:80", "[::1]:80"]);
+        assert_eq!(shown("192.0.2.1:80"), ["192.0.2.1:80"]);
+    }
+
+    #[test]
+    fn what_comes_while_nobody_accepts_fits_into_the_queue() {
+        let mut found = Found::of(&Facts::default(), Some("http://127.0.0.1/")).unwrap();
+        assert_eq!((found.rates(), found.connections()), (RATES, 16));
+        found.backlog = Some(10);
+        assert_eq!((found.rates(), found.connections()), ((200.0, 5.0), 10));
+    }
+}

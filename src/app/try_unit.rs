@@ -1,0 +1,183 @@
+//! `gapless try`: one action on a unit that is there, under load, several times.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use super::exit::Exit;
+use super::found::Found;
+use super::output::{self, say};
+use super::{init, run, session};
+use crate::check::{Facts, check, render};
+use crate::cli::{ManagerArg, RunArgs, SystemdArg, TryAction, TryArgs};
+use crate::manager::{ManagerError, is_protected};
+use crate::model::{UnitKind, UnitName};
+use crate::scenario::draft::{Draft, DraftStep};
+use crate::scenario::{self, duration};
+
+/// Runs the command.
+///
+/// # Errors
+/// When the harness cannot do its job.
+pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
+    let unit = match UnitName::new(args.unit.as_str()) {
+        Ok(unit) => unit,
+        Err(error) => return Ok(wrong_usage(&error.to_string())),
+    };
+    if is_protected(&unit) && !args.force {
+        return Err(ManagerError::Protected { action: args.action.key().to_owned(), unit }.into());
+    }
+    let facts = session::block_on(init::look(&unit, args.manager))?;
+    let found = Found::of(&facts, args.url.as_deref())?;
+    let step = match step(&args, &unit, &found) {
+        Ok(step) => step,
+        Err(reason) => return Ok(wrong_usage(&reason)),
+    };
+    let mut draft = init::draft(&unit, found, step);
+    if let Some(rate) = args.rate {
+        draft.rates = (rate, rate.min(draft.rates.1));
+    }
+    say_findings(&facts);
+    say(&announcement(&draft));
+    if !args.yes && io::stdin().is_terminal() && !consents()? {
+        say("nothing was done");
+        return Ok(Exit::Usage);
+    }
+    let scenario = match scenario::load_text("try.toml", &draft.text(), Path::new("/")) {
+        Ok(scenario) => scenario,
+        Err(mistakes) => return Ok(wrong_usage(mistakes.render(false, output::width()).trim_end())),
+    };
+    session::block_on(run::run(run_args(args), vec![scenario]))
+}
+
+fn wrong_usage(reason: &str) -> Exit {
+    say(&format!("error: {reason}"));
+    Exit::Usage
+}
+
+/// What is to be done to which of the two units.
+fn step(args: &TryArgs, unit: &UnitName, found: &Found) -> Result<DraftStep, String> {
+    let role = match (args.action, unit.kind()) {
+        (TryAction::RestartSocket, _) | (_, UnitKind::Socket) => "socket",
+        _ => "service",
+    };
+    if role == "socket" && found.socket.is_none() {
+        return Err(format!("{unit} has no socket unit to restart"));
+    }
+    if args.action != TryAction::Kill && args.signal.is_some() {
+        return Err("--signal goes with --action kill only".to_owned());
+    }
+    let signal = (args.action == TryAction::Kill).then(|| args.signal.clone().unwrap_or_else(|| "KILL".to_owned()));
+    Ok(DraftStep { action: args.action.key(), role, signal, times: args.times, every: duration::format(args.every) })
+}
+
+/// What is about to happen, to which unit, at which address.
+fn announcement(draft: &Draft) -> String {
+    let step = &draft.step;
+    let unit = if step.role == "socket" { &draft.socket } else { &draft.service };
+    let unit = unit.as_ref().map(ToString::to_string).unwrap_or_default();
+    let signal = step.signal.as_ref().map(|signal| format!(" with SIG{signal}")).unwrap_or_default();
+    let times = if step.times == 1 { "once".to_owned() } else { format!("{} times, every {}", step.times, step.every) };
+    let (kept, new) = draft.rates;
+    let load = if draft.expect_status.is_some() {
+        format!("{kept}/s on kept connections and {new}/s on new ones")
+    } else {
+        format!("{new} connections per second")
+    };
+    let unix = draft.unix.as_ref().map(|path| format!(" through {}", path.display())).unwrap_or_default();
+    format!("about to {} {unit}{signal} {times}, under load on {}{unix}: {load}", step.action, draft.url.0)
+}
+
+fn consents() -> io::Result<bool> {
+    let mut stderr = io::stderr();
+    write!(stderr, "go on? [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// What could be seen without dropping a request.
+fn say_findings(facts: &Facts) {
+    let findings = check(facts, &[]);
+    if !findings.is_empty() {
+        say(&render::table(&findings, output::width(), output::color(output::stderr_is_terminal())));
+    }
+}
+
+fn run_args(args: TryArgs) -> RunArgs {
+    RunArgs {
+        paths: Vec::new(),
+        manager: match args.manager {
+            SystemdArg::Auto => ManagerArg::Auto,
+            SystemdArg::System => ManagerArg::System,
+            SystemdArg::User => ManagerArg::User,
+        },
+        only: Vec::new(),
+        times: None,
+        set: Vec::new(),
+        out: args.out,
+        prepare_only: false,
+        baseline: None,
+        fail_on: Vec::new(),
+        force: args.force,
+        format: args.format,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn args(words: &[&str]) -> TryArgs {
+        let all = ["gapless", "try", "a.service"].iter().chain(words);
+        match Cli::try_parse_from(all).unwrap().command {
+            Command::Try(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn found(socket: Option<&str>) -> Found {
+        let mut found = Found::of(&Facts::default(), Some("http://127.0.0.1:80/")).unwrap();
+        found.service = Some(UnitName::new("a.service").unwrap());
+        found.socket = socket.map(|name| UnitName::new(name).unwrap());
+        found
+    }
+
+    fn step_of(words: &[&str], socket: Option<&str>) -> Result<DraftStep, String> {
+        step(&args(words), &UnitName::new("a.service").unwrap(), &found(socket))
+    }
+
+    #[test]
+    fn an_action_names_its_unit_and_its_signal() {
+        let restart = step_of(&[], None).unwrap();
+        assert_eq!(
+            (restart.action, restart.role, restart.times, restart.every.as_str()),
+            ("restart", "service", 5, "3s")
+        );
+        let kill = step_of(&["--action", "kill", "--signal", "TERM"], None).unwrap();
+        assert_eq!((kill.action, kill.signal.as_deref()), ("kill", Some("TERM")));
+        let socket = step_of(&["--action", "restart-socket"], Some("a.socket")).unwrap();
+        assert_eq!((socket.action, socket.role), ("restart", "socket"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert!(step_of(&["--action", "restart-socket"], None).is_err());
+        assert!(step_of(&["--signal", "TERM"], None).is_err());
+    }
+
+    #[test]
+    fn it_is_said_what_is_about_to_happen() {
+        let unit = UnitName::new("a.service").unwrap();
+        let step = step_of(&["--action", "kill", "--times", "1"], None).unwrap();
+        let text = announcement(&init::draft(&unit, found(None), step));
+        let load = "200/s on kept connections and 50/s on new ones";
+        assert_eq!(
+            text,
+            format!("about to kill a.service with SIGKILL once, under load on http://127.0.0.1:80/: {load}")
+        );
+    }
+}

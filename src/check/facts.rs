@@ -1,0 +1,119 @@
+//! What is known of a socket and its service.
+
+use std::time::Duration;
+
+use super::live_facts::{LiveService, LiveSocket};
+use super::server::Launch;
+use super::source::Source;
+use crate::unit_file::specifier::Directories;
+use crate::unit_file::{ServiceUnit, SocketUnit};
+
+/// `net.core.somaxconn` of Linux 5.4 and later, where the machine's own is not known.
+pub const DEFAULT_SOMAXCONN: u32 = 4096;
+
+/// A socket with its service, or one of them alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The socket.
+    pub socket: Option<SocketFacts>,
+    /// The service that it starts, or that was asked about.
+    pub service: Option<ServiceFacts>,
+    /// The machine; nothing is known of it when files are checked.
+    pub machine: Machine,
+    /// The load that is to be borne.
+    pub load: ExpectedLoad,
+}
+
+/// A socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SocketFacts {
+    /// Its text.
+    pub source: Source,
+    /// What the text means.
+    pub unit: SocketUnit,
+    /// What systemd and the kernel say of it; none when files are checked.
+    pub live: Option<LiveSocket>,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceFacts {
+    /// Its text.
+    pub source: Source,
+    /// What the text means.
+    pub unit: ServiceUnit,
+    /// What systemd says of it; none when files are checked.
+    pub live: Option<LiveService>,
+}
+
+/// Settings of the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// `net.core.somaxconn`: the largest backlog the kernel grants.
+    pub somaxconn: Option<u32>,
+    /// `net.ipv4.tcp_migrate_req`: queued connections go over to another listener of the port.
+    pub tcp_migrate_req: Option<bool>,
+}
+
+/// The load that is to be borne.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ExpectedLoad {
+    /// New connections per second.
+    pub rate: Option<f64>,
+    /// How long nobody accepts while the service restarts.
+    pub gap: Option<Duration>,
+}
+
+impl Machine {
+    /// What the kernel grants at most, by its default where that is not known.
+    #[must_use]
+    pub fn largest_backlog(self) -> u32 {
+        self.somaxconn.unwrap_or(DEFAULT_SOMAXCONN)
+    }
+}
+
+impl SocketFacts {
+    /// Reads a text as a socket.
+    #[must_use]
+    pub fn new(source: Source, directories: Directories, live: Option<LiveSocket>) -> Self {
+        let (source, unit) = source.socket(directories);
+        Self { source, unit, live }
+    }
+
+    /// The longest queue the kernel grants it: what the kernel says, or else what it would.
+    #[must_use]
+    pub fn effective_backlog(&self, machine: Machine) -> u32 {
+        let live =
+            self.live.as_ref().and_then(|live| live.addresses.iter().flat_map(|address| &address.listeners).next());
+        live.map_or(self.unit.backlog.min(machine.largest_backlog()), |held| held.listener.backlog)
+    }
+}
+
+impl ServiceFacts {
+    /// Reads a text as a service.
+    #[must_use]
+    pub fn new(source: Source, directories: Directories, live: Option<LiveService>) -> Self {
+        let (source, unit) = source.service(directories);
+        Self { source, unit, live }
+    }
+
+    /// How its server is started; none where no command is.
+    #[must_use]
+    pub fn launch(&self) -> Option<Launch> {
+        Launch::of(&self.unit)
+    }
+}
+
+impl Facts {
+    /// Both, where both are known.
+    #[must_use]
+    pub fn pair(&self) -> Option<(&SocketFacts, &ServiceFacts)> {
+        self.socket.as_ref().zip(self.service.as_ref())
+    }
+
+    /// The texts there are.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let socket = self.socket.as_ref().map(|socket| &socket.source);
+        socket.into_iter().chain(self.service.as_ref().map(|service| &service.source))
+    }
+}

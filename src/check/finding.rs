@@ -1,0 +1,108 @@
+//! What an audit says.
+
+use serde::Serialize;
+
+use super::rule::Rule;
+use crate::model::UnitName;
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A restart, or the next fault, loses requests or takes the service down.
+    Error,
+    /// It does so under conditions that are common.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+impl Severity {
+    /// Its word in every format.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// One fault of one unit. Serialises to the object that scripts read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The rule's id, such as `GL020`.
+    pub id: &'static str,
+    /// How much it weighs.
+    pub severity: Severity,
+    /// The unit at fault.
+    pub unit: UnitName,
+    /// The unit's file; none where no file is at fault.
+    pub file: Option<String>,
+    /// The line in it, from 1; none where no single line is at fault.
+    pub line: Option<u32>,
+    /// What is wrong, one sentence without its full stop.
+    pub message: String,
+    /// What it was seen from: a directive, or what the kernel or systemd say.
+    pub evidence: String,
+    /// What to do: lines to paste.
+    pub fix: String,
+    /// What the rule is called.
+    #[serde(skip)]
+    pub title: &'static str,
+    /// What comes of the fault.
+    #[serde(skip)]
+    pub why: &'static str,
+}
+
+/// A place in a unit, of which a rule has something to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// The unit.
+    pub unit: UnitName,
+    /// File and line, where there is one; line 0 means the file as a whole.
+    pub place: Option<(String, u32)>,
+    /// What is seen there.
+    pub evidence: String,
+}
+
+impl Spot {
+    /// The same place, seen from something else.
+    #[must_use]
+    pub fn seen(self, evidence: impl Into<String>) -> Self {
+        Self { evidence: evidence.into(), ..self }
+    }
+
+    /// What is wrong there, and what to do about it.
+    #[must_use]
+    pub fn says(self, message: impl Into<String>, fix: impl Into<String>) -> Hit {
+        Hit { spot: self, message: message.into(), fix: fix.into() }
+    }
+}
+
+/// A fault that a rule found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    spot: Spot,
+    message: String,
+    fix: String,
+}
+
+impl Hit {
+    pub(super) fn of(self, rule: &Rule) -> Finding {
+        let (file, line) = self.spot.place.unzip();
+        Finding {
+            id: rule.id,
+            severity: rule.severity,
+            unit: self.spot.unit,
+            file,
+            line: line.filter(|&line| line > 0),
+            message: self.message,
+            evidence: self.spot.evidence,
+            fix: self.fix,
+            title: rule.title,
+            why: rule.why,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The audit of a socket and its service: faults that can be seen without dropping a request.
+//!
+//! [`Facts`] are gathered from unit files, or from a live systemd and the kernel. Each [`Rule`] is a pure function
+//! of them. The ids of rules are stable: people write them into `--ignore`.
+
+pub mod facts;
+pub mod files;
+pub mod finding;
+pub mod live;
+pub mod live_facts;
+pub mod overview;
+pub mod render;
+pub mod rule;
+mod rules;
+pub mod server;
+pub mod source;
+
+#[cfg(test)]
+mod testing;
+
+pub use facts::Facts;
+pub use finding::{Finding, Severity};
+pub use rule::{Rule, check, rules};
+pub use source::Source;

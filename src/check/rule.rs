@@ -1,0 +1,66 @@
+//! The rules, and how they are applied.
+
+use super::facts::Facts;
+use super::finding::{Finding, Hit, Severity};
+use super::rules::GROUPS;
+
+/// One kind of fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Stable, such as `GL020`.
+    pub id: &'static str,
+    /// How much it weighs.
+    pub severity: Severity,
+    /// The fault in a few words.
+    pub title: &'static str,
+    /// What comes of it.
+    pub why: &'static str,
+    /// Finds it.
+    pub(super) find: fn(&Facts) -> Vec<Hit>,
+}
+
+/// Every rule, by id.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    GROUPS.iter().copied().flatten()
+}
+
+/// What the rules find, without those whose ids are in `ignored`: errors first, then by id.
+#[must_use]
+pub fn check(facts: &Facts, ignored: &[String]) -> Vec<Finding> {
+    let wanted = rules().filter(|rule| !ignored.iter().any(|id| id == rule.id));
+    let mut findings: Vec<Finding> =
+        wanted.flat_map(|rule| (rule.find)(facts).into_iter().map(|hit| hit.of(rule))).collect();
+    sort(&mut findings);
+    findings
+}
+
+/// Errors first, then by id; what was found twice, of two sockets with one service, only once.
+pub fn sort(findings: &mut Vec<Finding>) {
+    findings.sort_by(|a, b| (a.severity, a.id, &a.unit, a.line).cmp(&(b.severity, b.id, &b.unit, b.line)));
+    findings.dedup();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{EXAMPLES, found};
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_in_order() {
+        let ids: Vec<_> = rules().map(|rule| rule.id).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    }
+
+    #[test]
+    fn sound_units_have_no_finding() {
+        assert_eq!(found(EXAMPLES.socket, EXAMPLES.service), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn an_ignored_rule_finds_nothing() {
+        let facts = super::super::testing::pair("[Socket]\nListenStream=80\nBacklogg=1\n", EXAMPLES.service);
+        let ids = |ignored: &[String]| check(&facts, ignored).into_iter().map(|finding| finding.id).collect::<Vec<_>>();
+        assert!(ids(&[]).contains(&"GL002"));
+        assert!(!ids(&["GL002".to_owned()]).contains(&"GL002"));
+    }
+}

@@ -1,0 +1,15 @@
+//! The rules, grouped by what they look at.
+
+mod address;
+mod limits;
+mod pairing;
+mod server;
+mod state;
+mod stop;
+mod syntax;
+
+use super::rule::Rule;
+
+/// Every group, in the order of the ids.
+pub(super) const GROUPS: &[&[Rule]] =
+    &[syntax::RULES, pairing::RULES, address::RULES, limits::RULES, server::RULES, stop::RULES, state::RULES];

@@ -1,0 +1,101 @@
+//! Units as they are: looked at, never touched.
+
+use std::path::PathBuf;
+
+use super::bus::Bus;
+use super::failure::{Attempt, Failure, no_such_unit};
+use super::snapshot::snapshot;
+use super::systemd_manager::FindListeners;
+use crate::manager::ManagerError;
+use crate::model::{UnitKind, UnitName, UnitSnapshot};
+use crate::record::line::ManagerKind;
+
+/// A unit with where its files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitDetails {
+    /// Its state.
+    pub snapshot: UnitSnapshot,
+    /// Its files in the order they apply: FragmentPath, then DropInPaths. Empty for a unit that is not there.
+    pub files: Vec<PathBuf>,
+    /// UnitFileState: `enabled`, `disabled`, `static`, ...; empty without a file.
+    pub unit_file_state: String,
+    /// The unit's own name; it may have been asked for by an alias.
+    pub name: UnitName,
+}
+
+/// Asks systemd about units. Changes nothing: it needs neither root nor a ledger.
+#[derive(Clone, Debug)]
+pub struct Inspector {
+    bus: Bus,
+    find_listeners: FindListeners,
+}
+
+impl Inspector {
+    /// Connects to the systemd of the machine.
+    ///
+    /// # Errors
+    /// When there is no system bus, or no systemd on it.
+    pub async fn system(find_listeners: FindListeners) -> Result<Self, ManagerError> {
+        Ok(Self { bus: Bus::system().await?, find_listeners })
+    }
+
+    /// Connects to the systemd of the user.
+    ///
+    /// # Errors
+    /// When there is no user bus, or no systemd on it.
+    pub async fn user(find_listeners: FindListeners) -> Result<Self, ManagerError> {
+        Ok(Self { bus: Bus::user().await?, find_listeners })
+    }
+
+    /// Which systemd it asks.
+    #[must_use]
+    pub fn kind(&self) -> ManagerKind {
+        self.bus.kind()
+    }
+
+    /// The unit; one that is not there has LoadState `not-found`.
+    ///
+    /// # Errors
+    /// When systemd cannot be asked.
+    pub async fn look(&self, unit: &UnitName) -> Result<UnitDetails, ManagerError> {
+        let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, Attempt { action: "look at", unit });
+        let of_unit = self.bus.unit_properties(unit).await.map_err(failed)?;
+        let of_type = self.bus.type_properties(unit).await.map_err(failed)?;
+        let fragment = Some(of_unit.text("FragmentPath")).filter(|path| !path.is_empty());
+        let files = fragment.into_iter().chain(of_unit.list("DropInPaths")).map(PathBuf::from).collect();
+        Ok(UnitDetails {
+            snapshot: snapshot(unit, &of_unit, &of_type, self.find_listeners),
+            files,
+            unit_file_state: of_unit.text("UnitFileState"),
+            name: UnitName::new(of_unit.text("Id")).unwrap_or_else(|_| unit.clone()),
+        })
+    }
+
+    /// As [`Self::look`], for a unit that has to be there.
+    ///
+    /// # Errors
+    /// When it is not, or systemd cannot be asked.
+    pub async fn look_at_existing(&self, unit: &UnitName) -> Result<UnitDetails, ManagerError> {
+        let details = self.look(unit).await?;
+        match details.snapshot.load_state.as_str() {
+            "not-found" => Err(no_such_unit(&self.bus, Attempt { action: "look at", unit })),
+            "masked" => Err(ManagerError::Masked { action: "look at".to_owned(), unit: unit.clone() }),
+            _ => Ok(details),
+        }
+    }
+
+    /// The socket units that are loaded, by name.
+    ///
+    /// # Errors
+    /// When systemd cannot be asked.
+    pub async fn sockets(&self) -> Result<Vec<UnitName>, ManagerError> {
+        let listed = self.bus.systemd().list_units_by_patterns(&[], &["*.socket"]).await;
+        let failed = |error: zbus::Error| {
+            Failure::of(&error).during_any(&self.bus, "list the sockets of".to_owned(), "systemd".to_owned())
+        };
+        let names = listed.map_err(failed)?.into_iter().filter_map(|unit| UnitName::new(unit.0).ok());
+        let mut sockets: Vec<_> = names.filter(|unit| unit.kind() == UnitKind::Socket).collect();
+        sockets.sort();
+        Ok(sockets)
+    }
+}

@@ -1,0 +1,81 @@
+//! Who holds descriptors of a socket, from `/proc/PID/fd`, proc(5).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+
+/// A process that holds a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// Its PID.
+    pub pid: u32,
+    /// Its name, at most 15 bytes of it.
+    pub name: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.pid)
+    }
+}
+
+/// Every open socket by its inode, with its holders by PID. Of processes whose descriptors we may not read nothing
+/// is known: without root, those of other users.
+#[must_use]
+pub fn of_sockets() -> BTreeMap<u64, Vec<Holder>> {
+    let mut holders: BTreeMap<u64, Vec<Holder>> = BTreeMap::new();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    for pid in pids {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned();
+        for inode in sockets_of(pid) {
+            let known = holders.entry(inode).or_default();
+            if known.last().is_none_or(|last| last.pid != pid) {
+                known.push(Holder { pid, name: name.clone() });
+            }
+        }
+    }
+    holders
+}
+
+/// Whether the descriptors of a process may be read.
+#[must_use]
+pub fn may_read(pid: u32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/fd")).is_ok()
+}
+
+/// The inodes of the sockets a process holds.
+#[must_use]
+pub fn sockets_of(pid: u32) -> Vec<u64> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let links = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+    links.filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_is_held_by_this_process_once_however_many_descriptors_it_has() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _twin = listener.try_clone().unwrap();
+        let inode = rustix::fs::fstat(listener.as_fd()).unwrap().st_ino;
+        let pid = std::process::id();
+        let held = of_sockets().remove(&inode).unwrap();
+        assert_eq!(held.iter().map(|holder| holder.pid).collect::<Vec<_>>(), [pid]);
+        assert!(may_read(pid) && sockets_of(pid).contains(&inode));
+    }
+
+    #[test]
+    fn nobody_holds_a_socket_that_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let inode = rustix::fs::fstat(listener.as_fd()).unwrap().st_ino;
+        drop(listener);
+        assert!(!of_sockets().contains_key(&inode));
+    }
+}

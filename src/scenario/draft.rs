@@ -1,0 +1,173 @@
+//! The text of a scenario for units that are there: what `init` writes and `try` runs.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use crate::model::UnitName;
+
+/// What a scenario is written from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// The scenario's name.
+    pub name: String,
+    /// The URL, and why it is this one.
+    pub url: (String, String),
+    /// The Unix socket to connect to instead of the URL's host.
+    pub unix: Option<PathBuf>,
+    /// Statuses to expect, such as `2xx`; none for bytes over TCP.
+    pub expect_status: Option<String>,
+    /// The service.
+    pub service: Option<UnitName>,
+    /// The socket in front of it.
+    pub socket: Option<UnitName>,
+    /// Requests per second on kept connections and on new ones.
+    pub rates: (f64, f64),
+    /// At most so many kept connections.
+    pub connections: u32,
+    /// What is done.
+    pub step: DraftStep,
+    /// What limits the run, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DraftStep {
+    /// The action's key, such as `restart`.
+    pub action: &'static str,
+    /// `service` or `socket`.
+    pub role: &'static str,
+    /// The signal of a kill.
+    pub signal: Option<String>,
+    /// How often.
+    pub times: u32,
+    /// Start to start, such as `3s`.
+    pub every: String,
+}
+
+impl Draft {
+    /// The scenario as TOML with comments.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let step = &self.step;
+        let acted_on = if step.role == "socket" { &self.socket } else { &self.service };
+        let unit = acted_on.as_ref().map(ToString::to_string).unwrap_or_default();
+        writeln!(out, "# {} of {unit} under load. It runs as it is: gapless run FILE", step.action)?;
+        writeln!(out, "name = {}", quoted(&self.name))?;
+        writeln!(out, "description = {}\n", quoted(&format!("{} of {unit} under load", step.action)))?;
+        self.write_target(out)?;
+        self.write_load(out)?;
+        writeln!(out, "# The units are there already: they are taken as they are found, and left so.\n[units]")?;
+        for (role, unit) in [("service", &self.service), ("socket", &self.socket)] {
+            if let Some(unit) = unit {
+                writeln!(out, "{role} = {}", quoted(unit.as_str()))?;
+            }
+        }
+        writeln!(out)?;
+        for note in &self.notes {
+            writeln!(out, "# {note}")?;
+        }
+        writeln!(out, "[[steps]]\n{} = {}", step.action, quoted(step.role))?;
+        if let Some(signal) = &step.signal {
+            writeln!(out, "signal = {}", quoted(signal))?;
+        }
+        writeln!(
+            out,
+            "times = {}\nevery = {} # start to start, never before the last one is over\n",
+            step.times,
+            quoted(&step.every)
+        )?;
+        writeln!(
+            out,
+            "[expect]\ndropped = 0 # requests that got no whole answer\nwrong = 0   # whole answers that are not the expected ones"
+        )?;
+        writeln!(out, "# p99 = \"500ms\" # how long users may wait, restarts included")
+    }
+
+    fn write_target(&self, out: &mut String) -> std::fmt::Result {
+        let (url, reason) = &self.url;
+        writeln!(out, "[target]\n# {reason}\nurl = {}", quoted(url))?;
+        if let Some(path) = &self.unix {
+            writeln!(out, "unix = {}", quoted(&path.display().to_string()))?;
+        }
+        if let Some(status) = &self.expect_status {
+            writeln!(out, "expect_status = [{}]", quoted(status))?;
+        }
+        writeln!(out, "timeout = \"10s\" # from the moment a request is due\n")
+    }
+
+    fn write_load(&self, out: &mut String) -> std::fmt::Result {
+        let (kept, new) = self.rates;
+        if self.expect_status.is_some() {
+            writeln!(out, "# Clients that keep their connections, as a proxy does.\n[[load]]\nname = \"keep-alive\"")?;
+            writeln!(out, "rate = {kept} # requests per second\nreuse = true\nconnections = {}\n", self.connections)?;
+        }
+        writeln!(
+            out,
+            "# Clients that connect for every request: they see a listener that is gone.\n[[load]]\nname = \"new\""
+        )?;
+        writeln!(out, "rate = {new}\nreuse = false\n")
+    }
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::scenario::load_text;
+
+    fn draft() -> Draft {
+        Draft {
+            name: "ledger-api".to_owned(),
+            url: ("http://127.0.0.1:8008/health".to_owned(), "GET /health answered 200.".to_owned()),
+            unix: None,
+            expect_status: Some("2xx".to_owned()),
+            service: Some(UnitName::new("ledger-api.service").unwrap()),
+            socket: Some(UnitName::new("ledger-api.socket").unwrap()),
+            rates: (200.0, 50.0),
+            connections: 16,
+            step: DraftStep { action: "restart", role: "service", signal: None, times: 5, every: "3s".to_owned() },
+            notes: vec!["5 starts in 10 s are allowed.".to_owned()],
+        }
+    }
+
+    fn parsed(draft: &Draft) -> crate::scenario::Scenario {
+        let loaded = load_text("draft.toml", &draft.text(), Path::new("/"));
+        loaded.unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false, 100)))
+    }
+
+    #[test]
+    fn what_is_written_is_a_scenario() {
+        insta::assert_snapshot!(draft().text());
+        let plan = parsed(&draft()).plan;
+        assert_eq!((plan.name.as_str(), plan.cohorts.len(), plan.steps[0].times), ("ledger-api", 2, 5));
+    }
+
+    #[test]
+    fn every_form_of_it_is_a_scenario() {
+        let unix = Draft { unix: Some("/run/a \"b\".sock".into()), socket: None, ..draft() };
+        assert_eq!(
+            parsed(&unix).plan.cohorts[0].target.connect,
+            crate::scenario::plan::Destination::Unix("/run/a \"b\".sock".into())
+        );
+        let url = ("tcp://127.0.0.1:9".to_owned(), "It does not speak HTTP.".to_owned());
+        assert_eq!(parsed(&Draft { url, expect_status: None, ..draft() }).plan.cohorts.len(), 1);
+        let step = DraftStep { action: "kill", signal: Some("KILL".to_owned()), ..draft().step };
+        assert_eq!(parsed(&Draft { step, ..draft() }).plan.steps.len(), 1);
+        let step = DraftStep { role: "socket", ..draft().step };
+        assert_eq!(parsed(&Draft { step, service: None, rates: (0.5, 1.0), ..draft() }).plan.steps.len(), 1);
+    }
+}
