@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::analysis::gate::Gate;
+
 /// Proves that a restart drops nothing.
 #[derive(Debug, Parser)]
 #[command(name = "gapless", version, about, arg_required_else_help = true, max_term_width = 100)]
@@ -29,6 +31,10 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Render a saved run again; exits with its verdict's code
     Report(ReportArgs),
+    /// Set two saved runs side by side; exits with 1 when a --fail-on gate trips
+    Compare(CompareArgs),
+    /// Print the JSON Schema of a format
+    Schema(SchemaArgs),
     /// The service that the demo, the tests and the scenarios restart
     DemoServer(crate::demo::server::ServerOptions),
 }
@@ -55,6 +61,12 @@ pub struct RunArgs {
     /// Where to leave records and reports [default: a new folder under reports/]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Compare with the run that is saved there
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
+    /// Fail when a figure grew by more than this over the baseline, such as "p99 +20%"; may be given several times
+    #[arg(long, value_name = "GATE", requires = "baseline")]
+    pub fail_on: Vec<Gate>,
     /// Only run the `prepare` commands, so that the run itself needs no network
     #[arg(long)]
     pub prepare_only: bool,
@@ -125,8 +137,17 @@ pub struct WatchArgs {
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
     /// What to print on stdout
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = CalibrateFormat::Table)]
+    pub format: CalibrateFormat,
+}
+
+/// `calibrate --format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CalibrateFormat {
+    /// A table for people
+    Table,
+    /// JSON
+    Json,
 }
 
 /// `gapless report`.
@@ -139,6 +160,52 @@ pub struct ReportArgs {
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+}
+
+/// `gapless compare`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: gapless compare reports/main reports/branch --fail-on \"p99 +20%\" --fail-on \"dropped +0\""
+)]
+pub struct CompareArgs {
+    /// The folder of the run before
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The folder of the run after
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Fail when a figure grew by more than this, such as "p99 +20%"; may be given several times
+    #[arg(long, value_name = "GATE")]
+    pub fail_on: Vec<Gate>,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = CompareFormat::Table)]
+    pub format: CompareFormat,
+}
+
+/// `gapless schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which format
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+/// The formats that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// result.json
+    Result,
+}
+
+/// `compare --format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// Tables for people
+    Table,
+    /// JSON
+    Json,
+    /// GitHub-flavoured Markdown
+    Markdown,
 }
 
 /// `--manager`.
@@ -161,4 +228,8 @@ pub enum Format {
     Table,
     /// result.json
     Json,
+    /// GitHub-flavoured Markdown
+    Markdown,
+    /// JUnit's XML, for CI
+    Junit,
 }

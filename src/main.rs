@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Command::Watch(args) => app::watch::main(&args),
         Command::Calibrate(args) => app::calibrate::main(&args),
         Command::Report(args) => app::report::main(&args),
+        Command::Compare(args) => app::compare::main(&args),
+        Command::Schema(args) => app::schema::main(&args),
         Command::DemoServer(options) => app::demo_server::main(options),
     };
     match outcome {

@@ -7,7 +7,10 @@
 //! ```
 
 mod attribution;
+mod backlog;
+pub mod charts;
 mod checks;
+pub mod compare;
 mod describe;
 mod event;
 mod events;
@@ -15,6 +18,7 @@ mod facts;
 mod figures;
 #[cfg(test)]
 mod fixtures;
+pub mod gate;
 mod number;
 pub mod result;
 mod series;
@@ -25,11 +29,10 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod trace;
 mod verdict;
 mod window;
 mod words;
-
-use std::collections::BTreeMap;
 
 pub use self::checks::LATENESS_P99_LIMIT;
 pub use self::result::{RunResult, ScenarioResult};
@@ -67,8 +70,11 @@ pub fn analyse(record: &Record) -> ScenarioResult {
     let steps = events::steps(&events, &facts);
     let judged = checks::checks(&facts, &whole);
     let doubts = verdict::doubts(&facts);
+    let mut notes = notes(&facts);
+    notes.extend(backlog::note(&facts, &events));
     let in_events: u64 = events.iter().map(|event| event.dropped).sum();
     let begin = &record.begin;
+    let charts = charts::charts(&facts, &whole);
     ScenarioResult {
         name: begin.plan.name.clone(),
         description: begin.plan.description.clone(),
@@ -84,7 +90,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         wrong: whole.wrong(),
         http_000: whole.http_000,
         dropped_outside_events: whole.dropped().saturating_sub(in_events),
-        attested: BTreeMap::new(),
+        attested: facts.attribution.attested(),
         latency_ms: whole.latencies(),
         lateness_us: whole.lateness(),
         connections: whole.connections(),
@@ -103,8 +109,10 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         steps,
         checks: judged.into_iter().map(|judged| judged.check).collect(),
         evidence: facts.attribution.evidence(&facts.timeline),
-        notes: notes(&facts),
+        notes,
         series: series::series(&facts),
+        charts,
+        scenario_text: begin.scenario_text.clone(),
     }
 }
 

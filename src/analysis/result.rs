@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::charts::Charts;
 use crate::model::{ActionKind, Cause, FailureClass, JobResult, UnitName, Verdict};
 use crate::record::line::{Host, ManagerKind, Note, Tool};
 
@@ -14,7 +16,7 @@ use crate::record::line::{Host, ManagerKind, Note, Tool};
 pub const SCHEMA: &str = "gapless/result/1";
 
 /// What one or more scenarios came to: `result.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResult {
     /// [`SCHEMA`].
     pub schema: String,
@@ -29,7 +31,7 @@ pub struct RunResult {
 }
 
 /// What one scenario came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioResult {
     /// Its name.
     pub name: String,
@@ -95,10 +97,16 @@ pub struct ScenarioResult {
     pub notes: Vec<Note>,
     /// The run over time, for a chart.
     pub series: Series,
+    /// What charts draw. Not in `result.json`: the record has it.
+    #[serde(skip)]
+    pub charts: Charts,
+    /// The scenario file, secrets masked; empty for runs without a file. Not in `result.json`.
+    #[serde(skip)]
+    pub scenario_text: String,
 }
 
 /// Requests; `due` = `ok` + `failed` + `unsent`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Requests {
     /// Fell due after the warmup.
     pub due: u64,
@@ -113,7 +121,7 @@ pub struct Requests {
 }
 
 /// Three views of latency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latencies {
     /// From the due time; a failed request counts as never answered, and null is never.
     pub all: Percentiles,
@@ -124,7 +132,7 @@ pub struct Latencies {
 }
 
 /// Percentiles by nearest rank, to three significant digits; `max` is exact.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentiles {
     /// Median.
     pub p50: Option<f64>,
@@ -141,7 +149,7 @@ pub struct Percentiles {
 }
 
 /// From the later of (due, a connection was free) to the first write or connect call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lateness {
     /// Median.
     pub p50: Option<u64>,
@@ -152,7 +160,7 @@ pub struct Lateness {
 }
 
 /// Connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Connections {
     /// Established.
     pub opened: u64,
@@ -165,7 +173,7 @@ pub struct Connections {
 }
 
 /// One cohort.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CohortResult {
     /// Its name.
     pub name: String,
@@ -202,7 +210,7 @@ pub struct CohortResult {
 }
 
 /// One run of one step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventResult {
     /// Its number in the scenario, from 1.
     pub event: u32,
@@ -261,7 +269,7 @@ pub struct EventResult {
 }
 
 /// One step, over all its runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepResult {
     /// From 1.
     pub step: u32,
@@ -280,7 +288,7 @@ pub struct StepResult {
 }
 
 /// One thing that was judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// Its stable name: `expect.dropped`, `proof.restart`, `instrument.lateness`.
     pub name: String,
@@ -293,7 +301,7 @@ pub struct CheckResult {
 }
 
 /// The evidence for one cause in one event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// The mechanism.
     pub cause: Cause,
@@ -306,7 +314,7 @@ pub struct Evidence {
 }
 
 /// The run over time, over all cohorts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     /// From one point to the next: the finer the shorter the run.
     pub step_ms: u32,
@@ -315,7 +323,7 @@ pub struct Series {
 }
 
 /// One step of the run, by due time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesPoint {
     /// Its start, from the first counted due time; the first one may start a little earlier.
     pub at_ms: f64,

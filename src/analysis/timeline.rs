@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{self, Event};
+use super::trace::Trace;
 use crate::model::address::Listener;
 use crate::model::{Endpoint, EventId, MonoTime, Signal, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
@@ -45,6 +46,7 @@ pub(crate) struct Timeline<'a> {
     /// The last moment that the record knows of.
     pub(crate) last: MonoTime,
     pub(crate) events: Vec<Event<'a>>,
+    pub(crate) trace: Trace<'a>,
     queues: Vec<&'a Queue>,
     units: BTreeMap<&'a UnitName, Vec<UnitState<'a>>>,
     exits: Vec<(MonoTime, Option<&'a UnitName>)>,
@@ -104,13 +106,20 @@ impl<'a> Timeline<'a> {
             load_end,
             last,
             events: event::of(record, load_end),
+            trace: Trace::of(&record.lines),
             queues: Vec::new(),
             units: BTreeMap::new(),
             exits: Vec::new(),
             counters: BTreeMap::new(),
             watched: Vec::new(),
         };
-        record.lines.iter().for_each(|line| timeline.note(line));
+        // What units do while they are put back is none of the run's.
+        let over = phase(Phase::PuttingBack);
+        let is_of_run = |line: &&Line| match line {
+            Line::Unit(change) => over.is_none_or(|over| change.at < over),
+            _ => true,
+        };
+        record.lines.iter().filter(is_of_run).for_each(|line| timeline.note(line));
         timeline.sort();
         timeline
     }
@@ -189,6 +198,16 @@ impl<'a> Timeline<'a> {
         named.or_else(seen)
     }
 
+    /// Every unit whose state was ever seen, by name.
+    pub(crate) fn units(&self) -> impl Iterator<Item = &'a UnitName> + '_ {
+        self.units.keys().copied()
+    }
+
+    /// Every look at the kernel's listeners, in order.
+    pub(crate) fn queues(&self) -> &[&'a Queue] {
+        &self.queues
+    }
+
     /// The states a unit was in during `span`: the one it entered it with, and those it took on.
     pub(crate) fn states(&self, unit: &UnitName, span: Span) -> &[UnitState<'a>] {
         let Some(states) = self.units.get(unit) else { return &[] };
@@ -219,8 +238,12 @@ impl<'a> Timeline<'a> {
         Some(view)
     }
 
-    /// The span around `within` in which nobody listened at an address, as the kernel showed it.
+    /// The span around `within` in which nobody listened at an address, as the kernel showed it: by its trace to
+    /// the microsecond, else as often as we looked.
     pub(crate) fn listener_gap(&self, destination: &Destination, within: Span) -> Option<Span> {
+        if let Some(gap) = self.trace.gap(destination, within, self.load_end) {
+            return Some(gap);
+        }
         let is_absent = |queue: &&Queue| !is_served(queue, destination);
         self.listeners(destination, within).filter(|view| view.absent)?;
         let from = self.queues.iter().rposition(|queue| queue.at <= within.to && is_absent(queue))?;
@@ -260,15 +283,15 @@ impl<'a> Timeline<'a> {
         self.exits.iter().any(|&(at, unit)| (unit.is_none() || unit == service) && span.overlaps(Span::new(at, at)))
     }
 
-    /// Whether a counter of the kernel rose in `span`; none if it was never read.
-    pub(crate) fn rose(&self, counter: &str, span: Span) -> Option<bool> {
+    /// By how much a counter of the kernel rose in `span`; none if it was never read.
+    pub(crate) fn rise(&self, counter: &str, span: Span) -> Option<u64> {
         let points = self.counters.get(counter)?;
         let first = points.first()?.1;
         let at = |limit: MonoTime| {
             let known = points.partition_point(|&(at, _)| at <= limit);
             known.checked_sub(1).map_or(first, |last| points[last].1)
         };
-        Some(at(span.to) > at(span.from))
+        Some(at(span.to).saturating_sub(at(span.from)))
     }
 }
 
@@ -298,6 +321,7 @@ fn last_moment(record: &Record) -> MonoTime {
         Line::StepEnd(end) => end.at,
         Line::Unit(change) => change.at,
         Line::Queue(queue) => queue.at,
+        Line::Trace(event) => event.at,
         Line::Process(change) => change.at,
         Line::Rows(rows) => {
             let ends = rows.rows.iter().filter_map(|row| row.ok_ends.map(|(_, last)| last));

@@ -86,11 +86,21 @@ fn confidence(result: &StepResult, facts: &Facts<'_>) -> Option<String> {
         return Some(format!("{bad} of {all} dropped something."));
     }
     let percent = result.drop_probability_upper_95? * 100.0;
-    let unseen = result
-        .resolution_ms
-        .map(|gap| format!("; a gap in the listener of less than {gap:.1} ms may have gone unseen"));
+    let listener = if never_left_listen(index, facts) {
+        Some("; the listener never left TCP_LISTEN, attested by the kernel's trace".to_owned())
+    } else {
+        result.resolution_ms.map(|gap| format!("; a gap in the listener of less than {gap:.1} ms may have gone unseen"))
+    };
     Some(format!(
         "0 of {all} dropped anything: at 95 % confidence fewer than {percent:.1} % do{}.",
-        unseen.unwrap_or_default()
+        listener.unwrap_or_default()
     ))
+}
+
+/// By the kernel's trace, somebody listened at every address of the load all through the step's events.
+fn never_left_listen(step: u16, facts: &Facts<'_>) -> bool {
+    let timeline = &facts.timeline;
+    let events = || timeline.events.iter().filter(|event| event.begin.step == step);
+    let stayed = |to| events().all(|event| timeline.trace.never_left_listen(to, event.span()));
+    timeline.plan.cohorts.iter().all(|cohort| stayed(&cohort.target.connect))
 }

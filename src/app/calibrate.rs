@@ -3,7 +3,7 @@
 use super::exit::Exit;
 use super::output::{self, say};
 use super::session;
-use crate::cli::CalibrateArgs;
+use crate::cli::{CalibrateArgs, CalibrateFormat};
 use crate::demo::calibration::{Case, calibrate};
 use crate::render;
 
@@ -23,6 +23,11 @@ pub fn main(args: &CalibrateArgs) -> anyhow::Result<Exit> {
         }
     };
     let calibration = session::block_on(async { Ok(calibrate(cases, done).await?) })?;
-    output::print_with(args.format, &calibration, render::terminal::render_calibration)?;
+    output::write(&match args.format {
+        CalibrateFormat::Table => {
+            render::terminal::render_calibration(&calibration, output::width(), output::stdout_color())
+        }
+        CalibrateFormat::Json => render::json::render(&calibration),
+    })?;
     Ok(if calibration.exact { Exit::Passed } else { Exit::Failed })
 }

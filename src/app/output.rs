@@ -6,7 +6,6 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
 
 use crate::analysis::RunResult;
 use crate::cli::Format;
@@ -78,17 +77,22 @@ impl Folder {
         Ok(records)
     }
 
-    /// Writes every report of `result`, replacing older ones whole. One that cannot be written does not keep the
-    /// others from being written.
+    /// Writes every report of `result`, replacing older ones whole. One that cannot be rendered or written does
+    /// not keep the others from being written.
     ///
     /// # Errors
     /// The first failure.
     pub fn write_reports(&self, result: &RunResult) -> anyhow::Result<()> {
-        let reports = [("result.json", render::json::render(result))];
+        let rendered = super::reports::render(result);
         let mut first_error = None;
-        for (name, bytes) in reports {
-            let path = self.0.join(name);
-            if let Err(error) = replace(&path, &bytes).with_context(|| format!("cannot write {}", path.display())) {
+        for report in rendered {
+            let written = report.and_then(|(name, bytes)| {
+                let path = self.0.join(name);
+                let what = || format!("cannot write {}", path.display());
+                path.parent().map_or(Ok(()), make_private).with_context(what)?;
+                replace(&path, &bytes).with_context(what)
+            });
+            if let Err(error) = written {
                 first_error.get_or_insert(error);
             }
         }
@@ -114,28 +118,26 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&draft, path)
 }
 
-/// Prints `result` on stdout in the form asked for. A reader that went away (`| head`) is no error.
+/// Prints `result` on stdout in the form asked for.
+///
+/// # Errors
+/// When it cannot be rendered, or stdout cannot be written to.
+pub fn print(result: &RunResult, format: Format) -> anyhow::Result<()> {
+    let bytes = match format {
+        Format::Table => render::terminal::render(result, width(), stdout_color()),
+        Format::Json => render::json::render(result),
+        Format::Markdown => render::markdown::summary(result),
+        Format::Junit => render::junit::render(result)?,
+    };
+    write(&bytes)
+}
+
+/// Writes a document to stdout. A reader that went away (`| head`) is no error.
 ///
 /// # Errors
 /// When stdout cannot be written to for any other reason.
-pub fn print(result: &RunResult, format: Format) -> anyhow::Result<()> {
-    print_with(format, result, render::terminal::render)
-}
-
-/// As [`print`], for a result of any kind: `table` makes it a text of that width, with colour or without.
-///
-/// # Errors
-/// As [`print`].
-pub fn print_with<T: Serialize>(
-    format: Format,
-    result: &T,
-    table: impl FnOnce(&T, usize, bool) -> Vec<u8>,
-) -> anyhow::Result<()> {
-    let bytes = match format {
-        Format::Table => table(result, width(), color(io::stdout().is_terminal())),
-        Format::Json => render::json::render(result),
-    };
-    match io::stdout().lock().write_all(&bytes).and_then(|()| io::stdout().flush()) {
+pub fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(bytes).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
         _ => Ok(()),
     }
@@ -149,6 +151,12 @@ pub fn say(text: &str) {
 /// Says what went wrong, with everything that led to it.
 pub fn complain(error: &anyhow::Error) {
     say(&format!("error: {error:#}"));
+}
+
+/// Whether to colour what goes to stdout.
+#[must_use]
+pub fn stdout_color() -> bool {
+    color(io::stdout().is_terminal())
 }
 
 /// Whether to colour what goes to a stream; see <https://no-color.org>.

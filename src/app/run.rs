@@ -8,7 +8,7 @@ use super::choose::{self, Machine};
 use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::watcher::Watcher;
-use super::{report, session, stamp};
+use super::{compare, github, report, session, stamp};
 use crate::analysis::RunResult;
 use crate::cli::{ManagerArg, RunArgs};
 use crate::clock;
@@ -16,7 +16,7 @@ use crate::record::RecordWriter;
 use crate::record::SCHEMA;
 use crate::record::line::{Begin, EndReason, Line, Tool};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Interrupt, Recorder};
+use crate::run::{Interrupt, Recorder, estimate};
 use crate::scenario::{self, Overrides, Scenario};
 
 /// Runs the command.
@@ -47,10 +47,16 @@ async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
     if args.prepare_only {
         return Ok(Exit::Passed);
     }
+    // Before anything is run: a baseline that cannot be read must not cost a run.
+    let baseline = args.baseline.as_deref().map(compare::read).transpose()?;
     let folder = Folder::create(args.out.as_deref())?;
     let how = How { manager: args.manager, force: args.force };
-    let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
+    let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
     output::print(&result, args.format)?;
+    github::publish(&result);
+    if let Some(baseline) = baseline {
+        exit = exit.worst(compare::with_baseline(&baseline, &result, &args.fail_on, args.format)?);
+    }
     say(&format!("saved in {}", folder.path().display()));
     Ok(exit)
 }
@@ -112,7 +118,7 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
             scenario_text: scenario.text.clone(),
         }))
     };
-    let watcher = Watcher::new(&plan.name);
+    let watcher = Watcher::new(&plan.name).expecting(estimate::duration(plan));
     let reason = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),

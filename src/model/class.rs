@@ -1,5 +1,6 @@
 //! The failure classes: everything that can happen to a request other than the expected answer.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a class says of who is to blame.
@@ -16,7 +17,7 @@ pub enum Fault {
 macro_rules! failure_classes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $fault:ident, curl $curl:expr;)+) => {
         /// Why a request that was due has no `ok`. The names are those of `result.json`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum FailureClass { $($(#[doc = $doc])+ $variant,)+ }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::{Endpoint, Listener};
@@ -19,7 +20,7 @@ pub enum UnitKind {
 }
 
 /// A full unit name, such as `ledger-api.service` or `app@alice.socket`: valid by systemd.unit(5).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct UnitName(String);
 

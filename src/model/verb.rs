@@ -1,5 +1,6 @@
 //! What is done to units, and what comes of it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The number of an event: one run of one step, counted from 0 over the whole scenario.
@@ -61,7 +62,7 @@ impl std::fmt::Display for UnitVerb {
 }
 
 /// The kind of a step, for tables and `result.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionKind {
     /// See [`UnitVerb::Restart`].
@@ -160,7 +161,7 @@ impl KillWho {
 }
 
 /// How a job ended, `org.freedesktop.systemd1(5)`, signal JobRemoved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobResult {
     /// It did what it was to do.

@@ -1,11 +1,12 @@
 //! What a run comes to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a scenario, a check or a whole run comes to.
 ///
 /// Ordered by precedence: the verdict of several is their maximum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every expectation held, and the evidence is good enough to say so.

@@ -1,7 +1,8 @@
-//! What is read from the kernel beside the load: processes, listeners, accept queues, counters, its trace.
+//! What is read beside the load: processes, listeners, accept queues, the kernel's counters and its trace, the journal.
 
 pub mod counters;
 pub mod host;
+pub mod journal;
 pub mod listener;
 pub mod process;
 pub mod trace;

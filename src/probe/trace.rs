@@ -49,6 +49,7 @@ pub enum TraceError {
 #[derive(Debug)]
 pub struct Tracer {
     instance: PathBuf,
+    began: MonoTime,
     stop: Arc<AtomicBool>,
     left_out: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -67,14 +68,18 @@ impl Tracer {
         let instance = instances.join(format!("{INSTANCE_PREFIX}{}-{}", std::process::id(), clock::now().as_nanos()));
         fs::create_dir(&instance).map_err(|error| TraceError::Unavailable(error.to_string()))?;
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
-        let mut tracer = Self { instance, stop: Arc::default(), left_out: Arc::default(), thread: None };
+        let mut tracer =
+            Self { instance, began: clock::now(), stop: Arc::default(), left_out: Arc::default(), thread: None };
         let pipe = tracer.set_up(ports)?;
+        tracer.began = clock::now();
         let (stop, left_out, ports) = (Arc::clone(&tracer.stop), Arc::clone(&tracer.left_out), ports.to_vec());
         let read = move || {
-            read_until(pipe, &stop, &mut |event: TraceEvent| {
-                if event.traced.concerns(&ports) && sender.try_send(event).is_err() {
-                    left_out.fetch_add(1, Ordering::Relaxed);
-                }
+            read_until(pipe, &stop, &mut |line: Said| {
+                let missed = match line {
+                    Said::Event(event) => u64::from(event.traced.concerns(&ports) && sender.try_send(event).is_err()),
+                    Said::Lost(events) => events,
+                };
+                left_out.fetch_add(missed, Ordering::Relaxed);
             });
         };
         let spawned = std::thread::Builder::new().name("kernel-trace".to_owned()).spawn(read);
@@ -82,10 +87,26 @@ impl Tracer {
         Ok((tracer, receiver))
     }
 
-    /// Events that were seen but not delivered, because nobody took them in time.
+    /// From when on nothing is missed.
     #[must_use]
-    pub fn left_out(&self) -> u64 {
+    pub fn began(&self) -> MonoTime {
+        self.began
+    }
+
+    /// Stops tracing; what was traced before is still delivered. Returns the number of events that were not: the
+    /// kernel's buffer was full, or nobody took them in time.
+    #[must_use]
+    pub fn finish(mut self) -> u64 {
+        self.join();
         self.left_out.load(Ordering::Relaxed)
+    }
+
+    fn join(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A reader that panicked has nothing left to say.
+            let _ = thread.join();
+        }
     }
 
     fn set_up(&self, ports: &[u16]) -> Result<File, TraceError> {
@@ -113,11 +134,7 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A reader that panicked has nothing left to say.
-            let _ = thread.join();
-        }
+        self.join();
         // tracefs removes an instance as a whole by rmdir; if it is busy, the next run removes it.
         let _ = fs::remove_dir(&self.instance);
     }
@@ -137,7 +154,15 @@ fn remove_abandoned(instances: &Path) {
     }
 }
 
-fn read_until(mut pipe: File, stop: &AtomicBool, deliver: &mut dyn FnMut(TraceEvent)) {
+/// What a line of the trace says.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Event(TraceEvent),
+    /// So many events are missing here: the kernel's buffer was full.
+    Lost(u64),
+}
+
+fn read_until(mut pipe: File, stop: &AtomicBool, deliver: &mut dyn FnMut(Said)) {
     let mut pending = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
@@ -146,8 +171,8 @@ fn read_until(mut pipe: File, stop: &AtomicBool, deliver: &mut dyn FnMut(TraceEv
                 pending.extend_from_slice(&buffer[..count]);
                 while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
                     let line: Vec<u8> = pending.drain(..=end).collect();
-                    if let Some(event) = std::str::from_utf8(&line).ok().and_then(parse) {
-                        deliver(event);
+                    if let Some(said) = std::str::from_utf8(&line).ok().and_then(said) {
+                        deliver(said);
                     }
                 }
             }
@@ -165,10 +190,21 @@ impl Traced {
     /// Whether it is about a target on one of these ports.
     fn concerns(&self, ports: &[u16]) -> bool {
         let target = match self {
+            Self::Began { .. } | Self::Ended { .. } => return true,
             Self::ListenerUp { local } | Self::ListenerDown { local } => local,
             Self::ResetSent { from, .. } | Self::ResetReceived { from, .. } => from,
         };
         ports.contains(&target.port())
+    }
+}
+
+/// `CPU:0 [LOST 5 EVENTS]`, or an event.
+fn said(line: &str) -> Option<Said> {
+    let lost = line.strip_prefix("CPU:").and_then(|rest| rest.split_once("[LOST "));
+    match lost {
+        // Without a number the kernel does not know how many.
+        Some((_, rest)) => Some(Said::Lost(rest.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(1))),
+        None => parse(line).map(Said::Event),
     }
 }
 
@@ -255,6 +291,13 @@ mod tests {
         for line in ["", "CPU:0 [LOST 5 EVENTS]\n", "x: y\n", "a-1 [000] . 1.2: sys_enter: foo=1\n"] {
             assert_eq!(parse(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn what_the_kernel_lost_is_counted() {
+        assert_eq!(said("CPU:0 [LOST 5 EVENTS]\n"), Some(Said::Lost(5)));
+        assert_eq!(said("CPU:1 [LOST EVENTS]\n"), Some(Said::Lost(1)));
+        assert_eq!(said(LISTEN), parse(LISTEN).map(Said::Event));
     }
 
     #[test]

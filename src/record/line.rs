@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::segment::{Rows, Segment};
@@ -71,7 +72,7 @@ pub struct Begin {
 }
 
 /// The program that wrote a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// `gapless`.
     pub name: String,
@@ -80,7 +81,7 @@ pub struct Tool {
 }
 
 /// The machine a record was made on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// uname(2) nodename.
     pub name: String,
@@ -104,7 +105,7 @@ pub struct ManagerChoice {
 }
 
 /// What carries actions out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ManagerKind {
     /// systemd, the system manager.
@@ -148,6 +149,8 @@ pub enum Phase {
     Cooldown,
     /// Nothing is due from here on.
     Stopped,
+    /// Everything was seen; units are put back from here on.
+    PuttingBack,
 }
 
 /// An event began: written before anything is done.
@@ -265,6 +268,16 @@ pub struct TraceEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Traced {
+    /// The trace is on: from here nothing is missed.
+    Began {
+        /// The addresses it is about.
+        targets: Vec<SocketAddr>,
+    },
+    /// The trace is off.
+    Ended {
+        /// Events that were lost, by the kernel or by us.
+        left_out: u64,
+    },
     /// A socket began to listen.
     ListenerUp {
         /// Its address.
@@ -360,7 +373,7 @@ pub struct Cap {
 }
 
 /// Something a reader of the report must know: what could not be observed, what was paced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
     /// How much it weighs.
     pub kind: NoteKind,
@@ -369,7 +382,7 @@ pub struct Note {
 }
 
 /// How much a note weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NoteKind {
     /// Good to know.

@@ -1,14 +1,15 @@
-//! JSON: `result.json`, and what other commands print.
+//! Results as JSON.
 
 use serde::Serialize;
 
-/// A result as indented JSON with a newline at its end.
+/// A result, a calibration or a comparison as indented JSON with a newline at its end. A time that never ended is
+/// null, as one that was not measured.
 ///
 /// # Panics
-/// Never for our results: every key is a string, and every number finite.
+/// Never for our documents: every key is a string.
 #[must_use]
-pub fn render(result: &impl Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec_pretty(result).expect("a result has only string keys");
+pub fn render(document: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(document).expect("reports have only string keys");
     bytes.push(b'\n');
     bytes
 }

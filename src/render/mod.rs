@@ -2,9 +2,17 @@
 //!
 //! Text from outside (names, messages, addresses) is escaped by the rules of each format.
 
+pub mod github;
+pub mod html;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+mod markup;
+pub mod svg;
 pub mod terminal;
 mod text;
+
+pub(crate) use self::text::escape;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use crate::analysis::simulator::stories;
 use crate::analysis::{RunResult, combine};
 use crate::record::Record;
-use crate::render::{json, terminal};
+use crate::render::{github, html, json, junit, markdown, svg, terminal};
 
 fn stories() -> Vec<Record> {
     [stories::socket_restart(), stories::plain_restart(), stories::interrupted(), stories::incomplete()]
@@ -18,6 +18,30 @@ fn result(records: &[Record]) -> RunResult {
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("renderers write UTF-8")
+}
+
+/// What `result.json` keeps of a result.
+fn without_charts(mut result: RunResult) -> RunResult {
+    for scenario in &mut result.scenarios {
+        scenario.charts = crate::analysis::charts::Charts::default();
+        scenario.scenario_text.clear();
+    }
+    result
+}
+
+/// Every document that is made of a result, by name.
+fn documents(result: &RunResult) -> Vec<(String, String)> {
+    let whole = [
+        ("report.html", html::render(result)),
+        ("report.md", markdown::render(result)),
+        ("summary.md", markdown::summary(result)),
+        ("junit.xml", junit::render(result).expect("memory takes all")),
+        ("result.json", json::render(result)),
+        ("annotations", github::annotations(result).into_bytes()),
+    ];
+    let whole = whole.into_iter().map(|(name, bytes)| (name.to_owned(), bytes));
+    let charts = result.scenarios.iter().flat_map(svg::files);
+    whole.chain(charts).map(|(name, bytes)| (name, text(bytes))).collect()
 }
 
 #[test]
@@ -77,7 +101,170 @@ fn json_shows_each_fixture_and_reads_back_as_it_was() {
         let name = record.begin.plan.name.clone();
         let result = result(std::slice::from_ref(&record));
         let bytes = json::render(&result);
-        assert_eq!(serde_json::from_slice::<RunResult>(&bytes).expect("it is a result"), result);
+        assert_eq!(serde_json::from_slice::<RunResult>(&bytes).expect("it is a result"), without_charts(result));
         insta::assert_snapshot!(format!("{name}-json"), text(bytes));
     }
+}
+
+#[test]
+fn markdown_junit_page_and_charts_show_each_fixture() {
+    for record in stories() {
+        let name = record.begin.plan.name.clone();
+        let result = result(std::slice::from_ref(&record));
+        insta::assert_snapshot!(format!("{name}-md"), text(markdown::render(&result)));
+        insta::assert_snapshot!(format!("{name}-junit"), text(junit::render(&result).expect("memory takes all")));
+        insta::assert_snapshot!(format!("{name}-html"), text(html::render(&result)));
+        for (path, chart) in svg::files(&result.scenarios[0]) {
+            insta::assert_snapshot!(path.replace('/', "-"), text(chart));
+        }
+    }
+}
+
+#[test]
+fn the_same_record_gives_the_same_bytes() {
+    let (one, other) = (result(&stories()), result(&stories()));
+    assert_eq!(documents(&one), documents(&other));
+}
+
+/// Tries to end whatever it is put into, in every format at once.
+const EVIL: &str = "\"'>--></title></style></pre>]]><script>alert(1)</script>&lt;|`` **x** ![i](http://evil.example/)\u{1b}[2J\r\n# h\n::error::x\u{0}\u{202e}";
+
+/// A result in which everything that may come from outside is evil.
+fn evil() -> RunResult {
+    let mut records = stories();
+    for record in &mut records {
+        EVIL.clone_into(&mut record.begin.plan.name);
+        EVIL.clone_into(&mut record.begin.plan.description);
+        EVIL.clone_into(&mut record.begin.host.name);
+        EVIL.clone_into(&mut record.begin.host.kernel);
+        EVIL.clone_into(&mut record.begin.started_at);
+        record.begin.scenario_text = format!("```\n````\n{EVIL}\n</details>");
+        EVIL.clone_into(&mut record.begin.plan.cohorts[0].name);
+        EVIL.clone_into(&mut record.begin.plan.cohorts[0].target.url);
+        record.begin.manager.as_mut().expect("there is one").reason = EVIL.to_owned();
+        let note = crate::record::line::Note { kind: crate::record::line::NoteKind::Info, message: EVIL.to_owned() };
+        record.lines.push(crate::record::line::Line::Note(note));
+    }
+    let mut result = result(&records);
+    for scenario in &mut result.scenarios {
+        scenario.reasons.push(EVIL.to_owned());
+        scenario.checks.iter_mut().for_each(|check| check.actual.push_str(EVIL));
+        scenario.evidence.iter_mut().for_each(|evidence| evidence.sentence.push_str(EVIL));
+        for state in scenario.charts.units.iter_mut().flat_map(|band| &mut band.states) {
+            state.sub_state = EVIL.to_owned();
+        }
+    }
+    result
+}
+
+#[test]
+fn text_from_outside_cannot_break_out_of_any_document() {
+    let result = evil();
+    for (name, document) in documents(&result) {
+        assert!(document.chars().all(|c| c == '\n' || !c.is_control()), "{name} has a raw control character");
+        // JSON is data: what is not a control character stands in it as it is.
+        let runs_backwards = document.contains('\u{202e}') && extension(&name) != "json";
+        assert!(!runs_backwards, "{name} has text that runs backwards");
+        if extension(&name) != "json" && name != "annotations" {
+            let outside_of_fences = without_fences(&name, &document);
+            assert!(!outside_of_fences.contains("<script"), "{name} has a script");
+            let has_image = extension(&name) == "md" && outside_of_fences.contains("![i]");
+            assert!(!has_image, "{name} has an image of somebody else's");
+        }
+    }
+}
+
+fn extension(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+/// Markdown without what stands in its fences, where nothing is markup.
+fn without_fences(name: &str, document: &str) -> String {
+    if extension(name) != "md" {
+        return document.to_owned();
+    }
+    let mut fence: Option<String> = None;
+    let mut outside = Vec::new();
+    for line in document.lines() {
+        let ticks = "`".repeat(line.chars().take_while(|&c| c == '`').count());
+        match &fence {
+            Some(open) if line == open => fence = None,
+            None if ticks.len() >= 3 => fence = Some(ticks),
+            None => outside.push(line),
+            Some(_) => {}
+        }
+    }
+    assert_eq!(fence, None, "a fence stays open");
+    outside.join("\n")
+}
+
+#[test]
+fn tables_keep_their_columns_whatever_is_in_their_cells() {
+    let tidy = |result: &RunResult| {
+        let page = text(markdown::render(result));
+        let bars = |line: &str| line.replace("\\\\", "").replace("\\|", "").matches('|').count();
+        page.lines().filter(|line| line.starts_with('|')).map(bars).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        tidy(&evil()),
+        tidy(&{
+            let mut plain = evil();
+            let calm = |text: &mut String| "calm".clone_into(text);
+            for scenario in &mut plain.scenarios {
+                calm(&mut scenario.name);
+                scenario.checks.iter_mut().for_each(|check| calm(&mut check.actual));
+                scenario.cohorts.iter_mut().for_each(|cohort| {
+                    calm(&mut cohort.name);
+                    calm(&mut cohort.target);
+                });
+            }
+            plain
+        })
+    );
+}
+
+#[test]
+fn the_page_and_the_charts_are_well_formed_and_load_nothing() {
+    for (name, document) in documents(&evil()) {
+        if extension(&name) == "svg" || extension(&name) == "html" {
+            assert_balanced(&name, &document);
+            for loader in [" src=", "@import", "url(", "<link", "<iframe", "<object", "<image"] {
+                assert!(!document.contains(loader), "{name} loads something: {loader}");
+            }
+        }
+    }
+}
+
+/// Every element that is opened is closed, in order.
+fn assert_balanced(name: &str, document: &str) {
+    let mut open = Vec::new();
+    for tag in document.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').unwrap_or_else(|| panic!("{name}: <{tag} has no end"));
+        let element = tag.split([' ', '\n']).next().unwrap_or_default();
+        match element.strip_prefix('/') {
+            Some(closed) => assert_eq!(open.pop(), Some(closed), "{name}"),
+            None if tag.ends_with('/') || tag.starts_with('!') || element == "meta" => {}
+            None => open.push(element),
+        }
+    }
+    assert!(open.is_empty(), "{name} leaves {open:?} open");
+}
+
+#[test]
+fn chart_files_stay_in_their_folder() {
+    let mut result = result(&stories());
+    "../../etc/passwd".clone_into(&mut result.scenarios[0].name);
+    let paths: Vec<String> = svg::files(&result.scenarios[0]).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["charts/.._.._etc_passwd-timeline.svg", "charts/.._.._etc_passwd-percentiles.svg"]);
+}
+
+#[test]
+fn a_comparison_shows_what_changed() {
+    let mut records = [stories::socket_restart().record(), stories::plain_restart().record()];
+    records.iter_mut().for_each(|record| "ledger".clone_into(&mut record.begin.plan.name));
+    let [before, after] = records.map(|record| result(&[record]));
+    let comparison = crate::analysis::compare::compare(&before, &after);
+    insta::assert_snapshot!("comparison-terminal", text(terminal::render_comparison(&comparison, 80, false)));
+    insta::assert_snapshot!("comparison-md", text(markdown::render_comparison(&comparison)));
+    insta::assert_snapshot!("comparison-json", text(json::render_comparison(&comparison)));
 }

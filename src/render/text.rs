@@ -59,6 +59,12 @@ pub(crate) fn ms(ms: Option<f64>) -> String {
     }
 }
 
+/// A number with at most two decimals and no zeros behind them: `1`, `1.5`, `12.25`.
+pub(crate) fn trimmed(value: f64) -> String {
+    let rounded = (value * 100.0).round() / 100.0 + 0.0;
+    format!("{rounded}")
+}
+
 /// A latency of answered and unanswered requests: none is never, unless there was no request.
 pub(crate) fn latency(latency: Option<f64>, requests: u64) -> String {
     if latency.is_none() && requests > 0 { "never".to_owned() } else { ms(latency) }

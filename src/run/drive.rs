@@ -86,6 +86,7 @@ pub async fn drive<M: Manager>(mut setup: Setup<'_, M>) -> EndReason {
     // The run may panic (a defect of ours); its units are put back first all the same.
     let ran = std::panic::AssertUnwindSafe(run(&mut setup, &mut home)).catch_unwind().await;
     setup.progress.stage(&ProgressStage::Restoring);
+    phase(setup.recorder, Phase::PuttingBack, clock::now());
     let put_back = put_back(&mut setup, &mut home).await;
     match ran {
         Err(panic) => std::panic::resume_unwind(panic),
@@ -109,7 +110,8 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<()
     if let Some(manager) = setup.manager.as_deref_mut() {
         set_up(setup.plan, manager, &held, home, setup.recorder).await?;
     }
-    let observers = Observers::start(setup.plan, setup.recorder, setup.listeners);
+    let units = setup.manager.as_deref().map(|manager| (manager.kind(), held.as_slice()));
+    let observers = Observers::start(setup.plan, setup.recorder, setup.listeners, units);
     let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
     let mut load = start(&setup.plan.cohorts)?;
     let pump = pump(&mut load, setup.recorder.clone());

@@ -6,6 +6,7 @@
 mod claim;
 pub mod drive;
 pub mod end_state;
+pub mod estimate;
 pub mod exec;
 pub mod interrupt;
 mod observe;

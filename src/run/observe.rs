@@ -1,64 +1,84 @@
-//! The probes beside the load: accept queues, kernel counters, the kernel's trace.
+//! The probes beside the load: accept queues, kernel counters, the kernel's trace, the units' journal.
 //!
 //! Each gives evidence when it can and says once when it cannot. None is needed for a verdict.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::drive::ListenerLookup;
 use super::recorder::Recorder;
 use crate::clock;
-use crate::model::Endpoint;
 use crate::model::address::Listener;
+use crate::model::{Endpoint, UnitName};
 use crate::probe::counters;
 use crate::probe::host;
+use crate::probe::journal::{self, Journal};
 use crate::probe::trace::Tracer;
-use crate::record::line::{Cap, Counters, Line, NoteKind, Queue};
+use crate::record::line::{Cap, Counters, Line, ManagerKind, NoteKind, Queue, TraceEvent, Traced};
 use crate::scenario::plan::{Destination, Plan};
 
-/// From one look at an accept queue to the next.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// From one look at an accept queue to the next. A look goes over the kernel's whole table of listeners, some 60 us
+/// for TCP: this keeps it at a third of a percent of a core.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A queue is written down at most once in so many looks, at its deepest, so that an hour stays small.
-const LOOKS_PER_LINE: u32 = 10;
+const LOOKS_PER_LINE: u32 = 5;
 
 /// What watches while a scenario runs.
 #[derive(Debug)]
 pub(super) struct Observers {
     sampler: Option<JoinHandle<()>>,
     trace: Option<(Tracer, JoinHandle<()>)>,
+    /// Ended by its sender.
+    journal: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     recorder: Recorder,
 }
 
 impl Observers {
     /// Starts every probe that this machine and this user allow.
-    pub(super) fn start(plan: &Plan, recorder: &Recorder, lookup: ListenerLookup) -> Self {
+    pub(super) fn start(
+        plan: &Plan,
+        recorder: &Recorder,
+        lookup: ListenerLookup,
+        units: Option<(ManagerKind, &[UnitName])>,
+    ) -> Self {
+        let journal = units.and_then(|(manager, units)| start_journal(manager, units, recorder));
         let endpoints = local_endpoints(plan);
         if endpoints.is_empty() {
             let message = "the target is not on this machine: the kernel's evidence is not available";
             recorder.note(NoteKind::Unavailable, message);
-            return Self { sampler: None, trace: None, recorder: recorder.clone() };
+            return Self { sampler: None, trace: None, journal, recorder: recorder.clone() };
         }
         Self {
             sampler: start_sampler(endpoints.clone(), recorder.clone(), lookup),
             trace: start_trace(&endpoints, recorder),
+            journal,
             recorder: recorder.clone(),
         }
     }
 
-    /// Ends them. What the trace holds by now is still recorded.
+    /// Ends them. What the trace and the journal hold by now is still recorded.
     pub(super) async fn stop(self) {
         if let Some(sampler) = self.sampler {
             sampler.abort();
         }
+        if let Some((stop, follower)) = self.journal {
+            // Fails only if the journal ended by itself.
+            let _ = stop.send(());
+            let ended = follower.await;
+            debug_assert!(ended.is_ok(), "the follower neither panics nor is aborted");
+        }
         if let Some((tracer, pump)) = self.trace {
-            let left_out = tracer.left_out();
-            // Joins the reader, which delivers what is left; the pump then sees the end of its channel.
-            drop(tracer);
+            let at = clock::now();
+            // The reader delivers what is left; the pump then sees the end of its channel.
+            let left_out = tracer.finish();
             let ended = pump.await;
             debug_assert!(ended.is_ok(), "the pump neither panics nor is aborted");
+            self.recorder.write(&Line::Trace(TraceEvent { at, traced: Traced::Ended { left_out } }));
             if left_out > 0 {
                 self.recorder.write(&Line::Cap(Cap { what: "events of the kernel's trace".to_owned(), left_out }));
             }
@@ -127,19 +147,21 @@ fn start_sampler(endpoints: Vec<Endpoint>, recorder: Recorder, lookup: ListenerL
 }
 
 fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, JoinHandle<()>)> {
-    let ports: Vec<u16> = endpoints
+    let targets: Vec<SocketAddr> = endpoints
         .iter()
         .filter_map(|endpoint| match endpoint {
-            Endpoint::Tcp(address) => Some(address.port()),
+            Endpoint::Tcp(address) => Some(*address),
             Endpoint::Unix(_) => None,
         })
         .collect();
-    if ports.is_empty() {
+    if targets.is_empty() {
         return None;
     }
+    let ports: Vec<u16> = targets.iter().map(SocketAddr::port).collect();
     match Tracer::start(&ports) {
         Ok((tracer, mut events)) => {
             let recorder = recorder.clone();
+            recorder.write(&Line::Trace(TraceEvent { at: tracer.began(), traced: Traced::Began { targets } }));
             let pump = tokio::task::spawn_local(async move {
                 while let Some(event) = events.recv().await {
                     recorder.write(&Line::Trace(event));
@@ -152,6 +174,49 @@ fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, J
             None
         }
     }
+}
+
+/// Follows the journal of units that systemd manages.
+fn start_journal(
+    manager: ManagerKind,
+    units: &[UnitName],
+    recorder: &Recorder,
+) -> Option<(oneshot::Sender<()>, JoinHandle<()>)> {
+    let scope = match manager {
+        ManagerKind::System => journal::Scope::System,
+        ManagerKind::User => journal::Scope::User,
+        ManagerKind::Embedded => return None,
+    };
+    if units.is_empty() {
+        return None;
+    }
+    let mut journal = match Journal::follow(scope, units) {
+        Ok(journal) => journal,
+        Err(error) => {
+            recorder.note(NoteKind::Unavailable, format!("the journal cannot be read: journalctl: {error}"));
+            return None;
+        }
+    };
+    let recorder = recorder.clone();
+    let (stop, mut stopped) = oneshot::channel();
+    let follower = tokio::task::spawn_local(async move {
+        loop {
+            tokio::select! {
+                entry = journal.next() => {
+                    let Some(entry) = entry else {
+                        recorder.note(NoteKind::Unavailable, "the journal cannot be read: journalctl has ended");
+                        break;
+                    };
+                    recorder.write(&Line::Journal(entry));
+                }
+                _ = &mut stopped => break,
+            }
+        }
+        if journal.left_out() > 0 {
+            recorder.write(&Line::Cap(Cap { what: "lines of the journal".to_owned(), left_out: journal.left_out() }));
+        }
+    });
+    Some((stop, follower))
 }
 
 fn look(endpoints: &[Endpoint], lookup: ListenerLookup) -> std::io::Result<Vec<Listener>> {

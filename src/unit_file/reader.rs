@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         units
     }
 
-    /// The commands of [Service] `key`. One that cannot be read keeps the unit from loading, except behind `-`.
+    /// The commands of `[Service]` `key`. One that cannot be read keeps the unit from loading, except behind `-`.
     pub fn commands(&mut self, key: &'static str) -> Vec<CommandLine> {
         let mut commands = Vec::new();
         for entry in self.ask("Service", &[key]) {

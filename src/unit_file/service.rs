@@ -1,4 +1,4 @@
-//! The section [Service], systemd.service(5), with what it shares: systemd.exec(5) and systemd.kill(5).
+//! The section `[Service]`, systemd.service(5), with what it shares: systemd.exec(5) and systemd.kill(5).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const DEFAULT_TIMEOUT: TimeSpan = TimeSpan::Finite(Duration::from_secs(90));
 pub struct ServiceUnit {
     /// Its name; an instance's where the file is a template.
     pub name: UnitName,
-    /// [Unit].
+    /// `[Unit]`.
     pub unit: UnitSection,
     /// Type=.
     pub service_type: ServiceType,

@@ -1,4 +1,4 @@
-//! The section [Socket], systemd.socket(5).
+//! The section `[Socket]`, systemd.socket(5).
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::model::UnitName;
 pub struct SocketUnit {
     /// Its name; an instance's where the file is a template.
     pub name: UnitName,
-    /// [Unit].
+    /// `[Unit]`.
     pub unit: UnitSection,
     /// ListenStream= with the line of each.
     pub listen: Vec<(ListenAddress, u32)>,

@@ -1,4 +1,4 @@
-//! The section [Unit], systemd.unit(5).
+//! The section `[Unit]`, systemd.unit(5).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::value;
 use crate::model::UnitName;
 
-/// What is acted on of [Unit].
+/// What is acted on of `[Unit]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitSection {
     /// Requires=: started with this unit, and this one is stopped and restarted with them.

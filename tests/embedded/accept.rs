@@ -23,7 +23,7 @@ async fn each_connection_gets_a_service_with_the_connection_as_stdin_and_stdout(
             let mut connection = TcpStream::connect(("127.0.0.1", port)).expect("connected");
             connection.write_all(b"hi\n").expect("written");
             connection.shutdown(Shutdown::Write).expect("shut");
-            read_all(connection)
+            read_all(connection).expect("read")
         };
         let answer = tokio::task::spawn_blocking(talk).await.expect("talked");
         assert!(answer.starts_with(&format!("hi 127.0.0.1 {number}/127.0.0.1:{port}/127.0.0.1:")), "{answer}");

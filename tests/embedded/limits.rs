@@ -2,16 +2,15 @@
 
 use gapless::model::{JobResult, UnitVerb};
 
-use crate::rig::{Rig, ask, free_port};
+use crate::rig::{Rig, ask, ask_at, free_port, until_refused};
 
 #[tokio::test]
 async fn the_start_past_the_limit_fails_and_takes_the_socket_down() {
-    let port = free_port();
-    let socket = format!("[Socket]\nListenStream=127.0.0.1:{port}\n");
     let service = "[Unit]\nStartLimitBurst=3\nStartLimitIntervalSec=1000\n[Service]\nType=exec\nExecStart={serve}\n";
-    let mut rig = Rig::with(&[("a.socket", &socket), ("a.service", service)]).await;
+    let mut rig = Rig::with(&[("a.socket", "[Socket]\nListenStream={dir}/s\n"), ("a.service", service)]).await;
+    let path = rig.directory.path().join("s");
     rig.done(UnitVerb::Start, "a.socket").await;
-    ask(port).await.expect("answered");
+    ask_at(&path).await.expect("answered");
     for _ in 0..2 {
         rig.done(UnitVerb::Restart, "a.service").await;
     }
@@ -19,12 +18,12 @@ async fn the_start_past_the_limit_fails_and_takes_the_socket_down() {
     assert_eq!(rig.state("a.service").await, "failed/failed start-limit-hit");
     rig.awaits("a.socket", "failed/failed").await;
     assert_eq!(rig.state("a.socket").await, "failed/failed service-start-limit-hit");
-    assert!(ask(port).await.is_err());
+    until_refused(&path).await;
 
     rig.done(UnitVerb::ResetFailed, "a.service").await;
     rig.done(UnitVerb::ResetFailed, "a.socket").await;
     rig.done(UnitVerb::Start, "a.socket").await;
-    ask(port).await.expect("answered");
+    ask_at(&path).await.expect("answered");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! A manager with units, and the words in which tests speak about it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gapless::manager::embedded::EmbeddedManager;
@@ -120,8 +121,25 @@ impl Rig {
 
 /// Connects and reads what the service answers; blocking work, off the manager's thread.
 pub(crate) async fn ask(port: u16) -> std::io::Result<String> {
-    let ask = move || TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map(read_all);
-    tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(ask)).await.expect("in time").expect("no panic")
+    let connect = move || TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let ask = tokio::task::spawn_blocking(move || connect().and_then(read_all));
+    tokio::time::timeout(PATIENCE, ask).await.expect("in time").expect("no panic")
+}
+
+/// As [`ask`], at a Unix socket.
+pub(crate) async fn ask_at(path: &Path) -> std::io::Result<String> {
+    let path = path.to_owned();
+    let ask = tokio::task::spawn_blocking(move || UnixStream::connect(path).and_then(read_all));
+    tokio::time::timeout(PATIENCE, ask).await.expect("in time").expect("no panic")
+}
+
+/// Waits until nobody listens at a Unix socket. Not at once: another test's process that is just being started
+/// holds a copy of every descriptor until it executes its program.
+pub(crate) async fn until_refused(path: &Path) {
+    until("a connection is refused", || {
+        UnixStream::connect(path).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    })
+    .await;
 }
 
 /// Whether the process runs still: the same one, and not waiting to be reaped.

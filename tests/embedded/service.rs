@@ -62,8 +62,6 @@ fn leave_the_session() {
 }
 
 /// Reads a stream to its end.
-pub(crate) fn read_all(mut stream: impl std::io::Read) -> String {
-    let mut text = String::new();
-    stream.by_ref().read_to_string(&mut text).expect("read");
-    text
+pub(crate) fn read_all(stream: impl std::io::Read) -> std::io::Result<String> {
+    std::io::read_to_string(stream)
 }

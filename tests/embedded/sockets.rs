@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use gapless::manager::Manager as _;
 use gapless::model::{JobResult, KillWho, Signal, UnitVerb};
 
-use crate::rig::{Rig, ask, free_port, unit};
+use crate::rig::{Rig, ask, ask_at, free_port, unit, until_refused};
 use crate::service::read_all;
 
 const SERVICE: &str = "[Service]\nType=exec\nExecStart={serve}\nEnvironment=WORD=hello\n";
@@ -63,27 +63,27 @@ async fn the_next_connection_brings_a_killed_service_back() {
 
 #[tokio::test]
 async fn a_socket_is_not_restarted_under_a_service_that_does_not_require_it() {
-    let port = free_port();
-    let rig = Rig::with(&[("a.socket", &socket(port)), ("a.service", SERVICE)]).await;
+    let rig = Rig::with(&[("a.socket", "[Socket]\nListenStream={dir}/s\n"), ("a.service", SERVICE)]).await;
+    let path = rig.directory.path().join("s");
     rig.done(UnitVerb::Start, "a.socket").await;
-    ask(port).await.expect("answered");
+    ask_at(&path).await.expect("answered");
     let job = rig.perform(UnitVerb::Restart, "a.socket").await;
     assert_eq!(job.result, JobResult::Failed);
     assert!(job.reason.expect("a reason").contains("already active"));
     assert_eq!(rig.snapshot("a.socket").await.active_state, "inactive");
     // The service holds the listener: it still serves, until its next restart.
-    ask(port).await.expect("answered");
+    ask_at(&path).await.expect("answered");
     rig.done(UnitVerb::Restart, "a.service").await;
-    assert!(ask(port).await.is_err());
+    until_refused(&path).await;
 }
 
 #[tokio::test]
 async fn a_socket_takes_a_service_that_requires_it_along() {
-    let port = free_port();
     let service = format!("[Unit]\nRequires=a.socket\n{SERVICE}");
-    let rig = Rig::with(&[("a.socket", &socket(port)), ("a.service", &service)]).await;
+    let rig = Rig::with(&[("a.socket", "[Socket]\nListenStream={dir}/s\n"), ("a.service", &service)]).await;
+    let path = rig.directory.path().join("s");
     rig.done(UnitVerb::Start, "a.socket").await;
-    ask(port).await.expect("answered");
+    ask_at(&path).await.expect("answered");
     let before = rig.snapshot("a.socket").await;
     let main = rig.main_process("a.service").await;
     rig.done(UnitVerb::Restart, "a.socket").await;
@@ -91,7 +91,22 @@ async fn a_socket_takes_a_service_that_requires_it_along() {
     assert_ne!(before.invocation_id, after.invocation_id);
     assert_ne!(before.socket.expect("a socket").listeners[0].inode, after.socket.expect("a socket").listeners[0].inode);
     assert_ne!(rig.main_process("a.service").await, main);
-    ask(port).await.expect("answered");
+    ask_at(&path).await.expect("answered");
+}
+
+#[tokio::test]
+async fn a_socket_that_stopped_is_held_by_nobody() {
+    let port = free_port();
+    let rig = Rig::with(&[("a.socket", &socket(port)), ("a.service", SERVICE)]).await;
+    rig.done(UnitVerb::Start, "a.socket").await;
+    let link = format!("socket:[{}]", rig.snapshot("a.socket").await.socket.expect("a socket").listeners[0].inode);
+    let descriptors = || {
+        let all = std::fs::read_dir("/proc/self/fd").expect("proc").filter_map(Result::ok);
+        all.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == link.as_str())).count()
+    };
+    assert!(descriptors() > 0);
+    rig.done(UnitVerb::Stop, "a.socket").await;
+    assert_eq!(descriptors(), 0);
 }
 
 #[tokio::test]
@@ -116,7 +131,7 @@ async fn several_sockets_are_passed_by_name_and_modes_are_set() {
     assert_eq!((mode(&path), mode(path.parent().expect("a parent"))), (0o600, 0o700));
     for socket in ["deep/er/s", "admin"] {
         let connection = UnixStream::connect(rig.directory.path().join(socket)).expect("connected");
-        let answer = tokio::task::spawn_blocking(|| read_all(connection)).await.expect("read");
+        let answer = tokio::task::spawn_blocking(|| read_all(connection)).await.expect("no panic").expect("read");
         assert!(answer.ends_with(" hello\n"), "{answer}");
     }
     assert_eq!(rig.snapshot("a.socket").await.socket.expect("a socket").listeners[0].backlog, 7);
@@ -146,7 +161,7 @@ async fn a_runtime_directory_goes_with_the_service_and_the_path_in_it() {
     let listen = rig.snapshot("a.socket").await.socket.expect("a socket").listen;
     let gapless::model::Endpoint::Unix(path) = &listen[0] else { panic!("a path") };
     let connection = UnixStream::connect(path).expect("connected");
-    tokio::task::spawn_blocking(|| read_all(connection)).await.expect("read");
+    tokio::task::spawn_blocking(|| read_all(connection)).await.expect("no panic").expect("read");
     rig.done(UnitVerb::Restart, "a.service").await;
     assert!(!path.exists());
     assert_eq!(rig.state("a.socket").await, "active/running success");

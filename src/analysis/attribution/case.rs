@@ -81,8 +81,10 @@ impl<'a> Case<'a> {
 
     /// The same failure as a sample saw it.
     pub(crate) fn sharpened(&self, sample: &FailureSample) -> Self {
+        // A connection is turned away when it is tried; that it was too often shows only at the end.
+        let from = if sample.key.class == FailureClass::ConnectTimeout { sample.due } else { sample.end };
         Self {
-            moment: Span::new(sample.end, sample.end),
+            moment: Span::new(from, sample.end),
             waited_ns: sample.sent.map(|sent| sample.end.nanos_since(sent)),
             ..*self
         }

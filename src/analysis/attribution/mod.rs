@@ -1,8 +1,10 @@
 //! Why each request failed.
 //!
 //! Attribution works on the exact counts: all failures of one kind in one tenth of a second are one case. Of
-//! these, the ones with a sample are judged by their exact times, each for itself.
+//! these, the ones with a sample are judged by their exact times, each for itself, and held against the kernel's
+//! trace.
 
+mod attest;
 mod case;
 mod rules;
 mod sentence;
@@ -11,10 +13,12 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
 use super::result::Evidence;
 use super::tally::{Tally, Window};
 use super::timeline::{Span, Timeline};
+use super::trace::ResetWord;
 use super::window::first_ok_end;
 use crate::model::{Cause, FailureClass, FailureKey};
 use crate::record::segment::{FailureSample, Scope};
@@ -24,6 +28,8 @@ use crate::scenario::plan::Cohort;
 #[derive(Debug, Default)]
 pub(crate) struct Attribution {
     counts: BTreeMap<(u16, Scope, Cause), u64>,
+    /// Of these, confirmed by the kernel's trace.
+    attested: BTreeMap<Cause, u64>,
     findings: BTreeMap<(Scope, Cause), Finding>,
 }
 
@@ -31,6 +37,8 @@ pub(crate) struct Attribution {
 #[derive(Debug, Default)]
 pub(crate) struct Finding {
     pub(crate) count: u64,
+    /// Of these, confirmed by the kernel's trace.
+    pub(crate) attested: u64,
     pub(crate) classes: BTreeMap<FailureClass, u64>,
     /// The cohorts that lost them, by their place in the plan.
     pub(crate) cohorts: BTreeSet<u16>,
@@ -77,20 +85,31 @@ impl Attribution {
                 let known = samples.remove(&(row, key)).unwrap_or_default();
                 let mut rest = count;
                 for sample in known.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
-                    self.add((index, scope), &by_row.sharpened(sample), 1);
+                    let word = timeline.trace.reset_of(sample, &cohort.target.connect);
+                    self.add((index, scope), &by_row.sharpened(sample), word, 1);
                     rest -= 1;
                 }
                 if rest > 0 {
-                    self.add((index, scope), &by_row, rest);
+                    self.add((index, scope), &by_row, None, rest);
                 }
             }
         }
     }
 
-    fn add(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, n: u64) {
-        let cause = rules::infer(failed);
+    fn add(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, word: Option<ResetWord>, n: u64) {
+        let Judged { cause, is_attested } = attest::judge(failed, word);
         *self.counts.entry((cohort, scope, cause)).or_default() += n;
-        self.findings.entry((scope, cause)).or_default().add(cohort, failed.key.class, failed.moment, n);
+        let finding = self.findings.entry((scope, cause)).or_default();
+        finding.add(cohort, failed.key.class, failed.moment, n);
+        if is_attested {
+            finding.attested += n;
+            *self.attested.entry(cause).or_default() += n;
+        }
+    }
+
+    /// Failures that the kernel's trace confirms, by cause.
+    pub(crate) fn attested(&self) -> BTreeMap<Cause, u64> {
+        self.attested.clone()
     }
 
     /// Failures by cause, over the cohorts and scopes meant.

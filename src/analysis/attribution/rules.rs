@@ -107,12 +107,12 @@ fn accept_queue_was_full(case: &Case<'_>) -> bool {
     if !case.is(&[FailureClass::ConnectTimeout]) {
         return false;
     }
-    let overflows = case.timeline.rose("ListenOverflows", case.seen());
+    let overflows = case.timeline.rise("ListenOverflows", case.seen());
     let view = case.listener();
     let was_full = view.and_then(|view| view.peak).map(|(queued, backlog)| queued >= backlog);
     match (overflows, was_full) {
-        (Some(true), _) | (_, Some(true)) => true,
-        (Some(false), _) | (_, Some(false)) => false,
+        (Some(1..), _) | (_, Some(true)) => true,
+        (Some(0), _) | (_, Some(false)) => false,
         (None, None) => view.is_none() && is_on_loopback(case.destination()),
     }
 }

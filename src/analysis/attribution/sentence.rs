@@ -12,7 +12,17 @@ pub(crate) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, tim
         finding.classes.iter().map(|(class, n)| format!("{n} {}", class.name().replace('_', " "))).collect();
     let scene =
         Scene { span: finding.span.unwrap_or(Span::new(timeline.origin, timeline.origin)), finding, event, timeline };
-    format!("{}: {}", classes.join(", "), scene.mechanism(cause))
+    format!("{}: {}{}", classes.join(", "), scene.mechanism(cause), standing(cause, finding))
+}
+
+/// Whether the cause is to be believed on the kernel's word or on ours.
+fn standing(cause: Cause, finding: &Finding) -> String {
+    match (finding.attested, finding.count) {
+        _ if cause == Cause::Ambiguous => String::new(),
+        (0, _) => " (inferred)".to_owned(),
+        (attested, count) if attested == count => " (attested by the kernel's trace)".to_owned(),
+        (attested, count) => format!(" ({attested} attested by the kernel's trace, {} inferred)", count - attested),
+    }
 }
 
 struct Scene<'a> {

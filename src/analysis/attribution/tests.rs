@@ -1,5 +1,7 @@
 //! Each mechanism with its cause, and a neighbouring condition that must not be given that cause.
 
+mod attested;
+
 use std::path::PathBuf;
 
 use super::super::simulator::plan::{failure, plan, queue, restart, socket, unit};

@@ -44,6 +44,7 @@ impl Engine {
                     Some(event) => self.on_event(event),
                     None => break,
                 },
+                units = self.units.readable() => self.on_readable(&units),
                 () = tokio::time::sleep_until(due.into()) => self.on_time(Instant::now()),
             }
             self.settle();
@@ -63,12 +64,6 @@ impl Engine {
                     service.on_exited(pid, status, &mut self.host);
                 }
             }
-            Event::Notified(unit) => {
-                if let Some(service) = self.units.services.get_mut(&unit) {
-                    service.on_notified(&mut self.host);
-                }
-            }
-            Event::Readable(socket) => self.on_readable(&socket),
         }
     }
 
@@ -78,7 +73,16 @@ impl Engine {
         }
     }
 
-    fn on_readable(&mut self, unit: &UnitName) {
+    fn on_readable(&mut self, units: &[UnitName]) {
+        for unit in units {
+            if let Some(service) = self.units.services.get_mut(unit) {
+                service.on_notified(&mut self.host);
+            }
+            self.on_connection(unit);
+        }
+    }
+
+    fn on_connection(&mut self, unit: &UnitName) {
         let service = self.units.service_of(unit).map(|service| service.name().clone());
         let service_is_up = service.as_ref().is_some_and(|service| self.units.is_up(service) || self.has_job(service));
         let connections = self.units.connections_of(unit);

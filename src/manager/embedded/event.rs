@@ -33,10 +33,6 @@ pub(super) enum Event {
         /// How.
         status: ExitStatus,
     },
-    /// A message waits at a service's notification socket.
-    Notified(UnitName),
-    /// A connection waits at a socket unit.
-    Readable(UnitName),
 }
 
 /// What somebody asks for, and where the answer goes. An answer that nobody waits for any more is dropped.

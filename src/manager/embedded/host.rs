@@ -7,11 +7,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::JoinHandle;
 
 use super::event::Event;
 use super::guardian::Guardian;
@@ -96,37 +96,31 @@ pub(super) fn random_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().replace('-', ""))
 }
 
-/// A task that ends with its owner.
+/// Tells when a descriptor becomes readable. It holds a duplicate, which is closed at once when this is dropped:
+/// an address must be free when its socket has stopped.
 #[derive(Debug)]
-pub(super) struct Watch(JoinHandle<()>);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+pub(super) struct Watch(AsyncFd<OwnedFd>);
 
 impl Watch {
-    /// Sends `event` whenever `descriptor` becomes readable. The receiver looks for itself what there is: an
-    /// event may come for something that is gone by then.
-    pub(super) fn readable(
-        descriptor: OwnedFd,
-        events: UnboundedSender<Event>,
-        event: impl Fn() -> Event + Send + 'static,
-    ) -> io::Result<Self> {
+    /// Watches `descriptor`, within a runtime.
+    pub(super) fn new(descriptor: OwnedFd) -> io::Result<Self> {
         #[expect(
             deprecated,
             reason = "its successor is unsafe; what that asks for, that the descriptor stays, OwnedFd grants"
         )]
-        let descriptor = AsyncFd::with_interest(descriptor, Interest::READABLE)?;
-        Ok(Self(tokio::spawn(async move {
-            while let Ok(mut ready) = descriptor.readable().await {
+        AsyncFd::with_interest(descriptor, Interest::READABLE).map(Self)
+    }
+
+    /// Whether it became readable since this was last asked. It may no longer be: look what there is.
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> bool {
+        match self.0.poll_read_ready(context) {
+            Poll::Ready(Ok(mut ready)) => {
                 ready.clear_ready();
-                if events.send(event()).is_err() {
-                    break;
-                }
+                true
             }
-        })))
+            // The reactor is gone, and we with it.
+            Poll::Ready(Err(_)) | Poll::Pending => false,
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Instant;
 
-use super::event::Event;
 use super::host::{Host, Watch, random_id};
 use super::listener::{HeldListener, flush};
 use super::rate_limit::RateLimit;
@@ -199,6 +199,12 @@ impl Socket {
         self.enter(State::Failed, host);
     }
 
+    /// Whether connections came.
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> bool {
+        // Each is asked, so that each will wake us.
+        self.watches.iter().filter(|watch| watch.poll_readable(context)).count() > 0
+    }
+
     /// A connection may wait: whether and what it calls for. Counts against the trigger limit.
     /// `service_is_up`: it runs, or a job for it is pending. `connections`: with Accept=yes, those served now.
     pub(super) fn on_readable(&mut self, service_is_up: bool, connections: usize, host: &mut Host) -> Wanted {
@@ -294,11 +300,7 @@ impl Socket {
         if self.definition.flush_pending && !self.definition.accept {
             flush(&self.held);
         }
-        let name = self.definition.name.clone();
-        let watch = |listener: &HeldListener| {
-            let name = name.clone();
-            Watch::readable(listener.duplicate()?, host.events.clone(), move || Event::Readable(name.clone()))
-        };
+        let watch = |listener: &HeldListener| Watch::new(listener.duplicate()?);
         match self.held.iter().map(watch).collect::<io::Result<_>>() {
             Ok(watches) => {
                 self.watches = watches;

@@ -1,8 +1,10 @@
 //! The installed units: read, found by name, and made from templates.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::task::Poll;
 
 use super::super::error::ManagerError;
 use super::event::Findings;
@@ -174,6 +176,18 @@ impl Units {
     pub(super) fn triggered_by(&self, service: &UnitName) -> Vec<UnitName> {
         let sockets = self.sockets.values();
         sockets.filter(|socket| socket.definition.triggers() == service.as_str()).map(|s| s.name().clone()).collect()
+    }
+
+    /// The units at whose descriptors something came: connections at sockets, messages at services.
+    pub(super) async fn readable(&self) -> Vec<UnitName> {
+        poll_fn(|context| {
+            let services = self.services.values().filter(|service| service.poll_notified(context));
+            let mut units: Vec<UnitName> = services.map(|service| service.name().clone()).collect();
+            let sockets = self.sockets.values().filter(|socket| socket.poll_readable(context));
+            units.extend(sockets.map(|socket| socket.name().clone()));
+            if units.is_empty() { Poll::Pending } else { Poll::Ready(units) }
+        })
+        .await
     }
 
     /// Whether a unit is up or coming up.

@@ -1,11 +1,14 @@
 //! The report on a terminal: the verdict first, then the sentences that explain it, then the figures.
 
 mod calibration;
+mod compare;
 mod page;
 mod scenario;
 mod spark;
 
 pub use self::calibration::render as render_calibration;
+pub use self::compare::comparison as render_comparison;
+
 use self::page::{Column, Page, bad_cell, cell, verdict_cell};
 use super::text::{latency, ms};
 use crate::analysis::RunResult;

@@ -1,6 +1,7 @@
 //! What comes from outside: processes that execute and exit, messages, the clock.
 
 use std::process::ExitStatus;
+use std::task::Context;
 use std::time::Instant;
 
 use super::super::exit::{ProcessEnd, ServiceResult};
@@ -79,6 +80,11 @@ impl Service {
             state if state.is_signalled() && self.main.is_none() => self.leave_signal(host),
             _ => {}
         }
+    }
+
+    /// Whether messages came.
+    pub(in super::super) fn poll_notified(&self, context: &mut Context<'_>) -> bool {
+        self.notify.as_ref().is_some_and(|(_, watch)| watch.poll_readable(context))
     }
 
     /// Reads the messages that wait.

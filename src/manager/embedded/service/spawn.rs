@@ -124,9 +124,7 @@ impl Service {
         // By the incarnation: what an old process sends late finds nobody.
         let id = self.invocation_id.as_deref().unwrap_or_default();
         let socket = super::NotifySocket::bind(host.directory.join(&id[..id.len().min(16)]))?;
-        let unit = self.definition.name.clone();
-        let event = move || super::super::event::Event::Notified(unit.clone());
-        let watch = super::Watch::readable(socket.descriptor()?, host.events.clone(), event)?;
+        let watch = super::Watch::new(socket.descriptor()?)?;
         Ok((socket, watch))
     }
 

@@ -1,0 +1,68 @@
+//! Inference held against the kernel's own word.
+
+use super::case::Case;
+use super::rules;
+use crate::analysis::trace::ResetWord;
+use crate::model::{Cause, FailureClass};
+
+/// A cause, and whether the kernel's trace confirms it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Judged {
+    pub(crate) cause: Cause,
+    pub(crate) is_attested: bool,
+}
+
+/// What becomes of a case: a word that confirms the inferred cause attests it, one that leaves no other choice
+/// stands in where nothing could be inferred, and one that contradicts leaves it ambiguous.
+pub(crate) fn judge(case: &Case<'_>, word: Option<ResetWord>) -> Judged {
+    let inferred = rules::infer(case);
+    let unattested = Judged { cause: inferred, is_attested: false };
+    let Some(word) = word else { return unattested };
+    if case.key.class.is_wrong() {
+        // An answer came; how the connection ended is not why it was wrong.
+        return unattested;
+    }
+    let Meaning { confirms, agrees_with } = meaning(case, word);
+    if confirms.contains(&inferred) {
+        Judged { cause: inferred, is_attested: true }
+    } else if agrees_with.contains(&inferred) {
+        unattested
+    } else if let ([only], Cause::Ambiguous) = (confirms, inferred) {
+        Judged { cause: *only, is_attested: true }
+    } else {
+        Judged { cause: Cause::Ambiguous, is_attested: false }
+    }
+}
+
+/// What a word says of a cause.
+struct Meaning {
+    /// Causes that it is the mark of.
+    confirms: &'static [Cause],
+    /// Causes that it fits, though it says nothing of what makes them what they are.
+    agrees_with: &'static [Cause],
+}
+
+fn meaning(case: &Case<'_>, word: ResetWord) -> Meaning {
+    use Cause::{
+        AcceptQueueReset, AcceptedUnread, KeepAliveRace, KilledInFlight, NoListener, SocketUnitDown, StartLimit,
+        TriggerLimit,
+    };
+    let (confirms, agrees_with): (&[Cause], &[Cause]) = match (word, case.key.reused) {
+        // Nobody listened; that a limit or a dead unit is behind it is the manager's word, not the kernel's.
+        (ResetWord::NoSocket, _) if case.is(&[FailureClass::Refused]) => {
+            (&[NoListener], &[StartLimit, TriggerLimit, SocketUnitDown])
+        }
+        (ResetWord::NoSocket, true) => (&[], &[KeepAliveRace, KilledInFlight]),
+        (ResetWord::NoSocket, false) => (&[], &[AcceptQueueReset, AcceptedUnread, KilledInFlight]),
+        (ResetWord::QueueClosed, false) => (&[AcceptQueueReset], &[]),
+        // A server that stops closes its listener and its idle connections in one go.
+        (ResetWord::QueueClosed | ResetWord::WroteAfterClose | ResetWord::ClosedUnread | ResetWord::Aborted, true) => {
+            (&[KeepAliveRace], &[KilledInFlight])
+        }
+        // It was accepted, and not read to the end: not by a process that lived on, or not by one that died.
+        (ResetWord::ClosedUnread, false) if case.died_with_process() => (&[KilledInFlight], &[AcceptedUnread]),
+        (ResetWord::ClosedUnread | ResetWord::WroteAfterClose, false) => (&[AcceptedUnread], &[KilledInFlight]),
+        (ResetWord::Aborted, false) => (&[], &[KilledInFlight, AcceptedUnread]),
+    };
+    Meaning { confirms, agrees_with }
+}

@@ -1,0 +1,169 @@
+//! The kernel's word confirms a cause, stands in for a missing one, or contradicts it.
+
+use std::net::SocketAddr;
+
+use super::{behind_socket, of_new, of_reused, plain, socket_becomes};
+use crate::analysis::analyse;
+use crate::analysis::result::ScenarioResult;
+use crate::analysis::simulator::{Request, Simulation, at_ms, at_us};
+use crate::model::Cause::{
+    AcceptQueueReset, AcceptedUnread, Ambiguous, KeepAliveRace, KilledInFlight, NoListener, StartLimit,
+};
+use crate::model::{Cause, FailureClass, FailureKey, MonoTime};
+use crate::record::line::{Line, TraceEvent, Traced};
+use crate::scenario::plan::Destination;
+
+const NONE: Option<Cause> = None;
+
+fn target() -> SocketAddr {
+    ([127, 0, 0, 1], 8010).into()
+}
+
+fn client(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+fn trace(at: MonoTime, traced: Traced) -> Line {
+    Line::Trace(TraceEvent { at, traced })
+}
+
+fn reset(us: u64, port: u16, state: &str, reason: &str) -> Line {
+    let (state, reason) = (state.to_owned(), Some(reason.to_owned()));
+    trace(at_us(us), Traced::ResetSent { from: target(), to: client(port), state, reason })
+}
+
+fn listener_down(us: u64) -> Line {
+    trace(at_us(us), Traced::ListenerDown { local: target() })
+}
+
+impl Simulation {
+    /// The result of one failure from port 40000, due and sent at that time and over so much later.
+    fn losing(mut self, key: FailureKey, due_ms: u64, took_ms: u64) -> ScenarioResult {
+        let (due_us, end_us) = (due_ms * 1_000, Some((due_ms + took_ms) * 1_000));
+        self.requests.push(Request { cohort: 1, due_us, sent_us: Some(due_us), end_us, fate: Err(key) });
+        let mut record = self.record();
+        for line in &mut record.lines {
+            if let Line::Segment(segment) = line {
+                segment.samples.iter_mut().for_each(|sample| sample.local = Some(client(40_000).to_string()));
+            }
+        }
+        analyse(&record)
+    }
+}
+
+/// The only cause, and the attested one.
+fn causes(result: &ScenarioResult) -> (Cause, Option<Cause>) {
+    assert_eq!(result.causes.values().sum::<u64>(), 1);
+    let only = result.causes.first_key_value().expect("one cause");
+    (*only.0, result.attested.first_key_value().map(|(&cause, _)| cause))
+}
+
+#[test]
+fn a_refusal_without_a_socket_attests_that_nobody_listened() {
+    let refused = of_new(FailureClass::Refused);
+    let no_socket = || [reset(2_030_050, 40_000, "UNKNOWN", "NO_SOCKET")];
+    let result = plain().seeing(no_socket()).losing(refused, 2_030, 1);
+    assert_eq!(causes(&result), (NoListener, Some(NoListener)));
+    assert!(result.evidence[0].sentence.ends_with(" (attested by the kernel's trace)"), "{:?}", result.evidence);
+    let late = plain().seeing([reset(5_000_050, 40_000, "UNKNOWN", "NO_SOCKET")]).losing(refused, 5_000, 1);
+    assert_eq!(causes(&late), (NoListener, Some(NoListener)), "the kernel knows better than the phases of an event");
+}
+
+#[test]
+fn a_reset_of_another_connection_or_time_attests_nothing() {
+    let refused = of_new(FailureClass::Refused);
+    for stranger in [
+        reset(2_030_050, 40_001, "UNKNOWN", "NO_SOCKET"),
+        reset(1_930_050, 40_000, "UNKNOWN", "NO_SOCKET"),
+        reset(2_130_050, 40_000, "UNKNOWN", "NO_SOCKET"),
+    ] {
+        let result = plain().seeing([stranger]).losing(refused, 2_030, 1);
+        assert_eq!(causes(&result), (NoListener, NONE));
+        assert!(result.evidence[0].sentence.ends_with(" (inferred)"), "{:?}", result.evidence);
+    }
+}
+
+#[test]
+fn that_nobody_listened_does_not_attest_the_limit_behind_it() {
+    let run = socket_becomes("failed", "service-start-limit-hit");
+    let result =
+        run.seeing([reset(2_200_050, 40_000, "UNKNOWN", "NO_SOCKET")]).losing(of_new(FailureClass::Refused), 2_200, 1);
+    assert_eq!(causes(&result), (StartLimit, NONE));
+}
+
+#[test]
+fn a_reset_as_the_listener_goes_attests_the_accept_queue() {
+    let failed = of_new(FailureClass::ResetBeforeResponse);
+    let closed = |down_us| [listener_down(down_us), reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_STATE")];
+    let result = |down_us| plain().seeing(closed(down_us)).losing(failed, 2_010, 5);
+    assert_eq!(causes(&result(2_011_990)), (AcceptQueueReset, Some(AcceptQueueReset)));
+    assert_eq!(causes(&result(2_005_000)), (Ambiguous, NONE), "7 ms after the listener it has another reason");
+}
+
+#[test]
+fn a_close_with_unread_data_attests_that_nobody_read() {
+    let failed = of_new(FailureClass::ResetBeforeResponse);
+    let unread = || [reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_ABORT_ON_CLOSE")];
+    assert_eq!(
+        causes(&behind_socket().seeing(unread()).losing(failed, 2_010, 5)),
+        (AcceptedUnread, Some(AcceptedUnread))
+    );
+    assert_eq!(causes(&plain().seeing(unread()).losing(failed, 2_010, 5)), (Ambiguous, NONE), "its listener went");
+}
+
+#[test]
+fn a_write_after_the_servers_close_attests_a_keep_alive_race() {
+    let failed = of_reused(FailureClass::ResetBeforeResponse);
+    let crossed = || [reset(2_010_200, 40_000, "TCP_TIME_WAIT", "TCP_TIMEWAIT_SOCKET")];
+    let result = plain().seeing(crossed()).losing(failed, 2_010, 1);
+    assert_eq!(causes(&result), (KeepAliveRace, Some(KeepAliveRace)));
+    let killed = plain().by_kill().seeing(crossed()).losing(failed, 2_010, 1);
+    assert_eq!(causes(&killed), (KilledInFlight, NONE), "that it died is not the trace's word");
+}
+
+#[test]
+fn a_wrong_answer_is_not_explained_by_a_reset() {
+    let wrong = of_reused(FailureClass::UnexpectedStatus);
+    let after = [reset(2_030_200, 40_000, "TCP_TIME_WAIT", "TCP_TIMEWAIT_SOCKET")];
+    assert_eq!(causes(&plain().seeing(after).losing(wrong, 2_030, 1)), (Cause::Application, NONE));
+}
+
+fn traced_from_to(from_ms: u64, to_ms: u64, left_out: u64) -> [Line; 2] {
+    let began = Traced::Began { targets: vec![target()] };
+    [trace(at_ms(from_ms), began), trace(at_ms(to_ms), Traced::Ended { left_out })]
+}
+
+#[test]
+fn a_pass_is_attested_by_a_trace_that_was_there_all_the_time_and_saw_no_listener_go() {
+    let says = |lines: Vec<Line>| {
+        let result = analyse(&behind_socket().seeing(lines).record());
+        result.reasons.iter().any(|reason| reason.contains("the listener never left TCP_LISTEN"))
+    };
+    let whole = || traced_from_to(0, 15_000, 0).to_vec();
+    assert!(says(whole()));
+    assert!(!says(Vec::new()), "no trace");
+    assert!(!says(traced_from_to(0, 15_000, 1).to_vec()), "an event is missing");
+    assert!(!says(traced_from_to(2_001, 15_000, 0).to_vec()), "it began late");
+    assert!(!says(traced_from_to(0, 14_000, 0).to_vec()), "it ended early");
+    assert!(!says(whole().into_iter().take(1).collect()), "it did not end");
+    assert!(!says([whole(), vec![listener_down(2_010_000)]].concat()), "a listener went");
+    assert!(says([whole(), vec![listener_down(1_500_000)]].concat()), "before the event");
+}
+
+#[test]
+fn a_pass_is_not_attested_for_an_address_that_was_not_traced() {
+    for host in ["127.0.0.2", "192.0.2.7", "ledger.example"] {
+        let elsewhere = Destination::Host { host: host.to_owned(), port: 8010 };
+        let run = behind_socket().seeing(traced_from_to(0, 15_000, 0)).connecting_to(&elsewhere);
+        let reasons = analyse(&run.record()).reasons;
+        assert!(!reasons.iter().any(|reason| reason.contains("TCP_LISTEN")), "{host}: {reasons:?}");
+    }
+}
+
+#[test]
+fn the_gap_of_a_listener_is_told_to_the_microsecond() {
+    let moves = [listener_down(2_020_100), trace(at_us(2_040_900), Traced::ListenerUp { local: target() })];
+    let result = plain().seeing(moves).losing(of_new(FailureClass::Refused), 2_030, 1);
+    let sentence = &result.evidence[0].sentence;
+    assert!(sentence.contains("nobody listened on 127.0.0.1:8010 from 1.020 s to 1.041 s"), "{sentence}");
+}

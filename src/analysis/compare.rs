@@ -1,0 +1,299 @@
+//! Two results side by side: what is new, what is gone, what is better and what is worse.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::number::float;
+use super::result::{RunResult, ScenarioResult};
+use super::words;
+use crate::model::Verdict;
+use crate::model::bound::{Dimension, Metric};
+
+/// A time counts as changed when it moved by more than this share of what it was ...
+const CHANGED_SHARE: f64 = 0.10;
+
+/// ... and by more than this: below it, two runs of the same thing differ as well.
+const CHANGED_MS: f64 = 1.0;
+
+/// The plain metrics that a result has a figure for, in the order they are shown.
+const FIGURES: [Metric; 15] = [
+    Metric::Dropped,
+    Metric::Wrong,
+    Metric::Failed,
+    Metric::Http000,
+    Metric::ErrorRate,
+    Metric::Percentile(5_000),
+    Metric::Percentile(9_000),
+    Metric::Percentile(9_500),
+    Metric::Percentile(9_900),
+    Metric::Percentile(9_990),
+    Metric::Max,
+    Metric::Stall,
+    Metric::Outage,
+    Metric::Recovery,
+    Metric::QueuePeak,
+];
+
+/// Two results side by side.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// By name: those of the run after in its order, then those that are gone.
+    pub scenarios: Vec<ScenarioComparison>,
+}
+
+/// One scenario in both runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScenarioComparison {
+    /// Its name.
+    pub name: String,
+    /// Its verdict before; none if it was not run.
+    pub before: Option<Verdict>,
+    /// Its verdict after; none if it was not run.
+    pub after: Option<Verdict>,
+    /// Every figure that either run has; empty if only one run has the scenario.
+    pub figures: Vec<FigureChange>,
+}
+
+/// One figure in both runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FigureChange {
+    /// Which.
+    pub metric: Metric,
+    /// Before: infinite if it never ended, none if it was not measured.
+    pub before: Option<f64>,
+    /// After.
+    pub after: Option<f64>,
+    /// What that means.
+    pub change: Change,
+}
+
+/// What a pair of figures means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// As before, or as close to it as two runs of the same thing are.
+    Same,
+    /// Less of what nobody wants.
+    Better,
+    /// More of what nobody wants.
+    Worse,
+    /// There was none of it before.
+    New,
+    /// There is none of it any more.
+    Gone,
+}
+
+/// Sets `after` beside `before`, scenario by scenario.
+#[must_use]
+pub fn compare(before: &RunResult, after: &RunResult) -> Comparison {
+    let find = |name: &str| before.scenarios.iter().find(|scenario| scenario.name == name);
+    let mut scenarios: Vec<ScenarioComparison> =
+        after.scenarios.iter().map(|scenario| pair(find(&scenario.name), scenario)).collect();
+    let names: BTreeSet<&str> = after.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+    let gone = before.scenarios.iter().filter(|scenario| !names.contains(scenario.name.as_str()));
+    scenarios.extend(gone.map(|scenario| ScenarioComparison {
+        name: scenario.name.clone(),
+        before: Some(scenario.verdict),
+        after: None,
+        figures: Vec::new(),
+    }));
+    Comparison { scenarios }
+}
+
+fn pair(before: Option<&ScenarioResult>, after: &ScenarioResult) -> ScenarioComparison {
+    let figures = before.map(|before| figures(before, after)).unwrap_or_default();
+    ScenarioComparison {
+        name: after.name.clone(),
+        before: before.map(|before| before.verdict),
+        after: Some(after.verdict),
+        figures,
+    }
+}
+
+fn figures(before: &ScenarioResult, after: &ScenarioResult) -> Vec<FigureChange> {
+    let outcomes: BTreeSet<_> = before.outcomes.keys().chain(after.outcomes.keys()).copied().collect();
+    let causes: BTreeSet<_> = before.causes.keys().chain(after.causes.keys()).copied().collect();
+    let metrics = FIGURES
+        .into_iter()
+        .chain(outcomes.into_iter().map(Metric::Outcome))
+        .chain(causes.into_iter().map(Metric::Cause));
+    metrics
+        .map(|metric| FigureChange::of(metric, value(before, metric), value(after, metric)))
+        .filter(|figure| figure.before.is_some() || figure.after.is_some())
+        .collect()
+}
+
+impl Change {
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::New => "new",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl ScenarioComparison {
+    /// What became of the verdict: `failed -> passed`, or that only one run has the scenario.
+    #[must_use]
+    pub fn verdicts(&self) -> String {
+        match (self.before, self.after) {
+            (Some(before), Some(after)) if before == after => format!("{after}, as before"),
+            (Some(before), Some(after)) => format!("{before} -> {after}"),
+            (None, Some(after)) => format!("{after}, new"),
+            (Some(before), None) => format!("gone, was {before}"),
+            (None, None) => "never run".to_owned(),
+        }
+    }
+
+    /// The figures worth a line: those that changed, and those that say the most of any run.
+    pub fn telling(&self) -> impl Iterator<Item = &FigureChange> {
+        let always = [Metric::Dropped, Metric::Percentile(5_000), Metric::Percentile(9_900), Metric::Stall];
+        self.figures.iter().filter(move |figure| figure.change != Change::Same || always.contains(&figure.metric))
+    }
+}
+
+impl FigureChange {
+    /// Before, after and their ratio, for people.
+    #[must_use]
+    pub fn words(&self) -> [String; 3] {
+        let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| words::value(self.metric, value));
+        let ratio = self.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}x"));
+        [shown(self.before), shown(self.after), ratio]
+    }
+
+    fn of(metric: Metric, before: Option<f64>, after: Option<f64>) -> Self {
+        Self { metric, before, after, change: change(metric.dimension(), before, after) }
+    }
+
+    /// After over before; none where that says nothing: one of them is zero, never ended or was not measured.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
+        let (before, after) = self.before.zip(self.after)?;
+        (before > 0.0 && before.is_finite() && after.is_finite()).then(|| after / before)
+    }
+}
+
+fn change(dimension: Dimension, before: Option<f64>, after: Option<f64>) -> Change {
+    match (before, after) {
+        (Some(before), Some(after)) if before.is_infinite() && after.is_infinite() => Change::Same,
+        (Some(before), Some(after)) => {
+            let difference = after - before;
+            let is_noise = dimension == Dimension::Time
+                && difference.abs() <= f64::max(CHANGED_MS, before.min(after) * CHANGED_SHARE);
+            match dimension {
+                _ if is_noise || difference == 0.0 => Change::Same,
+                Dimension::Count if before == 0.0 => Change::New,
+                Dimension::Count if after == 0.0 => Change::Gone,
+                _ if difference > 0.0 => Change::Worse,
+                _ => Change::Better,
+            }
+        }
+        (None, Some(_)) => Change::New,
+        (Some(_), None) => Change::Gone,
+        (None, None) => Change::Same,
+    }
+}
+
+/// A figure of a result: infinite if it never ended, none if it was not measured. The keys are those of `[expect]`.
+#[must_use]
+pub fn value(scenario: &ScenarioResult, metric: Metric) -> Option<f64> {
+    let counted = |n: u64| Some(float(n));
+    let all = &scenario.latency_ms.all;
+    // Null is "never" where requests failed, and "not measured" where none was due.
+    let latency = |ms: Option<f64>| ms.or((scenario.requests.due > 0).then_some(f64::INFINITY));
+    let lasting = |ms: Option<f64>| ms.or((scenario.requests.failed > 0).then_some(f64::INFINITY));
+    match metric {
+        Metric::Dropped => counted(scenario.dropped),
+        Metric::Wrong => counted(scenario.wrong),
+        Metric::Failed => counted(scenario.requests.failed),
+        Metric::ErrorRate => {
+            (scenario.requests.due > 0).then(|| float(scenario.requests.failed) / float(scenario.requests.due))
+        }
+        Metric::Http000 => counted(scenario.http_000),
+        Metric::Percentile(5_000) => latency(all.p50),
+        Metric::Percentile(9_000) => latency(all.p90),
+        Metric::Percentile(9_500) => latency(all.p95),
+        Metric::Percentile(9_900) => latency(all.p99),
+        Metric::Percentile(9_990) => latency(all.p99_9),
+        Metric::Max => latency(all.max),
+        Metric::Stall => scenario.stall_ms,
+        Metric::Outage => lasting(scenario.outage_ms),
+        Metric::Recovery => scenario.recovery_ms,
+        Metric::QueuePeak => scenario.queue_peak.map(f64::from),
+        Metric::Outcome(class) => counted(scenario.outcomes.get(&class).copied().unwrap_or_default()),
+        Metric::Cause(cause) => counted(scenario.causes.get(&cause).copied().unwrap_or_default()),
+        Metric::Percentile(_) | Metric::ColdStart | Metric::Flaps => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::combine;
+    use super::super::simulator::{Simulation, stories};
+    use super::*;
+    use crate::model::{Cause, FailureClass};
+
+    fn result(story: Simulation, name: &str) -> RunResult {
+        let mut story = story;
+        name.clone_into(&mut story.plan.name);
+        combine(&[story.record()]).expect("there is a record")
+    }
+
+    fn of(comparison: &Comparison, metric: Metric) -> FigureChange {
+        let figures = &comparison.scenarios[0].figures;
+        *figures.iter().find(|figure| figure.metric == metric).expect("compared")
+    }
+
+    #[test]
+    fn a_run_beside_itself_is_the_same_in_everything() {
+        let run = result(stories::plain_restart(), "a");
+        let comparison = compare(&run, &run);
+        assert!(comparison.scenarios[0].figures.iter().all(|figure| figure.change == Change::Same));
+    }
+
+    #[test]
+    fn what_was_lost_anew_is_new_and_what_no_longer_is_gone() {
+        let (socket, plain) = (result(stories::socket_restart(), "a"), result(stories::plain_restart(), "a"));
+        let worse = compare(&socket, &plain);
+        assert_eq!(of(&worse, Metric::Dropped).change, Change::New);
+        assert_eq!(of(&worse, Metric::Dropped).after, Some(72.0));
+        assert_eq!(of(&worse, Metric::Outcome(FailureClass::Refused)).change, Change::New);
+        assert_eq!(of(&worse, Metric::Percentile(9_900)).after, Some(f64::INFINITY));
+        assert_eq!(of(&worse, Metric::Percentile(9_900)).change, Change::Worse);
+        assert_eq!(of(&worse, Metric::Percentile(9_900)).ratio(), None);
+        let better = compare(&plain, &socket);
+        assert_eq!(of(&better, Metric::Cause(Cause::NoListener)).change, Change::Gone);
+        assert_eq!(of(&better, Metric::Max).change, Change::Better);
+        assert_eq!(
+            (better.scenarios[0].before, better.scenarios[0].after),
+            (Some(Verdict::Failed), Some(Verdict::Passed))
+        );
+    }
+
+    #[test]
+    fn small_differences_of_times_are_none_but_those_of_counts_are() {
+        let time = |before, after| change(Dimension::Time, Some(before), Some(after));
+        assert_eq!([time(2.0, 2.9), time(100.0, 109.0)], [Change::Same; 2]);
+        assert_eq!([time(2.0, 3.1), time(100.0, 111.0)], [Change::Worse; 2]);
+        assert_eq!(time(f64::INFINITY, 100.0), Change::Better);
+        let count = |before, after| change(Dimension::Count, Some(before), Some(after));
+        assert_eq!(
+            [count(0.0, 1.0), count(1_000.0, 1_001.0), count(2.0, 1.0)],
+            [Change::New, Change::Worse, Change::Better]
+        );
+    }
+
+    #[test]
+    fn a_scenario_of_one_run_only_is_named() {
+        let comparison = compare(&result(stories::plain_restart(), "old"), &result(stories::plain_restart(), "new"));
+        let names: Vec<_> =
+            comparison.scenarios.iter().map(|pair| (pair.name.as_str(), pair.before, pair.after)).collect();
+        assert_eq!(names, [("new", None, Some(Verdict::Failed)), ("old", Some(Verdict::Failed), None)]);
+    }
+}

@@ -1,0 +1,151 @@
+//! What the kernel's own trace says: who reset which connection and why, and when a listener came and went.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::timeline::Span;
+use crate::model::MonoTime;
+use crate::record::line::{Line, TraceEvent, Traced};
+use crate::record::segment::FailureSample;
+use crate::scenario::plan::Destination;
+
+/// A listener that closes resets its whole queue at once; a reset further away has another reason.
+const WITH_ITS_LISTENER_NS: u64 = 1_000_000;
+
+/// The trace counts in microseconds, and a client notices a reset a little after it was sent.
+const JOIN_SLACK_NS: u64 = 1_000_000;
+
+/// Why the kernel reset a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResetWord {
+    /// There was no socket to connect to, or none any more.
+    NoSocket,
+    /// Its listener closed while the connection waited in the accept queue.
+    QueueClosed,
+    /// The server closed it with bytes unread.
+    ClosedUnread,
+    /// The client wrote after the server's orderly close.
+    WroteAfterClose,
+    /// The server threw it away, its listener stayed.
+    Aborted,
+}
+
+/// The trace of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Trace<'a> {
+    /// By the client's address, in order of time.
+    resets: BTreeMap<SocketAddr, Vec<Reset<'a>>>,
+    /// Comings (true) and goings of listeners, in order of time.
+    listeners: Vec<(MonoTime, SocketAddr, bool)>,
+    began: Option<(MonoTime, &'a [SocketAddr])>,
+    /// Until when nothing is missing.
+    ended: Option<MonoTime>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reset<'a> {
+    at: MonoTime,
+    from: SocketAddr,
+    state: &'a str,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Trace<'a> {
+    pub(crate) fn of(lines: &'a [Line]) -> Self {
+        let mut trace = Self::default();
+        for line in lines {
+            if let Line::Trace(event) = line {
+                trace.note(event);
+            }
+        }
+        trace.resets.values_mut().for_each(|resets| resets.sort_by_key(|reset| reset.at));
+        trace.listeners.sort_unstable();
+        trace
+    }
+
+    fn note(&mut self, event: &'a TraceEvent) {
+        let at = event.at;
+        match &event.traced {
+            Traced::Began { targets } => self.began = Some((at, targets)),
+            Traced::Ended { left_out } => self.ended = (*left_out == 0).then_some(at),
+            Traced::ListenerUp { local } => self.listeners.push((at, *local, true)),
+            Traced::ListenerDown { local } => self.listeners.push((at, *local, false)),
+            Traced::ResetSent { from, to, state, reason } => {
+                let reset = Reset { at, from: *from, state, reason: reason.as_deref() };
+                self.resets.entry(*to).or_default().push(reset);
+            }
+            Traced::ResetReceived { .. } => {}
+        }
+    }
+
+    /// Why the connection of a failed request was reset; none if the trace does not tell. A request may see
+    /// several resets, after the one that ended it: the first counts.
+    pub(crate) fn reset_of(&self, sample: &FailureSample, destination: &Destination) -> Option<ResetWord> {
+        let local: SocketAddr = sample.local.as_deref()?.parse().ok()?;
+        let lifetime = Span::new(sample.connected.unwrap_or(sample.due), sample.end).widened(JOIN_SLACK_NS);
+        let resets = self.resets.get(&SocketAddr::new(local.ip().to_canonical(), local.port()))?;
+        let mut own = resets.iter().filter(|reset| lifetime.overlaps(Span::new(reset.at, reset.at)));
+        own.find(|reset| is_at(reset.from, destination)).and_then(|reset| self.word(reset))
+    }
+
+    /// Kernels before 6.10 give no reason; the socket's state stands in where it is as clear.
+    fn word(&self, reset: &Reset<'_>) -> Option<ResetWord> {
+        match (reset.reason, reset.state) {
+            (Some("NO_SOCKET"), _) | (None, "UNKNOWN") => Some(ResetWord::NoSocket),
+            (Some("TCP_ABORT_ON_CLOSE"), _) => Some(ResetWord::ClosedUnread),
+            (Some("TCP_TIMEWAIT_SOCKET"), _) | (None, "TCP_TIME_WAIT") => Some(ResetWord::WroteAfterClose),
+            (Some("TCP_STATE") | None, "TCP_CLOSE") if self.went_with_listener(reset) => Some(ResetWord::QueueClosed),
+            (Some("TCP_STATE" | "TCP_ABORT_ON_DATA"), "TCP_FIN_WAIT1" | "TCP_FIN_WAIT2") => {
+                Some(ResetWord::WroteAfterClose)
+            }
+            (Some("TCP_STATE"), _) => Some(ResetWord::Aborted),
+            _ => None,
+        }
+    }
+
+    fn went_with_listener(&self, reset: &Reset<'_>) -> bool {
+        let near = Span::new(reset.at, reset.at).widened(WITH_ITS_LISTENER_NS);
+        self.listeners.iter().any(|&(at, local, up)| {
+            let same =
+                local.port() == reset.from.port() && (local.ip() == reset.from.ip() || local.ip().is_unspecified());
+            !up && same && near.overlaps(Span::new(at, at))
+        })
+    }
+
+    /// The listener at `destination` stayed in TCP_LISTEN all through `span`: the trace was there, lost nothing,
+    /// and saw none go.
+    pub(crate) fn never_left_listen(&self, destination: &Destination, span: Span) -> bool {
+        let Some((began, targets)) = self.began else { return false };
+        let is_traced = targets.iter().any(|target| is_same(*target, destination));
+        let covered = is_traced && began <= span.from && self.ended.is_some_and(|ended| span.to <= ended);
+        let mut gone = self
+            .listeners
+            .iter()
+            .filter(|&&(at, local, up)| !up && is_at(local, destination) && span.overlaps(Span::new(at, at)));
+        covered && gone.next().is_none()
+    }
+
+    /// The span around `within` in which no listener was at `destination`, to the microsecond: from the last
+    /// going to the next coming.
+    pub(crate) fn gap(&self, destination: &Destination, within: Span, load_end: MonoTime) -> Option<Span> {
+        let moves = || self.listeners.iter().filter(|&&(_, local, _)| is_at(local, destination));
+        let down = moves().filter(|&&(at, _, up)| !up && at <= within.to).map(|&(at, ..)| at).next_back()?;
+        let up = moves().find(|&&(at, _, up)| up && at >= down).map_or(load_end, |&(at, ..)| at);
+        let gap = Span::new(down, up);
+        gap.overlaps(within).then_some(gap)
+    }
+}
+
+/// Whether `destination` is that very address.
+fn is_same(target: SocketAddr, destination: &Destination) -> bool {
+    let Destination::Host { host, port } = destination else { return false };
+    let same_host = host.parse().map_or(host == "localhost", |ip: std::net::IpAddr| target.ip() == ip);
+    target.port() == *port && same_host
+}
+
+/// Whether a socket at `local` is one that connections to `destination` reach. A host name stands for any address.
+fn is_at(local: SocketAddr, destination: &Destination) -> bool {
+    let Destination::Host { host, port } = destination else { return false };
+    let same_host = host.parse().map_or(true, |ip: std::net::IpAddr| local.ip() == ip.to_canonical());
+    local.port() == *port && (same_host || local.ip().is_unspecified())
+}

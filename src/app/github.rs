@@ -1,0 +1,32 @@
+//! What a run tells GitHub Actions: a summary of the job, and annotations.
+
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
+use anyhow::Context as _;
+
+use super::output::{complain, say};
+use crate::analysis::RunResult;
+use crate::render;
+
+/// Appends the Markdown to the job's summary (GITHUB_STEP_SUMMARY), and annotates what did not pass where
+/// GITHUB_ACTIONS says that a runner reads along. A summary that cannot be written changes no verdict.
+pub fn publish(result: &RunResult) {
+    if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
+        && let Err(error) = append(&path, &render::markdown::summary(result))
+    {
+        complain(&error);
+    }
+    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+        // On stderr, which the runner reads as well: stdout holds the result in the form that was asked for.
+        let annotations = render::github::annotations(result);
+        annotations.lines().for_each(say);
+    }
+}
+
+fn append(path: &OsStr, bytes: &[u8]) -> anyhow::Result<()> {
+    let what = || format!("cannot add to the job's summary, {}", path.display());
+    let mut file = OpenOptions::new().append(true).create(true).open(path).with_context(what)?;
+    file.write_all(bytes).with_context(what)
+}

@@ -1,0 +1,122 @@
+//! Charts as SVG: inline in the report, or files of their own.
+
+mod axis;
+mod percentiles;
+mod timeline;
+
+use super::markup::{Attributes, Markup};
+use crate::analysis::ScenarioResult;
+
+/// The colours and fonts of charts, for the page that holds them.
+pub(crate) const STYLE: &str = include_str!("chart.css");
+
+/// The width of every chart, in its own units: pixels at full size.
+const WIDTH: f64 = 1000.0;
+
+/// Where the plots begin and end; scales stand to the left of that.
+const LEFT: f64 = 68.0;
+const RIGHT: f64 = WIDTH - 16.0;
+
+/// A chart and its height.
+#[derive(Debug)]
+pub(crate) struct Chart {
+    title: String,
+    height: f64,
+    drawing: Markup,
+}
+
+/// The charts of a scenario that there is anything to draw for: by name.
+pub(crate) fn charts(scenario: &ScenarioResult) -> Vec<(&'static str, Chart)> {
+    let charts = [("timeline", timeline::draw(scenario)), ("percentiles", percentiles::draw(scenario))];
+    charts.into_iter().filter_map(|(name, chart)| Some((name, chart?))).collect()
+}
+
+/// The charts of a scenario as files of their own: `charts/NAME-timeline.svg`, `charts/NAME-percentiles.svg`, by
+/// path from the report.
+#[must_use]
+pub fn files(scenario: &ScenarioResult) -> Vec<(String, Vec<u8>)> {
+    charts(scenario).into_iter().map(|(name, chart)| (path(scenario, name), chart.file())).collect()
+}
+
+/// The names of the charts, and where their files are.
+pub(crate) fn paths(scenario: &ScenarioResult) -> Vec<(&'static str, String)> {
+    charts(scenario).into_iter().map(|(name, _)| (name, path(scenario, name))).collect()
+}
+
+/// Scenario names are file names, but a record may come from anywhere: nothing may lead out of the folder, or
+/// out of a link.
+fn path(scenario: &ScenarioResult, chart: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let name: String = scenario.name.chars().map(safe).take(200).collect();
+    format!("charts/{name}-{chart}.svg")
+}
+
+impl Chart {
+    /// The chart as part of a page that has [`STYLE`].
+    pub(crate) fn inline(&self, page: &mut Markup) {
+        let view = format!("0 0 {} {}", px(WIDTH), px(self.height));
+        self.svg(page, &[("class", &"chart"), ("role", &"img"), ("viewBox", &view)]);
+    }
+
+    fn file(&self) -> Vec<u8> {
+        let mut file = Markup::default();
+        let (width, height) = (px(WIDTH), px(self.height));
+        let view = format!("0 0 {width} {height}");
+        let attributes: Attributes<'_> = &[
+            ("xmlns", &"http://www.w3.org/2000/svg"),
+            ("class", &"chart paper"),
+            ("role", &"img"),
+            ("width", &width),
+            ("height", &height),
+            ("viewBox", &view),
+        ];
+        file.nested("svg", attributes, |svg| {
+            svg.element("title", &[], &self.title);
+            svg.nested("style", &[], |style| style.constant(STYLE));
+            svg.shape("rect", &[("class", &"ground"), ("width", &width), ("height", &height)]);
+            svg.append(&self.drawing);
+        });
+        file.into_bytes()
+    }
+
+    fn svg(&self, page: &mut Markup, attributes: Attributes<'_>) {
+        page.nested("svg", attributes, |svg| {
+            svg.element("title", &[], &self.title);
+            svg.append(&self.drawing);
+        });
+    }
+}
+
+/// A coordinate: a tenth of a pixel is as fine as anybody sees.
+pub(super) fn px(value: f64) -> String {
+    let rounded = (value * 10.0).round() / 10.0 + 0.0;
+    format!("{rounded}")
+}
+
+/// A number of things to lay out.
+#[expect(clippy::cast_precision_loss, reason = "nothing is laid out 2^53 times")]
+pub(super) fn float(count: usize) -> f64 {
+    count as f64
+}
+
+/// Text at a place; `class` says how it looks and where its anchor is.
+pub(super) fn label(to: &mut Markup, class: &'static str, (x, y): (f64, f64), text: impl std::fmt::Display) {
+    to.element("text", &[("class", &class), ("x", &px(x)), ("y", &px(y))], text);
+}
+
+/// A straight line.
+pub(super) fn line(to: &mut Markup, class: &'static str, from: (f64, f64), until: (f64, f64)) {
+    let (x1, y1, x2, y2) = (px(from.0), px(from.1), px(until.0), px(until.1));
+    to.shape("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)]);
+}
+
+/// A rectangle from its corner; what it stands for shows when pointed at.
+pub(super) fn bar(to: &mut Markup, class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: &str) {
+    let (x, y, width, height) = (px(x), px(y), px(width), px(height));
+    let attributes: Attributes<'_> = &[("class", &class), ("x", &x), ("y", &y), ("width", &width), ("height", &height)];
+    if tip.is_empty() {
+        to.shape("rect", attributes);
+    } else {
+        to.nested("rect", attributes, |rect| rect.element("title", &[], tip));
+    }
+}

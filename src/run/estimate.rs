@@ -1,0 +1,46 @@
+//! How long a run will take, for whoever watches it. Nothing of this reaches a report.
+
+use std::time::Duration;
+
+use crate::scenario::plan::{Action, Plan, Spacing, Step};
+
+/// What a step is taken to need for itself: a guess.
+const ACTION: Duration = Duration::from_secs(1);
+
+/// From the start of the load to its end, if every step goes as steps usually go.
+#[must_use]
+pub fn duration(plan: &Plan) -> Duration {
+    let steps: Duration = plan.steps.iter().map(of_step).sum();
+    plan.run.warmup + steps + plan.run.cooldown
+}
+
+fn of_step(step: &Step) -> Duration {
+    let own = match &step.action {
+        Action::Wait { duration } => *duration,
+        Action::Request { times, every, .. } => every.saturating_mul(*times),
+        _ => ACTION,
+    };
+    match step.spacing {
+        // Start to start, and the last one takes its own time.
+        Spacing::Every(every) => own.max(every).saturating_mul(step.times.saturating_sub(1)) + own,
+        Spacing::After(after) => (after + own).saturating_mul(step.times),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::simulator::plan::plan;
+    use crate::model::UnitVerb;
+
+    #[test]
+    fn a_plan_takes_its_warmup_its_steps_and_its_cooldown() {
+        // Warmup 1 s, three restarts every 2 s, cooldown 2 s.
+        let mut plan = plan("any", true, UnitVerb::Restart, 3);
+        assert_eq!(duration(&plan), Duration::from_secs(1 + 2 + 2 + 1 + 2));
+        plan.steps[0].spacing = Spacing::After(Duration::from_secs(4));
+        assert_eq!(duration(&plan), Duration::from_secs(1 + 3 * 5 + 2));
+        plan.steps[0].action = Action::Wait { duration: Duration::from_secs(10) };
+        assert_eq!(duration(&plan), Duration::from_secs(1 + 3 * 14 + 2));
+    }
+}

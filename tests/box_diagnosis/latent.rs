@@ -1,0 +1,52 @@
+//! What no request has felt, and the next restart would.
+
+use crate::lab::{Diagnosis, Lab};
+
+/// The server behind a socket, asked over kept connections alone: they feel nothing of what happens to the socket.
+fn at_ease(lab: Lab) -> Lab {
+    lab.serving("--idle-grace 500ms").under_kept_connections(50)
+}
+
+#[track_caller]
+fn fails_though_all_was_answered(diagnosis: Diagnosis, reason: &str) {
+    diagnosis.loses_nothing().fails_because(reason);
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_socket_that_died_while_its_service_serves_is_found() {
+    let lab =
+        at_ease(Lab::behind_a_socket()).then("restart = \"socket\"\nready = false\nexpect = { job = \"failed\" }");
+    fails_though_all_was_answered(lab.diagnosis(), "latent.socket_down.lab.socket");
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn an_address_that_was_edited_and_not_applied_is_found() {
+    let edit = "exec = [\"sed\", \"-i\", \"s/:18471/:18472/\", \"/run/systemd/system/lab.socket\"]";
+    let lab = at_ease(Lab::behind_a_socket()).then(edit).then("daemon_reload = true");
+    fails_though_all_was_answered(lab.diagnosis(), "nobody listens on 127.0.0.1:18472");
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_path_that_was_unlinked_under_its_listener_is_found() {
+    let lab = at_ease(Lab::behind_a_unix_socket()).then("exec = [\"rm\", \"/run/gapless-lab/lab.sock\"]");
+    fails_though_all_was_answered(lab.diagnosis(), "latent.path_unlinked");
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_unit_that_loops_through_its_start_timeout_is_found() {
+    let lab = at_ease(Lab::behind_a_socket()).serving("--never-ready");
+    let lab =
+        lab.with_service("TimeoutStartSec=1s\nRestart=always\nRestartSec=100ms").with_unit("StartLimitIntervalSec=0");
+    fails_though_all_was_answered(lab.then("wait = \"3s\"").diagnosis(), "latent.never_ready.lab.service");
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_healthy_pair_has_no_latent_failure() {
+    at_ease(Lab::behind_a_socket()).restarted().diagnosis().loses_nothing().has_no_failed_check();
+    at_ease(Lab::behind_a_unix_socket()).restarted().diagnosis().loses_nothing().has_no_failed_check();
+}

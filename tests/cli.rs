@@ -1,0 +1,136 @@
+//! The command line as scripts see it: exit codes, streams, and the folder a run leaves.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use gapless::demo::server::{Background, ServerOptions};
+use gapless::model::Endpoint;
+use tempfile::TempDir;
+
+/// A folder with one scenario, and what its run leaves.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn with(scenario: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("scenario.toml"), scenario).expect("written");
+        Self { folder }
+    }
+
+    /// A scenario that only loads `server` for a moment and expects `expect`.
+    fn loading(server: &Background, expect: &str) -> Self {
+        let Endpoint::Tcp(address) = &server.endpoints()[0] else { panic!("a TCP server") };
+        Self::with(&format!(
+            "name = \"load\"\n[target]\nurl = \"http://{address}/health\"\n[run]\nwarmup = \"100ms\"\ncooldown = \"0s\"\n\
+             [[steps]]\nwait = \"300ms\"\n[expect]\n{expect}\n"
+        ))
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn gapless(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+        command.current_dir(self.path()).args(arguments).env_remove("XDG_RUNTIME_DIR");
+        command
+    }
+}
+
+fn server() -> Background {
+    let anywhere = Endpoint::Tcp("127.0.0.1:0".parse().expect("an address"));
+    Background::start(ServerOptions::listening_on(vec![anywhere])).expect("it listens")
+}
+
+#[test]
+fn a_run_that_keeps_its_bounds_exits_0_and_leaves_its_folder() {
+    let server = server();
+    let bench = Bench::loading(&server, "");
+    let run = bench.gapless(&["run", "scenario.toml", "--out", "out", "--format", "json"]).assert();
+    let output = run.code(0).get_output().clone();
+    let saved = fs::read(bench.path().join("out/result.json")).expect("it is there");
+    assert_eq!(output.stdout, saved, "--format json prints the same document");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("saved in out"));
+    assert!(bench.path().join("out/records/load.jsonl").exists());
+}
+
+#[test]
+fn a_bound_that_does_not_hold_exits_1() {
+    let server = server();
+    let bench = Bench::loading(&server, "p50 = \"1ns\"");
+    bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(1);
+}
+
+#[test]
+fn a_report_renders_the_same_bytes_from_the_record_alone() {
+    let server = server();
+    let bench = Bench::loading(&server, "");
+    let run = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(0);
+    let result = fs::read(bench.path().join("out/result.json")).expect("it is there");
+    fs::remove_file(bench.path().join("out/result.json")).expect("removed");
+    fs::remove_file(bench.path().join("scenario.toml")).expect("removed");
+    let report = bench.gapless(&["report", "out"]).assert().code(0);
+    assert_eq!(report.get_output().stdout, run.get_output().stdout);
+    assert_eq!(fs::read(bench.path().join("out/result.json")).expect("it is back"), result);
+}
+
+#[test]
+fn a_target_that_never_answers_before_the_first_step_is_inconclusive() {
+    let bench = Bench::with(
+        "name = \"nobody\"\n[target]\nurl = \"http://127.0.0.1:9/\"\ntimeout = \"100ms\"\n[run]\nready_timeout = \"300ms\"\n",
+    );
+    bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(3);
+}
+
+#[test]
+fn a_scenario_with_a_mistake_exits_2_and_names_the_place() {
+    let bench = Bench::with("name = \"x\"\n[target]\nurl = \"http://127.0.0.1:9/\"\nmethdo = \"GET\"\n");
+    let run = bench.gapless(&["run", "scenario.toml"]).assert().code(2);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(stderr.contains("scenario.toml:4:1") && stderr.contains("method"), "{stderr}");
+    assert!(!bench.path().join("reports").exists(), "nothing was started");
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    let bench = Bench::with("");
+    bench.gapless(&["run"]).assert().code(2);
+    bench.gapless(&["no-such-command"]).assert().code(2);
+}
+
+#[test]
+fn a_manager_that_is_not_there_exits_4_with_the_remedy() {
+    let bench = Bench::with(
+        "name = \"x\"\n[target]\nurl = \"http://127.0.0.1:9/\"\n[units]\nservice = \"x.service\"\n[[steps]]\nrestart = \"service\"\n",
+    );
+    let run = bench.gapless(&["run", "scenario.toml", "--manager", "user", "--out", "out"]).assert().code(4);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(stderr.contains("XDG_RUNTIME_DIR"), "{stderr}");
+    assert!(bench.path().join("out/records/x.jsonl").exists(), "there is a record even so");
+}
+
+#[test]
+fn a_folder_that_holds_something_is_never_written_to() {
+    let server = server();
+    let bench = Bench::loading(&server, "");
+    fs::create_dir(bench.path().join("out")).expect("made");
+    fs::write(bench.path().join("out/precious"), "").expect("written");
+    let run = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(4);
+    assert!(String::from_utf8_lossy(&run.get_output().stderr).contains("is not empty"));
+}
+
+#[test]
+fn a_command_that_fails_as_a_step_fails_the_run() {
+    let server = server();
+    let bench = Bench::loading(&server, "");
+    let scenario = fs::read_to_string(bench.path().join("scenario.toml")).expect("it is there");
+    let with_exec = scenario.replace("wait = \"300ms\"", "exec = [\"sh\", \"-c\", \"echo half-way; exit 3\"]");
+    fs::write(bench.path().join("scenario.toml"), with_exec).expect("written");
+    let run = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(1);
+    assert!(String::from_utf8_lossy(&run.get_output().stdout).contains("ended with exit status: 3"));
+    let record = fs::read_to_string(bench.path().join("out/records/load.jsonl")).expect("it is there");
+    assert!(record.contains("half-way"), "its output is in the record");
+}
