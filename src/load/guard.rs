@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::control::Control;
@@ -53,7 +54,8 @@ impl Guard {
             if self.timer.is_elapsed() || self.timer.deadline() > deadline {
                 self.timer.as_mut().reset(deadline);
             }
-            ready!(self.timer.as_mut().poll(cx));
+            // A future that always has more to do has used up the task's budget, without which a timer never fires.
+            ready!(pin!(unconstrained(self.timer.as_mut())).poll(cx));
             if self.timer.deadline() >= deadline {
                 return Poll::Ready(());
             }

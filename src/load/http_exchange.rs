@@ -61,7 +61,7 @@ impl HttpExchange {
         while let Some(bytes) = self.next_bytes(&mut body, wire).await? {
             kept.feed(&bytes);
             // A body that comes faster than it is read would else keep the thread from its timer for ever.
-            tokio::task::consume_budget().await;
+            tokio::task::coop::consume_budget().await;
         }
         let status = head.status.as_u16();
         let judgement = if !expect.takes_status(status) {

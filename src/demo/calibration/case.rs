@@ -11,6 +11,8 @@ use crate::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, Stat
 
 /// How many requests or connections meet a fault that can be counted out.
 const INJECTED: NonZeroU64 = NonZeroU64::new(8).expect("8 is not 0");
+/// So many where each keeps a processor busy until its timeout: more would slow the innocent down.
+const INJECTED_BUSY: NonZeroU64 = NonZeroU64::new(2).expect("2 is not 0");
 /// Requests of a case, at least: some are left that meet no fault.
 pub(super) const REQUESTS: u64 = 24;
 /// Requests per second.
@@ -20,7 +22,7 @@ const CONNECTIONS: u32 = 256;
 /// Where an answer comes, it comes long before.
 const PATIENT: Duration = Duration::from_secs(10);
 /// Where none comes, there is no use in waiting; yet far longer than an answer takes.
-const IMPATIENT: Duration = Duration::from_secs(1);
+const IMPATIENT: Duration = Duration::from_secs(2);
 /// More than the buffers of both sides hold.
 const LARGE_BODY_BYTES: usize = 64 << 20;
 
@@ -89,10 +91,13 @@ impl Case {
 
     /// What the server is asked to do.
     pub(super) fn fault_spec(self) -> FaultSpec {
-        let is_for_all = self.fault.scope() == Scope::Listener
+        let occurrence = match self.fault {
+            kind if kind.scope() == Scope::Listener => Occurrence::All,
             // A whole body of that size takes long to read, and the server speaks no TLS at all.
-            || matches!(self.fault, FaultKind::ResetWhileSending | FaultKind::TlsGarbage | FaultKind::TlsAlert);
-        let occurrence = if is_for_all { Occurrence::All } else { Occurrence::First(INJECTED) };
+            FaultKind::ResetWhileSending | FaultKind::TlsGarbage | FaultKind::TlsAlert => Occurrence::All,
+            FaultKind::EndlessBody => Occurrence::First(INJECTED_BUSY),
+            _ => Occurrence::First(INJECTED),
+        };
         FaultSpec { kind: self.fault, occurrence }
     }
 
