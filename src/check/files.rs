@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::facts::{ExpectedLoad, Facts, Machine, ServiceFacts, SocketFacts};
-use super::source::Source;
+use super::source::{Source, read_text};
 use crate::model::{UnitKind, UnitName};
 use crate::unit_file::specifier::Directories;
 
@@ -39,8 +39,10 @@ pub fn read(paths: &[PathBuf], load: ExpectedLoad) -> Result<Vec<Facts>, FilesEr
     for path in paths {
         let name = unit_of(path)?;
         let kind = name.kind();
-        let source = Source::read(name, std::slice::from_ref(path));
-        let source = source.map_err(|error| FilesError::Read { path: path.clone(), error })?;
+        let text = read_text(path).map_err(|error| FilesError::Read { path: path.clone(), error })?;
+        // Unit files of scenarios have this where they are installed from.
+        let text = text.replace("{scenario_dir}", "/scenario_dir");
+        let source = Source::new(name, &[(path.clone(), text)]);
         match kind {
             UnitKind::Socket => sockets.push(SocketFacts::new(source, Directories::system(), None)),
             _ => services.push(ServiceFacts::new(source, Directories::system(), None)),

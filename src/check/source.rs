@@ -97,6 +97,17 @@ impl Source {
         Spot { unit: self.name.clone(), place, evidence: evidence.into() }
     }
 
+    /// What a complaint is about: its line as it is written.
+    #[must_use]
+    pub fn of(&self, complaint: &Complaint) -> Spot {
+        let mut entries = self.file.sections.iter().flat_map(|section| &section.entries);
+        match entries.find(|entry| entry.line == complaint.line) {
+            Some(entry) => self.entry(entry),
+            None if complaint.line > 0 => self.line(complaint.line, "what stands there"),
+            None => self.whole("the file as a whole"),
+        }
+    }
+
     /// The unit as a whole.
     #[must_use]
     pub fn whole(&self, evidence: impl Into<String>) -> Spot {
@@ -105,7 +116,8 @@ impl Source {
     }
 }
 
-fn read_text(path: &Path) -> io::Result<String> {
+/// The text of a unit file.
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() || metadata.len() > LARGEST_BYTES {
         return Err(io::Error::other("not a regular file of at most 1 MiB"));

@@ -58,7 +58,7 @@ pub(super) const RULES: &[Rule] = &[
 fn unloadable(facts: &Facts) -> Vec<Hit> {
     let of = |source: &Source| -> Vec<Hit> {
         let errors = source.complaints.iter().filter(|complaint| complaint.severity == finding::Severity::Error);
-        errors.map(|error| source.line(error.line, &error.message).says(&error.message, verify(source))).collect()
+        errors.map(|error| source.of(error).says(&error.message, verify(source))).collect()
     };
     facts.sources().flat_map(of).collect()
 }
@@ -138,7 +138,7 @@ fn ignored_value_in(source: &Source) -> Vec<Hit> {
     }
     let warnings = source.complaints.iter().filter(|complaint| complaint.severity == finding::Severity::Warning);
     let untold = warnings.filter(|warning| !told.contains(&warning.line));
-    untold.map(|warning| source.line(warning.line, &warning.message).says(&warning.message, verify(source))).collect()
+    untold.map(|warning| source.of(warning).says(&warning.message, verify(source))).collect()
 }
 
 fn repeated_descriptor_name(facts: &Facts) -> Vec<Hit> {

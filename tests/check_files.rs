@@ -1,0 +1,125 @@
+//! `gapless check` on files, as scripts and people call it.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+const SOUND_SOCKET: &str = "[Socket]\nListenStream=127.0.0.1:8008\n[Install]\nWantedBy=sockets.target\n";
+const SOUND_SERVICE: &str =
+    "[Unit]\nRequires=a.socket\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/app --serve\n";
+
+/// A folder with a socket and a service.
+struct Units(tempfile::TempDir);
+
+impl Units {
+    fn new(socket: &str, service: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.socket"), socket).unwrap();
+        std::fs::write(folder.path().join("a.service"), service).unwrap();
+        Self(folder)
+    }
+
+    /// Exit code and stdout of a check of both files.
+    fn check(&self, options: &[&str]) -> (i32, String) {
+        let mut command = gapless();
+        command.current_dir(&self.0).args(["check", "./a.socket", "./a.service"]).args(options);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+fn gapless() -> Command {
+    Command::new(assert_cmd::cargo::cargo_bin!("gapless"))
+}
+
+fn with_a_warning() -> Units {
+    Units::new(&SOUND_SOCKET.replace("[Socket]\n", "[Socket]\nFlushPending=yes\n"), SOUND_SERVICE)
+}
+
+#[test]
+fn sound_units_pass_even_strictly() {
+    assert_eq!(Units::new(SOUND_SOCKET, SOUND_SERVICE).check(&["--strict"]), (0, "nothing found\n".to_owned()));
+}
+
+#[test]
+fn an_error_fails_and_a_warning_only_if_strict() {
+    let error = Units::new(SOUND_SOCKET, &SOUND_SERVICE.replace("--serve", "--port 8008"));
+    assert_eq!(error.check(&[]).0, 1);
+    assert_eq!(with_a_warning().check(&[]).0, 0);
+    assert_eq!(with_a_warning().check(&["--strict"]).0, 1);
+    assert_eq!(with_a_warning().check(&["--strict", "--ignore", "GL024"]).0, 0);
+}
+
+#[test]
+fn json_names_rule_file_and_line() {
+    let (_, text) = with_a_warning().check(&["--format", "json"]);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let finding = &document["findings"][0];
+    assert_eq!(
+        (&finding["id"], &finding["severity"], &finding["line"]),
+        (&"GL024".into(), &"warning".into(), &2.into())
+    );
+    assert_eq!((&finding["file"], &finding["unit"]), (&"./a.socket".into(), &"a.socket".into()));
+    assert_eq!(document["findings"].as_array().unwrap().len(), 1);
+    assert!(document.get("sockets").is_none());
+}
+
+#[test]
+fn a_queue_is_judged_by_the_load_that_is_given() {
+    let units = Units::new(&SOUND_SOCKET.replace("[Socket]\n", "[Socket]\nBacklog=100\n"), SOUND_SERVICE);
+    assert_eq!(units.check(&["--rate", "50", "--gap", "2s"]).0, 0);
+    assert_eq!(units.check(&["--rate", "51", "--gap", "2s"]).0, 1);
+}
+
+#[test]
+fn what_cannot_be_meant_is_wrong_usage() {
+    for arguments in [
+        &["check"][..],
+        &["check", "/nowhere/a.socket"],
+        &["check", "a.socket", "--ignore", "GL999"],
+        &["check", "no-unit"],
+        &["check", "a.socket", "--rate", "0"],
+        &["check", "a.socket", "--gap", "1s"],
+        &["check", "a.socket", "--all"],
+    ] {
+        assert_eq!(gapless().args(arguments).output().unwrap().status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_shell_gets_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = gapless().args(["completions", shell]).output().unwrap();
+        assert!(
+            output.status.success() && String::from_utf8(output.stdout).unwrap().contains("demo-server"),
+            "{shell}"
+        );
+    }
+}
+
+/// Other scenarios may well have units with faults: that is what they show.
+#[test]
+fn the_units_of_the_first_scenarios_have_no_error() {
+    let mut sockets = Vec::new();
+    find_sockets(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios/fastapi"), &mut sockets);
+    assert!(!sockets.is_empty());
+    for socket in sockets {
+        let service = socket.with_extension("service");
+        if service.is_file() {
+            let output = gapless().arg("check").args([&socket, &service]).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+fn find_sockets(folder: &Path, sockets: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            find_sockets(&path, sockets);
+        } else if path.extension().is_some_and(|extension| extension == "socket") {
+            sockets.push(path);
+        }
+    }
+}
