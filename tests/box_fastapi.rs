@@ -34,6 +34,7 @@ impl Run {
         self.folder.path().join("out")
     }
 
+    #[expect(clippy::print_stdout, reason = "shown when the test fails")]
     fn finish(&self, extra: &[&str]) -> Output {
         let output = self.command(extra).output().expect("gapless runs");
         println!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
