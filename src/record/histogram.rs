@@ -82,6 +82,11 @@ impl LatencyHistogram {
     }
 }
 
+/// Whether it can be taken as it is: adding goes over every bucket, and a long record has thousands of histograms.
+fn has_our_bounds(counts: &Histogram<u32>) -> bool {
+    (counts.low(), counts.high(), counts.sigfig()) == (1, HIGHEST_NS, 3)
+}
+
 #[derive(Serialize, Deserialize)]
 struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,13 +110,16 @@ impl Serialize for LatencyHistogram {
 impl<'de> Deserialize<'de> for LatencyHistogram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
-        let mut histogram = Self { max_ns: stored.max_ns, ..Self::default() };
-        if let Some(text) = stored.v2 {
-            let bytes = STANDARD.decode(text).map_err(de::Error::custom)?;
-            let counts: Histogram<u32> =
-                HdrDeserializer::new().deserialize(&mut bytes.as_slice()).map_err(de::Error::custom)?;
-            histogram.counts.add(counts).map_err(de::Error::custom)?;
+        let max_ns = stored.max_ns;
+        let Some(text) = stored.v2 else { return Ok(Self { max_ns, ..Self::default() }) };
+        let bytes = STANDARD.decode(text).map_err(de::Error::custom)?;
+        let counts: Histogram<u32> =
+            HdrDeserializer::new().deserialize(&mut bytes.as_slice()).map_err(de::Error::custom)?;
+        if has_our_bounds(&counts) {
+            return Ok(Self { counts, max_ns });
         }
+        let mut histogram = Self { max_ns, ..Self::default() };
+        histogram.counts.add(counts).map_err(de::Error::custom)?;
         Ok(histogram)
     }
 }

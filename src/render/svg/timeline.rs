@@ -37,8 +37,8 @@ const SLOWEST: usize = 40;
 /// Colours of failure classes; more classes than these share one.
 const CLASS_COLOURS: [&str; 8] = ["f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7"];
 
-/// The most numbers above the events: more would overlap.
-const NUMBERED_EVENTS: usize = 30;
+/// The most events that are marked with a line and a number: more would hide what they mark.
+const MARKED_EVENTS: usize = 30;
 
 /// The run of a scenario; none if nothing ended.
 pub(super) fn draw(scenario: &ScenarioResult) -> Option<Chart> {
@@ -116,8 +116,8 @@ impl Drawing<'_> {
                 time(span.to_ms - span.from_ms)
             );
             bar(&mut self.to, "event", (from, TOP), ((to - from).max(1.0), height), &tip);
-            line(&mut self.to, "event-line", (from, TOP - 4.0), (from, bottom));
-            if self.charts.events.len() <= NUMBERED_EVENTS {
+            if self.charts.events.len() <= MARKED_EVENTS {
+                line(&mut self.to, "event-line", (from, TOP - 4.0), (from, bottom));
                 label(&mut self.to, "event-text", (from, TOP - 8.0), format!("{}.{}", result.step, result.run));
             }
         }
