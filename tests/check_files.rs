@@ -14,9 +14,9 @@ struct Units(tempfile::TempDir);
 
 impl Units {
     fn new(socket: &str, service: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.socket"), socket).unwrap();
-        std::fs::write(folder.path().join("a.service"), service).unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a.socket"), socket).expect("it is ours");
+        std::fs::write(folder.path().join("a.service"), service).expect("it is ours");
         Self(folder)
     }
 
@@ -24,8 +24,8 @@ impl Units {
     fn check(&self, options: &[&str]) -> (i32, String) {
         let mut command = gapless();
         command.current_dir(&self.0).args(["check", "./a.socket", "./a.service"]).args(options);
-        let output = command.output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+        let output = command.output().expect("it is built");
+        (output.status.code().expect("it was not killed"), String::from_utf8(output.stdout).expect("text"))
     }
 }
 
@@ -114,7 +114,7 @@ fn the_units_of_the_first_scenarios_have_no_error() {
 }
 
 fn find_sockets(folder: &Path, sockets: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+    for entry in std::fs::read_dir(folder).expect("it is there").flatten() {
         let path = entry.path();
         if path.is_dir() {
             find_sockets(&path, sockets);

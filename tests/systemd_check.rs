@@ -88,6 +88,16 @@ fn shown(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// So many restarts were proven and nothing was lost. On a busy machine the generator is late, which leaves a doubt
+/// (3), but no loss.
+fn lost_nothing(ran: &Output, restarts: usize) {
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{}", shown(ran));
+    let scenario = &document(ran)["scenarios"][0];
+    assert_eq!((&scenario["dropped"], &scenario["wrong"]), (&0.into(), &0.into()), "{}", shown(ran));
+    let events = scenario["events"].as_array().expect("a list");
+    assert_eq!(events.iter().filter(|event| event["proven"] == true).count(), restarts, "{}", shown(ran));
+}
+
 /// The service is started by a request that is answered.
 fn request(address: &str) {
     let mut stream = TcpStream::connect(address).expect("systemd listens");
@@ -173,8 +183,7 @@ fn what_init_writes_runs_as_it_is() {
         let written = pair.run(&["init", &pair.service(), "--output", "scenario.toml"]);
         assert!(written.status.success(), "{}", shown(&written));
         let ran = pair.run(&["run", "scenario.toml", "--times", "1", "--format", "json", "--out", "out"]);
-        assert_eq!(ran.status.code(), Some(0), "{}", shown(&ran));
-        assert_eq!(document(&ran)["scenarios"][0]["dropped"], 0);
+        lost_nothing(&ran, 1);
         let again = pair.run(&["init", &pair.service(), "--output", "scenario.toml"]);
         assert_eq!(again.status.code(), Some(4), "a scenario is never written over: {}", shown(&again));
     }
@@ -185,9 +194,7 @@ fn what_init_writes_runs_as_it_is() {
 fn one_line_tries_a_unit_and_says_what_it_is_about_to_do() {
     let pair = Pair::new("gapless-check-try", "127.0.0.1:17907", "");
     let ran = pair.run(&["try", &pair.service(), "--times", "2", "--every", "1s", "--format", "json", "--out", "out"]);
-    assert_eq!(ran.status.code(), Some(0), "{}", shown(&ran));
-    let scenario = &document(&ran)["scenarios"][0];
-    assert_eq!((&scenario["dropped"], scenario["events"].as_array().map(Vec::len)), (&0.into(), Some(2)));
+    lost_nothing(&ran, 2);
     assert!(shown(&ran).contains("about to restart gapless-check-try.service 2 times"), "{}", shown(&ran));
 }
 

@@ -1,6 +1,6 @@
 //! Facts of units that are there: from systemd, from `/proc` and from the kernel's listeners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -95,11 +95,16 @@ impl Gatherer {
 
     async fn of_service(&self, unit: &UnitName) -> Result<Vec<Facts>, LiveError> {
         let service = self.service(&self.inspector.look_at_existing(unit).await?)?;
-        let sockets = service.live.as_ref().map(|live| live.triggered_by.clone()).unwrap_or_default();
         let mut facts = Vec::new();
-        for socket in sockets.iter().filter(|unit| unit.kind() == UnitKind::Socket) {
-            let socket = self.socket(&self.inspector.look(socket).await?)?;
-            facts.push(self.with(Some(socket), Some(service.clone())));
+        for name in sockets_of(&service) {
+            let details = self.inspector.look(&name).await?;
+            if details.snapshot.load_state == "not-found" {
+                continue;
+            }
+            let socket = self.socket(&details)?;
+            if triggered(&socket).is_some_and(|triggered| triggered == service.source.name) {
+                facts.push(self.with(Some(socket), Some(service.clone())));
+            }
         }
         if facts.is_empty() {
             facts.push(self.with(None, Some(service)));
@@ -171,6 +176,16 @@ impl Gatherer {
             _ => Directories::system(),
         }
     }
+}
+
+/// The sockets that may be this service's. systemd names those that are loaded: one that is stopped may not be, and
+/// that is just when it is missed.
+fn sockets_of(service: &ServiceFacts) -> BTreeSet<UnitName> {
+    let loaded = service.live.iter().flat_map(|live| &live.triggered_by);
+    let named = service.unit.sockets.iter().chain(&service.unit.unit.requires).chain(&service.unit.unit.binds_to);
+    let of_same_name = UnitName::new(format!("{}.socket", service.source.name.stem())).ok();
+    let all = loaded.chain(named).cloned().chain(of_same_name);
+    all.filter(|unit| unit.kind() == UnitKind::Socket).collect()
 }
 
 /// The service a socket starts, in systemd's words, or in its own.
