@@ -14,14 +14,14 @@
 //! | [`unit_file`] | systemd's unit files |
 //! | [`load`] | the schedule, the connections, the exchange, the counters |
 //! | [`manager`] | carries actions out: systemd over D-Bus, or embedded; and the ledger of what was changed |
-//! | [`probe`] | processes, listeners, accept queues |
+//! | [`probe`] | processes, listeners, accept queues, the kernel's counters and trace, the journal |
 //! | [`run`] | drives a scenario and linearises what it sees into the record |
 //! | [`record`] | everything observed in one run, on one clock |
 //! | [`analysis`] | record -> result |
 //! | [`render`] | result -> bytes |
 //! | [`check`] | the audit of units, before anything is restarted |
-//! | [`demo`] | the demo server and the built-in scenarios |
-//! | [`app`] | one file per command |
+//! | [`demo`] | the demo server, the built-in scenarios, the calibration |
+//! | [`cli`], [`app`] | the command line; one file per command |
 //!
 //! # Invariants
 //!
