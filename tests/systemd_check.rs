@@ -21,9 +21,10 @@ impl Pair {
     fn new(name: &'static str, listen: &str, server_options: &str) -> Self {
         let pair = Self { name, folder: tempfile::tempdir().expect("a folder") };
         pair.write_socket(listen);
+        // Without a grace, a request that is in the air at the stop is lost now and then: a true race.
         let service = format!(
             "[Unit]\nRequires={name}.socket\nStartLimitIntervalSec=0\n\
-             [Service]\nType=notify\nExecStart={GAPLESS} demo-server {server_options}\n"
+             [Service]\nType=notify\nExecStart={GAPLESS} demo-server --idle-grace 300ms {server_options}\n"
         );
         std::fs::write(installed(&pair.service()), service).expect("we are root");
         systemctl(&["daemon-reload"]);
