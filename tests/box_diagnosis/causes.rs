@@ -97,7 +97,10 @@ fn a_backlog_too_small_for_the_boot_overflows() {
 #[test]
 #[ignore = "needs root and systemd: run by tests/all in the box"]
 fn a_backlog_too_small_for_the_boot_costs_a_patient_client_time_alone() {
-    let lab = Lab::behind_a_socket().with_socket("Backlog=5").serving("--start-delay 600ms").under_new_connections(100);
+    let lab = Lab::behind_a_socket()
+        .with_socket("Backlog=5")
+        .serving("--start-delay 600ms --idle-grace 300ms")
+        .under_new_connections(100);
     let diagnosis = lab.restarted().diagnosis().loses_nothing().notes("backlog of at least");
     let slowest = diagnosis.result.latency_ms.all.max.expect("all were answered");
     assert!(slowest >= 1_000.0, "a dropped SYN is sent again after a second: {slowest}");
@@ -114,7 +117,7 @@ fn a_boot_slower_than_the_client_waits_is_a_slow_start() {
 #[test]
 #[ignore = "needs root and systemd: run by tests/all in the box"]
 fn a_full_unix_queue_turns_clients_away_at_once() {
-    let lab = Lab::behind_a_unix_socket().with_socket("Backlog=5").serving("--start-delay 500ms");
+    let lab = Lab::behind_a_unix_socket().with_socket("Backlog=5").serving("--start-delay 500ms --idle-grace 300ms");
     let diagnosis = lab.under_new_connections(100).restarted().diagnosis();
     diagnosis.counts(FailureClass::QueueFull).blames(QueueOverflow).blames_only(&[QueueOverflow]);
 }
