@@ -8,10 +8,7 @@ use super::live::Live;
 use super::row_tally::RowTally;
 use super::timeline::Timeline;
 use crate::model::{FailureClass, FailureKey, MonoTime};
-use crate::record::LatencyHistogram;
-use crate::record::segment::{
-    ConnectionCounts, FailureSample, Gap, ROW_NS, Row, Rows, SAMPLES_PER_CLASS, Scope, Segment, SentOk,
-};
+use crate::record::segment::{FailureSample, Gap, ROW_NS, Row, Rows, SAMPLES_PER_CLASS, Scope, Segment, SentOk};
 
 /// What one cohort has counted and not handed over yet, by scope.
 #[derive(Debug)]
@@ -229,7 +226,7 @@ impl Tally {
 
     fn segment_tally(&mut self, scope: Scope) -> &mut SegmentTally {
         let (cohort, from) = (self.cohort, self.cut_at);
-        let empty = || SegmentTally { segment: empty_segment(cohort, scope, from), sampled: Default::default() };
+        let empty = || SegmentTally { segment: Segment::empty(cohort, scope, from), sampled: Default::default() };
         self.scope(scope).segment.get_or_insert_with(|| Box::new(empty()))
     }
 
@@ -246,25 +243,6 @@ impl Tally {
 impl ScopeTally {
     fn holds_something(&self) -> bool {
         !self.rows.is_empty() || self.segment.is_some()
-    }
-}
-
-fn empty_segment(cohort: u16, scope: Scope, from: MonoTime) -> Segment {
-    Segment {
-        cohort,
-        scope,
-        from,
-        to: from,
-        ok: LatencyHistogram::default(),
-        wrong: LatencyHistogram::default(),
-        service: LatencyHistogram::default(),
-        lateness: LatencyHistogram::default(),
-        connections: ConnectionCounts::default(),
-        gaps: Vec::new(),
-        connect_gap_ns: None,
-        first_ok: None,
-        samples: Vec::new(),
-        samples_left_out: 0,
     }
 }
 

@@ -124,6 +124,29 @@ pub struct Segment {
     pub samples_left_out: u64,
 }
 
+impl Segment {
+    /// One that has counted nothing yet, from `from` on.
+    #[must_use]
+    pub fn empty(cohort: u16, scope: Scope, from: MonoTime) -> Self {
+        Self {
+            cohort,
+            scope,
+            from,
+            to: from,
+            ok: LatencyHistogram::default(),
+            wrong: LatencyHistogram::default(),
+            service: LatencyHistogram::default(),
+            lateness: LatencyHistogram::default(),
+            connections: ConnectionCounts::default(),
+            gaps: Vec::new(),
+            connect_gap_ns: None,
+            first_ok: None,
+            samples: Vec::new(),
+            samples_left_out: 0,
+        }
+    }
+}
+
 /// What a cohort did with connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionCounts {

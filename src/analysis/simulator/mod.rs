@@ -12,9 +12,9 @@ use crate::record::line::{
     Begin, End, EndReason, Host, Line, ManagerChoice, ManagerKind, Phase, PhaseChange, StepBegin, StepEnd, Tool,
 };
 use crate::record::segment::{
-    ConnectionCounts, FailureCount, FailureSample, Gap, ROW_NS, Row, Rows, Scope, Segment, SentOk, density_bucket,
+    FailureCount, FailureSample, Gap, ROW_NS, Row, Rows, Scope, Segment, SentOk, density_bucket,
 };
-use crate::record::{LatencyHistogram, Record, SCHEMA};
+use crate::record::{Record, SCHEMA};
 use crate::scenario::plan::{Connections, Plan};
 
 /// The start of the load.
@@ -152,7 +152,7 @@ impl Simulation {
             let (due, end) = (at_us(request.due_us), at_us(end_us));
             let scope = self.scope(due, end);
             let key = (end_us / 10_000_000, request.cohort, scope);
-            let segment = segments.entry(key).or_insert_with(|| empty_segment(request.cohort, scope, end));
+            let segment = segments.entry(key).or_insert_with(|| Segment::empty(request.cohort, scope, end));
             segment.to = end;
             segment.lateness.record(self.lateness_us * 1_000);
             count_in_segment(segment, request, self.begin_of(scope));
@@ -242,25 +242,6 @@ impl Part<'_> {
         let last_failed = row.failed_due.map(|(_, last)| last);
         row.lasting_ok = oks.into_iter().filter(|&(due, _)| Some(due) > last_failed).min();
         row
-    }
-}
-
-fn empty_segment(cohort: u16, scope: Scope, from: MonoTime) -> Segment {
-    Segment {
-        cohort,
-        scope,
-        from,
-        to: from,
-        ok: LatencyHistogram::default(),
-        wrong: LatencyHistogram::default(),
-        service: LatencyHistogram::default(),
-        lateness: LatencyHistogram::default(),
-        connections: ConnectionCounts::default(),
-        gaps: Vec::new(),
-        connect_gap_ns: None,
-        first_ok: None,
-        samples: Vec::new(),
-        samples_left_out: 0,
     }
 }
 
