@@ -52,7 +52,7 @@ pub enum Command {
 
 /// `gapless run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: gapless run scenarios/fastapi/restart-socket.toml --times 10")]
+#[command(after_help = "Example: gapless run scenarios/fastapi/restart-socket.toml --times 2")]
 pub struct RunArgs {
     /// Scenario files, or folders of them
     #[arg(required = true, value_name = "PATH")]
@@ -91,7 +91,9 @@ pub struct RunArgs {
 
 /// `gapless demo`.
 #[derive(Debug, Args)]
-#[command(after_help = "Its scenarios and unit files are left beside the reports, to be read, changed and run again.")]
+#[command(
+    after_help = "Example: gapless demo --out demo\n\nIts scenarios and unit files are left beside the reports, to be read, changed and run again."
+)]
 pub struct DemoArgs {
     /// Where to leave scenarios, records and reports [default: a new folder under reports/]
     #[arg(long, value_name = "DIR")]
@@ -146,6 +148,7 @@ pub struct WatchArgs {
 
 /// `gapless calibrate`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: gapless calibrate --format json")]
 pub struct CalibrateArgs {
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = CalibrateFormat::Table)]
@@ -195,6 +198,7 @@ pub struct CompareArgs {
 
 /// `gapless schema`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: gapless schema result > result.schema.json")]
 pub struct SchemaArgs {
     /// Of which format
     #[arg(value_enum)]

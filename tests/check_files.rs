@@ -78,12 +78,23 @@ fn what_cannot_be_meant_is_wrong_usage() {
         &["check"][..],
         &["check", "/nowhere/a.socket"],
         &["check", "a.socket", "--ignore", "GL999"],
-        &["check", "no-unit"],
+        &["check", "no unit"],
+        &["check", "a.socket", "--client", "nobody-of-that-name"],
         &["check", "a.socket", "--rate", "0"],
         &["check", "a.socket", "--gap", "1s"],
         &["check", "a.socket", "--all"],
     ] {
         assert_eq!(gapless().args(arguments).output().unwrap().status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_rule_is_listed_with_its_id_and_its_reason() {
+    let output = gapless().args(["check", "--rules"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for rule in gapless::check::rules() {
+        assert!(text.contains(&format!("{} {:<7} {}", rule.id, rule.severity.name(), rule.title)), "{}", rule.id);
     }
 }
 

@@ -45,6 +45,11 @@ impl Pair {
         format!("{}.service", self.name)
     }
 
+    fn systemctl_show(&self, property: &str) -> Output {
+        let mut command = Command::new("systemctl");
+        command.args(["show", "--property", property, &self.service()]).output().expect("systemctl is there")
+    }
+
     /// The ids of what a check of the unit finds.
     fn found(&self, unit: &str) -> Vec<String> {
         let output = self.run(&["check", unit, "--format", "json"]);
@@ -151,6 +156,31 @@ fn a_path_that_was_unlinked_is_found_though_both_units_look_well() {
 
 #[test]
 #[ignore = "needs a real systemd: run by tests/all in the box"]
+fn a_proxy_that_may_not_connect_is_found_and_one_that_may_is_not() {
+    let pair = Pair::new("gapless-check-proxy", "/run/gapless-check-proxy.sock\nSocketMode=0660\nSocketGroup=adm", "");
+    let found = |client: &str| {
+        let output = pair.run(&["check", &pair.socket(), "--client", client, "--format", "json"]);
+        shown(&output).contains("GL026")
+    };
+    assert!(found("www-data"));
+    assert!(!found("root"));
+    pair.write_socket("/run/gapless-check-proxy.sock\nSocketMode=0660\nSocketGroup=www-data");
+    systemctl(&["daemon-reload"]);
+    assert!(!found("www-data"));
+}
+
+#[test]
+#[ignore = "needs a real systemd: run by tests/all in the box"]
+fn the_gap_is_measured_at_the_last_start_and_a_name_alone_is_a_services() {
+    let pair = Pair::new("gapless-check-gap", "127.0.0.1:17911", "--start-delay 1200ms");
+    request("127.0.0.1:17911");
+    // 77 is its backlog: 66/s for a second fit, for the 1.2 s of its start they do not.
+    let output = pair.run(&["check", pair.name, "--rate", "66"]);
+    assert!(shown(&output).contains("which its last start took"), "{}", shown(&output));
+}
+
+#[test]
+#[ignore = "needs a real systemd: run by tests/all in the box"]
 fn a_service_that_holds_the_address_itself_is_found() {
     let pair = Pair::new("gapless-check-own", "127.0.0.1:17904", "--listen 127.0.0.1:17904");
     systemctl(&["stop", &pair.socket()]);
@@ -197,6 +227,35 @@ fn one_line_tries_a_unit_and_says_what_it_is_about_to_do() {
     let ran = pair.run(&["try", &pair.service(), "--times", "2", "--every", "1s", "--format", "json", "--out", "out"]);
     lost_nothing(&ran, 2);
     assert!(shown(&ran).contains("about to restart gapless-check-try.service 2 times"), "{}", shown(&ran));
+}
+
+#[test]
+#[ignore = "needs a real systemd: run by tests/all in the box"]
+fn a_person_is_asked_first_and_may_say_no() {
+    let pair = Pair::new("gapless-check-ask", "127.0.0.1:17912", "");
+    request("127.0.0.1:17912");
+    let invocation = || shown(&pair.systemctl_show("InvocationID"));
+    let before = invocation();
+    let at_a_terminal = |answer: &str| {
+        let line = format!("{GAPLESS} try {} --times 1 --out out", pair.service());
+        // script(1) gives it a terminal.
+        let mut asked = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(pair.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script is there");
+        asked.stdin.take().expect("piped").write_all(format!("{answer}\n").as_bytes()).expect("it reads");
+        asked.wait_with_output().expect("it ends")
+    };
+    let refused = at_a_terminal("n");
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    assert!(shown(&refused).contains("nothing was done"), "{}", shown(&refused));
+    assert_eq!(invocation(), before);
+    let granted = at_a_terminal("yes");
+    assert!(matches!(granted.status.code(), Some(0 | 3)), "{}", shown(&granted));
+    assert_ne!(invocation(), before);
 }
 
 #[test]

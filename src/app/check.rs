@@ -8,7 +8,7 @@ use super::choose::Machine;
 use super::exit::Exit;
 use super::output::{self, say};
 use super::session;
-use crate::check::facts::ExpectedLoad;
+use crate::check::facts::Clients;
 use crate::check::live::Gatherer;
 use crate::check::overview::{self, SocketRow};
 use crate::check::{Facts, Finding, Severity, check, files, render, rule, rules};
@@ -22,6 +22,10 @@ use crate::probe::listener;
 /// # Errors
 /// When systemd cannot be asked, or does not know a unit.
 pub fn main(args: &CheckArgs) -> anyhow::Result<Exit> {
+    if args.rules {
+        output::write(render::rule_list(rules(), output::width()).as_bytes())?;
+        return Ok(Exit::Passed);
+    }
     let targets = match targets(args) {
         Ok(targets) => targets,
         Err(error) => {
@@ -56,13 +60,13 @@ fn targets(args: &CheckArgs) -> anyhow::Result<Targets> {
     let is_file = |name: &&String| name.contains('/') || Path::new(name).is_file();
     let (paths, units): (Vec<&String>, Vec<&String>) = args.units.iter().partition(is_file);
     let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
-    let facts = files::read(&paths, load(args))?;
-    let units = units.into_iter().map(|name| UnitName::new(name.as_str()));
+    let facts = files::read(&paths, &clients(args))?;
+    let units = units.into_iter().map(|name| UnitName::of_service_by_default(name));
     Ok(Targets { facts, units: units.collect::<Result<_, _>>()? })
 }
 
-fn load(args: &CheckArgs) -> ExpectedLoad {
-    ExpectedLoad { rate: args.rate, gap: args.gap }
+fn clients(args: &CheckArgs) -> Clients {
+    Clients { rate: args.rate, gap: args.gap, user: args.client.clone() }
 }
 
 /// The systemd that is meant, to look at.
@@ -79,7 +83,7 @@ pub(super) async fn inspector(asked: SystemdArg) -> anyhow::Result<Inspector> {
 }
 
 async fn look(args: &CheckArgs, units: &[UnitName]) -> anyhow::Result<Vec<Facts>> {
-    let gatherer = Gatherer::new(inspector(args.manager).await?, load(args));
+    let gatherer = Gatherer::new(inspector(args.manager).await?, clients(args));
     let mut facts = Vec::new();
     for unit in units {
         facts.extend(gatherer.facts(unit).await?);
@@ -89,7 +93,7 @@ async fn look(args: &CheckArgs, units: &[UnitName]) -> anyhow::Result<Vec<Facts>
 
 /// Every socket of the machine, and what is found of it. One that is gone by now is left out.
 async fn survey(args: &CheckArgs) -> anyhow::Result<(Vec<SocketRow>, Vec<Finding>)> {
-    let gatherer = Gatherer::new(inspector(args.manager).await?, load(args));
+    let gatherer = Gatherer::new(inspector(args.manager).await?, clients(args));
     let (mut rows, mut all) = (Vec::new(), Vec::new());
     for socket in gatherer.sockets().await? {
         let facts = match gatherer.facts(&socket).await {

@@ -10,7 +10,7 @@ use super::found::Found;
 use super::output::{self, say};
 use super::session;
 use crate::check::Facts;
-use crate::check::facts::ExpectedLoad;
+use crate::check::facts::Clients;
 use crate::check::live::Gatherer;
 use crate::cli::{InitArgs, SystemdArg};
 use crate::model::UnitName;
@@ -21,7 +21,7 @@ use crate::scenario::draft::{Draft, DraftStep};
 /// # Errors
 /// When the unit cannot be looked at, does not answer, or the file cannot be written.
 pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
-    let unit = match UnitName::new(args.unit.as_str()) {
+    let unit = match UnitName::of_service_by_default(&args.unit) {
         Ok(unit) => unit,
         Err(error) => {
             say(&format!("error: {error}"));
@@ -46,7 +46,7 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
 
 /// The facts of a unit; of a service with several sockets, those with its first.
 pub(super) async fn look(unit: &UnitName, manager: SystemdArg) -> anyhow::Result<Facts> {
-    let gatherer = Gatherer::new(check::inspector(manager).await?, ExpectedLoad::default());
+    let gatherer = Gatherer::new(check::inspector(manager).await?, Clients::default());
     let facts = gatherer.facts(unit).await?;
     facts.into_iter().next().with_context(|| format!("nothing is known of {unit}"))
 }

@@ -19,7 +19,7 @@ use crate::scenario::{self, duration};
 /// # Errors
 /// When the harness cannot do its job.
 pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
-    let unit = match UnitName::new(args.unit.as_str()) {
+    let unit = match UnitName::of_service_by_default(&args.unit) {
         Ok(unit) => unit,
         Err(error) => return Ok(wrong_usage(&error.to_string())),
     };

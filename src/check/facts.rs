@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::live_facts::{LiveService, LiveSocket};
 use super::server::Launch;
 use super::source::Source;
+use crate::unit_file::account::Account;
 use crate::unit_file::specifier::Directories;
 use crate::unit_file::{ServiceUnit, SocketUnit};
 
@@ -20,8 +21,8 @@ pub struct Facts {
     pub service: Option<ServiceFacts>,
     /// The machine; nothing is known of it when files are checked.
     pub machine: Machine,
-    /// The load that is to be borne.
-    pub load: ExpectedLoad,
+    /// The clients that are to be served.
+    pub clients: Clients,
 }
 
 /// A socket.
@@ -53,15 +54,40 @@ pub struct Machine {
     pub somaxconn: Option<u32>,
     /// `net.ipv4.tcp_migrate_req`: queued connections go over to another listener of the port.
     pub tcp_migrate_req: Option<bool>,
+    /// The units are those of a user's own systemd.
+    pub is_users: bool,
 }
 
-/// The load that is to be borne.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ExpectedLoad {
+/// The clients that are to be served.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clients {
     /// New connections per second.
     pub rate: Option<f64>,
     /// How long nobody accepts while the service restarts.
     pub gap: Option<Duration>,
+    /// Whom they run as: a proxy's `www-data`, say.
+    pub user: Option<ClientUser>,
+}
+
+/// The user that clients run as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientUser {
+    /// Login name.
+    pub name: String,
+    /// Whether it is root, who may connect to everything.
+    pub is_root: bool,
+    /// The names of its groups.
+    pub groups: Vec<String>,
+}
+
+impl ClientUser {
+    /// The user of that name, or number, on this machine; none where there is none.
+    #[must_use]
+    pub fn find(name_or_uid: &str) -> Option<Self> {
+        let account = Account::find(name_or_uid)?;
+        let groups = account.groups();
+        Some(Self { name: account.name, is_root: account.uid == 0, groups })
+    }
 }
 
 impl Machine {

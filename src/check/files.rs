@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::facts::{ExpectedLoad, Facts, Machine, ServiceFacts, SocketFacts};
+use super::facts::{Clients, Facts, Machine, ServiceFacts, SocketFacts};
 use super::source::{Source, read_text};
 use crate::model::{UnitKind, UnitName};
 use crate::unit_file::specifier::Directories;
@@ -34,7 +34,7 @@ pub enum FilesError {
 ///
 /// # Errors
 /// When a file cannot be read, or is neither a socket nor a service.
-pub fn read(paths: &[PathBuf], load: ExpectedLoad) -> Result<Vec<Facts>, FilesError> {
+pub fn read(paths: &[PathBuf], clients: &Clients) -> Result<Vec<Facts>, FilesError> {
     let (mut sockets, mut services) = (Vec::new(), Vec::new());
     for path in paths {
         let name = unit_of(path)?;
@@ -48,7 +48,7 @@ pub fn read(paths: &[PathBuf], load: ExpectedLoad) -> Result<Vec<Facts>, FilesEr
             _ => services.push(ServiceFacts::new(source, Directories::system(), None)),
         }
     }
-    let facts = |socket, service| Facts { socket, service, machine: Machine::default(), load };
+    let facts = |socket, service| Facts { socket, service, machine: Machine::default(), clients: clients.clone() };
     if let ([socket], [service]) = (&sockets[..], &services[..]) {
         return Ok(vec![facts(Some(socket.clone()), Some(service.clone()))]);
     }
@@ -85,7 +85,7 @@ mod tests {
         for (path, (_, text)) in paths.iter().zip(files) {
             std::fs::write(path, text).unwrap();
         }
-        let facts = read(&paths, ExpectedLoad::default()).unwrap();
+        let facts = read(&paths, &Clients::default()).unwrap();
         let name = |source: &Source| source.name.to_string();
         let names = |facts: Facts| (facts.socket.map(|s| name(&s.source)), facts.service.map(|s| name(&s.source)));
         facts.into_iter().map(names).collect()
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_file_of_another_kind_or_that_is_not_there_is_refused() {
         for name in ["a.timer", "a.conf", "a.socket"] {
-            assert!(read(&[PathBuf::from("/nowhere").join(name)], ExpectedLoad::default()).is_err(), "{name}");
+            assert!(read(&[PathBuf::from("/nowhere").join(name)], &Clients::default()).is_err(), "{name}");
         }
     }
 }

@@ -56,6 +56,13 @@ pub struct Finding {
     pub why: &'static str,
 }
 
+impl Finding {
+    /// The commands of the fix are for a user's systemd.
+    pub(super) fn address_users_systemd(&mut self) {
+        self.fix = self.fix.replace("systemctl ", "systemctl --user ").replace("journalctl ", "journalctl --user ");
+    }
+}
+
 /// A place in a unit, of which a rule has something to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {

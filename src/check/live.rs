@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::facts::{ExpectedLoad, Facts, Machine, ServiceFacts, SocketFacts};
+use super::facts::{Clients, Facts, Machine, ServiceFacts, SocketFacts};
 use super::live_facts::{Address, HeldListener, LiveService, LiveSocket, LiveUnit};
 use super::source::Source;
 use crate::manager::ManagerError;
@@ -46,19 +46,20 @@ pub struct Gatherer {
     holders: BTreeMap<u64, Vec<Holder>>,
     listeners: Vec<Listener>,
     machine: Machine,
-    load: ExpectedLoad,
+    clients: Clients,
 }
 
 impl Gatherer {
     /// Looks at this machine through `inspector`.
     #[must_use]
-    pub fn new(inspector: Inspector, load: ExpectedLoad) -> Self {
+    pub fn new(inspector: Inspector, clients: Clients) -> Self {
         let machine = Machine {
+            is_users: inspector.kind() == ManagerKind::User,
             somaxconn: setting("core/somaxconn"),
             tcp_migrate_req: setting("ipv4/tcp_migrate_req").map(|value: u32| value != 0),
         };
         let listeners = listener::all().unwrap_or_default();
-        Self { inspector, holders: holder::of_sockets(), listeners, machine, load }
+        Self { inspector, holders: holder::of_sockets(), listeners, machine, clients }
     }
 
     /// The facts of a unit: of a service with each of its sockets, of a socket with its service.
@@ -113,7 +114,7 @@ impl Gatherer {
     }
 
     fn with(&self, socket: Option<SocketFacts>, service: Option<ServiceFacts>) -> Facts {
-        Facts { socket, service, machine: self.machine, load: self.load }
+        Facts { socket, service, machine: self.machine, clients: self.clients.clone() }
     }
 
     fn socket(&self, details: &UnitDetails) -> Result<SocketFacts, LiveError> {
@@ -136,6 +137,7 @@ impl Gatherer {
             restarts: state.restarts,
             triggered_by: state.triggered_by,
             listens_at,
+            start_took: details.start_took,
         };
         Ok(ServiceFacts::new(source(details)?, self.directories(), Some(live)))
     }

@@ -1,5 +1,7 @@
 //! What systemd and the kernel say of units that are there.
 
+use std::time::Duration;
+
 use crate::model::address::Listener;
 use crate::model::{Endpoint, UnitName};
 use crate::probe::holder::Holder;
@@ -75,4 +77,6 @@ pub struct LiveService {
     pub triggered_by: Vec<UnitName>,
     /// Where its processes listen.
     pub listens_at: Vec<Endpoint>,
+    /// How long its last start took, from when it was begun until systemd counted it as active; none if it is not up.
+    pub start_took: Option<Duration>,
 }

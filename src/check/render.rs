@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::finding::{Finding, Severity};
+use super::rule::Rule;
 use crate::render::text::{escape, wrap};
 
 /// What `--format json` prints.
@@ -37,6 +38,17 @@ pub fn table(findings: &[Finding], width: usize, color: bool) -> String {
             .join(", "),
     };
     text + &sentence + "\n"
+}
+
+/// Every rule: its id, how much it weighs, what it finds and what comes of that.
+#[must_use]
+pub fn rule_list<'r>(rules: impl Iterator<Item = &'r Rule>, width: usize) -> String {
+    let mut text = String::new();
+    for rule in rules {
+        let _ = writeln!(text, "{} {:<7} {}", rule.id, rule.severity.name(), rule.title);
+        labelled(&mut text, "", rule.why, width.max(40));
+    }
+    text
 }
 
 fn paragraph(text: &mut String, finding: &Finding, width: usize, color: bool) {

@@ -30,6 +30,9 @@ pub fn check(facts: &Facts, ignored: &[String]) -> Vec<Finding> {
     let wanted = rules().filter(|rule| !ignored.iter().any(|id| id == rule.id));
     let mut findings: Vec<Finding> =
         wanted.flat_map(|rule| (rule.find)(facts).into_iter().map(|hit| hit.of(rule))).collect();
+    if facts.machine.is_users {
+        findings.iter_mut().for_each(Finding::address_users_systemd);
+    }
     sort(&mut findings);
     findings
 }
@@ -54,6 +57,15 @@ mod tests {
     #[test]
     fn sound_units_have_no_finding() {
         assert_eq!(found(EXAMPLES.socket, EXAMPLES.service), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_users_unit_is_mended_at_the_users_systemd() {
+        let mut facts = super::super::testing::alive();
+        facts.service.as_mut().unwrap().live.as_mut().unwrap().unit.active_state = "failed".to_owned();
+        facts.machine.is_users = true;
+        let findings = check(&facts, &[]);
+        assert_eq!(findings[0].fix, "journalctl --user -u a.service -n 50\nsystemctl --user reset-failed a.service");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::unit_file::value::{self, TimeSpan};
-use crate::unit_file::{CommandLine, ServiceUnit};
+use crate::unit_file::{CommandLine, ServiceUnit, word};
 
 /// A server whose ways are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,15 @@ impl Launch {
     #[must_use]
     pub fn of(unit: &ServiceUnit) -> Option<Self> {
         let command = unit.commands.start.first()?;
-        let mut words = arguments(unit, command).into_iter().peekable();
+        let mut words = arguments(unit, command);
+        if let [shell, option, script, ..] = &words[..]
+            && is_shell(shell)
+            && option.starts_with('-')
+            && option.ends_with('c')
+        {
+            words = commanded(script);
+        }
+        let mut words = words.into_iter().peekable();
         let mut program = words.next()?;
         if base_name(&program) == "env" {
             while words.next_if(|word| word.contains('=') || word.starts_with('-')).is_some() {}
@@ -121,13 +129,12 @@ impl Launch {
         named
     }
 
-    /// The port it is told to listen on, in any of the forms that servers know.
+    /// Whether an argument names this port: by itself, behind a colon or behind an equals sign, as servers are told
+    /// where to listen (`--port 80`, `-b :80`, `--listen=127.0.0.1:80`, `http.server 80`).
     #[must_use]
-    pub fn ports(&self) -> Vec<u16> {
-        let addresses = self.options(&["--bind", "-b", "--listen", "-l", "--addr", "--address", "--http"]);
-        let behind_colon = addresses.iter().filter_map(|address| address.rsplit_once(':')?.1.parse().ok());
-        let ports = self.options(&["--port", "-p"]);
-        behind_colon.chain(ports.iter().filter_map(|port| port.parse().ok())).collect()
+    pub fn names_port(&self, port: u16) -> bool {
+        let port = port.to_string();
+        self.arguments.iter().any(|word| word.rsplit([':', '=']).next() == Some(port.as_str()))
     }
 
     /// The paths of Unix sockets it is told to make.
@@ -165,6 +172,25 @@ fn arguments(unit: &ServiceUnit, command: &CommandLine) -> Vec<String> {
     })
 }
 
+/// Whether it is a shell, which runs what it is told to and replaces what systemd does not.
+pub(super) fn is_shell(program: &str) -> bool {
+    matches!(base_name(program), "sh" | "bash" | "dash" | "zsh" | "ksh" | "ash")
+}
+
+/// The words of the last command of a shell's script, as well as they can be told without running it: variables stay,
+/// their defaults taken.
+fn commanded(script: &str) -> Vec<String> {
+    let command = script.rsplit([';', '&', '|', '\n']).find(|part| !part.trim().is_empty()).unwrap_or_default();
+    let words = word::split(command).unwrap_or_else(|_| command.split_whitespace().map(str::to_owned).collect());
+    words.into_iter().skip_while(|word| word == "exec" || word.contains('=')).map(|word| with_default(&word)).collect()
+}
+
+/// `8008` for `${PORT:-8008}`.
+fn with_default(word: &str) -> String {
+    let default = word.strip_suffix('}').and_then(|open| Some((open.split_once("${")?.0, open.rsplit_once(":-")?.1)));
+    default.map_or_else(|| word.to_owned(), |(before, default)| format!("{before}{default}"))
+}
+
 fn base_name(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
@@ -190,17 +216,28 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_known_behind_a_shell() {
+        for script in ["exec uvicorn app:app", "cd /srv; A=1 uvicorn app:app", "cd /srv && uvicorn app:app"] {
+            let launch = launch(&format!("ExecStart=/bin/sh -c '{script}'"));
+            assert_eq!((launch.server, launch.arguments), (Server::Uvicorn, vec!["app:app".to_owned()]), "{script}");
+        }
+        let launch = launch("ExecStart=/bin/bash -ec 'exec app --listen 127.0.0.1:${PORT:-8008}'");
+        assert!(launch.names_port(8008), "{launch:?}");
+    }
+
+    #[test]
     fn options_are_read_in_every_form() {
         let launch = launch("ExecStart=/bin/gunicorn -b :80 --bind=fd://3 --bind unix:/run/a --graceful-timeout 40s");
-        assert_eq!((launch.ports(), launch.named_descriptors(), launch.paths()), (vec![80], vec!["3"], vec!["/run/a"]));
+        assert_eq!((launch.named_descriptors(), launch.paths()), (vec!["3"], vec!["/run/a"]));
+        assert!(launch.names_port(80) && !launch.names_port(8));
         assert_eq!(launch.grace(), Some(Duration::from_secs(40)));
     }
 
     #[test]
     fn variables_are_replaced_where_all_are_known() {
-        assert_eq!(launch("Environment=PORT=80\nExecStart=/bin/app --port ${PORT}").ports(), [80]);
+        assert!(launch("Environment=PORT=80\nExecStart=/bin/app --port ${PORT}").names_port(80));
         let unknown = launch("Environment=PORT=80\nEnvironmentFile=/x\nExecStart=/bin/app --port ${PORT}");
-        assert!(unknown.ports().is_empty());
+        assert!(!unknown.names_port(80));
     }
 
     #[test]

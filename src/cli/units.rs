@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Format;
+use crate::check::facts::ClientUser;
 
 /// `gapless check`.
 #[derive(Debug, Args)]
@@ -12,12 +13,15 @@ use super::Format;
     A UNIT is asked about at systemd and the kernel; an argument that names a file is read as one, anywhere.\n\
     Exit codes: 0 no error found, 1 errors found (with --strict: warnings too), 2 usage, 4 systemd cannot be asked")]
 pub struct CheckArgs {
-    /// Units, or unit files
-    #[arg(required_unless_present = "all", value_name = "UNIT|FILE")]
+    /// Units, or unit files; a name without a type is a service's
+    #[arg(required_unless_present_any = ["all", "rules"], value_name = "UNIT|FILE")]
     pub units: Vec<String>,
     /// Every socket unit of the machine
     #[arg(long, conflicts_with = "units")]
     pub all: bool,
+    /// List the rules, and check nothing
+    #[arg(long, exclusive = true)]
+    pub rules: bool,
     /// Leave out the rule of that id; may be given several times
     #[arg(long, value_name = "ID")]
     pub ignore: Vec<String>,
@@ -27,9 +31,12 @@ pub struct CheckArgs {
     /// New connections per second that are to be borne while the service restarts
     #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
     pub rate: Option<f64>,
-    /// How long nobody accepts during a restart [default: 1s]
+    /// How long nobody accepts during a restart [default: what the last start of the unit took, else 1s]
     #[arg(long, value_name = "DURATION", requires = "rate", value_parser = crate::scenario::duration::parse)]
     pub gap: Option<std::time::Duration>,
+    /// The user that clients run as, such as a proxy's www-data: may it connect to the Unix socket?
+    #[arg(long, value_name = "USER", value_parser = client)]
+    pub client: Option<ClientUser>,
     /// Which systemd
     #[arg(long, value_enum, default_value_t = SystemdArg::Auto)]
     pub manager: SystemdArg,
@@ -43,12 +50,16 @@ fn positive(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "say a number above 0".to_owned())
 }
 
+fn client(name: &str) -> Result<ClientUser, String> {
+    ClientUser::find(name).ok_or_else(|| "there is no such user in /etc/passwd".to_owned())
+}
+
 /// `gapless init`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: gapless init ledger-api.service --output ledger-api.toml\n\n\
     The service is asked for /health and a few paths like it, to find one that it answers.")]
 pub struct InitArgs {
-    /// A service or a socket
+    /// A service or a socket; a name without a type is a service's
     #[arg(value_name = "UNIT")]
     pub unit: String,
     /// What to load [default: what the unit's socket or processes listen at]
@@ -68,7 +79,7 @@ pub struct InitArgs {
     Says what it is about to do, and asks before it does it where stdin is a terminal.\n\
     The service is asked for /health and a few paths like it, unless --url is given.")]
 pub struct TryArgs {
-    /// A service or a socket
+    /// A service or a socket; a name without a type is a service's
     #[arg(value_name = "UNIT")]
     pub unit: String,
     /// What to do to it

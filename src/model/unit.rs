@@ -68,6 +68,17 @@ impl UnitName {
         }
     }
 
+    /// As [`new`](Self::new), but a name without a type is a service's, as it is to systemctl.
+    ///
+    /// # Errors
+    /// When it is no valid unit name.
+    pub fn of_service_by_default(name: &str) -> Result<Self, UnitNameError> {
+        match Self::new(name) {
+            Err(UnitNameError::Suffix(name)) => Self::new(format!("{name}.service")),
+            other => other,
+        }
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -223,6 +234,13 @@ mod tests {
         for bad in ["", "ledger", "ledger.conf", ".service", "a b.service", "../x.service", "@x.service"] {
             assert!(UnitName::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_without_a_type_is_a_services() {
+        let name = |text| UnitName::of_service_by_default(text).map(|unit| unit.to_string());
+        assert_eq!((name("nginx"), name("a.socket")), (Ok("nginx.service".to_owned()), Ok("a.socket".to_owned())));
+        assert!(name("").is_err() && name("a b").is_err());
     }
 
     #[test]

@@ -25,6 +25,22 @@ impl Account {
         Self::find_in(&fs::read_to_string("/etc/passwd").ok()?, name_or_uid)
     }
 
+    /// The names of its groups, the primary one included.
+    #[must_use]
+    pub fn groups(&self) -> Vec<String> {
+        let file = fs::read_to_string("/etc/group").unwrap_or_default();
+        self.groups_in(&file)
+    }
+
+    fn groups_in(&self, file: &str) -> Vec<String> {
+        let is_in = |line: &&str| {
+            let mut fields = line.split(':');
+            let gid = fields.nth(2).and_then(|gid| gid.parse::<u32>().ok());
+            gid == Some(self.gid) || fields.next().is_some_and(|names| names.split(',').any(|name| name == self.name))
+        };
+        file.lines().filter(is_in).filter_map(|line| line.split(':').next()).map(str::to_owned).collect()
+    }
+
     fn find_in(passwd: &str, name_or_uid: &str) -> Option<Self> {
         let uid = name_or_uid.parse::<u32>().ok();
         passwd.lines().filter_map(Self::parse).find(|account| account.name == name_or_uid || Some(account.uid) == uid)
@@ -74,8 +90,10 @@ mod tests {
         let passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\nweb:x:33:44:,,,:/srv:\n";
         let web = Account::find_in(passwd, "web").expect("there");
         assert_eq!((web.uid, web.gid, web.shell.to_str()), (33, 44, Some("/bin/sh")));
-        assert_eq!(Account::find_in(passwd, "33"), Some(web));
+        assert_eq!(Account::find_in(passwd, "33").as_ref(), Some(&web));
         assert_eq!(Account::find_in(passwd, "nobody"), None);
+        let groups = "root:x:0:\nweb:x:44:\nadm:x:4:syslog,web\ncobweb:x:5:cobweb\n";
+        assert_eq!(web.groups_in(groups), ["web", "adm"]);
     }
 
     #[test]

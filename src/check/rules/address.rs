@@ -7,6 +7,7 @@ use crate::check::finding::{Hit, Severity};
 use crate::check::rule::Rule;
 use crate::model::Endpoint;
 use crate::unit_file::ListenAddress;
+use crate::unit_file::account::{Account, group_name};
 use crate::unit_file::service_choices::Preserve;
 
 pub(super) const RULES: &[Rule] = &[
@@ -54,6 +55,13 @@ pub(super) const RULES: &[Rule] = &[
         why: "between stop and start of the socket clients get ENOENT instead of a refusal that they may retry, and a \
               proxy that watches the path loses it",
         find: remove_on_stop,
+    },
+    Rule {
+        id: "GL026",
+        severity: Severity::Error,
+        title: "socket that the client may not connect to",
+        why: "connect(2) needs write permission on the socket: every request of that user fails with EACCES",
+        find: client_locked_out,
     },
 ];
 
@@ -119,7 +127,9 @@ fn reuse_port(facts: &Facts) -> Vec<Hit> {
 fn locked_out(facts: &Facts) -> Vec<Hit> {
     let Some(socket) = &facts.socket else { return Vec::new() };
     let (mode, (user, group)) = (socket.unit.socket_mode, &socket.unit.owner);
-    let user_gets_in = user.is_some() && mode & 0o200 != 0;
+    // Below /run/user the owner is the user whose systemd it is.
+    let is_users = paths(socket).all(|(path, _)| path.starts_with("/run/user"));
+    let user_gets_in = (user.is_some() || is_users) && mode & 0o200 != 0;
     let group_gets_in = group.is_some() && mode & 0o020 != 0;
     if mode & 0o002 != 0 || user_gets_in || group_gets_in || paths(socket).next().is_none() {
         return Vec::new();
@@ -127,6 +137,31 @@ fn locked_out(facts: &Facts) -> Vec<Hit> {
     let message = format!("SocketMode={mode:04o} with neither SocketUser= nor SocketGroup= that it lets in");
     let fix = "[Socket]\nSocketMode=0660\nSocketGroup=www-data";
     vec![socket.source.at("Socket", "SocketMode").says(message, fix)]
+}
+
+fn client_locked_out(facts: &Facts) -> Vec<Hit> {
+    let (Some(socket), Some(client)) = (&facts.socket, &facts.clients.user) else { return Vec::new() };
+    if paths(socket).next().is_none() || client.is_root {
+        return Vec::new();
+    }
+    let (mode, (user, group)) = (socket.unit.socket_mode, &socket.unit.owner);
+    let owner = user.as_deref().unwrap_or("root");
+    // Without SocketGroup= the group is the primary one of the owner, which is known of this machine's users only.
+    let primary = || Account::find(owner).and_then(|account| group_name(account.gid));
+    let group = group.clone().or_else(primary).unwrap_or_else(|| owner.to_owned());
+    let (who, bit) = match () {
+        () if owner == client.name => ("its owner", 0o200),
+        () if client.groups.contains(&group) => ("its group", 0o020),
+        () => ("others", 0o002),
+    };
+    if mode & bit != 0 {
+        return Vec::new();
+    }
+    let evidence = format!("SocketMode={mode:04o}, owner {owner}, group {group}; {who} may not write");
+    let message = format!("{} (in {}) may not connect", client.name, client.groups.join(", "));
+    let own_group = client.groups.first().unwrap_or(&client.name);
+    let fix = format!("[Socket]\nSocketMode=0660\nSocketGroup={own_group}");
+    vec![socket.source.at("Socket", "SocketMode").seen(evidence).says(message, fix)]
 }
 
 fn flush_pending(facts: &Facts) -> Vec<Hit> {
@@ -152,6 +187,7 @@ fn paths(socket: &SocketFacts) -> impl Iterator<Item = (PathBuf, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use crate::check::facts::ClientUser;
     use crate::check::testing::*;
 
     #[test]
@@ -189,6 +225,25 @@ mod tests {
             in_socket("GL023", &with("SocketMode=0660"), &with(sound));
         }
         in_socket("GL023", &with("SocketMode=0600\nSocketGroup=www"), "SocketMode=0600");
+        in_socket("GL023", &with("SocketMode=0600"), "ListenStream=/run/user/1000/x.sock\nSocketMode=0600");
+    }
+
+    #[test]
+    fn a_client_is_locked_out_by_what_applies_to_it() {
+        let with = |lines: &str| {
+            let socket = format!("[Socket]\nListenStream=/run/x.sock\n{lines}\n[Install]\nWantedBy=sockets.target\n");
+            let mut facts = pair(&socket, EXAMPLES.service);
+            let groups = vec!["web".to_owned(), "proxies".to_owned()];
+            facts.clients.user = Some(ClientUser { name: "web".to_owned(), is_root: false, groups });
+            facts
+        };
+        let let_in = with("SocketMode=0660\nSocketUser=app\nSocketGroup=proxies");
+        tells_apart("GL026", &with("SocketMode=0660\nSocketUser=app\nSocketGroup=app"), &let_in);
+        tells_apart("GL026", &with("SocketMode=0060\nSocketUser=web"), &with("SocketMode=0200\nSocketUser=web"));
+        tells_apart("GL026", &with("SocketMode=0606\nSocketGroup=web"), &with("SocketMode=0666"));
+        let mut root = with("SocketMode=0600");
+        root.clients.user.as_mut().unwrap().is_root = true;
+        tells_apart("GL026", &with("SocketMode=0600"), &root);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::check::facts::Facts;
+use crate::check::facts::{Facts, ServiceFacts};
 use crate::check::finding::{Hit, Severity};
 use crate::check::rule::Rule;
-use crate::unit_file::service_choices::RestartPolicy;
+use crate::unit_file::service_choices::{RestartPolicy, ServiceType};
 
 /// How long nobody accepts while a service restarts, where nothing better is known.
 const USUAL_GAP: Duration = Duration::from_secs(1);
@@ -67,8 +67,13 @@ fn above_somaxconn(facts: &Facts) -> Vec<Hit> {
 }
 
 fn queue_too_short(facts: &Facts) -> Vec<Hit> {
-    let (Some(socket), Some(rate)) = (&facts.socket, facts.load.rate) else { return Vec::new() };
-    let gap = facts.load.gap.unwrap_or(USUAL_GAP);
+    let (Some(socket), Some(rate)) = (&facts.socket, facts.clients.rate) else { return Vec::new() };
+    let measured = facts.service.as_ref().and_then(measured_start);
+    let (gap, known) = match (facts.clients.gap, measured) {
+        (Some(gap), _) => (gap, "given"),
+        (None, Some(took)) => (took, "which its last start took"),
+        (None, None) => (USUAL_GAP, "the usual gap"),
+    };
     let (needed, backlog) = (rate * gap.as_secs_f64(), socket.effective_backlog(facts.machine));
     // listen(n) holds n + 1.
     if needed <= f64::from(backlog) + 1.0 {
@@ -77,9 +82,16 @@ fn queue_too_short(facts: &Facts) -> Vec<Hit> {
     let spot = socket
         .source
         .at("Socket", "Backlog")
-        .seen(format!("the queue holds {backlog}; {rate}/s for {gap:?} need {needed:.0}"));
+        .seen(format!("the queue holds {backlog}; {rate}/s for {gap:?}, {known}, need {needed:.0}"));
     let message = format!("{needed:.0} connections come while nobody accepts, and {backlog} fit into the queue");
     vec![spot.says(message, format!("[Socket]\nBacklog={needed:.0}\n# and net.core.somaxconn at least as large"))]
+}
+
+/// How long the service took to start, where systemd waited until it was ready.
+fn measured_start(service: &ServiceFacts) -> Option<Duration> {
+    use ServiceType::{Forking, Notify, NotifyReload};
+    let says_ready = matches!(service.unit.service_type, Notify | NotifyReload | Forking);
+    service.live.as_ref()?.start_took.filter(|_| says_ready)
 }
 
 fn overridden(facts: &Facts) -> Vec<Hit> {
@@ -152,11 +164,20 @@ mod tests {
     fn a_queue_is_too_short_only_for_more_than_it_holds() {
         let with_rate = |rate: f64| {
             let mut facts = pair(EXAMPLES.socket, EXAMPLES.service);
-            facts.load.rate = Some(rate);
-            facts.load.gap = Some(Duration::from_secs(2));
+            facts.clients.rate = Some(rate);
+            facts.clients.gap = Some(Duration::from_secs(2));
             facts
         };
         tells_apart("GL031", &with_rate(513.0), &with_rate(512.5));
+        let measured = |took: Duration| {
+            let mut facts = alive();
+            facts.clients.rate = Some(1000.0);
+            let service = facts.service.as_mut().unwrap();
+            service.unit.service_type = ServiceType::Notify;
+            service.live.as_mut().unwrap().start_took = Some(took);
+            facts
+        };
+        tells_apart("GL031", &measured(Duration::from_millis(1026)), &measured(Duration::from_millis(1025)));
     }
 
     #[test]

@@ -64,8 +64,8 @@ fn binds_itself(facts: &Facts) -> Vec<Hit> {
             let fix = "# systemd-socket-proxyd in front, or no socket unit for nginx: its own reload loses nothing";
             passed().says("nginx takes no socket from systemd", fix)
         }
-        Server::Unknown if launch.ports().iter().any(|port| ports.contains(port)) => {
-            let port = launch.ports().into_iter().find(|port| ports.contains(port)).unwrap_or_default();
+        Server::Unknown => {
+            let Some(port) = ports.iter().find(|port| launch.names_port(**port)) else { return Vec::new() };
             let message = format!("{program} is told to bind port {port}, which {} holds", socket.source.name);
             passed().says(message, "# let it serve descriptor 3 (LISTEN_FDS), or put systemd-socket-proxyd in front")
         }
@@ -183,6 +183,8 @@ mod tests {
             ("nginx", "gunicorn a:b"),
             ("app --listen 127.0.0.1:8008", "app --listen 127.0.0.1:9"),
             ("python3 -m uvicorn a:b", "python3 app.py"),
+            ("python3 -m http.server 8008", "python3 app.py 18008"),
+            ("sh -c 'exec uvicorn a:b --port 8008'", "sh -c 'exec uvicorn a:b --fd 3'"),
         ] {
             in_command("GL040", &format!("ExecStart=/bin/{faulty}"), &format!("ExecStart=/bin/{sound}"));
         }

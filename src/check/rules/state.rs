@@ -68,12 +68,15 @@ fn socket_inactive(facts: &Facts) -> Vec<Hit> {
     let name = &socket.source.name;
     let serves =
         facts.service.as_ref().and_then(|service| service.live.as_ref()).is_some_and(|live| live.unit.is_active());
+    let is_masked = live.unit.load_state == "masked";
     let message = match (live.unit.active_state.as_str(), serves) {
+        _ if is_masked => format!("{name} is masked: systemd refuses to start it"),
         ("failed", _) => format!("{name} has failed: {}", live.unit.result),
         (state, true) => format!("{name} is {state} while its service runs"),
         (state, false) => format!("{name} is {state}"),
     };
     let fix = match (live.unit.result.as_str(), serves) {
+        _ if is_masked => format!("systemctl unmask {name} && systemctl start {name}"),
         (_, true) => format!(
             "# systemd refuses a socket beside its running service\nsystemctl stop {service} && systemctl start {name}",
             service = socket.unit.triggers()
@@ -87,12 +90,23 @@ fn socket_inactive(facts: &Facts) -> Vec<Hit> {
 }
 
 fn not_enabled(facts: &Facts) -> Vec<Hit> {
-    let Some((socket, live)) = live(facts).filter(|(_, live)| live.unit.unit_file_state == "disabled") else {
+    let not_enabled = |state: &str| matches!(state, "disabled" | "linked" | "linked-runtime" | "enabled-runtime");
+    let Some((socket, live)) = live(facts).filter(|(_, live)| not_enabled(&live.unit.unit_file_state)) else {
         return Vec::new();
     };
     let name = &socket.source.name;
+    // A service that is started at boot pulls the socket along that it requires.
+    let pulled_along = facts.service.as_ref().is_some_and(|service| {
+        let enabled = service.live.as_ref().is_some_and(|live| live.unit.unit_file_state == "enabled");
+        enabled && (service.unit.unit.requires.contains(name) || service.unit.unit.binds_to.contains(name))
+    });
+    if pulled_along {
+        return Vec::new();
+    }
     let spot = socket.source.whole(format!("UnitFileState={}", live.unit.unit_file_state));
-    vec![spot.says(format!("{name} is disabled"), format!("systemctl enable {name}"))]
+    let state = live.unit.unit_file_state.as_str();
+    let but = if state == "disabled" { "" } else { ", but not enabled" };
+    vec![spot.says(format!("{name} is {state}{but}"), format!("systemctl enable {name}"))]
 }
 
 fn needs_reload(facts: &Facts) -> Vec<Hit> {
@@ -210,8 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn a_masked_socket_is_to_be_unmasked_first() {
+        let masked = with_socket(|live| {
+            "masked".clone_into(&mut live.unit.load_state);
+            "inactive".clone_into(&mut live.unit.active_state);
+        });
+        let findings = crate::check::check(&masked, &[]);
+        let inactive = findings.iter().find(|finding| finding.id == "GL060").unwrap();
+        assert!(inactive.fix.starts_with("systemctl unmask a.socket"), "{}", inactive.fix);
+    }
+
+    #[test]
     fn a_socket_that_is_not_enabled_is_found() {
-        tells_apart("GL061", &with_socket(|live| live.unit.unit_file_state = "disabled".to_owned()), &alive());
+        let disabled = with_socket(|live| live.unit.unit_file_state = "disabled".to_owned());
+        tells_apart("GL061", &disabled, &alive());
+        let mut pulled_along = disabled.clone();
+        let service = pulled_along.service.as_mut().unwrap().live.as_mut().unwrap();
+        "enabled".clone_into(&mut service.unit.unit_file_state);
+        tells_apart("GL061", &disabled, &pulled_along);
     }
 
     #[test]

@@ -30,6 +30,13 @@ pub(super) const RULES: &[Rule] = &[
         why: "the server does not finish what it has accepted: every request in flight is lost",
         find: abrupt_signal,
     },
+    Rule {
+        id: "GL053",
+        severity: Severity::Info,
+        title: "KillMode=control-group signals the workers as well",
+        why: "systemd ends the workers beside the main process that is to see to their end, and may start new ones meanwhile",
+        find: signals_workers,
+    },
 ];
 
 fn killed_too_early(facts: &Facts) -> Vec<Hit> {
@@ -73,6 +80,16 @@ fn abrupt_signal(facts: &Facts) -> Vec<Hit> {
     vec![service.source.at("Service", "KillSignal").says(message, format!("[Service]\nKillSignal={graceful}"))]
 }
 
+fn signals_workers(facts: &Facts) -> Vec<Hit> {
+    let Some(service) = &facts.service else { return Vec::new() };
+    let is_gunicorn = service.launch().is_some_and(|launch| launch.server == Server::Gunicorn);
+    if service.unit.kill.mode != KillMode::ControlGroup || !is_gunicorn || !service.unit.commands.stop.is_empty() {
+        return Vec::new();
+    }
+    let message = "gunicorn's main process ends its workers itself";
+    vec![service.source.at("Service", "KillMode").says(message, "[Service]\nKillMode=mixed")]
+}
+
 #[cfg(test)]
 mod tests {
     use crate::check::testing::*;
@@ -89,6 +106,12 @@ mod tests {
         for faulty in ["process", "none"] {
             in_service("GL051", &format!("KillMode={faulty}"), "KillMode=mixed");
         }
+    }
+
+    #[test]
+    fn workers_that_are_signalled_beside_their_main_process_are_found() {
+        in_command("GL053", "ExecStart=/bin/gunicorn a:b", "ExecStart=/bin/gunicorn a:b\nKillMode=mixed");
+        in_command("GL053", "ExecStart=/bin/gunicorn a:b", "ExecStart=/bin/app");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::check::facts::Facts;
 use crate::check::finding::{Hit, Severity};
 use crate::check::rule::Rule;
+use crate::check::server::is_shell;
 use crate::check::source::Source;
 use crate::model::UnitKind;
 use crate::unit_file::directives::is_known;
@@ -50,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "GL006",
         severity: Severity::Error,
         title: "expansion of a shell",
-        why: "systemd is no shell: only $NAME and ${NAME} are replaced, the rest reaches the program as it is written",
+        why: "systemd is no shell: in commands it replaces $NAME and ${NAME}, elsewhere nothing; the rest is taken as it is written",
         find: shell_expansion,
     },
 ];
@@ -102,17 +103,20 @@ fn comment_behind_value(facts: &Facts) -> Vec<Hit> {
     facts.sources().flat_map(of).collect()
 }
 
-/// Where in the value a `#` begins that stands behind whitespace and outside quotes.
+/// Where in the value a `#` or `;` begins that stands behind whitespace and outside quotes.
 fn comment_start(entry: &Entry) -> Option<usize> {
     // Free text may well hold one.
     if matches!(entry.key.as_str(), "Description" | "Documentation") {
         return None;
     }
+    // In a command a lone `;` separates.
+    let is_command = entry.key.starts_with("Exec");
     let mut quote = None;
     let mut before = 'x';
     for (place, c) in entry.value.char_indices() {
         match (c, quote) {
             ('#', None) if before.is_whitespace() => return Some(place),
+            (';', None) if before.is_whitespace() && !is_command => return Some(place),
             ('"' | '\'', None) => quote = Some(c),
             (c, Some(open)) if c == open => quote = None,
             _ => {}
@@ -154,13 +158,37 @@ fn repeated_descriptor_name(facts: &Facts) -> Vec<Hit> {
 }
 
 fn shell_expansion(facts: &Facts) -> Vec<Hit> {
+    let mut hits = in_commands(facts);
+    hits.extend(facts.sources().flat_map(in_other_values));
+    hits
+}
+
+/// Variables outside of commands: nothing is replaced there at all.
+fn in_other_values(source: &Source) -> Vec<Hit> {
+    let is_plain = |entry: &&Entry| {
+        let free_text = ["Description", "Documentation", "Environment"].contains(&entry.key.as_str());
+        !free_text && !entry.key.starts_with("Exec")
+    };
+    let section = source.file.section(own_section(source));
+    let expanding = section.filter(is_plain).filter_map(|entry| Some((entry, variable(&entry.value)?)));
+    expanding
+        .map(|(entry, variable)| {
+            let message = format!("systemd does not replace {variable} in {}=", entry.key);
+            source.entry(entry).says(message, format!("{}=THE-VALUE-ITSELF", entry.key))
+        })
+        .collect()
+}
+
+fn in_commands(facts: &Facts) -> Vec<Hit> {
     let Some(service) = &facts.service else { return Vec::new() };
     let commands = service.source.file.section("Service").filter(|entry| entry.key.starts_with("Exec"));
+    let shell_only = |entry: &'_ Entry| expansion(&entry.value).or_else(|| operator(&entry.value)).map(str::to_owned);
     let expanding =
-        commands.filter(|entry| !runs_shell(&entry.value)).filter_map(|entry| Some((entry, expansion(&entry.value)?)));
+        commands.filter(|entry| !runs_shell(&entry.value)).filter_map(|entry| Some((entry, shell_only(entry)?)));
     expanding
         .map(|(entry, expansion)| {
-            let message = format!("systemd does not replace {expansion}");
+            let verb = if expansion.starts_with('$') { "replace" } else { "act on" };
+            let message = format!("systemd does not {verb} {expansion}");
             let default = expansion
                 .strip_prefix("${")
                 .and_then(|inner| inner.strip_suffix('}'))
@@ -178,8 +206,27 @@ fn shell_expansion(facts: &Facts) -> Vec<Hit> {
 
 fn runs_shell(command: &str) -> bool {
     let program = word::first(command).ok().flatten().map(|(program, _)| program).unwrap_or_default();
-    let name = program.trim_start_matches(['-', '@', ':', '+', '!']).rsplit('/').next().unwrap_or_default();
-    matches!(name, "sh" | "bash" | "dash" | "zsh" | "ksh")
+    is_shell(program.trim_start_matches(['-', '@', ':', '+', '!']))
+}
+
+/// The first word that only a shell acts on: a pipe, a redirection, another command.
+fn operator(command: &str) -> Option<&str> {
+    let is_operator = |word: &&str| {
+        let behind_descriptor = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        matches!(*word, "|" | "||" | "&&" | "&") || behind_descriptor.starts_with('>') || *word == "<"
+    };
+    command.split_whitespace().find(is_operator)
+}
+
+/// The first `$NAME` or `${NAME}` of a value that no variable is replaced in.
+fn variable(value: &str) -> Option<&str> {
+    let (start, _) = value.match_indices('$').next()?;
+    let name = value[start + 1..].trim_start_matches('{');
+    let length = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
+    let is_name = length > 0 && !name.starts_with(|c: char| c.is_ascii_digit());
+    let braced = value[start + 1..].starts_with('{');
+    let end = start + 1 + length + if braced { 2 } else { 0 };
+    is_name.then(|| value.get(start..end).unwrap_or(&value[start..]))
 }
 
 /// The first `$(...)` or `${NAME...}` that is more than a name.
@@ -239,6 +286,8 @@ mod tests {
     #[test]
     fn a_comment_behind_a_value_is_found_and_a_number_sign_elsewhere_is_not() {
         in_socket("GL003", "Backlog=128  # x", "# x\nBacklog=128");
+        in_socket("GL003", "Backlog=128 ; x", "; x\nBacklog=128");
+        in_command("GL003", "ExecStart=/bin/app # x", "Type=oneshot\nExecStart=/bin/app ; /bin/app");
         in_command("GL003", "ExecStart=/bin/app # x", "ExecStart=/bin/app '# x' a#b");
     }
 
@@ -256,6 +305,10 @@ mod tests {
     #[test]
     fn what_only_a_shell_expands_is_found() {
         in_command("GL006", "ExecStart=/bin/app ${PORT:-80}", "ExecStart=/bin/app ${PORT}");
+        in_command("GL006", "ExecStart=/bin/app > /var/log/app", "ExecStart=/bin/sh -c 'exec /bin/app > /var/log/app'");
+        in_command("GL006", "ExecStart=/bin/app 2>&1", "ExecStart=/bin/app a=b&c");
+        in_service("GL006", "WorkingDirectory=$HOME/app", "WorkingDirectory=/srv/app");
+        in_socket("GL006", "ListenStream=127.0.0.1:${PORT}", "ListenStream=127.0.0.1:80");
         in_command("GL006", "ExecStart=/bin/app $(nproc)", "ExecStart=/bin/sh -c 'exec /bin/app $(nproc)'");
     }
 }

@@ -14,6 +14,9 @@ use crate::model::Endpoint;
 
 /// Options of `gapless demo-server`.
 #[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Example: gapless demo-server --listen 127.0.0.1:8010 --start-delay 500ms --fault reset-before@every=100"
+)]
 pub struct ServerOptions {
     /// Bind and listen here: 127.0.0.1:8010, or unix:/path. Repeatable. Beside the sockets of LISTEN_FDS, if any;
     /// without either: 127.0.0.1:8010

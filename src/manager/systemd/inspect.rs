@@ -1,9 +1,11 @@
 //! Units as they are: looked at, never touched.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::bus::Bus;
 use super::failure::{Attempt, Failure, no_such_unit};
+use super::properties::Properties;
 use super::snapshot::snapshot;
 use super::systemd_manager::FindListeners;
 use crate::manager::ManagerError;
@@ -19,6 +21,8 @@ pub struct UnitDetails {
     pub files: Vec<PathBuf>,
     /// UnitFileState: `enabled`, `disabled`, `static`, ...; empty without a file.
     pub unit_file_state: String,
+    /// From InactiveExitTimestamp to ActiveEnterTimestamp: how long its last start took. None while it is not up.
+    pub start_took: Option<Duration>,
     /// The unit's own name; it may have been asked for by an alias.
     pub name: UnitName,
 }
@@ -67,6 +71,7 @@ impl Inspector {
             snapshot: snapshot(unit, &of_unit, &of_type, self.find_listeners),
             files,
             unit_file_state: of_unit.text("UnitFileState"),
+            start_took: start_took(&of_unit),
             name: UnitName::new(of_unit.text("Id")).unwrap_or_else(|_| unit.clone()),
         })
     }
@@ -98,4 +103,10 @@ impl Inspector {
         sockets.sort();
         Ok(sockets)
     }
+}
+
+fn start_took(unit: &Properties) -> Option<Duration> {
+    let (began, active) = (unit.time("InactiveExitTimestampMonotonic")?, unit.time("ActiveEnterTimestampMonotonic")?);
+    // While it starts, the last time it became active lies before the start.
+    (active >= began).then(|| Duration::from_nanos(active.nanos_since(began)))
 }
