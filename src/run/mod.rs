@@ -10,6 +10,7 @@ pub mod estimate;
 pub mod exec;
 pub mod interrupt;
 mod observe;
+mod own_units;
 pub mod pacing;
 pub mod prepare;
 pub mod progress;
