@@ -2,7 +2,8 @@
 
 It answers with the name of the descriptor that the request came in by (FileDescriptorName=), one request a
 connection. Told to stop, it accepts no more, answers what it has accepted, and ends; what waits in the queue of the
-socket is for the next process.
+socket is for the next process. Without a listening socket it ends with EX_CONFIG of sysexits.h, and without a word: with
+StandardInput=socket its standard error is that socket.
 """
 
 import argparse
@@ -37,13 +38,15 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = socket.socket(fileno=fd)
+        if not self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            sys.exit(os.EX_CONFIG)
         self.label = label
 
 
 def passed():
     """The descriptors and their names, as sd_listen_fds_with_names(3) has them."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        sys.exit("service: systemd passed no socket")
+        sys.exit(os.EX_CONFIG)
     count = int(os.environ.get("LISTEN_FDS", "0"))
     names = os.environ.get("LISTEN_FDNAMES", ":".join(["unknown"] * count)).split(":")
     return list(zip(range(FIRST_PASSED_FD, FIRST_PASSED_FD + count), names))
