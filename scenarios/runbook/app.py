@@ -105,16 +105,19 @@ def main():
         sys.exit(f"app: cannot start: {options.broken} is there")
     if not options.abrupt:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    answers_half = os.environ.get("RELEASE") == "half"
-    server = Server(listener(options.bind), options.work, answers_half)
     if not options.early:
         time.sleep(options.boot)
-        server.is_ready.set()
-    threading.Thread(target=server.serve_forever, args=(LOOK_FOR_STOP_S,), daemon=True).start()
+    answers_half = os.environ.get("RELEASE") == "half"
+    server = Server(listener(options.bind), options.work, answers_half)
     if options.early:
         threading.Timer(options.boot, server.is_ready.set).start()
+    else:
+        server.is_ready.set()
+    threading.Thread(target=server.serve_forever, args=(LOOK_FOR_STOP_S,), daemon=True).start()
     say_ready()
-    signal.sigwait({signal.SIGTERM} if not options.abrupt else {signal.SIGUSR1})
+    if options.abrupt:
+        signal.pause()  # for a SIGTERM that ends the process
+    signal.sigwait({signal.SIGTERM})
     server.stop()
 
 
