@@ -144,3 +144,74 @@ fn a_command_that_fails_as_a_step_fails_the_run() {
     let record = fs::read_to_string(bench.path().join("out/records/load.jsonl")).expect("it is there");
     assert!(record.contains("half-way"), "its output is in the record");
 }
+
+/// A run of these steps against `server`, each of which may create `went-on` behind a gate.
+fn with_steps(server: &Background, steps: &str, expect: &str) -> Bench {
+    let bench = Bench::loading(server, expect);
+    let scenario = fs::read_to_string(bench.path().join("scenario.toml")).expect("it is there");
+    let with_steps = scenario.replace("[[steps]]\nwait = \"1s\"\n", steps);
+    assert_ne!(with_steps, scenario);
+    fs::write(bench.path().join("scenario.toml"), with_steps).expect("written");
+    bench
+}
+
+const GO_ON: &str = "[[steps]]\nexec = [\"touch\", \"went-on\"]\n";
+
+fn result(bench: &Bench) -> serde_json::Value {
+    let saved = fs::read(bench.path().join("out/result.json")).expect("it is there");
+    serde_json::from_slice(&saved).expect("JSON")
+}
+
+#[test]
+fn the_requests_of_a_step_are_a_cohort_of_their_own_and_a_gate_that_holds_lets_the_run_go_on() {
+    let server = server();
+    let steps = "[[steps]]\nrequest = { path = \"/health\", times = 12, every = \"10ms\" }\ntimes = 2\n\
+                 [[steps]]\ngate = { dropped = 0, wrong = 0 }\n";
+    let bench = with_steps(&server, &format!("{steps}{GO_ON}"), "");
+    // How late the load was, and so the verdict, is not what this is about.
+    let _ = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert();
+    assert!(bench.path().join("went-on").exists());
+    let scenario = &result(&bench)["scenarios"][0];
+    let cohort = scenario["cohorts"].as_array().expect("cohorts").iter().find(|cohort| cohort["name"] == "request-1");
+    assert_eq!(
+        cohort.expect("it is there")["requests"],
+        serde_json::json!({ "due": 24, "ok": 24, "failed": 0, "unsent": 0, "warmup": 0 })
+    );
+    let record = fs::read_to_string(bench.path().join("out/records/load.jsonl")).expect("it is there");
+    assert_eq!(record.lines().filter(|line| line.starts_with("{\"type\":\"request\"")).count(), 24);
+}
+
+#[test]
+fn a_gate_that_does_not_hold_ends_the_run_there() {
+    let server = server();
+    // The demo server knows /health and /, and answers 404 to anything else.
+    let steps = "[[steps]]\nrequest = { path = \"/none\", times = 3 }\nexpect = { wrong = 3 }\n\
+                 [[steps]]\ngate = { dropped = 0, wrong = 2 }\n";
+    let bench = with_steps(&server, &format!("{steps}{GO_ON}"), "");
+    let run = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(1);
+    assert!(!bench.path().join("went-on").exists());
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    assert!(stdout.contains("The gate of step 2 did not hold: 3 of "), "{stdout}");
+    assert!(stdout.contains("were answered wrong; expected: at most 2."), "{stdout}");
+    let result = result(&bench);
+    let events = result["scenarios"][0]["events"].as_array().expect("events");
+    assert_eq!(events[0]["outcomes"], serde_json::json!({ "unexpected_status": 3 }));
+    assert_eq!(events.len(), 2, "what comes after the gate was not begun");
+}
+
+#[test]
+fn a_gate_in_doubt_is_shut_and_the_verdict_is_inconclusive() {
+    let anywhere = Endpoint::Tcp("127.0.0.1:0".parse().expect("an address"));
+    let faults = vec!["close-before@every=20".parse().expect("a fault")];
+    let options = ServerOptions { faults, ..ServerOptions::listening_on(vec![anywhere]) };
+    let server = Background::start(options).expect("it listens");
+    // Failures in the warmup: nobody knows what the target was like before the first step.
+    let steps = "[[steps]]\ngate = { dropped = 1000 }\n";
+    let bench = with_steps(&server, &format!("{steps}{GO_ON}"), "dropped = 1000");
+    let scenario = fs::read_to_string(bench.path().join("scenario.toml")).expect("it is there");
+    fs::write(bench.path().join("scenario.toml"), scenario.replace("warmup = \"100ms\"", "warmup = \"1s\"")).unwrap();
+    let run = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(3);
+    assert!(!bench.path().join("went-on").exists());
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    assert!(stdout.contains("The gate of step 1 may not hold"), "{stdout}");
+}

@@ -244,6 +244,24 @@ fn a_tcp_target_knows_no_http_and_reuses_nothing() {
 }
 
 #[test]
+fn each_request_step_has_a_cohort_of_its_own_behind_the_load() {
+    let steps = "[[steps]]\nrequest = { path = \"/a?b=1\", times = 30, every = \"200ms\" }\n[[steps]]\nwait = \"1s\"\n\
+                 [[steps]]\nrequest = { path = \"/\" }\nexpect = { dropped = 1 }\n[[steps]]\ngate = { p99 = \"300ms\" }\n";
+    let plan = plan(&format!("{TARGET}{steps}[expect.cohort.request-3]\nmax = \"1s\"\n"));
+    let names: Vec<_> = plan.cohorts.iter().map(|cohort| cohort.name.as_str()).collect();
+    assert_eq!(names, ["keep-alive", "new", "request-1", "request-3"]);
+    let own = cohort(&plan, "request-1");
+    assert_eq!((own.pace, own.connections), (Pace::OnDemand, Connections::New));
+    assert_eq!((own.target.path.as_str(), own.target.url.as_str()), ("/a?b=1", "http://127.0.0.1:8008/a?b=1"));
+    let request = |path: &str, cohort, times, every| Action::Request { path: path.to_owned(), cohort, times, every };
+    assert_eq!(plan.steps[0].action, request("/a?b=1", 2, 30, Duration::from_millis(200)));
+    assert_eq!(plan.steps[2].action, request("/", 3, 1, Duration::ZERO));
+    let Action::Gate { expect } = &plan.steps[3].action else { panic!("{:?}", plan.steps[3]) };
+    assert_eq!(bounds(&expect.bounds), ["p99 <= 300ms"]);
+    assert!(plan.steps[3].wait_ready && !plan.steps[2].wait_ready);
+}
+
+#[test]
 fn a_body_file_is_read_from_the_scenarios_folder() {
     let folder = Folder::new()
         .with("data/body.bin", [0, 159, 146, 150])

@@ -54,7 +54,7 @@ fn arriving(cohort: &Cohort, stall_ms: f64) -> f64 {
         (Connections::Reused(count), _) => float(u64::from(count)),
         (Connections::New, Pace::Rate(rate)) => rate * stall_ms / 1e3,
         (Connections::New, Pace::Clients(clients)) => float(u64::from(clients)),
-        (Connections::New, Pace::Health { .. }) => 1.0,
+        (Connections::New, Pace::Health { .. } | Pace::OnDemand) => 1.0,
     }
 }
 

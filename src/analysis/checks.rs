@@ -8,12 +8,14 @@ use super::facts::Facts;
 use super::figures::{Figures, Part};
 use super::number::ns_to_ms;
 use super::result::CheckResult;
+use super::step_gate;
 use super::words;
 use crate::model::bound::{Comparison, Dimension, Limit};
 use crate::model::{ActionKind, Bound, JobResult, Metric, MonoTime, Verdict};
+use crate::record::gate::GateOutcome;
 use crate::record::line::{EndReason, Line};
 use crate::record::segment::Scope;
-use crate::scenario::plan::{Action, Expectations, Step};
+use crate::scenario::plan::{Action, Cohort, Expectations, Pace, Step};
 
 /// The generator is good enough while the p99 of its lateness is at most this: one tick of a kernel with
 /// CONFIG_HZ=100, and the finest step in which `recovery` is judged. Beyond it, latencies are its own doing.
@@ -38,7 +40,12 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    fn new(name: impl Into<String>, expected: impl Into<String>, actual: impl Into<String>, status: Verdict) -> Self {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        expected: impl Into<String>,
+        actual: impl Into<String>,
+        status: Verdict,
+    ) -> Self {
         let check = CheckResult { name: name.into(), expected: expected.into(), actual: actual.into(), status };
         Self { check, weight: Weight::Ordinary, reason: String::new() }
     }
@@ -60,12 +67,13 @@ fn passed_or(passed: bool, otherwise: Verdict) -> Verdict {
 pub(crate) fn checks(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
     let mut checks = expectations(facts, whole);
     checks.extend(steps(facts));
+    checks.extend(step_gate::checks(facts));
     checks.extend(states(facts));
     checks.extend(instrument(facts, whole));
     checks
 }
 
-fn is_late(figures: &Figures) -> bool {
+pub(crate) fn is_late(figures: &Figures) -> bool {
     figures.lateness_p99_ns().is_some_and(|ns| u128::from(ns) > LATENESS_P99_LIMIT.as_nanos())
 }
 
@@ -83,18 +91,19 @@ fn expectations(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
     checks
 }
 
-fn bounds(
+/// What `expect` asks of a part of the run; each is called `prefix` and its metric.
+pub(crate) fn bounds(
     prefix: &str,
     expect: &Expectations,
     part: Part,
     (facts, whole): (&Facts<'_>, &Figures),
     late: bool,
 ) -> Vec<Judged> {
-    let of_part = (part != Part::Whole).then(|| Figures::of(facts, None, part));
+    let of_part = matches!(part, Part::Step(_) | Part::Rest).then(|| Figures::of(facts, None, part));
     let figures = of_part.as_ref().unwrap_or(whole);
     let place = match part {
         Part::Step(step) => format!(" in step {}", step + 1),
-        Part::Whole | Part::Rest => String::new(),
+        Part::Whole | Part::Ended | Part::Rest => String::new(),
     };
     let mut checks: Vec<Judged> = expect
         .bounds
@@ -153,7 +162,7 @@ fn steps(facts: &Facts<'_>) -> Vec<Judged> {
         let is_alone = plan.steps.iter().filter(|other| other.action.kind() == kind).count() == 1;
         let suffix = if is_alone { kind.name().to_owned() } else { format!("{}.{}", kind.name(), index + 1) };
         let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
-        checks.push(step_was_done(&suffix, step, &events));
+        checks.push(step_was_done(&suffix, step, &events, facts));
         checks.extend(events_are_proven(&suffix, &events));
         checks.extend(events_had_requests(&suffix, &events, facts));
     }
@@ -169,10 +178,10 @@ enum Done {
     Doubtful(String),
 }
 
-fn step_was_done(suffix: &str, step: &Step, events: &[&Event<'_>]) -> Judged {
+fn step_was_done(suffix: &str, step: &Step, events: &[&Event<'_>], facts: &Facts<'_>) -> Judged {
     let (mut done, mut failures, mut doubts) = (0, Vec::new(), Vec::new());
     for event in events {
-        match how_it_went(step, event) {
+        match how_it_went(step, event, facts) {
             Done::AsExpected => done += 1,
             Done::Failed(why) => failures.push(why),
             Done::Doubtful(why) => doubts.push(why),
@@ -198,7 +207,7 @@ fn has_job(step: &Step) -> bool {
     matches!(step.action, Action::Unit { verb, .. } if verb != crate::model::UnitVerb::ResetFailed)
 }
 
-fn how_it_went(step: &Step, event: &Event<'_>) -> Done {
+fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
     let name = words::event(event);
     let Some(end) = event.end else { return Done::Doubtful(format!("{name} was not over when the record ended")) };
     if end.job == Some(JobResult::Canceled) && step.job != JobResult::Canceled {
@@ -206,6 +215,16 @@ fn how_it_went(step: &Step, event: &Event<'_>) -> Done {
     }
     if let Some(error) = &end.error {
         return Done::Failed(format!("{name} failed: {error}"));
+    }
+    if let Some(gate) = step_gate::outcome(facts, event.begin.event) {
+        let place = format!("step {}", event.begin.step + 1);
+        return match gate.verdict() {
+            Verdict::Passed => Done::AsExpected,
+            Verdict::Failed => Done::Failed(format!("the gate of {place} did not hold: {}", step_gate::why(gate))),
+            Verdict::Inconclusive => {
+                Done::Doubtful(format!("the gate of {place} may not hold: {}", step_gate::why(gate)))
+            }
+        };
     }
     match end.job {
         Some(job) if job != step.job && !is_idle_try_restart(step, job) => {
@@ -270,6 +289,22 @@ fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
     vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(whole), consistent(facts, whole)]
 }
 
+fn is_shut(gate: &GateOutcome) -> bool {
+    gate.verdict() != Verdict::Passed
+}
+
+/// What of the evidence until now may put a gate in doubt. Lateness does not: it only makes times longer, so a bound
+/// that holds, holds; one that does not is in doubt by itself.
+pub(crate) fn evidence_so_far(facts: &Facts<'_>, ended: &Figures) -> Vec<Judged> {
+    let mut checks = Vec::new();
+    for (index, step) in (0_u16..).zip(&facts.timeline.plan.steps) {
+        let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
+        checks.extend(events_are_proven(step.action.kind().name(), &events));
+    }
+    checks.extend([warmup(facts), unsent(ended)]);
+    checks
+}
+
 fn ended(facts: &Facts<'_>) -> Judged {
     let judged =
         |actual: &str, status, reason: String| Judged::new("run.end", "completed", actual, status).because(reason);
@@ -277,7 +312,10 @@ fn ended(facts: &Facts<'_>) -> Judged {
         let reason = "The record is incomplete: the run was cut off, and what came after is not known.".to_owned();
         return judged("cut off", Verdict::Inconclusive, reason);
     };
-    let has_failed_step = facts.timeline.events.iter().any(|event| event.end.is_some_and(|end| end.error.is_some()));
+    let has_failed_step = facts.timeline.events.iter().any(|event| {
+        event.end.is_some_and(|end| end.error.is_some())
+            || step_gate::outcome(facts, event.begin.event).is_some_and(is_shut)
+    });
     match &end.reason {
         EndReason::Completed => judged("completed", Verdict::Passed, String::new()),
         EndReason::StepFailed if has_failed_step => {
@@ -327,7 +365,9 @@ fn cohorts(facts: &Facts<'_>) -> Judged {
         let windows = facts.tally.windows().filter(|&(of, scope, _)| of == index && scope != Scope::Warmup);
         windows.flat_map(|(.., window)| window.rows.values()).any(|cell| cell.due > 0)
     };
-    let cohorts = || (0_u16..).zip(&facts.timeline.plan.cohorts);
+    // One that waits to be asked sends nothing while its step is skipped, which is told of the step.
+    let loads = |(_, cohort): &(u16, &Cohort)| cohort.pace != Pace::OnDemand;
+    let cohorts = || (0_u16..).zip(&facts.timeline.plan.cohorts).filter(loads);
     let idle: Vec<&str> =
         cohorts().filter(|&(index, _)| !has_requests(index)).map(|(_, cohort)| cohort.name.as_str()).collect();
     let (all, good) = (cohorts().count(), cohorts().count() - idle.len());

@@ -17,6 +17,7 @@ pub(crate) fn load(cohort: &Cohort) -> String {
         Pace::Rate(rate) => format!("{rate}/s"),
         Pace::Clients(1) => "1 client".to_owned(),
         Pace::Clients(clients) => format!("{clients} clients"),
+        Pace::OnDemand => "one after the other".to_owned(),
         Pace::Health { interval, .. } => format!("a check every {interval:?}"),
     };
     let connections = match cohort.connections {

@@ -16,6 +16,8 @@ use crate::scenario::plan::{Plan, Scheme};
 pub(crate) enum Part {
     /// All of it.
     Whole,
+    /// All of it that has ended, of a run that is still under way.
+    Ended,
     /// The events of one step, by its place in the plan.
     Step(u16),
     /// All but the events of those steps that have expectations of their own.
@@ -27,7 +29,7 @@ impl Part {
         let own = |step: u16| plan.steps.get(usize::from(step)).is_some_and(|step| step.expect.is_some());
         match (self, group) {
             (_, Group::Warmup) | (Self::Step(_), Group::Before) => false,
-            (Self::Whole, _) | (Self::Rest, Group::Before) => true,
+            (Self::Whole | Self::Ended, _) | (Self::Rest, Group::Before) => true,
             (Self::Step(wanted), Group::Step(step)) => wanted == step,
             (Self::Rest, Group::Step(step)) => !own(step),
         }

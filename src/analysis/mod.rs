@@ -24,7 +24,9 @@ pub mod result;
 mod series;
 #[cfg(test)]
 pub(crate) mod simulator;
+mod so_far;
 pub mod statistics;
+mod step_gate;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ mod words;
 
 pub use self::checks::LATENESS_P99_LIMIT;
 pub use self::result::{RunResult, ScenarioResult};
+pub use self::so_far::judge_so_far;
 
 use self::facts::Facts;
 use self::figures::{Figures, Part};

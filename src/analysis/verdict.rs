@@ -41,7 +41,8 @@ pub(crate) fn reasons(
 ) -> Vec<String> {
     let of = |status, weight| {
         let wanted = move |judged: &&Judged| judged.check.status == status && judged.weight == weight;
-        checks.iter().filter(wanted).map(|judged| judged.reason.clone())
+        // The bounds of a gate are explained by their step.
+        checks.iter().filter(wanted).map(|judged| judged.reason.clone()).filter(|reason| !reason.is_empty())
     };
     let mut reasons: Vec<String> = of(Verdict::Failed, Weight::Decisive).collect();
     if figures.requests.failed > 0 {

@@ -5,14 +5,19 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::agenda::Agenda;
 use super::control::Control;
 use super::ended::{Ended, Trace};
+use super::sequence::{Asked, Sequence};
 use super::slot::{Mailbox, Slot};
 use super::tally::Tally;
 use super::target::ReadyTarget;
+use super::timeline::Timeline;
 use crate::clock;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
+use crate::record::request::RequestEnd;
 use crate::record::segment::SentOk;
 
 /// After a failed connect, a client of a closed loop is due again so much later.
@@ -30,6 +35,8 @@ pub(super) struct Policy {
     pub(super) slots_max: usize,
     /// A client is due again when its last request ended.
     pub(super) closed_loop: bool,
+    /// Nothing is due until a step asks.
+    pub(super) on_demand: bool,
 }
 
 /// One cohort at work.
@@ -42,6 +49,8 @@ pub(super) struct Cohort {
     tally: RefCell<Tally>,
     agenda: RefCell<Agenda>,
     slots: RefCell<Slots>,
+    /// What steps ask for; none for a cohort that loads of its own accord.
+    sequence: Option<RefCell<Sequence>>,
 }
 
 /// The connections' tasks: made on demand, never ended.
@@ -55,6 +64,7 @@ struct Slots {
 impl Cohort {
     /// The cohort at that place in the plan.
     pub(super) fn new(number: usize, policy: Policy, control: Rc<Control>, tally: Tally, agenda: Agenda) -> Rc<Self> {
+        let sequence = policy.on_demand.then(|| RefCell::new(Sequence::new()));
         Rc::new(Self {
             number,
             policy,
@@ -62,12 +72,31 @@ impl Cohort {
             tally: RefCell::new(tally),
             agenda: RefCell::new(agenda),
             slots: RefCell::default(),
+            sequence,
         })
     }
 
     /// Runs `with` on the counters and the timeline they count by.
-    pub(super) fn count<T>(&self, with: impl FnOnce(&mut Tally, &super::timeline::Timeline) -> T) -> T {
-        with(&mut self.tally.borrow_mut(), &self.control.timeline.borrow())
+    pub(super) fn count<T>(&self, with: impl FnOnce(&mut Tally, &Timeline) -> T) -> T {
+        let mut tally = self.tally.borrow_mut();
+        match &self.sequence {
+            Some(sequence) => with(&mut tally, sequence.borrow().marks()),
+            None => with(&mut tally, &self.control.timeline.borrow()),
+        }
+    }
+
+    /// A step asks for requests, the first of them due `now`. Replies with the end of the last; never if nobody can
+    /// ask this cohort, or if the load ends before.
+    pub(super) fn ask(&self, asked: Asked, now: MonoTime, reply: oneshot::Sender<MonoTime>) {
+        if let Some(sequence) = self.sequence.as_ref().filter(|_| !self.control.is_stopped()) {
+            sequence.borrow_mut().begin(asked, now, reply);
+            self.agenda.borrow_mut().client_due(now);
+        }
+    }
+
+    /// Takes a request that a step had asked for and that has ended; none once all were taken.
+    pub(super) fn take_request(&self) -> Option<RequestEnd> {
+        self.sequence.as_ref()?.borrow_mut().take_ended()
     }
 
     /// Sends all that falls due before `before` and all that waits, as far as there are connections.
@@ -117,12 +146,28 @@ impl Cohort {
             self.agenda.borrow_mut().client_due(ended.end + CLIENT_BACKOFF);
             self.control.attention.notify_one();
         }
+        if let Some(sequence) = &self.sequence {
+            let next = sequence.borrow_mut().ended(ended);
+            self.go_on_asking(next, ended.end);
+        }
         self.expire(ended.end);
         let next = self.take_waiting();
         if next.is_none() {
             self.slots.borrow_mut().idle.push_back(Rc::clone(slot));
         }
         next
+    }
+
+    /// After a request of a step: the next one is due, or that was the last one and nothing is missing an answer now.
+    fn go_on_asking(&self, next: Option<MonoTime>, now: MonoTime) {
+        match next {
+            Some(_) if self.control.is_stopped() => {}
+            Some(due) => {
+                self.agenda.borrow_mut().client_due(due);
+                self.control.attention.notify_one();
+            }
+            None => self.count(|tally, timeline| tally.finish(timeline, now)),
+        }
     }
 
     /// What waited for a connection until its timeout is failed.

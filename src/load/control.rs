@@ -27,10 +27,11 @@ pub(super) struct Control {
 
 impl Control {
     /// Of a load that has not started.
-    pub(super) fn new(cohorts: usize) -> Self {
+    /// `loads` says of each cohort whether it sends of its own accord.
+    pub(super) fn new(loads: Vec<bool>) -> Self {
         Self {
             timeline: RefCell::default(),
-            readiness: RefCell::new(Readiness::new(cohorts)),
+            readiness: RefCell::new(Readiness::new(loads)),
             attention: Notify::new(),
             stopped: Cell::new(false),
             interrupted: Cell::new(false),

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Observation;
 use super::cohort::Cohort;
 use super::control::Control;
 use super::outbox::Outbox;
 use super::pacer::Pacer;
+use super::sequence::Asked;
+use super::{Observation, Receipt};
 use crate::clock;
 use crate::model::{EventId, MonoTime};
 use crate::record::line::Cap;
@@ -18,6 +19,9 @@ use crate::record::line::Cap;
 /// Rows are handed over every second, and segments with every tenth of them.
 const ROWS_EVERY: Duration = Duration::from_secs(1);
 const SEGMENT_EVERY_ROWS: u64 = 10;
+
+/// From one try to hand everything over to the next, while requests are under way or the channel is full.
+const HAND_OVER_EVERY: Duration = Duration::from_millis(5);
 
 /// What the control thread asks for. Each reply is the moment from which it holds.
 #[derive(Debug)]
@@ -28,6 +32,10 @@ pub(super) enum Command {
     Mark(EventId, oneshot::Sender<MonoTime>),
     /// Reply when every cohort had an `ok` that was sent after this.
     AllAnswered(MonoTime, oneshot::Sender<MonoTime>),
+    /// Make requests for a step, on the cohort at that place in the plan; reply with the end of the last.
+    Request(u16, Asked, oneshot::Sender<MonoTime>),
+    /// Hand over all that is counted now, once what was due before has ended; one at a time.
+    HandOver(oneshot::Sender<MonoTime>),
     /// Nothing is due from now on; reply when all requests have ended.
     Stop(oneshot::Sender<MonoTime>),
     /// End all requests now.
@@ -44,6 +52,8 @@ pub(super) struct Engine {
     outbox: Outbox,
     next_rows: MonoTime,
     rows_handed_over: u64,
+    /// Wants all that was counted until then.
+    receipt: Option<Receipt>,
     stopped_at: Option<MonoTime>,
     stop_replies: Vec<oneshot::Sender<MonoTime>>,
 }
@@ -67,6 +77,7 @@ impl Engine {
             outbox,
             next_rows: origin + ROWS_EVERY,
             rows_handed_over: 0,
+            receipt: None,
             stopped_at: None,
             stop_replies: Vec::new(),
         }
@@ -106,8 +117,25 @@ impl Engine {
             self.next_rows = now + ROWS_EVERY;
             self.offer(now, self.rows_handed_over.is_multiple_of(SEGMENT_EVERY_ROWS));
         }
+        self.hand_over(now);
         let next_release = self.cohorts().filter_map(|cohort| cohort.next_release()).min();
-        next_release.map_or(self.next_rows, |at| at.min(self.next_rows))
+        let next_try = self.receipt.is_some().then(|| now + HAND_OVER_EVERY);
+        [next_release, next_try].into_iter().flatten().fold(self.next_rows, MonoTime::min)
+    }
+
+    /// Gives the receipt, if one is wanted, once all that it is about has ended and was handed over.
+    fn hand_over(&mut self, now: MonoTime) {
+        let has_ended = |cohort: &Rc<Cohort>| cohort.count(|tally, _| tally.has_ended());
+        let Some(receipt) = self.receipt.take_if(|_| self.cohorts.iter().all(|(_, cohort)| has_ended(cohort))) else {
+            return;
+        };
+        self.offer(now, true);
+        let all_taken = self.cohorts().all(|cohort| cohort.count(|tally, _| tally.is_empty()));
+        let handed_over = Observation::HandedOver(receipt);
+        let left = if all_taken { self.outbox.offer(handed_over).err() } else { Some(handed_over) };
+        if let Some(Observation::HandedOver(receipt)) = left {
+            self.receipt = Some(receipt);
+        }
     }
 
     fn release(&self, before: MonoTime) {
@@ -122,6 +150,7 @@ impl Engine {
                     self.outbox.offer_segments(tally, at);
                 }
             });
+            self.outbox.offer_requests(cohort);
         }
     }
 
@@ -144,6 +173,18 @@ impl Engine {
             Command::AllAnswered(sent_after, reply) => {
                 let latest = self.cohorts().map(|cohort| cohort.count(|tally, _| tally.latest_ok()));
                 self.control.readiness.borrow_mut().wait(sent_after, latest, reply);
+            }
+            Command::Request(cohort, asked, reply) => {
+                if let Some((_, cohort)) = self.cohorts.get(usize::from(cohort)) {
+                    cohort.ask(asked, now, reply);
+                }
+            }
+            Command::HandOver(reply) => {
+                // What is due at this very moment as well, so that nothing else is under way.
+                let until = now + Duration::from_nanos(1);
+                self.release(until);
+                self.cohorts().for_each(|cohort| cohort.count(|tally, _| tally.await_due_before(until)));
+                self.receipt = Some(Receipt { until, reply });
             }
             Command::Stop(reply) => {
                 self.stop(now);
@@ -194,6 +235,9 @@ impl Engine {
             }
             while let Some(segment) = cohort.count(|tally, _| tally.take_segment(now)) {
                 self.outbox.deliver(Observation::Segment(segment)).await;
+            }
+            while let Some(request) = cohort.take_request() {
+                self.outbox.deliver(Observation::Request(request)).await;
             }
             let left_out = cohort.count(|tally, _| tally.samples_left_out());
             if left_out > 0 {

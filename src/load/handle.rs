@@ -18,6 +18,7 @@ use super::error::LoadError;
 use super::live::Live;
 use super::outbox::{self, Outbox};
 use super::pacer::Pacer;
+use super::sequence::Asked;
 use super::setup::{Prepared, check_descriptors};
 use crate::clock;
 use crate::model::{EventId, MonoTime};
@@ -136,6 +137,19 @@ impl LoadHandle {
         }
     }
 
+    /// Makes the requests that a step asks for, one after the other, on the cohort at that place in the plan, whose
+    /// pace is [`Pace::OnDemand`](crate::scenario::plan::Pace::OnDemand). Resolves with the end of the last; with none
+    /// when the load ends before that.
+    pub async fn request(&self, cohort: u16, asked: Asked) -> Option<MonoTime> {
+        self.ask(|reply| Command::Request(cohort, asked, reply)).await
+    }
+
+    /// Hands over all that was counted until now, and all of it once what was due until now has ended. Resolves when
+    /// whoever receives the observations has confirmed it: with that moment; with none when the load ends before.
+    pub async fn hand_over(&self) -> Option<MonoTime> {
+        self.ask(Command::HandOver).await
+    }
+
     /// Nothing is due from the returned time on. Requests that are under way run on to their answer or timeout;
     /// resolves when all have ended.
     pub async fn stop(&self) -> MonoTime {
@@ -181,7 +195,7 @@ impl Parts {
     fn run(self, runtime: &Runtime) -> io::Result<()> {
         let Self { origin, counting, cohorts, pacer, commands, outbox, live } = self;
         LocalSet::new().block_on(runtime, async move {
-            let control = Rc::new(Control::new(cohorts.len()));
+            let control = Rc::new(Control::new(cohorts.iter().map(Prepared::loads).collect()));
             if counting {
                 control.timeline.borrow_mut().begin_counting(origin);
             }

@@ -12,7 +12,7 @@
 //! | `handle` | starts the thread, talks to it |
 //! | `setup`, `target`, `tls`, `error` | from the plan to what runs, and all that can be wrong with it |
 //! | `engine`, `control`, `pacer` | the loop of the thread, what its tasks share, the timer |
-//! | `cohort`, `agenda`, `schedule` | what is due when, and what waits for a connection |
+//! | `cohort`, `agenda`, `schedule`, `sequence` | what is due when, and what waits for a connection |
 //! | `slot`, `guard`, `connect` | one connection and the request on it |
 //! | `exchange`, `http_exchange`, `tcp_exchange`, `body` | request and answer |
 //! | `wire`, `stream`, `status_line` | the bytes under them |
@@ -43,6 +43,7 @@ mod pacer;
 mod readiness;
 mod row_tally;
 mod schedule;
+mod sequence;
 mod setup;
 mod slot;
 mod status_line;
@@ -57,17 +58,41 @@ mod wire;
 pub use error::LoadError;
 pub use handle::LoadHandle;
 pub use live::Live;
+pub use sequence::Asked;
 
+use tokio::sync::oneshot;
+
+use crate::model::MonoTime;
 use crate::record::line::Cap;
+use crate::record::request::RequestEnd;
 use crate::record::segment::{Rows, Segment};
 
 /// A part of what was counted. Any number of parts may share a scope and a time: readers add them up.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Observation {
     /// Counts by due time.
     Rows(Rows),
     /// Distributions of a span.
     Segment(Box<Segment>),
+    /// A request that a step asked for; it is in the rows and segments as well.
+    Request(RequestEnd),
+    /// All that was counted until a moment was handed over before this.
+    HandedOver(Receipt),
     /// A limit on what is kept was reached.
     Cap(Cap),
+}
+
+/// Answers a [`LoadHandle::hand_over`] once what was handed over has got where it goes.
+#[derive(Debug)]
+pub struct Receipt {
+    until: MonoTime,
+    reply: oneshot::Sender<MonoTime>,
+}
+
+impl Receipt {
+    /// It has.
+    pub fn confirm(self) {
+        // Who asked may have gone.
+        let _ = self.reply.send(self.until);
+    }
 }

@@ -3,6 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::Observation;
+use super::cohort::Cohort;
 use super::tally::Tally;
 use crate::model::MonoTime;
 
@@ -34,6 +35,19 @@ impl Outbox {
             let Some(segment) = tally.take_segment(at) else { return };
             room.send(Observation::Segment(segment));
         }
+    }
+
+    /// Hands over the ended requests of `cohort` that steps asked for, as far as there is room.
+    pub(super) fn offer_requests(&self, cohort: &Cohort) {
+        while let Ok(room) = self.0.try_reserve() {
+            let Some(request) = cohort.take_request() else { return };
+            room.send(Observation::Request(request));
+        }
+    }
+
+    /// Hands over one observation now; gives it back if there is no room.
+    pub(super) fn offer(&self, observation: Observation) -> Result<(), Observation> {
+        self.0.try_send(observation).map_err(mpsc::error::TrySendError::into_inner)
     }
 
     /// Hands over one observation, however long that takes: only once the load is over. Nobody may listen any more.

@@ -1,4 +1,4 @@
-//! Who waits until every cohort has been answered again.
+//! Who waits until every cohort that loads has been answered again.
 
 use tokio::sync::oneshot;
 
@@ -8,7 +8,8 @@ use crate::record::segment::SentOk;
 /// The waits of the control thread.
 #[derive(Debug)]
 pub(super) struct Readiness {
-    cohorts: usize,
+    /// Of each cohort, whether it loads: one that waits to be asked is not waited for.
+    loads: Vec<bool>,
     waits: Vec<Wait>,
 }
 
@@ -20,9 +21,9 @@ struct Wait {
 }
 
 impl Readiness {
-    /// Of so many cohorts.
-    pub(super) fn new(cohorts: usize) -> Self {
-        Self { cohorts, waits: Vec::new() }
+    /// Of cohorts of which these load.
+    pub(super) fn new(loads: Vec<bool>) -> Self {
+        Self { loads, waits: Vec::new() }
     }
 
     /// Replies when in each cohort a request that was sent after `sent_after` was `ok`. `latest` are the `ok`
@@ -33,7 +34,7 @@ impl Readiness {
         latest: impl Iterator<Item = Option<SentOk>>,
         reply: oneshot::Sender<MonoTime>,
     ) {
-        self.waits.push(Wait { sent_after, answered: vec![None; self.cohorts], reply });
+        self.waits.push(Wait { sent_after, answered: vec![None; self.loads.len()], reply });
         for (cohort, ok) in latest.enumerate() {
             if let Some(ok) = ok {
                 self.ok(cohort, ok);
@@ -51,8 +52,9 @@ impl Readiness {
                 wait.answered[cohort].get_or_insert(ok.end);
             }
         }
-        for done in self.waits.extract_if(.., |wait| wait.answered_at().is_some() || wait.reply.is_closed()) {
-            if let Some(at) = done.answered_at() {
+        let loads = &self.loads;
+        for done in self.waits.extract_if(.., |wait| wait.answered_at(loads).is_some() || wait.reply.is_closed()) {
+            if let Some(at) = done.answered_at(loads) {
                 // Whoever gave up waiting needs no answer.
                 let _ = done.reply.send(at);
             }
@@ -61,8 +63,9 @@ impl Readiness {
 }
 
 impl Wait {
-    fn answered_at(&self) -> Option<MonoTime> {
-        self.answered.iter().copied().collect::<Option<Vec<_>>>()?.into_iter().max()
+    fn answered_at(&self, loads: &[bool]) -> Option<MonoTime> {
+        let waited_for = self.answered.iter().zip(loads).filter(|(_, loads)| **loads).map(|(answered, _)| *answered);
+        waited_for.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 }
 
@@ -75,11 +78,11 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_for_an_answer_of_each_cohort_to_a_request_sent_later() {
-        let mut readiness = Readiness::new(2);
+    fn it_waits_for_an_answer_of_each_cohort_that_loads_to_a_request_sent_later() {
+        let mut readiness = Readiness::new(vec![true, false, true]);
         let (reply, mut answer) = oneshot::channel();
-        readiness.wait(MonoTime::from_nanos(10), [Some(ok(9, 12)), None].into_iter(), reply);
-        readiness.ok(1, ok(11, 13));
+        readiness.wait(MonoTime::from_nanos(10), [Some(ok(9, 12)), None, None].into_iter(), reply);
+        readiness.ok(2, ok(11, 13));
         readiness.ok(0, ok(10, 14));
         assert!(answer.try_recv().is_err(), "sent at that moment is not sent later");
         readiness.ok(0, ok(15, 19));
@@ -89,7 +92,7 @@ mod tests {
 
     #[test]
     fn answers_of_before_the_question_count() {
-        let mut readiness = Readiness::new(1);
+        let mut readiness = Readiness::new(vec![true]);
         let (reply, mut answer) = oneshot::channel();
         readiness.wait(MonoTime::from_nanos(10), [Some(ok(11, 12))].into_iter(), reply);
         assert_eq!(answer.try_recv(), Ok(MonoTime::from_nanos(12)));
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn who_gave_up_is_forgotten() {
-        let mut readiness = Readiness::new(1);
+        let mut readiness = Readiness::new(vec![true]);
         let (reply, answer) = oneshot::channel();
         readiness.wait(MonoTime::from_nanos(10), [None].into_iter(), reply);
         drop(answer);

@@ -33,6 +33,7 @@ enum ReadyPace {
     RateMicros(u64),
     Interval(Duration),
     Clients(u32),
+    OnDemand,
 }
 
 impl Prepared {
@@ -45,6 +46,7 @@ impl Prepared {
             ),
             Pace::Clients(0) => return Err(never("clients")),
             Pace::Clients(clients) => ReadyPace::Clients(clients),
+            Pace::OnDemand => ReadyPace::OnDemand,
             Pace::Health { interval, .. } if interval.is_zero() => return Err(never("interval")),
             Pace::Health { interval, .. } => ReadyPace::Interval(interval),
         };
@@ -58,8 +60,14 @@ impl Prepared {
             connect_delay: cohort.connect_delay,
             slots_max: slots_max(pace, cohort.connections, cohort.target.timeout),
             closed_loop: matches!(pace, ReadyPace::Clients(_)),
+            on_demand: matches!(pace, ReadyPace::OnDemand),
         };
         Ok(Self { name: cohort.name.clone(), pace, policy })
+    }
+
+    /// Whether it loads of its own accord, so that the target is ready only once it was answered.
+    pub(super) fn loads(&self) -> bool {
+        !self.policy.on_demand
     }
 
     /// The cohort at that place in the plan, with its first request due at `origin`.
@@ -74,6 +82,7 @@ impl Prepared {
             ReadyPace::RateMicros(micros) => Agenda::open(Schedule::by_rate(origin, micros)),
             ReadyPace::Interval(interval) => Agenda::open(Schedule::by_interval(origin, interval)),
             ReadyPace::Clients(clients) => Agenda::clients(clients, origin),
+            ReadyPace::OnDemand => Agenda::clients(0, origin),
         };
         let tally = Tally::new(number, origin, Arc::clone(live));
         let cohort = Cohort::new(usize::from(number), self.policy, Rc::clone(control), tally, agenda);
@@ -87,6 +96,7 @@ fn slots_max(pace: ReadyPace, connections: Connections, timeout: Duration) -> us
     let timeout_ns = timeout.as_nanos();
     let bound = match (pace, connections) {
         (ReadyPace::Clients(clients), _) => u128::from(clients),
+        (ReadyPace::OnDemand, _) => 1,
         (_, Connections::Reused(connections)) => u128::from(connections),
         (ReadyPace::RateMicros(micros), Connections::New) => {
             (u128::from(micros) * timeout_ns).div_ceil(1_000_000_000_000_000) + 1

@@ -21,6 +21,8 @@ pub(super) struct Tally {
     cut_at: MonoTime,
     gap: GapWatch,
     outstanding: u64,
+    /// Requests due before a moment that had not ended by then, and still have not.
+    awaited: (MonoTime, u64),
     last_attempt: Option<(Scope, MonoTime)>,
     samples_left_out: u64,
     last_end: MonoTime,
@@ -52,6 +54,7 @@ impl Tally {
             cut_at: origin,
             gap: GapWatch::default(),
             outstanding: 0,
+            awaited: (MonoTime::default(), 0),
             last_attempt: None,
             samples_left_out: 0,
             last_end: origin,
@@ -62,6 +65,21 @@ impl Tally {
     /// Requests that fell due and have not ended.
     pub(super) fn outstanding(&self) -> u64 {
         self.outstanding
+    }
+
+    /// From here on, [`Self::has_ended`] is about what was due before `at`.
+    pub(super) fn await_due_before(&mut self, at: MonoTime) {
+        self.awaited = (at, self.outstanding);
+    }
+
+    /// Whether all has ended that was due before the moment last awaited.
+    pub(super) fn has_ended(&self) -> bool {
+        self.awaited.1 == 0
+    }
+
+    /// Whether nothing was counted since all was taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.scopes.is_empty()
     }
 
     /// The `ok` request that was sent last of all.
@@ -108,6 +126,9 @@ impl Tally {
     pub(super) fn ended(&mut self, timeline: &Timeline, ended: &Ended) {
         let scope = timeline.scope_of(ended.due, ended.end);
         self.outstanding -= 1;
+        if ended.due < self.awaited.0 {
+            self.awaited.1 -= 1;
+        }
         self.last_end = self.last_end.max(ended.end);
         self.live.ended(scope == Scope::Warmup, ended.result.err());
         let offset_ns = ended.due.nanos_since(self.origin) % ROW_NS;
@@ -172,7 +193,7 @@ impl Tally {
         }
     }
 
-    /// The load is over: nothing was due from `stopped_at` on, and all requests have ended. What has seen no `ok`
+    /// The load is over, or a step has asked for its last: nothing was due from `stopped_at` on, and all requests have ended. What has seen no `ok`
     /// until then is a gap.
     pub(super) fn finish(&mut self, timeline: &Timeline, stopped_at: MonoTime) {
         if let Some(gap) = self.gap.finish(stopped_at.max(self.last_end)) {

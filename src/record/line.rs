@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gate::GateOutcome;
+use super::request::RequestEnd;
 use super::segment::{Rows, Segment};
 use crate::model::address::Listener;
 use crate::model::{ActionKind, EventId, JobResult, MonoTime, ProcessId, UnitName, UnitSnapshot, Verdict};
@@ -40,6 +42,10 @@ pub enum Line {
     Journal(JournalEntry),
     /// A command of the scenario's own has run.
     Exec(ExecOutcome),
+    /// A request that a step asked for has ended.
+    Request(RequestEnd),
+    /// A gate was judged.
+    Gate(GateOutcome),
     /// Something a state check found after the last step.
     Check(StateCheck),
     /// A limit on what is kept was reached.

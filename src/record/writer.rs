@@ -1,11 +1,13 @@
 //! Writes a record, line by line.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use super::Record;
 use super::line::{End, EndReason, Line};
+use super::reader::RecordError;
 use crate::model::MonoTime;
 
 /// Appends lines to a record file, each flushed to the kernel before the call returns, so that a record
@@ -23,8 +25,30 @@ impl RecordWriter<File> {
     /// # Errors
     /// Those of open(2), EEXIST among them.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let out = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Self::new(out))
+    }
+
+    /// Reads what was written until now: a record without an end.
+    ///
+    /// # Errors
+    /// Those of read(2), and as [`Record::read`].
+    pub fn so_far(&self) -> Result<Record, RecordError> {
+        Record::read(BufReader::new(FromStart { file: &self.out, offset: 0 }))
+    }
+}
+
+/// Reads a file without moving the offset that it is written at.
+struct FromStart<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
     }
 }
 

@@ -336,11 +336,13 @@ fn pump(load: &mut LoadHandle, recorder: Recorder) -> JoinHandle<()> {
     tokio::task::spawn_local(async move {
         let Some(mut observations) = observations else { return };
         while let Some(observation) = observations.recv().await {
-            recorder.write(&match observation {
-                Observation::Rows(rows) => Line::Rows(rows),
-                Observation::Segment(segment) => Line::Segment(segment),
-                Observation::Cap(cap) => Line::Cap(cap),
-            });
+            match observation {
+                Observation::Rows(rows) => recorder.write(&Line::Rows(rows)),
+                Observation::Segment(segment) => recorder.write(&Line::Segment(segment)),
+                Observation::Request(request) => recorder.write(&Line::Request(request)),
+                Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
+                Observation::HandedOver(receipt) => receipt.confirm(),
+            }
         }
     })
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::rc::Rc;
 
 use crate::model::MonoTime;
-use crate::record::RecordWriter;
 use crate::record::line::{EndReason, Line, Note, NoteKind};
+use crate::record::reader::RecordError;
+use crate::record::{Record, RecordWriter};
 
 /// Writes lines in the order it is given them, for all who observe. Cheap to clone; one thread only.
 ///
@@ -42,6 +43,18 @@ impl Recorder {
     /// Appends a note.
     pub fn note(&self, kind: NoteKind, message: impl Into<String>) {
         self.write(&Line::Note(Note { kind, message: message.into() }));
+    }
+
+    /// Everything that was written until now.
+    ///
+    /// # Errors
+    /// When it cannot be read back, or lines are no longer written.
+    pub fn so_far(&self) -> Result<Record, RecordError> {
+        match &*self.0.borrow() {
+            State::Writing(writer) => writer.so_far(),
+            State::Failed(reason) => Err(io::Error::other(reason.clone()).into()),
+            State::Finished => Err(io::Error::other("it is finished").into()),
+        }
     }
 
     /// Why lines are no longer written; none while they are.

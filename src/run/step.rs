@@ -9,13 +9,14 @@ use super::exec;
 use super::interrupt::Interrupt;
 use super::proof::{self, Seen};
 use super::recorder::Recorder;
+use crate::analysis;
 use crate::clock;
-use crate::load::LoadHandle;
+use crate::load::{Asked, LoadHandle};
 use crate::manager::{Job, Manager, ManagerError};
-use crate::model::{EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot};
+use crate::model::{EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, Verdict};
 use crate::probe;
 use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
-use crate::scenario::plan::{Action, Plan, Step};
+use crate::scenario::plan::{Action, Expectations, Plan, Step};
 
 /// What a step needs to run.
 pub(super) struct Stage<'a, M> {
@@ -43,11 +44,19 @@ struct Acted {
     error: Option<String>,
     /// Of the processes a signal was meant for, those that did not end.
     survivors: Vec<ProcessId>,
+    /// When every cohort had been answered, for an action that looks for that itself.
+    ready_at: Option<MonoTime>,
+    /// The run may go on: false for a gate that is not known to hold.
+    holds: bool,
 }
 
 impl Acted {
     fn done(done_at: MonoTime) -> Self {
-        Self { job: None, done_at, error: None, survivors: Vec::new() }
+        Self { job: None, done_at, error: None, survivors: Vec::new(), ready_at: None, holds: true }
+    }
+
+    fn failed(reason: impl Into<String>) -> Self {
+        Self { error: Some(reason.into()), ..Self::done(clock::now()) }
     }
 }
 
@@ -104,8 +113,10 @@ impl<M: Manager> Stage<'_, M> {
         end.job = acted.job.as_ref().map(|job| job.result);
         end.done_at = Some(acted.done_at);
         end.error = acted.error.or_else(|| unexpected(step, acted.job.as_ref()));
-        let mut went = if end.error.is_some() { Went::Badly } else { Went::Well };
-        if went == Went::Well && step.wait_ready {
+        end.ready_at = acted.ready_at;
+        let mut went = if end.error.is_some() || !acted.holds { Went::Badly } else { Went::Well };
+        // A gate waits before it judges.
+        if went == Went::Well && step.wait_ready && !matches!(step.action, Action::Gate { .. }) {
             match self.ready(acted.done_at).await {
                 Readiness::Answered(ready_at) => end.ready_at = Some(ready_at),
                 Readiness::Late(reason) => {
@@ -153,7 +164,8 @@ impl<M: Manager> Stage<'_, M> {
         match &step.action {
             Action::Unit { verb, unit } => {
                 let job = self.manager(step)?.perform(unit, *verb).await?;
-                Ok(Acted { done_at: job.ended_at, job: Some(job), error: None, survivors: Vec::new() })
+                let job_ended_at = job.ended_at;
+                Ok(Acted { job: Some(job), ..Acted::done(job_ended_at) })
             }
             Action::Kill { unit, signal, who } => self.kill(self.manager(step)?, unit, *signal, *who, before).await,
             Action::DaemonReload => {
@@ -165,11 +177,46 @@ impl<M: Manager> Stage<'_, M> {
                 Ok(Acted::done(clock::now()))
             }
             Action::Exec { argv, .. } => Ok(self.exec(which, argv).await),
-            Action::Request { .. } | Action::Gate { .. } => {
-                let error = Some(format!("{} is not supported yet", step.action.kind()));
-                Ok(Acted { error, ..Acted::done(clock::now()) })
+            Action::Request { cohort, times, every, .. } => {
+                Ok(self.request(*cohort, Asked { event: which.event, times: *times, every: *every }).await)
+            }
+            Action::Gate { expect } => Ok(self.gate(step, which, expect).await),
+        }
+    }
+
+    /// Makes requests. How they end is for the expectations to judge: the step has made them all the same.
+    async fn request(&self, cohort: u16, asked: Asked) -> Acted {
+        match self.interrupt.unless_raised(self.load.request(cohort, asked)).await {
+            Some(None) => Acted::failed("the load ended before the last request"),
+            Some(Some(ended_at)) => Acted::done(ended_at),
+            None => Acted::done(clock::now()),
+        }
+    }
+
+    /// Judges the run so far, once the target answers and all that was due by then has ended.
+    async fn gate(&self, step: &Step, which: Which, expect: &Expectations) -> Acted {
+        let mut ready_at = None;
+        if step.wait_ready {
+            match self.ready(clock::now()).await {
+                Readiness::Answered(at) => ready_at = Some(at),
+                Readiness::Late(reason) => return Acted::failed(reason),
+                Readiness::Interrupted => return Acted::done(clock::now()),
             }
         }
+        match self.interrupt.unless_raised(self.load.hand_over()).await {
+            Some(Some(_)) => {}
+            Some(None) => return Acted::failed("the load ended before the gate was judged"),
+            None => return Acted::done(clock::now()),
+        }
+        let so_far = match self.recorder.so_far() {
+            Ok(record) => record,
+            Err(error) => return Acted::failed(format!("the record so far cannot be read: {error}")),
+        };
+        let at = clock::now();
+        let outcome = analysis::judge_so_far(&so_far, expect, which.event, at);
+        let holds = outcome.verdict() == Verdict::Passed;
+        self.recorder.write(&Line::Gate(outcome));
+        Acted { ready_at, holds, ..Acted::done(at) }
     }
 
     /// Runs a command; one that fails is a failed step.
@@ -188,10 +235,7 @@ impl<M: Manager> Stage<'_, M> {
                 let error = failed.then(|| format!("`{command}` ended with {}", executed.status));
                 Acted { error, ..Acted::done(executed.ended_at) }
             }
-            Err(error) => {
-                let error = Some(format!("cannot run `{command}`: {error}"));
-                Acted { error, ..Acted::done(clock::now()) }
-            }
+            Err(error) => Acted::failed(format!("cannot run `{command}`: {error}")),
         }
     }
 

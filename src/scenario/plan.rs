@@ -59,6 +59,8 @@ pub enum Pace {
     Rate(f64),
     /// Closed loop: so many clients, each due again when its last request ended.
     Clients(u32),
+    /// Only when a step asks: one client, one request after the other.
+    OnDemand,
     /// A load balancer's check: a request every `interval`; `rise` successes make it healthy, `fall` failures not.
     Health {
         /// From one check to the next.
@@ -324,6 +326,8 @@ pub enum Action {
     },
     /// Requests one after the other, beside the load.
     Request {
+        /// The cohort of the requests, by its place in the plan: its own, with [`Pace::OnDemand`].
+        cohort: u16,
         /// Path and query.
         path: String,
         /// How many; at least 1.

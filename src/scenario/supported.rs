@@ -5,7 +5,7 @@
 use crate::model::Metric;
 
 /// Keys, as `table.key`.
-const KEYS: &[&str] = &["load.health", "run.abort", "steps.request", "steps.gate", "expect.end.latent"];
+const KEYS: &[&str] = &["load.health", "run.abort", "expect.end.latent"];
 
 /// Metrics.
 const METRICS: &[Metric] = &[Metric::QueuePeak, Metric::ColdStart, Metric::Flaps];
@@ -26,9 +26,9 @@ mod tests {
 
     #[test]
     fn a_listed_key_is_refused_in_its_own_table_only() {
-        assert!(!key("steps", "request"));
-        assert!(key("steps", "restart"));
-        assert!(key("load", "request"));
+        assert!(!key("load", "health"));
+        assert!(key("load", "rate"));
+        assert!(key("steps", "health"));
         assert!(!key("expect.end", "latent"));
         assert!(!metric(Metric::Flaps));
         assert!(metric(Metric::Dropped));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gapless::load::{LoadHandle, Observation};
 use gapless::model::{Endpoint, FailureClass, FailureKey};
+use gapless::record::request::RequestEnd;
 use gapless::record::segment::{ConnectionCounts, FailureSample, Gap, Scope, SentOk};
 use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, StatusPattern, Target};
 
@@ -54,6 +55,7 @@ pub(crate) struct Totals {
     pub(crate) samples_left_out: u64,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) first_ok: Option<SentOk>,
+    pub(crate) requests: Vec<RequestEnd>,
 }
 
 impl Totals {
@@ -76,6 +78,8 @@ impl Totals {
                 self.gaps.extend(segment.gaps);
                 self.first_ok = self.first_ok.or(segment.first_ok);
             }
+            Observation::Request(request) => self.requests.push(request),
+            Observation::HandedOver(receipt) => receipt.confirm(),
             Observation::Cap(cap) => self.samples_left_out += cap.left_out,
         }
     }
@@ -110,7 +114,8 @@ where
             let scope = match &observation {
                 Observation::Rows(rows) => rows.scope,
                 Observation::Segment(segment) => segment.scope,
-                Observation::Cap(_) => Scope::Before,
+                Observation::Request(request) => Scope::Event(request.event),
+                Observation::HandedOver(_) | Observation::Cap(_) => Scope::Before,
             };
             scopes.entry(scope).or_default().add(observation);
         }

@@ -7,5 +7,6 @@ mod connections;
 mod harness;
 mod loops;
 mod marks;
+mod requests;
 mod server;
 mod targets;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::target;
 use crate::scenario::file::load::Health;
+use crate::scenario::file::steps::Action;
 use crate::scenario::file::{File, Load};
 use crate::scenario::mistake::Mistakes;
 use crate::scenario::plan::{Cohort, Connections, Pace, Scheme, Target};
+use crate::scenario::reader::Given;
 use crate::scenario::source::Place;
 
 /// Requests a second of a cohort that says nothing about its pace.
@@ -46,6 +48,37 @@ fn default_cohorts(target: &Target) -> Vec<Cohort> {
         return vec![new];
     }
     vec![cohort("keep-alive", DEFAULT_RATE, Connections::Reused(DEFAULT_CONNECTIONS)), new]
+}
+
+/// The cohort of each `request` step, in their order: no load, but the client that such a step is.
+pub(super) fn of_requests(file: &File, loads: &[Cohort], directory: &Path, mistakes: &mut Mistakes) -> Vec<Cohort> {
+    let written = file.steps.value().map_or(&[][..], Vec::as_slice);
+    let requests = (1..).zip(written).filter_map(|(number, step)| match step.actions.as_slice() {
+        [(_, action)] => match action.given() {
+            Some(Given { value: Action::Request(request), key, .. }) => Some((number, request, *key)),
+            _ => None,
+        },
+        _ => None,
+    });
+    let mut cohorts = Vec::new();
+    for (number, request, key) in requests {
+        let name = format!("request-{number}");
+        if loads.iter().any(|load| load.name == name) {
+            mistakes
+                .add(key, format!("a cohort is called \"{name}\", as are the requests of this step"))
+                .help("give the [[load]] another name");
+        }
+        if let Some(target) = target::of_request(file, request, key, directory, mistakes) {
+            cohorts.push(Cohort {
+                name,
+                pace: Pace::OnDemand,
+                connections: Connections::New,
+                connect_delay: Duration::ZERO,
+                target,
+            });
+        }
+    }
+    cohorts
 }
 
 fn check_names(entries: &[Load], mistakes: &mut Mistakes) {

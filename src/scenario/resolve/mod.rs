@@ -22,10 +22,16 @@ pub(crate) fn plan(file: &File, directory: &Path, mistakes: &mut Mistakes) -> Op
     if file.name.is_absent() {
         mistakes.add(ROOT, "this scenario has no name").help("start it with name = \"my-restart\"");
     }
-    let cohorts = load::cohorts(file, directory, mistakes);
+    let cohorts = load::cohorts(file, directory, mistakes).map(|loads| {
+        let requests = load::of_requests(file, &loads, directory, mistakes);
+        loads.into_iter().chain(requests).collect::<Vec<_>>()
+    });
     check_tls(file, cohorts.as_deref(), mistakes);
     let roles = units::roles(file, directory, mistakes);
-    let steps = steps::steps(file, &roles, mistakes);
+    let mut steps = steps::steps(file, &roles, mistakes);
+    if let Some(cohorts) = &cohorts {
+        steps::give_requests_their_cohorts(&mut steps, cohorts);
+    }
     let expect = expect::of_scenario(file, cohorts.as_deref(), &roles, mistakes);
     Some(Plan {
         name: file.name.value()?.clone(),

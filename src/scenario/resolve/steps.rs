@@ -8,7 +8,7 @@ use crate::model::{ActionKind, JobResult, KillWho, Signal, UnitVerb};
 use crate::scenario::file::steps::Action as Written;
 use crate::scenario::file::{File, Step as WrittenStep};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Action, Spacing, Step};
+use crate::scenario::plan::{Action, Cohort, Pace, Spacing, Step};
 use crate::scenario::source::Place;
 
 /// Events of a scenario, the most: each is kept in the result.
@@ -126,6 +126,7 @@ fn action(action: &Written, step: &WrittenStep, roles: &Roles<'_>, mistakes: &mu
         },
         Written::Wait(duration) => Action::Wait { duration: *duration },
         Written::Request(request) => Action::Request {
+            cohort: 0,
             path: request.path.or("/".to_owned()),
             times: request.times.or(1),
             every: request.every.or(Duration::ZERO),
@@ -134,10 +135,17 @@ fn action(action: &Written, step: &WrittenStep, roles: &Roles<'_>, mistakes: &mu
     })
 }
 
+/// Tells each `request` which cohort is its own: those on demand, in their order.
+pub(super) fn give_requests_their_cohorts(steps: &mut [Step], cohorts: &[Cohort]) {
+    let mut own = (0..).zip(cohorts).filter(|(_, cohort)| cohort.pace == Pace::OnDemand).map(|(index, _)| index);
+    for step in steps {
+        if let Action::Request { cohort, .. } = &mut step.action {
+            *cohort = own.next().unwrap_or_default();
+        }
+    }
+}
+
 /// Whether a step waits for the target to answer again unless it says otherwise.
 fn waits_by_default(kind: ActionKind) -> bool {
-    !matches!(
-        kind,
-        ActionKind::Stop | ActionKind::ResetFailed | ActionKind::Wait | ActionKind::Gate | ActionKind::Request
-    )
+    !matches!(kind, ActionKind::Stop | ActionKind::ResetFailed | ActionKind::Wait | ActionKind::Request)
 }

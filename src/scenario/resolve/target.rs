@@ -57,6 +57,34 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     })
 }
 
+/// The target of a `request` step: that of the scenario, at another path. None if that cannot be said, which was noted.
+pub(super) fn of_request(
+    file: &File,
+    request: &file::steps::Request,
+    key: Place,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> Option<Target> {
+    if file.target.value().is_none_or(|target| target.request.url.is_absent()) {
+        if !matches!(file.target, Field::Wrong(_)) {
+            mistakes
+                .add(key, "`request` without a URL in [target]")
+                .help("add url = \"http://127.0.0.1:8000/\" to [target]: the request goes there, to its own path");
+        }
+        return None;
+    }
+    let target = resolve(file, None, directory, mistakes)?;
+    if target.scheme == Scheme::Tcp {
+        mistakes
+            .add(key, "`request` with a tcp target")
+            .help("it asks for a path: use an http URL, or leave the step out");
+        return None;
+    }
+    let path = request.path.or("/".to_owned());
+    let origin = target.url.strip_suffix(&target.path).unwrap_or(&target.url);
+    Some(Target { url: format!("{origin}{path}"), path, ..target })
+}
+
 fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mistakes) -> Option<&'a Given<Url>> {
     let field = own.url.over(&base.url);
     if field.is_absent() && !matches!(file.target, Field::Wrong(_)) {

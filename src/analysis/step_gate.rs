@@ -1,0 +1,36 @@
+//! Gates: what they came to when the run passed them, as the record tells it.
+
+use super::checks::Judged;
+use super::facts::Facts;
+use crate::model::{EventId, Verdict};
+use crate::record::gate::GateOutcome;
+use crate::record::line::Line;
+
+/// What the gate of an event came to; none if the event is no gate, or was over before it was judged.
+pub(crate) fn outcome<'a>(facts: &Facts<'a>, event: EventId) -> Option<&'a GateOutcome> {
+    facts.record.lines.iter().find_map(|line| match line {
+        Line::Gate(outcome) if outcome.event == event => Some(outcome),
+        _ => None,
+    })
+}
+
+/// Why a gate is shut: the sentences of what did not hold or, if all did, of what is in doubt.
+pub(crate) fn why(gate: &GateOutcome) -> String {
+    let verdict = gate.verdict();
+    let decisive = gate.checks.iter().filter(|check| check.status == verdict && verdict != Verdict::Passed);
+    decisive.map(|check| check.reason.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// Each bound of each gate, as it was judged last. They explain the check of their step, which has the weight.
+pub(crate) fn checks(facts: &Facts<'_>) -> Vec<Judged> {
+    let mut checks = Vec::new();
+    for (index, _) in (1_u16..).zip(&facts.timeline.plan.steps) {
+        let events = facts.timeline.events.iter().filter(|event| event.begin.step + 1 == index);
+        let last = events.filter_map(|event| outcome(facts, event.begin.event)).next_back();
+        let named = |check: &crate::record::gate::GateCheck| {
+            Judged::new(format!("step.{index}.{}", check.name), &check.expected, &check.actual, check.status)
+        };
+        checks.extend(last.into_iter().flat_map(|gate| gate.checks.iter().map(named)));
+    }
+    checks
+}
