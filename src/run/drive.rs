@@ -24,7 +24,8 @@ use crate::manager::{Manager, ManagerError};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, EventId, JobResult, MonoTime, UnitKind, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
-use crate::scenario::plan::{Action, Plan, Spacing, Step};
+use crate::scenario::placeholder::placed;
+use crate::scenario::plan::{Action, Plan, Spacing, Step, UnitFile};
 
 /// Asks the kernel who listens at an address.
 pub type ListenerLookup = fn(&Endpoint) -> std::io::Result<Vec<Listener>>;
@@ -145,8 +146,9 @@ async fn set_up<M: Manager>(
     recorder: &Recorder,
 ) -> Result<(), Halt> {
     home.claims.use_units(plan, held)?;
-    let files = plan.units.as_ref().map_or(&[][..], |units| &units.files);
-    manager.install(files).await?;
+    let files = plan.units.iter().flat_map(|units| &units.files);
+    let files: Vec<UnitFile> = files.map(|file| placed(file, &plan.directory)).collect();
+    manager.install(&files).await?;
     for remark in manager.remarks().await? {
         recorder.note(NoteKind::Info, remark);
     }
@@ -424,7 +426,6 @@ impl Events {
 mod tests {
     use super::*;
     use crate::run::testing::plan_with_prepare;
-    use crate::scenario::plan::UnitFile;
 
     fn with_files(names: &[&str]) -> Plan {
         let mut plan = plan_with_prepare("/".as_ref(), &["true"]);
