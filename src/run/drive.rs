@@ -16,6 +16,7 @@ use super::pacing::StartPacer;
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore;
+use super::so_far::SoFar;
 use super::step::{Stage, Went, Which};
 use crate::clock;
 use crate::load::{LoadError, LoadHandle, Observation};
@@ -115,12 +116,13 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<()
     let observers = Observers::start(setup.plan, setup.recorder, setup.listeners, units);
     let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
     let mut load = start(&setup.plan.cohorts)?;
-    let pump = pump(&mut load, setup.recorder.clone());
+    let so_far = Rc::new(RefCell::new(SoFar::default()));
+    let pump = pump(&mut load, setup.recorder.clone(), Rc::clone(&so_far));
     let started_at = load.started_at();
     phase(setup.recorder, Phase::Load, started_at);
     let result = tokio::select! {
         result = under_load(setup, &held, &load, started_at) => result,
-        never = report_figures(&load, setup.progress) => match never {},
+        never = report_figures(&load, &so_far, setup.progress) => match never {},
     };
     if matches!(result, Err(Halt::Interrupted)) {
         load.interrupt();
@@ -332,13 +334,16 @@ async fn put_back<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Resu
 }
 
 /// Writes what the load hands over, until it has ended.
-fn pump(load: &mut LoadHandle, recorder: Recorder) -> JoinHandle<()> {
+fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -> JoinHandle<()> {
     let observations = load.take_observations();
     tokio::task::spawn_local(async move {
         let Some(mut observations) = observations else { return };
         while let Some(observation) = observations.recv().await {
             recorder.write(&match observation {
-                Observation::Rows(rows) => Line::Rows(rows),
+                Observation::Rows(rows) => {
+                    so_far.borrow_mut().add(&rows);
+                    Line::Rows(rows)
+                }
                 Observation::Segment(segment) => Line::Segment(segment),
                 Observation::Cap(cap) => Line::Cap(cap),
             });
@@ -346,7 +351,11 @@ fn pump(load: &mut LoadHandle, recorder: Recorder) -> JoinHandle<()> {
     })
 }
 
-async fn report_figures(load: &LoadHandle, progress: &dyn Progress) -> std::convert::Infallible {
+async fn report_figures(
+    load: &LoadHandle,
+    so_far: &RefCell<SoFar>,
+    progress: &dyn Progress,
+) -> std::convert::Infallible {
     let mut tick = interval(Duration::from_millis(200));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -354,7 +363,8 @@ async fn report_figures(load: &LoadHandle, progress: &dyn Progress) -> std::conv
         let live = load.live();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let failed = read(&live.dropped) + read(&live.wrong);
-        progress.figures(Figures { due: read(&live.due), ok: read(&live.ok), failed });
+        let p99_ms = so_far.borrow().p99_ms();
+        progress.figures(Figures { due: read(&live.due), ok: read(&live.ok), failed, p99_ms });
     }
 }
 

@@ -17,6 +17,7 @@ pub mod progress;
 pub mod proof;
 pub mod recorder;
 pub mod restore;
+mod so_far;
 pub mod step;
 
 pub use discretion::Discretion;
