@@ -157,8 +157,8 @@ fn columns(facts: &Facts<'_>, rows_per_column: u64) -> Vec<Column> {
     for (.., window) in facts.tally.windows().filter(|&(_, scope, _)| scope != Scope::Warmup) {
         for (index, cell) in &window.rows {
             let column = columns.entry(index / rows_per_column).or_default();
-            add_counts(&mut column.density, &cell.density);
-            for (key, &n) in &cell.failures {
+            add_counts(&mut column.density, cell.density.iter());
+            for (key, n) in cell.failures.iter() {
                 *column.losses.entry(key.class).or_default() += n;
             }
             let max_ms = (cell.ok > 0).then(|| round3(ns_to_ms(cell.max_us.saturating_mul(1_000))));

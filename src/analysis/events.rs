@@ -26,7 +26,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
     let since_begin = |at| round3(span_ms(begin.at, at));
     let mut outcomes = std::collections::BTreeMap::new();
     for cell in facts.tally.windows().filter(|&(_, of, _)| of == scope).flat_map(|(.., window)| window.rows.values()) {
-        for (key, n) in &cell.failures {
+        for (key, n) in cell.failures.iter() {
             *outcomes.entry(key.class).or_default() += n;
         }
     }

@@ -6,7 +6,7 @@ use super::attribution::Attribution;
 use super::event::Event;
 use super::figures::Part;
 use super::number::{ns_to_ms, span_ms};
-use super::tally::{Group, Tally};
+use super::tally::{Cell, Group, Tally};
 use super::timeline::{Span, Timeline};
 use super::window::{first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
 use crate::model::EventId;
@@ -44,9 +44,9 @@ impl<'a> Facts<'a> {
         let steps = timeline.events.iter().map(|event| (event.begin.event, event.begin.step)).collect();
         let (mut times, mut unended) = (BTreeMap::new(), BTreeMap::new());
         for (cohort, _) in (0_u16..).zip(&timeline.plan.cohorts) {
-            let of_cohort = times_of(cohort, &tally, &timeline);
-            times.extend(of_cohort.into_iter().map(|(scope, found)| ((cohort, scope), found)));
             let rows = tally.counted_rows(cohort);
+            let of_cohort = times_of(cohort, &rows, &tally, &timeline);
+            times.extend(of_cohort.into_iter().map(|(scope, found)| ((cohort, scope), found)));
             let (due, ended) = rows.values().fold((0, 0), |(due, ended), cell| (due + cell.due, ended + cell.ended()));
             unended.insert(cohort, u64::saturating_sub(due, ended));
         }
@@ -80,8 +80,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn times_of(cohort: u16, tally: &Tally, timeline: &Timeline<'_>) -> BTreeMap<Scope, Times> {
-    let rows = tally.counted_rows(cohort);
+fn times_of(cohort: u16, rows: &BTreeMap<u64, Cell>, tally: &Tally, timeline: &Timeline<'_>) -> BTreeMap<Scope, Times> {
     let limit_ms = tally.distributions().find(|&(of, group, _)| of == cohort && group == Group::Warmup).and_then(
         |(.., warmup)| {
             let p99 = warmup.ok.at_rank(warmup.ok.len().saturating_mul(99).div_ceil(100))?;
@@ -99,7 +98,7 @@ fn times_of(cohort: u16, tally: &Tally, timeline: &Timeline<'_>) -> BTreeMap<Sco
         let entry = times.entry(scope).or_default();
         let first_ok = window.first_ok.map(|ok| span_ms(event.begin.at, ok.end));
         entry.first_ok = Some(first_ok.unwrap_or(f64::INFINITY));
-        entry.recovery = limit_ms.and_then(|limit| recovery_ms(&rows, timeline, event.span(), limit));
+        entry.recovery = limit_ms.and_then(|limit| recovery_ms(rows, timeline, event.span(), limit));
         entry.boot = event
             .started_at()
             .map(|started| first_ok_end(window, started).map_or(f64::INFINITY, |end| span_ms(started, end)));

@@ -88,8 +88,8 @@ impl Figures {
 
     fn add_cell(&mut self, cell: &super::tally::Cell, is_tcp: bool) {
         self.requests.ok += cell.ok;
-        add_counts(&mut self.statuses, &cell.statuses);
-        for (key, &n) in &cell.failures {
+        add_counts(&mut self.statuses, cell.statuses.iter());
+        for (key, n) in cell.failures.iter() {
             *self.outcomes.entry(key.class).or_default() += n;
             if let Some(status) = key.status {
                 *self.statuses.entry(status).or_default() += n;

@@ -11,6 +11,7 @@ mod backlog;
 pub mod charts;
 mod checks;
 pub mod compare;
+mod counts;
 mod describe;
 mod event;
 mod events;

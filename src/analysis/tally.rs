@@ -3,8 +3,9 @@
 //! A record may bring the counts of one scope and one tenth of a second in any number of parts and in any
 //! order; from here on that is forgotten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::counts::Counts;
 use crate::model::{EventId, FailureClass, FailureKey, MonoTime};
 use crate::record::LatencyHistogram;
 use crate::record::line::Line;
@@ -50,16 +51,16 @@ pub(crate) struct Window {
 pub(crate) struct Cell {
     pub(crate) due: u64,
     pub(crate) ok: u64,
-    pub(crate) statuses: BTreeMap<u16, u64>,
-    pub(crate) failures: BTreeMap<FailureKey, u64>,
+    pub(crate) statuses: Counts<u16>,
+    pub(crate) failures: Counts<FailureKey>,
     pub(crate) max_us: u64,
-    pub(crate) density: BTreeMap<u16, u64>,
+    pub(crate) density: Counts<u16>,
     /// When the first and the last `ok` ended.
     pub(crate) ok_ends: Option<(MonoTime, MonoTime)>,
     /// Due times of the first and the last failed one.
     pub(crate) failed_due: Option<(MonoTime, MonoTime)>,
-    /// Due and end of the `ok` requests that are known one by one.
-    pub(crate) lasting_oks: BTreeSet<(MonoTime, MonoTime)>,
+    /// Due and end of the `ok` requests that are known one by one, ascending.
+    pub(crate) lasting_oks: Vec<(MonoTime, MonoTime)>,
 }
 
 /// Distributions and connection counts.
@@ -125,35 +126,41 @@ impl Tally {
 
 impl Cell {
     fn add_row(&mut self, row: &Row) {
-        self.add(&Self {
-            due: row.due,
-            ok: row.ok,
-            statuses: summed(row.statuses.iter().copied()),
-            failures: summed(row.failures.iter().map(|failure| (failure.key, failure.n))),
-            max_us: row.max_us,
-            density: summed(row.density.iter().map(|&(bucket, n)| (bucket, u64::from(n)))),
-            ok_ends: row.ok_ends,
-            failed_due: row.failed_due,
-            lasting_oks: row.lasting_ok.into_iter().collect(),
-        });
+        self.due += row.due;
+        self.ok += row.ok;
+        self.statuses.add_all(row.statuses.iter().copied());
+        self.failures.add_all(row.failures.iter().map(|failure| (failure.key, failure.n)));
+        self.max_us = self.max_us.max(row.max_us);
+        self.density.add_all(row.density.iter().map(|&(bucket, n)| (bucket, u64::from(n))));
+        self.ok_ends = hull(self.ok_ends, row.ok_ends);
+        self.failed_due = hull(self.failed_due, row.failed_due);
+        self.know_oks(row.lasting_ok.as_slice());
     }
 
     /// Adds what another part of the same tenth of a second counted.
     pub(crate) fn add(&mut self, other: &Self) {
         self.due += other.due;
         self.ok += other.ok;
-        add_counts(&mut self.statuses, &other.statuses);
-        add_counts(&mut self.failures, &other.failures);
+        self.statuses.add_all(other.statuses.iter());
+        self.failures.add_all(other.failures.iter());
         self.max_us = self.max_us.max(other.max_us);
-        add_counts(&mut self.density, &other.density);
+        self.density.add_all(other.density.iter());
         self.ok_ends = hull(self.ok_ends, other.ok_ends);
         self.failed_due = hull(self.failed_due, other.failed_due);
-        self.lasting_oks.extend(&other.lasting_oks);
+        self.know_oks(&other.lasting_oks);
+    }
+
+    fn know_oks(&mut self, oks: &[(MonoTime, MonoTime)]) {
+        if !oks.is_empty() {
+            self.lasting_oks.extend_from_slice(oks);
+            self.lasting_oks.sort_unstable();
+            self.lasting_oks.dedup();
+        }
     }
 
     /// Requests that ended, however.
     pub(crate) fn ended(&self) -> u64 {
-        self.ok + self.failures.values().sum::<u64>()
+        self.ok + self.failures.total()
     }
 
     /// Dropped and wrong requests.
@@ -236,18 +243,10 @@ fn step_of_event(line: &Line) -> Option<(EventId, u16)> {
 }
 
 /// Adds counts key by key.
-pub(crate) fn add_counts<K: Ord + Copy>(to: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
-    for (&key, n) in from {
+pub(crate) fn add_counts<K: Ord + Copy>(to: &mut BTreeMap<K, u64>, from: impl IntoIterator<Item = (K, u64)>) {
+    for (key, n) in from {
         *to.entry(key).or_default() += n;
     }
-}
-
-fn summed<K: Ord + Copy>(counts: impl IntoIterator<Item = (K, u64)>) -> BTreeMap<K, u64> {
-    let mut sums = BTreeMap::new();
-    for (key, n) in counts {
-        *sums.entry(key).or_default() += n;
-    }
-    sums
 }
 
 fn hull(a: Option<(MonoTime, MonoTime)>, b: Option<(MonoTime, MonoTime)>) -> Option<(MonoTime, MonoTime)> {

@@ -64,7 +64,7 @@ fn coarse_p99_ms(cell: &Cell) -> f64 {
         seen >= rank
     });
     let edge_us =
-        bucket.map_or(u64::MAX, |(&bucket, _)| if bucket < 511 { density_floor_us(bucket + 1) } else { u64::MAX });
+        bucket.map_or(u64::MAX, |(bucket, _)| if bucket < 511 { density_floor_us(bucket + 1) } else { u64::MAX });
     ns_to_ms(edge_us.min(cell.max_us).saturating_mul(1_000))
 }
 

@@ -16,7 +16,7 @@ use crate::record::RecordWriter;
 use crate::record::SCHEMA;
 use crate::record::line::{Begin, EndReason, Line, Tool};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Interrupt, Recorder, estimate};
+use crate::run::{Discretion, Interrupt, Recorder, estimate};
 use crate::scenario::{self, Overrides, Scenario};
 
 /// Runs the command.
@@ -106,7 +106,7 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
     let plan = &scenario.plan;
     let choice = choose::choose(plan, how.manager, Machine::here());
     let writer = RecordWriter::create(path).with_context(|| format!("cannot make the record {}", path.display()))?;
-    let recorder = Recorder::new(writer);
+    let recorder = Recorder::new(writer, Discretion::of(plan));
     let begin = |manager_version| {
         Line::Begin(Box::new(Begin {
             schema: SCHEMA.to_owned(),

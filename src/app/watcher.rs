@@ -1,4 +1,4 @@
-//! Progress on a terminal; a few plain lines elsewhere.
+//! Progress on a terminal, in two lines: what is done, and how it goes. A few plain lines elsewhere.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal as _};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::say;
+use crate::render::text;
 use crate::run::progress::{Figures, Progress, Stage};
 
 /// Shows on stderr how a scenario goes.
@@ -33,9 +34,7 @@ impl Watcher {
     pub fn new(name: &str) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg}") {
-                bar.set_style(style);
-            }
+            set_style(&bar, ENDLESS);
             bar.set_prefix(name.to_owned());
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
@@ -53,6 +52,10 @@ impl Watcher {
     /// Shows how much of that time is left as well.
     #[must_use]
     pub fn expecting(mut self, duration: Duration) -> Self {
+        if let Some(bar) = &self.bar {
+            bar.set_length(millis(duration));
+            set_style(bar, BOUNDED);
+        }
         self.expected = Some(duration);
         self
     }
@@ -70,14 +73,44 @@ impl Watcher {
         self.rate.get()
     }
 
-    /// `about 12 s left, `, `any moment now, `; empty if nobody said how long it takes.
-    fn remaining(&self) -> String {
-        let Some((expected, started)) = self.expected.zip(self.started.get()) else { return String::new() };
-        match expected.saturating_sub(started.elapsed()).as_secs() {
-            0 => "any moment now, ".to_owned(),
-            left => format!("about {left} s left, "),
+    /// `0:03 of about 0:15`; without the latter if nobody said how long it takes.
+    fn clock(&self) -> String {
+        let elapsed = self.started.get().map_or(Duration::ZERO, |started| started.elapsed());
+        match self.expected {
+            Some(expected) if elapsed < expected => format!("{} of about {}", minutes(elapsed), minutes(expected)),
+            _ => minutes(elapsed),
         }
     }
+}
+
+/// What a bar shows: the stage, then the clock and the figures.
+const ENDLESS: &str = "{spinner} {prefix}\n  {wide_msg}";
+/// The same, with how much of the expected time is over.
+const BOUNDED: &str = "{spinner} {prefix:<40!} {wide_bar}\n  {msg}";
+
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `1:05`.
+fn minutes(time: Duration) -> String {
+    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+/// `148/s, 313 ok, 0 failed, p99 2.1 ms`.
+fn sentence(rate: f64, figures: Figures) -> String {
+    let p99 = match figures.p99_ms {
+        None => String::new(),
+        Some(ms) if ms.is_finite() => format!(", p99 {} ms", text::trimmed(ms)),
+        Some(_) => ", p99 never".to_owned(),
+    };
+    format!("{rate:.0}/s, {} ok, {} failed{p99}", figures.ok, figures.failed)
 }
 
 impl Drop for Watcher {
@@ -98,7 +131,7 @@ impl Progress for Watcher {
             }
             Stage::Step { action, unit, event, events } => {
                 let unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
-                format!("[{event}/{events}] {action}{unit}")
+                format!("{event}/{events} {action}{unit}")
             }
             Stage::CoolingDown => "cooling down".to_owned(),
             Stage::Restoring => "putting units back".to_owned(),
@@ -110,9 +143,24 @@ impl Progress for Watcher {
     }
 
     fn figures(&self, figures: Figures) {
-        if let Some(bar) = &self.bar {
-            let (remaining, rate) = (self.remaining(), self.rate(figures.due));
-            bar.set_message(format!("{remaining}{rate:.0}/s, {} ok, {} failed", figures.ok, figures.failed));
+        let Some(bar) = &self.bar else { return };
+        if let Some(started) = self.started.get() {
+            bar.set_position(millis(started.elapsed()));
         }
+        bar.set_message(format!("{}  {}", self.clock(), sentence(self.rate(figures.due), figures)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_figures_says_what_failed_before_how_fast_it_was() {
+        let figures = Figures { due: 320, ok: 313, failed: 0, p99_ms: None };
+        assert_eq!(sentence(148.4, figures), "148/s, 313 ok, 0 failed");
+        assert_eq!(sentence(148.4, Figures { p99_ms: Some(2.14), ..figures }), "148/s, 313 ok, 0 failed, p99 2.14 ms");
+        let lost = Figures { failed: 7, p99_ms: Some(f64::INFINITY), ..figures };
+        assert_eq!(sentence(148.4, lost), "148/s, 313 ok, 7 failed, p99 never");
     }
 }

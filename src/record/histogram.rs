@@ -12,39 +12,55 @@ const HIGHEST_NS: u64 = 3_600_000_000_000;
 
 /// Times in nanoseconds with three significant digits, and their exact maximum.
 ///
+/// One that counts has room for every time there is; one that was read from a record holds only the times in it:
+/// a long record has thousands.
+///
 /// In the record: `{"v2": base64 of HdrHistogram's V2-deflate, "max_ns": n}`; an empty one has no `v2`.
 #[derive(Clone, Debug)]
 pub struct LatencyHistogram {
-    counts: Histogram<u32>,
+    /// Some 130 KiB; none as long as it holds only what was read.
+    room: Option<Histogram<u32>>,
+    /// What was read: times with their counts, ascending. Empty once there is room.
+    read: Box<[(u64, u32)]>,
     max_ns: u64,
 }
 
 impl Default for LatencyHistogram {
     fn default() -> Self {
-        let counts = Histogram::new_with_bounds(1, HIGHEST_NS, 3).expect("constant bounds are valid");
-        Self { counts, max_ns: 0 }
+        Self { room: Some(room_for(&[])), read: Box::default(), max_ns: 0 }
     }
 }
 
+fn room_for(read: &[(u64, u32)]) -> Histogram<u32> {
+    let mut room = Histogram::new_with_bounds(1, HIGHEST_NS, 3).expect("constant bounds are valid");
+    read.iter().for_each(|&(time_ns, n)| room.saturating_record_n(time_ns, n));
+    room
+}
+
 impl LatencyHistogram {
-    /// Counts one time. Allocates nothing.
+    /// Counts one time. Allocates nothing, but for the first one that is added to what was read.
     pub fn record(&mut self, time_ns: u64) {
-        self.counts.saturating_record(time_ns);
+        self.room().saturating_record(time_ns);
         self.max_ns = self.max_ns.max(time_ns);
     }
 
     /// Adds all that `other` counted.
     pub fn add(&mut self, other: &Self) {
-        // Both have the same constant bounds, so no value of `other` is out of range.
-        let fits = self.counts.add(&other.counts);
-        debug_assert!(fits.is_ok());
+        let room = self.room();
+        if let Some(counts) = &other.room {
+            // Both have the same constant bounds, so no value of `other` is out of range.
+            let fits = room.add(counts);
+            debug_assert!(fits.is_ok());
+        }
+        other.read.iter().for_each(|&(time_ns, n)| room.saturating_record_n(time_ns, n));
         self.max_ns = self.max_ns.max(other.max_ns);
     }
 
     /// How many were counted.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.counts.len()
+        let read: u64 = self.read.iter().map(|&(_, n)| u64::from(n)).sum();
+        self.room.as_ref().map_or(read, Histogram::len)
     }
 
     /// Whether nothing was counted.
@@ -62,7 +78,6 @@ impl LatencyHistogram {
     /// The time of the `rank`-th smallest, 1-based, to three significant digits; none when there are
     /// fewer. The last one is exact.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "ranks stay far below 2^53")]
     pub fn at_rank(&self, rank: u64) -> Option<u64> {
         let len = self.len();
         if rank == 0 || rank > len {
@@ -71,20 +86,28 @@ impl LatencyHistogram {
         if rank == len {
             return Some(self.max_ns);
         }
-        // The middle of the rank's own step: rounding cannot move it to a neighbour.
-        let quantile = (rank as f64 - 0.5) / len as f64;
-        Some(self.counts.value_at_quantile(quantile).min(self.max_ns))
+        let mut seen = 0;
+        let time_ns = self.iter().find_map(|(time_ns, n)| {
+            seen += n;
+            (seen >= rank).then_some(time_ns)
+        });
+        time_ns.map(|time_ns| time_ns.min(self.max_ns))
     }
 
     /// The recorded times with their counts, ascending; for percentile plots.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.counts.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
+        let read = self.read.iter().map(|&(time_ns, n)| (time_ns, u64::from(n)));
+        self.room.iter().flat_map(recorded).chain(read)
+    }
+
+    fn room(&mut self) -> &mut Histogram<u32> {
+        let read = std::mem::take(&mut self.read);
+        self.room.get_or_insert_with(|| room_for(&read))
     }
 }
 
-/// Whether it can be taken as it is: adding goes over every bucket, and a long record has thousands of histograms.
-fn has_our_bounds(counts: &Histogram<u32>) -> bool {
-    (counts.low(), counts.high(), counts.sigfig()) == (1, HIGHEST_NS, 3)
+fn recorded(counts: &Histogram<u32>) -> impl Iterator<Item = (u64, u64)> + '_ {
+    counts.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,7 +123,10 @@ impl Serialize for LatencyHistogram {
         let v2 = if self.is_empty() {
             None
         } else {
-            V2DeflateSerializer::new().serialize(&self.counts, &mut bytes).map_err(ser::Error::custom)?;
+            let read = self.room.is_none().then(|| room_for(&self.read));
+            for counts in self.room.iter().chain(&read) {
+                V2DeflateSerializer::new().serialize(counts, &mut bytes).map_err(ser::Error::custom)?;
+            }
             Some(STANDARD.encode(bytes))
         };
         Stored { v2, max_ns: self.max_ns }.serialize(serializer)
@@ -110,18 +136,20 @@ impl Serialize for LatencyHistogram {
 impl<'de> Deserialize<'de> for LatencyHistogram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
-        let max_ns = stored.max_ns;
-        let Some(text) = stored.v2 else { return Ok(Self { max_ns, ..Self::default() }) };
-        let bytes = STANDARD.decode(text).map_err(de::Error::custom)?;
-        let counts: Histogram<u32> =
-            HdrDeserializer::new().deserialize(&mut bytes.as_slice()).map_err(de::Error::custom)?;
-        if has_our_bounds(&counts) {
-            return Ok(Self { counts, max_ns });
-        }
-        let mut histogram = Self { max_ns, ..Self::default() };
-        histogram.counts.add(counts).map_err(de::Error::custom)?;
-        Ok(histogram)
+        let bytes = STANDARD.decode(stored.v2.unwrap_or_default()).map_err(de::Error::custom)?;
+        let read = if bytes.is_empty() { Box::default() } else { decoded(&bytes).map_err(de::Error::custom)? };
+        Ok(Self { room: None, read, max_ns: stored.max_ns })
     }
+}
+
+/// The times and counts in V2-deflate bytes.
+fn decoded(bytes: &[u8]) -> Result<Box<[(u64, u32)]>, String> {
+    let counts: Histogram<u32> = HdrDeserializer::new().deserialize(&mut &*bytes).map_err(|error| error.to_string())?;
+    if counts.lowest_equivalent(counts.max()) > HIGHEST_NS {
+        return Err(format!("it holds a time of {} ns, longer than any that is told apart", counts.max()));
+    }
+    let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    Ok(recorded(&counts).map(|(time_ns, n)| (time_ns, count(n))).collect())
 }
 
 #[cfg(test)]
@@ -152,6 +180,34 @@ mod tests {
             let back: LatencyHistogram = serde_json::from_str(&json).expect("deserialises");
             assert_eq!(back.max_ns(), original.max_ns());
             assert!(back.iter().eq(original.iter()));
+            assert_eq!(serde_json::to_string(&back).expect("serialises"), json);
         }
+    }
+
+    #[test]
+    fn what_was_read_counts_on() {
+        let mut counted = LatencyHistogram::default();
+        [5, 5, 7_000, 80_000_000].into_iter().for_each(|ns| counted.record(ns));
+        let json = serde_json::to_string(&counted).expect("serialises");
+        let read = || serde_json::from_str::<LatencyHistogram>(&json).expect("deserialises");
+        let (mut twice, mut sum) = (read(), read());
+        [5, 5, 7_000, 80_000_000].into_iter().for_each(|ns| twice.record(ns));
+        sum.add(&read());
+        for histogram in [&twice, &sum] {
+            assert_eq!((histogram.len(), histogram.max_ns()), (8, 80_000_000));
+            assert_eq!(
+                [1, 4, 5, 8].map(|rank| histogram.at_rank(rank)),
+                [Some(5), Some(5), Some(7_003), Some(80_000_000)]
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_beyond_all_that_is_told_apart_is_refused() {
+        let mut counts = Histogram::<u32>::new_with_bounds(1, HIGHEST_NS * 4, 3).expect("valid bounds");
+        counts.saturating_record(HIGHEST_NS * 3);
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&counts, &mut bytes).expect("memory does not fail");
+        assert!(decoded(&bytes).expect_err("too long").contains("longer than any"));
     }
 }

@@ -17,6 +17,7 @@ use super::pacing::StartPacer;
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore;
+use super::so_far::SoFar;
 use super::step::{Stage, Went, Which};
 use crate::clock;
 use crate::load::{LoadError, LoadHandle, Observation};
@@ -25,7 +26,8 @@ use crate::manager::{Manager, ManagerError};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, EventId, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
-use crate::scenario::plan::{Action, Plan, Spacing, Step};
+use crate::scenario::placeholder::placed;
+use crate::scenario::plan::{Action, Plan, Spacing, Step, UnitFile};
 
 /// Asks the kernel who listens at an address.
 pub type ListenerLookup = fn(&Endpoint) -> std::io::Result<Vec<Listener>>;
@@ -115,12 +117,13 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<()
     let observers = Observers::start(setup.plan, setup.recorder, setup.listeners, units);
     let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
     let mut load = start(&setup.plan.cohorts)?;
-    let pump = pump(&mut load, setup.recorder.clone());
+    let so_far = Rc::new(RefCell::new(SoFar::default()));
+    let pump = pump(&mut load, setup.recorder.clone(), Rc::clone(&so_far));
     let started_at = load.started_at();
     phase(setup.recorder, Phase::Load, started_at);
     let result = tokio::select! {
         result = under_load(setup, &held, &load, started_at) => result,
-        never = report_figures(&load, setup.progress) => match never {},
+        never = report_figures(&load, &so_far, setup.progress) => match never {},
     };
     if matches!(result, Err(Halt::Interrupted)) {
         load.interrupt();
@@ -146,8 +149,9 @@ async fn set_up<M: Manager>(
     recorder: &Recorder,
 ) -> Result<(), Halt> {
     home.claims.use_units(plan, held)?;
-    let files = plan.units.as_ref().map_or(&[][..], |units| &units.files);
-    manager.install(files).await?;
+    let files = plan.units.iter().flat_map(|units| &units.files);
+    let files: Vec<UnitFile> = files.map(|file| placed(file, &plan.directory)).collect();
+    manager.install(&files).await?;
     for remark in manager.remarks().await? {
         recorder.note(NoteKind::Info, remark);
     }
@@ -331,13 +335,16 @@ async fn put_back<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Resu
 }
 
 /// Writes what the load hands over, until it has ended.
-fn pump(load: &mut LoadHandle, recorder: Recorder) -> JoinHandle<()> {
+fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -> JoinHandle<()> {
     let observations = load.take_observations();
     tokio::task::spawn_local(async move {
         let Some(mut observations) = observations else { return };
         while let Some(observation) = observations.recv().await {
             match observation {
-                Observation::Rows(rows) => recorder.write(&Line::Rows(rows)),
+                Observation::Rows(rows) => {
+                    so_far.borrow_mut().add(&rows);
+                    recorder.write(&Line::Rows(rows));
+                }
                 Observation::Segment(segment) => recorder.write(&Line::Segment(segment)),
                 Observation::Request(request) => recorder.write(&Line::Request(request)),
                 Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
@@ -347,7 +354,11 @@ fn pump(load: &mut LoadHandle, recorder: Recorder) -> JoinHandle<()> {
     })
 }
 
-async fn report_figures(load: &LoadHandle, progress: &dyn Progress) -> std::convert::Infallible {
+async fn report_figures(
+    load: &LoadHandle,
+    so_far: &RefCell<SoFar>,
+    progress: &dyn Progress,
+) -> std::convert::Infallible {
     let mut tick = interval(Duration::from_millis(200));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -355,7 +366,8 @@ async fn report_figures(load: &LoadHandle, progress: &dyn Progress) -> std::conv
         let live = load.live();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let failed = read(&live.dropped) + read(&live.wrong);
-        progress.figures(Figures { due: read(&live.due), ok: read(&live.ok), failed });
+        let p99_ms = so_far.borrow().p99_ms();
+        progress.figures(Figures { due: read(&live.due), ok: read(&live.ok), failed, p99_ms });
     }
 }
 

@@ -4,6 +4,7 @@
 //! control thread, on a current-thread runtime inside a `LocalSet`.
 
 mod claim;
+pub mod discretion;
 pub mod drive;
 pub mod end_state;
 pub mod estimate;
@@ -17,8 +18,10 @@ pub mod progress;
 pub mod proof;
 pub mod recorder;
 pub mod restore;
+mod so_far;
 pub mod step;
 
+pub use discretion::Discretion;
 pub use drive::{Setup, drive};
 pub use interrupt::Interrupt;
 pub use progress::Progress;

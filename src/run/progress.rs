@@ -28,7 +28,7 @@ pub enum Stage {
 }
 
 /// Figures of the load so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
     /// Requests due.
     pub due: u64,
@@ -36,6 +36,9 @@ pub struct Figures {
     pub ok: u64,
     /// Dropped and wrong.
     pub failed: u64,
+    /// The 99th percentile so far, in milliseconds and to 9 %: infinite if it falls on a failed request, none before
+    /// the first second is over.
+    pub p99_ms: Option<f64>,
 }
 
 /// Is told how a run goes. Must not block.

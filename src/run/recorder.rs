@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
+use super::discretion::Discretion;
 use crate::model::MonoTime;
 use crate::record::line::{EndReason, Line, Note, NoteKind};
 use crate::record::reader::RecordError;
@@ -14,7 +15,10 @@ use crate::record::{Record, RecordWriter};
 /// A write that fails (disk full) does not stop what is under way: it is remembered, nothing more is written,
 /// and the run ends as soon as it can. The record then has no end and says by that that it is incomplete.
 #[derive(Clone, Debug)]
-pub struct Recorder(Rc<RefCell<State>>);
+pub struct Recorder {
+    discretion: Rc<Discretion>,
+    state: Rc<RefCell<State>>,
+}
 
 #[derive(Debug)]
 enum State {
@@ -24,17 +28,19 @@ enum State {
 }
 
 impl Recorder {
-    /// Records through `writer`.
+    /// Records through `writer`, all but what `discretion` keeps out.
     #[must_use]
-    pub fn new(writer: RecordWriter) -> Self {
-        Self(Rc::new(RefCell::new(State::Writing(Box::new(writer)))))
+    pub fn new(writer: RecordWriter, discretion: Discretion) -> Self {
+        let state = State::Writing(Box::new(writer));
+        Self { discretion: Rc::new(discretion), state: Rc::new(RefCell::new(state)) }
     }
 
     /// Appends a line.
     pub fn write(&self, line: &Line) {
-        let mut state = self.0.borrow_mut();
+        let discreet = self.discretion.applied(line);
+        let mut state = self.state.borrow_mut();
         if let State::Writing(writer) = &mut *state
-            && let Err(error) = writer.write(line)
+            && let Err(error) = writer.write(discreet.as_ref().unwrap_or(line))
         {
             *state = State::Failed(format!("cannot write the record: {error}; free space, or use --out elsewhere"));
         }
@@ -50,7 +56,7 @@ impl Recorder {
     /// # Errors
     /// When it cannot be read back, or lines are no longer written.
     pub fn so_far(&self) -> Result<Record, RecordError> {
-        match &*self.0.borrow() {
+        match &*self.state.borrow() {
             State::Writing(writer) => writer.so_far(),
             State::Failed(reason) => Err(io::Error::other(reason.clone()).into()),
             State::Finished => Err(io::Error::other("it is finished").into()),
@@ -60,7 +66,7 @@ impl Recorder {
     /// Why lines are no longer written; none while they are.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        match &*self.0.borrow() {
+        match &*self.state.borrow() {
             State::Failed(reason) => Some(reason.clone()),
             State::Writing(_) | State::Finished => None,
         }
@@ -71,8 +77,8 @@ impl Recorder {
     /// # Errors
     /// When it cannot be written, or an earlier line could not.
     pub fn finish(&self, reason: EndReason, at: MonoTime) -> io::Result<()> {
-        match std::mem::replace(&mut *self.0.borrow_mut(), State::Finished) {
-            State::Writing(writer) => writer.finish(reason, at).map(drop),
+        match std::mem::replace(&mut *self.state.borrow_mut(), State::Finished) {
+            State::Writing(writer) => writer.finish(self.discretion.reason(reason), at).map(drop),
             State::Failed(reason) => Err(io::Error::other(reason)),
             State::Finished => Ok(()),
         }

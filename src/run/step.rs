@@ -16,6 +16,7 @@ use crate::manager::{Job, Manager, ManagerError};
 use crate::model::{EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, Verdict};
 use crate::probe;
 use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
+use crate::scenario;
 use crate::scenario::plan::{Action, Expectations, Plan, Step};
 
 /// What a step needs to run.
@@ -221,12 +222,13 @@ impl<M: Manager> Stage<'_, M> {
 
     /// Runs a command; one that fails is a failed step.
     async fn exec(&self, which: Which, argv: &[String]) -> Acted {
-        let command = argv.join(" ");
+        let shown = scenario::masked_arguments(argv);
+        let command = shown.join(" ");
         match exec::execute(argv, &self.plan.directory, self.interrupt).await {
             Ok(executed) => {
                 self.recorder.write(&Line::Exec(ExecOutcome {
                     event: Some(which.event),
-                    argv: argv.to_vec(),
+                    argv: shown,
                     at: executed.ended_at,
                     exit_code: executed.status.code(),
                     output: executed.output,

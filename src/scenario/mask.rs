@@ -1,10 +1,17 @@
-//! Keeps secrets out of records: values of secret headers, and credentials in URLs.
+//! Keeps secrets out of records: values of secret headers, credentials in URLs and commands, and what unit files
+//! put into the environment.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::plan::Plan;
+use super::plan::{Action, Plan};
 use super::tree::{Node, Table, Value};
+
+mod arguments;
+mod unit_text;
+
+pub use self::arguments::masked_arguments;
+use self::arguments::secrets_in;
 
 /// What stands for a secret.
 const MASK: &str = "***";
@@ -13,16 +20,47 @@ const SECRET_HEADERS: &[&str] = &["authorization", "proxy-authorization", "cooki
 /// Parts of the names of such headers, lower case.
 const SECRET_PARTS: &[&str] = &["token", "secret", "password", "key"];
 
-/// The plan as it is recorded. Its URLs hold no credentials in the first place.
+/// The plan as it is recorded: without secrets, and without the folder it lay in. Its URLs hold no credentials in
+/// the first place.
 #[must_use]
 pub fn masked(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
-    for (name, value) in plan.cohorts.iter_mut().flat_map(|cohort| &mut cohort.target.headers) {
-        if is_secret_header(name) {
+    for target in plan.cohorts.iter_mut().map(|cohort| &mut cohort.target) {
+        for (_, value) in target.headers.iter_mut().filter(|(name, _)| is_secret_header(name)) {
             MASK.clone_into(value);
+        }
+        if let Some(ca_file) = &mut target.ca_file
+            && let Ok(relative) = ca_file.strip_prefix(&plan.directory)
+        {
+            *ca_file = relative.to_owned();
+        }
+    }
+    if let Some(units) = &mut plan.units {
+        units.files.iter_mut().for_each(|file| file.text = unit_text::masked(&file.text));
+        units.prepare.iter_mut().for_each(|argv| *argv = masked_arguments(argv));
+    }
+    for step in &mut plan.steps {
+        if let Action::Exec { argv, .. } = &mut step.action {
+            *argv = masked_arguments(argv);
         }
     }
     plan
+}
+
+/// The secrets that are known by their place, so that they can be told wherever else they turn up: in a journal, in
+/// what a command prints.
+#[must_use]
+pub fn secrets(plan: &Plan) -> Vec<String> {
+    let headers = plan.cohorts.iter().flat_map(|cohort| &cohort.target.headers);
+    let of_headers = headers.filter(|(name, _)| is_secret_header(name)).map(|(_, value)| value.clone());
+    let files = plan.units.iter().flat_map(|units| &units.files);
+    let of_files = files.flat_map(|file| unit_text::secrets(&file.text));
+    let commands = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Exec { argv, .. } => Some(argv),
+        _ => None,
+    });
+    let of_commands = commands.flat_map(|argv| secrets_in(argv)).map(str::to_owned);
+    of_headers.chain(of_files).chain(of_commands).collect()
 }
 
 /// Whether the value of that header is a secret.
@@ -41,7 +79,18 @@ pub(crate) struct Secrets(BTreeMap<(usize, usize), Secret>);
 #[derive(Debug)]
 struct Secret {
     span: Range<usize>,
-    is_url: bool,
+    shown: Shown,
+}
+
+/// What is written for a secret.
+#[derive(Debug)]
+enum Shown {
+    /// The mask alone.
+    Mask,
+    /// The URL without its credentials.
+    Url,
+    /// This text.
+    Text(String),
 }
 
 impl Secrets {
@@ -50,7 +99,15 @@ impl Secrets {
         for entry in table.entries() {
             match (entry.key.as_str(), &entry.node.value) {
                 ("headers", Value::Table(headers)) => self.find_in_headers(headers),
-                ("url", _) => self.add(&entry.node, true),
+                ("url", _) => self.add(&entry.node, Shown::Url),
+                ("exec", Value::Array(argv)) => self.find_in_command(argv),
+                ("prepare", Value::Array(commands)) => {
+                    for command in commands {
+                        if let Value::Array(argv) = &command.value {
+                            self.find_in_command(argv);
+                        }
+                    }
+                }
                 (_, value) => self.find_in_value(value),
             }
         }
@@ -66,13 +123,26 @@ impl Secrets {
 
     fn find_in_headers(&mut self, headers: &Table) {
         for header in headers.entries().iter().filter(|header| is_secret_header(&header.key)) {
-            self.add(&header.node, false);
+            self.add(&header.node, Shown::Mask);
         }
     }
 
-    fn add(&mut self, node: &Node, is_url: bool) {
+    fn find_in_command(&mut self, argv: &[Node]) {
+        let word = |node: &Node| match &node.value {
+            Value::String(word) => word.clone(),
+            _ => String::new(),
+        };
+        let words: Vec<String> = argv.iter().map(word).collect();
+        for ((node, word), shown) in argv.iter().zip(&words).zip(masked_arguments(&words)) {
+            if *word != shown {
+                self.add(node, Shown::Text(quoted(&shown)));
+            }
+        }
+    }
+
+    fn add(&mut self, node: &Node, shown: Shown) {
         let span = node.place.start..node.place.end;
-        self.0.insert((node.place.source, span.start), Secret { span, is_url });
+        self.0.insert((node.place.source, span.start), Secret { span, shown });
     }
 
     /// `text`, the one of index `source`, without its secrets.
@@ -85,7 +155,11 @@ impl Secrets {
                 continue;
             };
             masked.push_str(before);
-            masked.push_str(&if secret.is_url { masked_url(written) } else { quoted_mask() });
+            masked.push_str(&match &secret.shown {
+                Shown::Mask => quoted(MASK),
+                Shown::Url => masked_url(written),
+                Shown::Text(text) => text.clone(),
+            });
             done = secret.span.end;
         }
         masked.push_str(text.get(done..).unwrap_or_default());
@@ -93,20 +167,21 @@ impl Secrets {
     }
 }
 
-fn quoted_mask() -> String {
-    format!("\"{MASK}\"")
+/// A string as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
 }
 
 /// A URL as written, quotes and all, its credentials masked.
 fn masked_url(written: &str) -> String {
     let Some((scheme, rest)) = written.split_once("://") else {
         // Written with escapes, or not a URL: nothing of it is safe to show.
-        return quoted_mask();
+        return quoted(MASK);
     };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..authority].rfind('@') {
         Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
-        None if rest.contains('\\') => quoted_mask(),
+        None if rest.contains('\\') => quoted(MASK),
         None => written.to_owned(),
     }
 }
@@ -140,6 +215,14 @@ mod tests {
         assert_eq!(mask("url = \"http://h/x@y\""), "url = \"http://h/x@y\"");
         assert_eq!(mask("url = \"http:\\u002f/u:p@h\""), "url = \"***\"");
         assert_eq!(mask("url = \"http://u:p\\u0040h\""), "url = \"***\"");
+    }
+
+    #[test]
+    fn credentials_leave_a_command_and_the_rest_of_it_stays() {
+        let text =
+            "prepare = [[\"a\", \"--token\", 'hunter2']]\n[[steps]]\nexec = [\"b\", \"X_SECRET=hunter2\", 'c']\n";
+        let masked = "prepare = [[\"a\", \"--token\", \"***\"]]\n[[steps]]\nexec = [\"b\", \"X_SECRET=***\", 'c']\n";
+        assert_eq!(mask(text), masked);
     }
 
     #[test]

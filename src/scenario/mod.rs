@@ -12,6 +12,7 @@ mod load;
 mod mask;
 mod mistake;
 mod overrides;
+pub mod placeholder;
 pub mod plan;
 mod reader;
 mod resolve;
@@ -23,6 +24,6 @@ mod url;
 mod value;
 
 pub use load::{Scenario, load, load_all, load_text};
-pub use mask::{is_secret_header, masked};
+pub use mask::{is_secret_header, masked, masked_arguments, secrets};
 pub use mistake::{Mistake, ScenarioErrors};
 pub use overrides::Overrides;

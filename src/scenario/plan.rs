@@ -223,7 +223,7 @@ pub struct Units {
 pub struct UnitFile {
     /// The unit (or template, `app@.service`) it defines: its file name.
     pub unit: UnitName,
-    /// Its text, `{scenario_dir}` replaced.
+    /// Its text as written; [`super::placeholder::placed`] puts in the folder.
     pub text: String,
 }
 

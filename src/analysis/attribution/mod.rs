@@ -79,7 +79,7 @@ impl Attribution {
     ) {
         let mut samples = samples_by_row(window, timeline);
         for (&row, counts) in &window.rows {
-            for (&key, &count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
+            for (key, count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
                 let moment = Case::moment_of(key, cohort, timeline.row_span(row));
                 let by_row = Case { key, cohort, moment, waited_ns: None, phases, timeline };
                 let known = samples.remove(&(row, key)).unwrap_or_default();

@@ -54,6 +54,10 @@ fn head(head: &mut Markup, result: &RunResult) {
 
 /// One line for each scenario.
 fn comparison(main: &mut Markup, result: &RunResult) {
+    main.nested("section", &[("class", &"scenario")], |section| comparison_card(section, result));
+}
+
+fn comparison_card(main: &mut Markup, result: &RunResult) {
     let alike = result.scenarios.iter().filter(|scenario| scenario.verdict == result.verdict).count();
     main.nested("header", &[], |header| {
         header.nested("h1", &[], |title| {
@@ -64,24 +68,24 @@ fn comparison(main: &mut Markup, result: &RunResult) {
     let columns = [
         Column::Words("scenario"),
         Column::Words("verdict"),
-        Column::Number("due"),
         Column::Number("dropped"),
         Column::Number("000"),
         Column::Number("p50 ms"),
         Column::Number("p99 ms"),
         Column::Number("stall ms"),
         Column::Number("outage ms"),
+        Column::Number("due"),
     ];
     table(main, &columns, result.scenarios.iter().enumerate(), |row, (place, scenario)| {
         row.markup(|cell| cell.element("a", &[("href", &format!("#{}", anchor(place)))], &scenario.name));
         row.markup(|cell| badge(cell, scenario.verdict));
-        row.text(scenario.requests.due);
         row.loss(scenario.dropped);
         row.loss(scenario.http_000);
         row.text(latency(scenario.latency_ms.all.p50, scenario.requests.due));
         row.text(latency(scenario.latency_ms.all.p99, scenario.requests.due));
         row.text(ms(scenario.stall_ms));
         row.text(outage(scenario));
+        row.text(scenario.requests.due);
     });
 }
 

@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 
 use super::page::{Column, Row, badge, list, table, tile};
 use super::{anchor, outage};
-use crate::analysis::result::{CohortResult, EventResult, Evidence, Latencies, Requests};
+use crate::analysis::result::{CheckResult, CohortResult, EventResult, Evidence, Latencies, Requests};
 use crate::analysis::{RunResult, ScenarioResult};
 use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
 use crate::render::markup::Markup;
 use crate::render::svg;
 use crate::render::text::{latency, ms};
+
+/// The most events that the table shows.
+const EVENTS_SHOWN: usize = 50;
+
+/// The most sentences of evidence that one cause is shown with.
+const SENTENCES_PER_CAUSE: usize = 20;
 
 /// All sections that have something to say.
 pub(super) fn write(main: &mut Markup, result: &RunResult, scenario: &ScenarioResult, place: usize) {
@@ -23,7 +29,7 @@ pub(super) fn write(main: &mut Markup, result: &RunResult, scenario: &ScenarioRe
         if !scenario.description.is_empty() {
             section.element("p", &[("class", &"lead")], &scenario.description);
         }
-        list(section, &scenario.reasons);
+        section.nested("div", &[("class", &"reasons")], |reasons| list(reasons, &scenario.reasons));
         tiles(section, scenario);
         charts(section, scenario);
         events(section, scenario);
@@ -88,7 +94,25 @@ fn events(section: &mut Markup, scenario: &ScenarioResult) {
         Column::Number("queue"),
         Column::Number("main PID"),
     ];
-    table(section, &columns, &scenario.events, event_row);
+    table(section, &columns, telling(&scenario.events), event_row);
+    if scenario.events.len() > EVENTS_SHOWN {
+        let caption = format!(
+            "{EVENTS_SHOWN} of {} events: those that lost the most, then those with the longest stalls. result.json has all.",
+            scenario.events.len()
+        );
+        section.element("p", &[("class", &"quiet")], caption);
+    }
+}
+
+/// The events worth a row, in the order of the run.
+fn telling(events: &[EventResult]) -> Vec<&EventResult> {
+    let mut telling: Vec<&EventResult> = events.iter().collect();
+    let lost = |event: &EventResult| event.dropped + event.wrong;
+    let stall = |event: &EventResult| event.stall_ms.unwrap_or_default();
+    telling.sort_by(|a, b| lost(b).cmp(&lost(a)).then(stall(b).total_cmp(&stall(a))));
+    telling.truncate(EVENTS_SHOWN);
+    telling.sort_by_key(|event| event.event);
+    telling
 }
 
 fn event_row(row: &mut Row<'_>, event: &EventResult) {
@@ -140,13 +164,24 @@ fn evidence(section: &mut Markup, scenario: &ScenarioResult) {
             let count: u64 = evidence.iter().map(|evidence| evidence.count).sum();
             let attested = scenario.attested.get(&cause).copied().unwrap_or_default();
             causes.nested("dt", &[], |term| {
-                term.element("b", &[], format!("{count} {cause}"));
+                term.element("b", &[], count);
+                term.text(" ");
+                term.element("code", &[], cause);
                 term.text(format!(" {}", cause.meaning()));
                 if attested > 0 {
                     term.text(format!(" {attested} attested by the kernel's trace."));
                 }
             });
-            causes.nested("dd", &[], |details| list(details, evidence.iter().map(|evidence| &evidence.sentence)));
+            causes.nested("dd", &[], |details| {
+                list(details, evidence.iter().take(SENTENCES_PER_CAUSE).map(|evidence| &evidence.sentence));
+                if let Some(more @ 1..) = evidence.len().checked_sub(SENTENCES_PER_CAUSE) {
+                    details.element(
+                        "p",
+                        &[("class", &"quiet")],
+                        format!("And in {more} more events: see result.json."),
+                    );
+                }
+            });
         }
     });
 }
@@ -217,9 +252,21 @@ fn connections(section: &mut Markup, cohorts: &[CohortResult]) {
 }
 
 fn checks(section: &mut Markup, scenario: &ScenarioResult) {
+    let (passed, open): (Vec<&CheckResult>, Vec<&CheckResult>) =
+        scenario.checks.iter().partition(|check| check.status == Verdict::Passed);
     section.element("h3", &[], "Checks");
+    if !open.is_empty() {
+        check_table(section, &open);
+    }
+    section.nested("details", &[], |details| {
+        details.element("summary", &[], format!("{} of {} checks passed", passed.len(), scenario.checks.len()));
+        check_table(details, &passed);
+    });
+}
+
+fn check_table(to: &mut Markup, checks: &[&CheckResult]) {
     let columns = ["check", "status", "expected", "actual"].map(Column::Words);
-    table(section, &columns, &scenario.checks, |row, check| {
+    table(to, &columns, checks, |row, check| {
         row.text(&check.name);
         row.markup(|cell| badge(cell, check.status));
         row.text(&check.expected);

@@ -104,6 +104,12 @@ pub(super) fn label(to: &mut Markup, class: &'static str, (x, y): (f64, f64), te
     to.element("text", &[("class", &class), ("x", &px(x)), ("y", &px(y))], text);
 }
 
+/// The name of a scale, up along it, in the middle of its panel.
+pub(super) fn scale_name(to: &mut Markup, (top, bottom): (f64, f64), name: &str) {
+    let turned = format!("translate(11 {}) rotate(-90)", px(f64::midpoint(top, bottom)));
+    to.element("text", &[("class", &"middle soft"), ("transform", &turned)], name);
+}
+
 /// A straight line.
 pub(super) fn line(to: &mut Markup, class: &'static str, from: (f64, f64), until: (f64, f64)) {
     let (x1, y1, x2, y2) = (px(from.0), px(from.1), px(until.0), px(until.1));

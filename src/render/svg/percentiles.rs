@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::axis::{LogScale, time};
-use super::{Chart, LEFT, RIGHT, WIDTH, label, line, px};
+use super::{Chart, LEFT, RIGHT, WIDTH, label, line, px, scale_name};
 use crate::analysis::ScenarioResult;
 use crate::analysis::charts::Curve;
 use crate::render::markup::Markup;
@@ -69,7 +69,8 @@ impl Plot {
             line(to, "grid", (x, TOP), (x, BOTTOM));
             label(to, "middle", (x, BOTTOM + 18.0), text);
         }
-        label(to, "end quiet", (RIGHT, HEIGHT - 6.0), "share of the requests answered at least as fast");
+        scale_name(to, (TOP, BOTTOM), "latency");
+        label(to, "end soft", (RIGHT, HEIGHT - 8.0), "share of the requests answered at least as fast");
     }
 
     fn curve(&self, to: &mut Markup, class: &'static str, curve: &Curve) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::axis::{LogScale, TimeScale, time};
-use super::{Chart, LEFT, RIGHT, bar, float, label, line, px};
+use super::{Chart, LEFT, RIGHT, bar, float, label, line, px, scale_name};
 use crate::analysis::ScenarioResult;
 use crate::analysis::charts::Charts;
 use crate::analysis::result::EventResult;
@@ -84,11 +84,11 @@ impl Layout {
             })
         };
         let failures = panel(charts.columns.iter().any(|column| !column.losses.is_empty()), FAILURES);
-        let queue = panel(charts.backlog.is_some(), QUEUE);
+        let queue = panel(!charts.queue.is_empty(), QUEUE);
         let units = next;
         let bands = charts.units.len() + usize::from(charts.backlog.is_some());
         let axis = units + float(bands) * (BAND + 4.0) - 2.0;
-        Self { failures, queue, units, axis, height: axis + 28.0 }
+        Self { failures, queue, units, axis, height: axis + 44.0 }
     }
 }
 
@@ -128,6 +128,7 @@ impl Drawing<'_> {
             line(&mut self.to, "grid", (LEFT, y), (RIGHT, y));
             label(&mut self.to, "end", (LEFT - 8.0, y + 4.0), text);
         }
+        scale_name(&mut self.to, (TOP, TOP + LATENCY), "latency");
         self.density();
         self.slowest();
         self.failure_points();
@@ -226,7 +227,7 @@ impl Drawing<'_> {
         line(&mut self.to, "grid", (LEFT, top + height), (RIGHT, top + height));
         label(&mut self.to, "end", (LEFT - 8.0, top + 9.0), most);
         label(&mut self.to, "end", (LEFT - 8.0, top + height), 0);
-        label(&mut self.to, "quiet panel", (LEFT, top - 5.0), title);
+        label(&mut self.to, "soft panel", (LEFT, top - 5.0), title);
     }
 
     /// A band for each unit, and one for the kernel's listeners.
@@ -249,7 +250,9 @@ impl Drawing<'_> {
                 let tip = format!("nobody listened for {}", time(to_ms - from_ms));
                 bar(&mut self.to, "state failed", (left, y), ((right - left).max(1.0), BAND), &tip);
             }
-            label(&mut self.to, "band-text", (LEFT + 6.0, y + BAND - 3.0), "listener");
+            let is_idle = self.charts.queue.is_empty();
+            let name = if is_idle { "listener: nothing ever waited in its queue" } else { "listener" };
+            label(&mut self.to, "band-text", (LEFT + 6.0, y + BAND - 3.0), name);
         }
     }
 
@@ -259,6 +262,7 @@ impl Drawing<'_> {
             line(&mut self.to, "axis", (x, y), (x, y + 5.0));
             label(&mut self.to, "middle", (x, y + 19.0), text);
         }
+        label(&mut self.to, "end soft", (RIGHT, y + 36.0), "time since the first counted request");
     }
 
     fn legend(&mut self) {

@@ -7,13 +7,12 @@ use crate::model::{UnitKind, UnitName};
 use crate::scenario::file::steps::UnitRef;
 use crate::scenario::file::{self, File};
 use crate::scenario::mistake::Mistakes;
+use crate::scenario::placeholder::{self, PLACEHOLDER};
 use crate::scenario::plan::{UnitFile, Units};
 use crate::scenario::reader::Field;
 use crate::scenario::source::{Place, Spanned};
 use crate::scenario::suggest;
 
-/// What unit files write for the folder of the scenario.
-const PLACEHOLDER: &str = "{scenario_dir}";
 const LARGEST_UNIT_FILE_BYTES: u64 = 1 << 20;
 
 /// Who plays which role.
@@ -92,23 +91,12 @@ fn text(path: &Spanned<std::path::PathBuf>, directory: &Path, mistakes: &mut Mis
         mistakes.add(path.place, "this unit file is not UTF-8 text").help("systemd.syntax(7) allows UTF-8 only");
         return None;
     };
-    if !text.contains(PLACEHOLDER) {
-        return Some(text);
-    }
-    let folder = escaped(directory);
-    if folder.is_none() {
+    if text.contains(PLACEHOLDER) && placeholder::as_word(directory).is_none() {
         mistakes
             .add(path.place, format!("{PLACEHOLDER} stands for a path that a unit file cannot hold as it is"))
             .help(format!("move the scenario out of {}: no spaces, quotes or control characters", directory.display()));
     }
-    Some(text.replace(PLACEHOLDER, &folder?))
-}
-
-/// A path as a word of a unit file: `%` would be a specifier, and what splits or quotes words is refused.
-fn escaped(directory: &Path) -> Option<String> {
-    let path = directory.to_str()?;
-    let breaks_words = |c: char| c.is_whitespace() || c.is_control() || "\"'\\;$".contains(c);
-    (!path.contains(breaks_words)).then(|| path.replace('%', "%%"))
+    Some(text)
 }
 
 impl Roles<'_> {

@@ -1,0 +1,156 @@
+//! What a record does not tell: secrets, and where on the machine the scenario lay.
+//!
+//! The plan is masked where its secrets stand ([`crate::scenario::masked`]). Here is what others say of it: journals,
+//! the output of commands, errors.
+
+use crate::record::line::{EndReason, Line};
+use crate::scenario::placeholder::PLACEHOLDER;
+use crate::scenario::plan::Plan;
+
+/// What stands for a secret.
+const MASK: &str = "***";
+
+/// A shorter secret is masked where it stands, not wherever its letters are.
+const SHORTEST_SECRET_BYTES: usize = 6;
+
+/// Takes secrets and the scenario's folder out of what is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Discretion {
+    /// Each with what stands for it; the longest first, so that no part of one is left over.
+    replaced: Vec<(String, &'static str)>,
+}
+
+impl Discretion {
+    /// What the record of `plan` keeps to itself.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let secrets = crate::scenario::secrets(plan).into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET_BYTES);
+        // A folder at the root says nothing, and its name would be found in paths that are none of the scenario.
+        let folder = plan.directory.to_str().filter(|folder| folder.matches('/').count() > 1);
+        let folder = folder.map(|folder| (folder.to_owned(), PLACEHOLDER));
+        let mut replaced: Vec<_> = secrets.map(|secret| (secret, MASK)).chain(folder).collect();
+        replaced.sort_by_key(|(text, _)| (std::cmp::Reverse(text.len()), text.clone()));
+        Self { replaced }
+    }
+
+    /// The line as it is recorded; none where it can be recorded as it is.
+    #[must_use]
+    pub fn applied(&self, line: &Line) -> Option<Line> {
+        if self.replaced.is_empty() {
+            return None;
+        }
+        match line {
+            // Of our own making, and many.
+            Line::Rows(_) | Line::Segment(_) | Line::Queue(_) | Line::Counters(_) | Line::Trace(_) => None,
+            _ => {
+                let mut line = line.clone();
+                self.texts(&mut line);
+                Some(line)
+            }
+        }
+    }
+
+    /// How a run ended, as it is recorded.
+    #[must_use]
+    pub fn reason(&self, mut reason: EndReason) -> EndReason {
+        if let EndReason::Stopped(text) | EndReason::NotReady(text) | EndReason::Error(text) = &mut reason {
+            self.hide(text);
+        }
+        reason
+    }
+
+    /// Everything in a line that somebody else may have worded.
+    fn texts(&self, line: &mut Line) {
+        match line {
+            Line::Journal(entry) => self.hide(&mut entry.message),
+            Line::Exec(outcome) => self.hide(&mut outcome.output),
+            Line::Note(note) => self.hide(&mut note.message),
+            Line::Check(check) => [&mut check.expected, &mut check.actual].into_iter().for_each(|text| self.hide(text)),
+            Line::StepEnd(end) => {
+                end.error.iter_mut().for_each(|text| self.hide(text));
+                end.proof.iter_mut().for_each(|claim| self.hide(&mut claim.seen));
+            }
+            _ => {}
+        }
+    }
+
+    fn hide(&self, text: &mut String) {
+        for (hidden, shown) in &self.replaced {
+            if text.contains(hidden.as_str()) {
+                *text = text.replace(hidden.as_str(), shown);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::model::{MonoTime, UnitName};
+    use crate::record::line::{ExecOutcome, JournalEntry};
+    use crate::run::testing::plan_with_prepare;
+    use crate::scenario::plan::{Action, Spacing, Step, UnitFile};
+
+    fn plan() -> Plan {
+        let mut plan = plan_with_prepare("/srv/shop/scenario".as_ref(), &["true"]);
+        let unit = UnitName::new("a.service").expect("valid");
+        let text = "[Service]\nEnvironment=DB_PASSWORD=hunter2 MODE=production\n".to_owned();
+        plan.units.as_mut().expect("it has units").files = vec![UnitFile { unit, text }];
+        let argv = ["./deploy", "--token", "hunter2-other", "--secret=abc"].map(str::to_owned).to_vec();
+        plan.steps = vec![Step {
+            action: Action::Exec { argv, replaces: None },
+            times: 1,
+            spacing: Spacing::After(std::time::Duration::ZERO),
+            wait_ready: false,
+            job: crate::model::JobResult::Done,
+            expect: None,
+        }];
+        plan
+    }
+
+    fn recorded(message: &str) -> String {
+        let unit = UnitName::new("a.service").expect("valid");
+        let entry = JournalEntry { at: MonoTime::default(), unit, priority: 6, message: message.to_owned() };
+        match Discretion::of(&plan()).applied(&Line::Journal(entry)) {
+            Some(Line::Journal(entry)) => entry.message,
+            other => panic!("a journal line stays one: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_journal_does_not_tell_the_secrets_of_the_scenario_nor_where_it_lay() {
+        assert_eq!(recorded("login with hunter2 failed"), "login with *** failed");
+        assert_eq!(recorded("token hunter2-other, mode production"), "token ***, mode production");
+        assert_eq!(recorded("File \"/srv/shop/scenario/app.py\", line 1"), "File \"{scenario_dir}/app.py\", line 1");
+        assert_eq!(recorded("abc of abc"), "abc of abc", "too short to be taken for a secret in any text");
+    }
+
+    #[test]
+    fn nor_does_what_a_command_prints_or_how_the_run_ended() {
+        let discretion = Discretion::of(&plan());
+        let outcome = ExecOutcome {
+            event: None,
+            argv: Vec::new(),
+            at: MonoTime::default(),
+            exit_code: Some(1),
+            output: "cannot log in with hunter2-other".to_owned(),
+        };
+        match discretion.applied(&Line::Exec(outcome)) {
+            Some(Line::Exec(outcome)) => assert_eq!(outcome.output, "cannot log in with ***"),
+            other => panic!("an outcome stays one: {other:?}"),
+        }
+        let error = EndReason::Error("cannot read /srv/shop/scenario/x".to_owned());
+        assert_eq!(discretion.reason(error), EndReason::Error("cannot read {scenario_dir}/x".to_owned()));
+    }
+
+    #[test]
+    fn a_folder_at_the_root_is_no_secret() {
+        let mut plan = plan();
+        plan.directory = PathBuf::from("/run");
+        let discretion = Discretion::of(&plan);
+        let reason = EndReason::Error("cannot connect to /run/app.sock".to_owned());
+        assert_eq!(discretion.reason(reason.clone()), reason);
+    }
+}
