@@ -144,7 +144,7 @@ async fn set_up<M: Manager>(
     home: &mut Home,
     recorder: &Recorder,
 ) -> Result<(), Halt> {
-    home.claims.use_units(plan, held)?;
+    home.claims.use_units(plan, manager.kind(), held)?;
     let files = plan.units.as_ref().map_or(&[][..], |units| &units.files);
     manager.install(files).await?;
     for remark in manager.remarks().await? {
