@@ -15,7 +15,7 @@ use crate::manager::{Manager, ManagerError, recover};
 use crate::model::Endpoint;
 use crate::model::address::Listener;
 use crate::probe::listener;
-use crate::record::line::{EndReason, Line, ManagerChoice, ManagerKind};
+use crate::record::line::{EndReason, Line, ManagerChoice, ManagerKind, NoteKind};
 use crate::run::{Interrupt, Progress, Recorder, Setup};
 use crate::scenario::plan::Plan;
 
@@ -61,13 +61,24 @@ pub(super) async fn drive(request: Request<'_>) -> EndReason {
     reason.unwrap_or_else(|error| EndReason::Error(format!("{error:#}")))
 }
 
-/// The embedded manager changes nothing that would outlive it, so it needs no ledger.
+/// The embedded manager changes nothing that would outlive it: its ledger only tells other runs of the same scenario,
+/// and where there can be none, the run does without.
 async fn with_embedded(request: &Request<'_>) -> anyhow::Result<EndReason> {
     let prepared = std::env::current_exe().and_then(|own| EmbeddedManager::new(own, Some(Box::new(listeners))));
     match prepared {
         Ok(mut manager) => {
             request.recorder.write(&(request.begin)(Some(manager.version())));
-            Ok(with(request, Some(&mut manager), None).await)
+            let ledger = match Ledger::abandoned().and_then(|_| Ledger::open()) {
+                Ok(ledger) => Some(Rc::new(RefCell::new(ledger))),
+                Err(error) => {
+                    let message = format!("other runs of this scenario cannot be seen: {error}");
+                    request.recorder.note(NoteKind::Unavailable, message);
+                    None
+                }
+            };
+            let reason = with(request, Some(&mut manager), ledger.clone()).await;
+            ledger.map_or(Ok(()), close)?;
+            Ok(reason)
         }
         Err(error) => {
             request.recorder.write(&(request.begin)(None));
@@ -105,10 +116,15 @@ async fn with_systemd(
     request.recorder.write(&(request.begin)(Some(manager.version())));
     let reason = with(request, Some(&mut manager), Some(Rc::clone(&ledger))).await;
     drop(manager);
-    if let Ok(ledger) = Rc::try_unwrap(ledger) {
-        ledger.into_inner().close().context("cannot close the ledger of changes")?;
-    }
+    close(ledger)?;
     Ok(reason)
+}
+
+fn close(ledger: Rc<RefCell<Ledger>>) -> anyhow::Result<()> {
+    match Rc::try_unwrap(ledger) {
+        Ok(ledger) => ledger.into_inner().close().context("cannot close the ledger of changes"),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Cleans up after runs that were killed.

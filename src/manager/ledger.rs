@@ -56,6 +56,9 @@ pub enum Change {
         scenario: String,
         /// In which process.
         pid: u32,
+        /// Embedded units are those of their scenario's folder; none for units of systemd.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        folder: Option<PathBuf>,
     },
 }
 
@@ -67,6 +70,8 @@ pub struct EntryId(u32);
 /// A run that is alive and uses a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveUse {
+    /// Which unit.
+    pub unit: UnitName,
     /// Its process.
     pub pid: u32,
     /// Its scenario.
@@ -149,11 +154,11 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be removed.
     pub fn close(self) -> io::Result<()> {
-        let nothing_to_undo = self.entries.outstanding.values().all(|change| matches!(change, Change::Uses { .. }));
-        if nothing_to_undo { self.directory.remove_ledger(&self.name) } else { Ok(()) }
+        if self.entries.nothing_to_undo() { self.directory.remove_ledger(&self.name) } else { Ok(()) }
     }
 
-    /// The ledgers in [`location`] whose owners are dead. Each stays locked while it is held here.
+    /// The ledgers in [`location`] whose owners are dead. Each stays locked while it is held here; those with nothing
+    /// to undo are removed.
     ///
     /// # Errors
     /// When the directory is not ours alone, or a file in it cannot be read.
@@ -167,24 +172,27 @@ impl Ledger {
     /// As [`Self::abandoned`].
     pub fn abandoned_in(path: &Path) -> io::Result<Vec<AbandonedLedger>> {
         let directory = Directory::open(path)?;
-        let _guard = directory.lock()?;
-        let mut abandoned = Vec::new();
+        let guard = directory.lock()?;
+        let (mut abandoned, mut idle) = (Vec::new(), Vec::new());
         for name in directory.ledgers()? {
             let file = directory.open_ledger(&name, OFlags::RDWR | OFlags::APPEND)?;
             if let Some(file) = LockedFile::try_lock(file)? {
-                abandoned.push(AbandonedLedger::read(directory.try_clone()?, name, file)?);
+                let ledger = AbandonedLedger::read(directory.try_clone()?, name, file)?;
+                let place = if ledger.is_settled() { &mut idle } else { &mut abandoned };
+                place.push(ledger);
             }
         }
+        // To remove one is to lock the directory.
+        drop(guard);
+        idle.into_iter().try_for_each(AbandonedLedger::close)?;
         Ok(abandoned)
     }
 
-    /// Another run that is alive and uses `unit`.
-    ///
-    /// Write an entry of your own use first, then ask: of two runs that begin at once each then sees the other.
+    /// Claims units for this run, all or none: of two runs that want one at the same moment, one gets it.
     ///
     /// # Errors
-    /// When a ledger cannot be read.
-    pub fn user_of(&self, unit: &UnitName) -> io::Result<Option<LiveUse>> {
+    /// When a ledger cannot be read or written.
+    pub fn claim(&mut self, claim: &Claim<'_>) -> io::Result<Result<Vec<EntryId>, LiveUse>> {
         let _guard = self.directory.lock()?;
         for name in self.directory.ledgers()?.into_iter().filter(|name| *name != self.name) {
             let file = self.directory.open_ledger(&name, OFlags::RDONLY)?;
@@ -193,15 +201,41 @@ impl Ledger {
             if is_dead {
                 continue;
             }
-            for change in entries.outstanding.into_values() {
-                if let Change::Uses { unit: used, scenario, pid } = change
-                    && used == *unit
-                {
-                    return Ok(Some(LiveUse { pid, scenario }));
-                }
+            if let Some(user) = entries.outstanding.into_values().find_map(|change| claim.conflict_with(change)) {
+                return Ok(Err(user));
             }
         }
-        Ok(None)
+        let uses = claim.units.iter().map(|unit| Change::Uses {
+            unit: unit.clone(),
+            scenario: claim.scenario.to_owned(),
+            pid: std::process::id(),
+            folder: claim.folder.map(Path::to_owned),
+        });
+        uses.map(|change| self.entry(change)).collect::<io::Result<_>>().map(Ok)
+    }
+}
+
+/// What a run wants for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The units.
+    pub units: &'a [UnitName],
+    /// The name of the scenario.
+    pub scenario: &'a str,
+    /// As in [`Change::Uses`].
+    pub folder: Option<&'a Path>,
+}
+
+impl Claim<'_> {
+    fn conflict_with(&self, other: Change) -> Option<LiveUse> {
+        match other {
+            Change::Uses { unit, scenario, pid, folder }
+                if self.units.contains(&unit) && folder.as_deref() == self.folder =>
+            {
+                Some(LiveUse { unit, pid, scenario })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -252,8 +286,11 @@ impl AbandonedLedger {
     /// # Errors
     /// When the file cannot be removed.
     pub fn close(self) -> io::Result<()> {
-        let is_settled = self.entries.outstanding.is_empty() && self.entries.unreadable_lines == 0;
-        if is_settled { self.directory.remove_ledger(&self.name) } else { Ok(()) }
+        if self.is_settled() { self.directory.remove_ledger(&self.name) } else { Ok(()) }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.entries.nothing_to_undo() && self.entries.unreadable_lines == 0
     }
 }
 
@@ -270,6 +307,10 @@ impl Entries {
         let id = EntryId(self.next);
         self.next += 1;
         id
+    }
+
+    fn nothing_to_undo(&self) -> bool {
+        self.outstanding.values().all(|change| matches!(change, Change::Uses { .. }))
     }
 
     fn read(file: &File) -> io::Result<Self> {

@@ -5,8 +5,9 @@ use std::io;
 use std::rc::Rc;
 
 use crate::manager::ManagerError;
-use crate::manager::ledger::{Change, EntryId, Ledger};
+use crate::manager::ledger::{Claim, EntryId, Ledger, LiveUse};
 use crate::model::UnitName;
+use crate::record::line::ManagerKind;
 use crate::scenario::plan::Plan;
 
 /// The run's own entries, to be ticked off at its end.
@@ -21,27 +22,25 @@ impl Claims {
         Self { ledger, entries: Vec::new() }
     }
 
-    /// Claims the units for this run.
+    /// Claims the units for this run. Those of the embedded manager belong to their scenario's folder.
     ///
     /// # Errors
     /// When another run that is alive uses one of them.
-    pub(super) fn use_units(&mut self, plan: &Plan, units: &[UnitName]) -> Result<(), ManagerError> {
-        for unit in units {
-            self.enter(Change::Uses { unit: unit.clone(), scenario: plan.name.clone(), pid: std::process::id() })?;
-        }
+    pub(super) fn use_units(
+        &mut self,
+        plan: &Plan,
+        manager: ManagerKind,
+        units: &[UnitName],
+    ) -> Result<(), ManagerError> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
-        for unit in units {
-            if let Some(user) = ledger.borrow().user_of(unit).map_err(unusable)? {
-                return Err(ManagerError::Refused {
-                    action: "use".to_owned(),
-                    unit: unit.to_string(),
-                    reason: format!(
-                        "another run uses it: {} in process {}; wait for it to end",
-                        user.scenario, user.pid
-                    ),
-                });
-            }
-        }
+        let folder = (manager == ManagerKind::Embedded).then_some(plan.directory.as_path());
+        let claim = Claim { units, scenario: &plan.name, folder };
+        let claimed = ledger.borrow_mut().claim(&claim).map_err(unusable)?;
+        self.entries = claimed.map_err(|LiveUse { unit, scenario, pid }| ManagerError::Refused {
+            action: "use".to_owned(),
+            unit: unit.to_string(),
+            reason: format!("another run uses it: {scenario} in process {pid}; wait for it to end"),
+        })?;
         Ok(())
     }
 
@@ -53,13 +52,6 @@ impl Claims {
         let Some(ledger) = &self.ledger else { return Ok(()) };
         for entry in self.entries.drain(..) {
             ledger.borrow_mut().undone(entry).map_err(unusable)?;
-        }
-        Ok(())
-    }
-
-    fn enter(&mut self, change: Change) -> Result<(), ManagerError> {
-        if let Some(ledger) = &self.ledger {
-            self.entries.push(ledger.borrow_mut().entry(change).map_err(unusable)?);
         }
         Ok(())
     }

@@ -148,7 +148,7 @@ async fn set_up<M: Manager>(
     home: &mut Home,
     recorder: &Recorder,
 ) -> Result<(), Halt> {
-    home.claims.use_units(plan, held)?;
+    home.claims.use_units(plan, manager.kind(), held)?;
     let files = plan.units.iter().flat_map(|units| &units.files);
     let files: Vec<UnitFile> = files.map(|file| placed(file, &plan.directory)).collect();
     manager.install(&files).await?;

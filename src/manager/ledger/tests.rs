@@ -36,7 +36,7 @@ fn started(name: &str) -> Change {
 }
 
 fn uses(name: &str) -> Change {
-    Change::Uses { unit: unit(name), scenario: "demo".to_owned(), pid: 7 }
+    Change::Uses { unit: unit(name), scenario: "demo".to_owned(), pid: 7, folder: None }
 }
 
 #[test]
@@ -97,6 +97,18 @@ fn a_ledger_goes_when_everything_is_undone_and_stays_when_not() {
 }
 
 #[test]
+fn the_ledger_of_a_dead_run_that_changed_nothing_is_removed_by_the_next() {
+    let place = Place::new();
+    let mut ledger = place.ledger();
+    ledger.entry(uses("a.service")).expect("written");
+    drop(ledger);
+    let mut alive = place.ledger();
+    alive.entry(uses("b.service")).expect("written");
+    assert!(place.abandoned().is_empty());
+    assert_eq!(place.files(), 1, "that of the living");
+}
+
+#[test]
 fn an_entry_that_was_cut_short_was_never_carried_out() {
     let place = Place::new();
     let mut ledger = place.ledger();
@@ -120,19 +132,57 @@ fn a_line_of_another_version_keeps_the_file() {
     assert_eq!(place.files(), 1);
 }
 
-#[test]
-fn a_live_run_is_seen_to_use_its_units_and_a_dead_one_is_not() {
-    let place = Place::new();
-    let mut other = place.ledger();
-    other.entry(uses("a.service")).expect("written");
-    let mut ours = place.ledger();
-    ours.entry(uses("b.service")).expect("written");
+fn claim<'a>(units: &'a [UnitName], scenario: &'a str) -> Claim<'a> {
+    Claim { units, scenario, folder: None }
+}
 
-    let user = ours.user_of(&unit("a.service")).expect("can be asked");
-    assert_eq!(user, Some(LiveUse { pid: 7, scenario: "demo".to_owned() }));
-    assert_eq!(ours.user_of(&unit("b.service")).expect("can be asked"), None, "only others count");
-    drop(other);
-    assert_eq!(ours.user_of(&unit("a.service")).expect("can be asked"), None);
+#[test]
+fn the_second_to_claim_a_unit_is_told_of_the_first_and_gets_none() {
+    let place = Place::new();
+    let (mut first, mut second) = (place.ledger(), place.ledger());
+    first.claim(&claim(&[unit("a.service"), unit("a.socket")], "first")).expect("asked").expect("free");
+
+    let both = [unit("b.service"), unit("a.socket")];
+    let refused = second.claim(&claim(&both, "second")).expect("asked");
+    let user = LiveUse { unit: unit("a.socket"), pid: std::process::id(), scenario: "first".to_owned() };
+    assert_eq!(refused, Err(user));
+    assert_eq!(second.outstanding().count(), 0, "all or none");
+
+    drop(first);
+    assert_eq!(second.claim(&claim(&both, "second")).expect("asked").map(|entries| entries.len()), Ok(2));
+}
+
+#[test]
+fn runs_on_different_units_and_folders_do_not_meet() {
+    let place = Place::new();
+    let (mut first, mut second, mut third) = (place.ledger(), place.ledger(), place.ledger());
+    let (a, b) = ([unit("a.service")], [unit("b.service")]);
+    assert!(first.claim(&claim(&a, "first")).expect("asked").is_ok());
+    assert!(second.claim(&claim(&b, "second")).expect("asked").is_ok());
+    let embedded = |folder: &'static str| Claim { folder: Some(Path::new(folder)), ..claim(&a, "embedded") };
+    assert!(second.claim(&embedded("/one")).expect("asked").is_ok());
+    assert!(third.claim(&embedded("/two")).expect("asked").is_ok());
+    assert!(third.claim(&embedded("/one")).expect("asked").is_err());
+}
+
+#[test]
+fn of_many_that_claim_a_unit_at_once_exactly_one_gets_it() {
+    let place = Place::new();
+    let start = std::sync::Barrier::new(8);
+    let claims: Vec<_> = std::thread::scope(|scope| {
+        let run = |ledger: Ledger| {
+            let start = &start;
+            scope.spawn(move || {
+                let mut ledger = ledger;
+                start.wait();
+                let is_ours = ledger.claim(&claim(&[unit("a.service")], "one of many")).expect("asked").is_ok();
+                (is_ours, ledger)
+            })
+        };
+        let threads: Vec<_> = (0..8).map(|_| run(place.ledger())).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    assert_eq!(claims.iter().filter(|(is_ours, _)| *is_ours).count(), 1);
 }
 
 #[test]

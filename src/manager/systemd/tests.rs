@@ -79,7 +79,7 @@ async fn recovery_undoes_the_last_change_first_and_what_is_as_it_was_is_left_alo
     let path = place.path().join("ledger");
     let manager = ManagerKind::System;
     let mut ledger = Ledger::open_in(&path).expect("opens");
-    let uses = Change::Uses { unit: unit("a.service"), scenario: "demo".to_owned(), pid: 7 };
+    let uses = Change::Uses { unit: unit("a.service"), scenario: "demo".to_owned(), pid: 7, folder: None };
     for change in [
         uses,
         Change::Stopped { manager, unit: unit("a.service") },
