@@ -11,6 +11,7 @@ use super::timeline::{Span, Timeline};
 use super::window::{first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
 use crate::model::EventId;
 use crate::record::Record;
+use crate::record::line::EndReason;
 use crate::record::segment::Scope;
 
 /// Everything that is known of a record.
@@ -55,6 +56,11 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn group(&self, scope: Scope) -> Group {
         Group::of(scope, &self.steps)
+    }
+
+    /// Whether the user ended the run.
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.record.end.as_ref().is_some_and(|end| end.reason == EndReason::Interrupted)
     }
 
     /// The deepest accept queue of a part of the run.

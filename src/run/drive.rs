@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::claim::Claims;
 use super::end_state::{self, Final};
+use super::exec::Surroundings;
 use super::interrupt::Interrupt;
 use super::observe::Observers;
 use super::pacing::StartPacer;
@@ -45,6 +46,8 @@ pub struct Setup<'a, M> {
     pub progress: &'a dyn Progress,
     /// How to look at listeners.
     pub listeners: ListenerLookup,
+    /// What the commands of its steps get of ours.
+    pub surroundings: Surroundings,
 }
 
 /// Why a run ended before its last step; every way ends in a record.
@@ -183,7 +186,15 @@ async fn under_load<M: Manager>(
 ) -> Result<(), Halt> {
     warm_up(setup, load, started_at).await?;
     let manager = setup.manager.as_deref();
-    let stage = Stage { plan: setup.plan, manager, held, load, recorder: setup.recorder, interrupt: setup.interrupt };
+    let stage = Stage {
+        plan: setup.plan,
+        manager,
+        held,
+        load,
+        recorder: setup.recorder,
+        interrupt: setup.interrupt,
+        surroundings: setup.surroundings,
+    };
     run_steps(setup, &stage).await?;
     setup.progress.stage(&ProgressStage::CoolingDown);
     phase(setup.recorder, Phase::Cooldown, clock::now());

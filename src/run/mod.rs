@@ -19,6 +19,7 @@ pub mod restore;
 pub mod step;
 
 pub use drive::{Setup, drive};
+pub use exec::Surroundings;
 pub use interrupt::Interrupt;
 pub use progress::Progress;
 pub use recorder::Recorder;

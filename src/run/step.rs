@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::time::timeout;
 
-use super::exec;
+use super::exec::{self, Surroundings};
 use super::interrupt::Interrupt;
 use super::proof::{self, Seen};
 use super::recorder::Recorder;
@@ -26,6 +26,8 @@ pub(super) struct Stage<'a, M> {
     pub(super) load: &'a LoadHandle,
     pub(super) recorder: &'a Recorder,
     pub(super) interrupt: &'a Interrupt,
+    /// Of the commands.
+    pub(super) surroundings: Surroundings,
 }
 
 /// Which run of which step.
@@ -104,7 +106,12 @@ impl<M: Manager> Stage<'_, M> {
         end.job = acted.job.as_ref().map(|job| job.result);
         end.done_at = Some(acted.done_at);
         end.error = acted.error.or_else(|| unexpected(step, acted.job.as_ref()));
-        let mut went = if end.error.is_some() { Went::Badly } else { Went::Well };
+        let mut went = match &end.error {
+            None => Went::Well,
+            // A command that was told to end did not fail.
+            Some(_) if matches!(step.action, Action::Exec { .. }) && self.interrupt.is_raised() => Went::Interrupted,
+            Some(_) => Went::Badly,
+        };
         if went == Went::Well && step.wait_ready {
             match self.ready(acted.done_at).await {
                 Readiness::Answered(ready_at) => end.ready_at = Some(ready_at),
@@ -175,7 +182,7 @@ impl<M: Manager> Stage<'_, M> {
     /// Runs a command; one that fails is a failed step.
     async fn exec(&self, which: Which, argv: &[String]) -> Acted {
         let command = argv.join(" ");
-        match exec::execute(argv, &self.plan.directory, self.interrupt).await {
+        match exec::execute(argv, &self.plan.directory, self.surroundings, self.interrupt).await {
             Ok(executed) => {
                 self.recorder.write(&Line::Exec(ExecOutcome {
                     event: Some(which.event),
