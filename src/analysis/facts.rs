@@ -58,9 +58,10 @@ impl<'a> Facts<'a> {
         Group::of(scope, &self.steps)
     }
 
-    /// Whether the user ended the run.
-    pub(crate) fn was_interrupted(&self) -> bool {
-        self.record.end.as_ref().is_some_and(|end| end.reason == EndReason::Interrupted)
+    /// Whether the run was ended from outside of its steps: by the user, or by `[run] abort`.
+    pub(crate) fn was_cut_short(&self) -> bool {
+        let cut_short = |reason: &EndReason| matches!(reason, EndReason::Interrupted | EndReason::Stopped(_));
+        self.record.end.as_ref().is_some_and(|end| cut_short(&end.reason))
     }
 
     /// The deepest accept queue of a part of the run.

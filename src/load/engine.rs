@@ -28,6 +28,8 @@ pub(super) enum Command {
     Mark(EventId, oneshot::Sender<MonoTime>),
     /// Reply when every cohort had an `ok` that was sent after this.
     AllAnswered(MonoTime, oneshot::Sender<MonoTime>),
+    /// Reply since when the cohort that has waited longest had no `ok` while requests were due.
+    NoOkSince(oneshot::Sender<Option<MonoTime>>),
     /// Nothing is due from now on; reply when all requests have ended.
     Stop(oneshot::Sender<MonoTime>),
     /// End all requests now.
@@ -144,6 +146,11 @@ impl Engine {
             Command::AllAnswered(sent_after, reply) => {
                 let latest = self.cohorts().map(|cohort| cohort.count(|tally, _| tally.latest_ok()));
                 self.control.readiness.borrow_mut().wait(sent_after, latest, reply);
+            }
+            Command::NoOkSince(reply) => {
+                let since = self.cohorts().filter_map(|cohort| cohort.count(|tally, _| tally.no_ok_since())).min();
+                // Who asked may have gone, and needs no answer then.
+                let _ = reply.send(since.filter(|_| self.control.timeline.borrow().counting_from().is_some()));
             }
             Command::Stop(reply) => {
                 self.stop(now);

@@ -10,6 +10,7 @@ use super::agenda::Agenda;
 use super::cohort::{Cohort, Policy};
 use super::control::Control;
 use super::error::LoadError;
+use super::health::HealthWatch;
 use super::live::Live;
 use super::schedule::{Schedule, rate_micros};
 use super::tally::Tally;
@@ -25,6 +26,7 @@ const OTHER_DESCRIPTORS: u64 = 128;
 pub(super) struct Prepared {
     name: String,
     pace: ReadyPace,
+    health: Option<HealthWatch>,
     policy: Policy,
 }
 
@@ -59,7 +61,7 @@ impl Prepared {
             slots_max: slots_max(pace, cohort.connections, cohort.target.timeout),
             closed_loop: matches!(pace, ReadyPace::Clients(_)),
         };
-        Ok(Self { name: cohort.name.clone(), pace, policy })
+        Ok(Self { name: cohort.name.clone(), pace, health: HealthWatch::of(cohort.pace), policy })
     }
 
     /// The cohort at that place in the plan, with its first request due at `origin`.
@@ -75,7 +77,7 @@ impl Prepared {
             ReadyPace::Interval(interval) => Agenda::open(Schedule::by_interval(origin, interval)),
             ReadyPace::Clients(clients) => Agenda::clients(clients, origin),
         };
-        let tally = Tally::new(number, origin, Arc::clone(live));
+        let tally = Tally::new(number, origin, Arc::clone(live)).with_health(self.health);
         let cohort = Cohort::new(usize::from(number), self.policy, Rc::clone(control), tally, agenda);
         (self.name, cohort)
     }
@@ -86,7 +88,8 @@ impl Prepared {
 fn slots_max(pace: ReadyPace, connections: Connections, timeout: Duration) -> usize {
     let timeout_ns = timeout.as_nanos();
     let bound = match (pace, connections) {
-        (ReadyPace::Clients(clients), _) => u128::from(clients),
+        (ReadyPace::Clients(clients), Connections::Reused(connections)) => u128::from(clients.min(connections)),
+        (ReadyPace::Clients(clients), Connections::New) => u128::from(clients),
         (_, Connections::Reused(connections)) => u128::from(connections),
         (ReadyPace::RateMicros(micros), Connections::New) => {
             (u128::from(micros) * timeout_ns).div_ceil(1_000_000_000_000_000) + 1
@@ -122,5 +125,7 @@ mod tests {
         assert_eq!(bound(ReadyPace::RateMicros(50_000_000), Connections::Reused(16)), 16);
         assert_eq!(bound(ReadyPace::Interval(Duration::from_secs(3)), Connections::New), 5);
         assert_eq!(bound(ReadyPace::Clients(32), Connections::New), 32);
+        assert_eq!(bound(ReadyPace::Clients(32), Connections::Reused(4)), 4);
+        assert_eq!(bound(ReadyPace::Clients(4), Connections::Reused(32)), 4);
     }
 }

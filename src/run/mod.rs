@@ -3,6 +3,7 @@
 //! [`drive`] is the whole story of one scenario; the other files are its chapters. Everything here runs on the
 //! control thread, on a current-thread runtime inside a `LocalSet`.
 
+mod abort;
 mod claim;
 pub mod drive;
 pub mod end_state;

@@ -5,10 +5,10 @@
 use crate::model::Metric;
 
 /// Keys, as `table.key`.
-const KEYS: &[&str] = &["load.health", "run.abort", "steps.request", "steps.gate", "expect.end.latent"];
+const KEYS: &[&str] = &["steps.request", "steps.gate", "expect.end.latent"];
 
 /// Metrics.
-const METRICS: &[Metric] = &[Metric::QueuePeak, Metric::ColdStart, Metric::Flaps];
+const METRICS: &[Metric] = &[Metric::QueuePeak, Metric::ColdStart];
 
 /// Whether `table.key` can be used.
 pub(crate) fn key(table: &str, key: &str) -> bool {
@@ -30,7 +30,7 @@ mod tests {
         assert!(key("steps", "restart"));
         assert!(key("load", "request"));
         assert!(!key("expect.end", "latent"));
-        assert!(!metric(Metric::Flaps));
+        assert!(!metric(Metric::ColdStart));
         assert!(metric(Metric::Dropped));
     }
 }
