@@ -105,7 +105,11 @@ pub struct DemoArgs {
 
 /// `gapless watch`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: gapless watch http://127.0.0.1:8008/health --expect p99=500ms -- ./deploy.sh")]
+#[command(after_help = "Example: gapless watch http://127.0.0.1:8008/health --expect p99=500ms -- ./deploy.sh
+
+The command gets this shell's environment and input. What it prints is shown as it comes and its end is kept in the
+record; its stdout goes to stdout with --format table, else to stderr, so that stdout holds the result alone. Ctrl-C
+ends the command too.")]
 #[command(group = clap::ArgGroup::new("until").required(true).args(["command", "duration"]))]
 pub struct WatchArgs {
     /// What to load: http, https or tcp

@@ -215,3 +215,119 @@ fn a_gate_in_doubt_is_shut_and_the_verdict_is_inconclusive() {
     let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
     assert!(stdout.contains("The gate of step 1 may not hold"), "{stdout}");
 }
+
+/// A scenario of one health check every 20 ms, on one connection so that its outcomes come in order.
+fn checking(server: &Background, expect: &str) -> Bench {
+    let Endpoint::Tcp(address) = &server.endpoints()[0] else { panic!("a TCP server") };
+    Bench::with(&format!(
+        "name = \"load\"\n[target]\nurl = \"http://{address}/health\"\n[run]\nwarmup = \"0s\"\ncooldown = \"0s\"\n\
+         [[load]]\nname = \"balancer\"\nhealth = {{ interval = \"20ms\", rise = 2, fall = 3 }}\nconnections = 1\n\
+         [[steps]]\nwait = \"500ms\"\n[expect]\n{expect}\n"
+    ))
+}
+
+fn server_with(fault: &str) -> Background {
+    let anywhere = Endpoint::Tcp("127.0.0.1:0".parse().expect("an address"));
+    let mut options = ServerOptions::listening_on(vec![anywhere]);
+    options.faults.push(fault.parse().expect("a fault"));
+    Background::start(options).expect("it listens")
+}
+
+fn scenario_result(bench: &Bench) -> serde_json::Value {
+    let result = fs::read(bench.path().join("out/result.json")).expect("it is there");
+    let mut result: serde_json::Value = serde_json::from_slice(&result).expect("JSON");
+    result["scenarios"][0].take()
+}
+
+fn check<'a>(result: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    let checks = result["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no check {name} in {result:#}"))
+}
+
+#[test]
+fn a_health_check_that_falls_and_rises_has_two_flaps() {
+    let server = server_with("wrong-status@first=3");
+    let bench = checking(&server, "wrong = 3\nflaps = \"== 2\"");
+    let run = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert();
+    let result = scenario_result(&bench);
+    assert_eq!((&result["cohorts"][0]["flaps"], &result["wrong"]), (&2.into(), &3.into()));
+    assert_eq!(
+        (&check(&result, "expect.flaps")["status"], &check(&result, "expect.flaps")["actual"]),
+        (&"passed".into(), &"2".into())
+    );
+    let table = String::from_utf8_lossy(&run.get_output().stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(table.contains("a check every 20ms (rise 2, fall 3)") && table.contains("; 2 flaps"), "{table}");
+    for report in ["report.md", "report.html"] {
+        assert!(fs::read_to_string(bench.path().join("out").join(report)).expect("it is there").contains("; 2 flaps"));
+    }
+}
+
+#[test]
+fn flaps_where_none_are_allowed_fail_the_run() {
+    let server = server_with("close-before@first=3");
+    let bench = checking(&server, "dropped = 3\nflaps = 0");
+    bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(1);
+    assert_eq!(check(&scenario_result(&bench), "expect.flaps")["status"], "failed");
+}
+
+#[test]
+fn fewer_failures_than_a_fall_are_no_flap() {
+    let server = server_with("close-before@first=2");
+    let bench = checking(&server, "dropped = 2\nflaps = 0");
+    let _ = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert();
+    let result = scenario_result(&bench);
+    assert_eq!((&result["cohorts"][0]["flaps"], &result["dropped"]), (&0.into(), &2.into()));
+    assert_eq!(check(&result, "expect.flaps")["status"], "passed");
+}
+
+/// A scenario that would go on for ten minutes, but for `abort`.
+fn aborting(url: &str, abort: &str) -> Bench {
+    Bench::with(&format!(
+        "name = \"load\"\n[target]\nurl = \"{url}\"\n[run]\nwarmup = \"0s\"\nabort = {{ {abort} }}\n\
+         [[steps]]\nwait = \"10m\"\n[[steps]]\nexec = [\"touch\", \"never\"]\n"
+    ))
+}
+
+/// Runs it: it fails for having been stopped early, its record is complete, and its second step was not begun.
+fn assert_stopped_early(bench: &Bench, reason: &str) -> serde_json::Value {
+    let mut run = bench.gapless(&["run", "scenario.toml", "--out", "out"]);
+    run.timeout(std::time::Duration::from_secs(120)).assert().code(1);
+    let result = scenario_result(bench);
+    assert_eq!((&result["verdict"], &result["incomplete"]), (&"failed".into(), &false.into()));
+    let reasons = result["reasons"].to_string();
+    assert!(reasons.contains("Stopped early") && reasons.contains(reason), "{reasons}");
+    assert_eq!(check(&result, "run.end")["actual"], "stopped");
+    assert!(!bench.path().join("never").exists());
+    result
+}
+
+#[test]
+fn a_run_ends_early_when_too_many_requests_were_dropped() {
+    let server = server_with("close-before");
+    let Endpoint::Tcp(address) = server.endpoints()[0].clone() else { panic!("a TCP server") };
+    let bench = aborting(&format!("http://{address}/"), "dropped = 20");
+    let result = assert_stopped_early(&bench, "[run] abort is at 20");
+    assert!(result["dropped"].as_u64().expect("a number") >= 20);
+    assert_eq!(result["dropped"], server.counts().injected.values().sum::<u64>(), "all of them are in the record");
+}
+
+#[test]
+fn a_run_ends_early_when_nothing_was_ok_for_too_long() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let bench = aborting(&format!("http://{nobody}/"), "outage = \"300ms\"");
+    let result = assert_stopped_early(&bench, "no request was ok for 300ms");
+    assert!(result["stall_ms"].as_f64().expect("a number") >= 300.0, "{}", result["stall_ms"]);
+}
+
+#[test]
+fn a_run_that_stays_within_its_limits_is_not_ended_early() {
+    let server = server_with("close-before@first=5");
+    let bench = Bench::loading(&server, "dropped = 5");
+    let scenario = fs::read_to_string(bench.path().join("scenario.toml")).expect("it is there");
+    let limited = scenario.replace("warmup = \"100ms\"", "warmup = \"0s\"\nabort = { dropped = 6, outage = \"20s\" }");
+    assert_ne!(limited, scenario);
+    fs::write(bench.path().join("scenario.toml"), limited).expect("written");
+    let _ = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert();
+    let result = scenario_result(&bench);
+    assert_eq!((&check(&result, "run.end")["actual"], &result["dropped"]), (&"completed".into(), &5.into()));
+}

@@ -214,6 +214,10 @@ fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
         return Done::Doubtful(format!("{name}: its job was canceled by somebody else"));
     }
     if let Some(error) = &end.error {
+        // A command that fails by itself ends the run before anything else does.
+        if facts.was_cut_short() && step.action.kind() == ActionKind::Exec {
+            return Done::Doubtful(format!("{name} was cut short: {error}"));
+        }
         return Done::Failed(format!("{name} failed: {error}"));
     }
     if let Some(gate) = step_gate::outcome(facts, event.begin.event) {

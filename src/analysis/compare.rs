@@ -228,7 +228,10 @@ pub fn value(scenario: &ScenarioResult, metric: Metric) -> Option<f64> {
         Metric::QueuePeak => scenario.queue_peak.map(f64::from),
         Metric::Outcome(class) => counted(scenario.outcomes.get(&class).copied().unwrap_or_default()),
         Metric::Cause(cause) => counted(scenario.causes.get(&cause).copied().unwrap_or_default()),
-        Metric::Percentile(_) | Metric::ColdStart | Metric::Flaps => None,
+        Metric::Flaps => {
+            scenario.cohorts.iter().filter_map(|cohort| cohort.flaps).reduce(|sum, flaps| sum + flaps).map(float)
+        }
+        Metric::Percentile(_) | Metric::ColdStart => None,
     }
 }
 

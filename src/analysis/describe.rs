@@ -18,7 +18,7 @@ pub(crate) fn load(cohort: &Cohort) -> String {
         Pace::Clients(1) => "1 client".to_owned(),
         Pace::Clients(clients) => format!("{clients} clients"),
         Pace::OnDemand => "one after the other".to_owned(),
-        Pace::Health { interval, .. } => format!("a check every {interval:?}"),
+        Pace::Health { interval, rise, fall } => format!("a check every {interval:?} (rise {rise}, fall {fall})"),
     };
     let connections = match cohort.connections {
         Connections::Reused(1) => "1 connection".to_owned(),

@@ -11,6 +11,7 @@ use super::timeline::{Span, Timeline};
 use super::window::{first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
 use crate::model::EventId;
 use crate::record::Record;
+use crate::record::line::EndReason;
 use crate::record::segment::Scope;
 
 /// Everything that is known of a record.
@@ -55,6 +56,12 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn group(&self, scope: Scope) -> Group {
         Group::of(scope, &self.steps)
+    }
+
+    /// Whether the run was ended from outside of its steps: by the user, or by `[run] abort`.
+    pub(crate) fn was_cut_short(&self) -> bool {
+        let cut_short = |reason: &EndReason| matches!(reason, EndReason::Interrupted | EndReason::Stopped(_));
+        self.record.end.as_ref().is_some_and(|end| cut_short(&end.reason))
     }
 
     /// The deepest accept queue of a part of the run.

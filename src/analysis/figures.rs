@@ -9,7 +9,7 @@ use super::tally::{Distributions, Group, add_counts};
 use crate::model::{Cause, FailureClass, Metric};
 use crate::record::LatencyHistogram;
 use crate::record::segment::Scope;
-use crate::scenario::plan::{Plan, Scheme};
+use crate::scenario::plan::{Pace, Plan, Scheme};
 
 /// Which part of the counted run is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) struct Figures {
     pub(crate) outage_ms: Option<f64>,
     pub(crate) recovery_ms: Option<f64>,
     pub(crate) queue_peak: Option<u32>,
+    /// None without a load balancer's check.
+    pub(crate) flaps: Option<u64>,
 }
 
 impl Figures {
@@ -82,6 +84,9 @@ impl Figures {
         figures.outage_ms = worst(times().map(|(_, times)| times.outage));
         figures.recovery_ms = worst(times().map(|(_, times)| times.recovery));
         figures.queue_peak = facts.queue_peak(part);
+        let mut cohorts = (0_u16..).zip(&plan.cohorts).filter(|&(index, _)| is_meant(index));
+        let has_check = cohorts.any(|(_, cohort)| matches!(cohort.pace, Pace::Health { .. }));
+        figures.flaps = has_check.then_some(figures.distributions.flaps);
         figures.close();
         figures
     }
@@ -144,7 +149,8 @@ impl Figures {
             Metric::Outage => self.outage_ms,
             Metric::Recovery => self.recovery_ms,
             Metric::QueuePeak => self.queue_peak.map(f64::from),
-            Metric::ColdStart | Metric::Flaps => None,
+            Metric::Flaps => self.flaps.map(float),
+            Metric::ColdStart => None,
             Metric::Outcome(class) => counted(self.outcomes.get(&class).copied().unwrap_or_default()),
             Metric::Cause(cause) => counted(self.causes.get(&cause).copied().unwrap_or_default()),
         }

@@ -136,6 +136,7 @@ fn cohort_result(index: u16, cohort: &Cohort, facts: &Facts<'_>) -> CohortResult
         stall_ms: finite_ms(figures.stall_ms),
         outage_ms: finite_ms(figures.outage_ms),
         recovery_ms: finite_ms(figures.recovery_ms),
+        flaps: figures.flaps,
         outcomes: figures.outcomes,
         causes: figures.causes,
         status_codes: figures.statuses,

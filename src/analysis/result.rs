@@ -207,6 +207,9 @@ pub struct CohortResult {
     pub outage_ms: Option<f64>,
     /// Longest recovery.
     pub recovery_ms: Option<f64>,
+    /// State changes of a load balancer's check, there and back counted apart; absent in other cohorts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flaps: Option<u64>,
 }
 
 /// One run of one step.

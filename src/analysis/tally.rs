@@ -71,6 +71,7 @@ pub(crate) struct Distributions {
     pub(crate) service: LatencyHistogram,
     pub(crate) lateness: LatencyHistogram,
     pub(crate) connections: ConnectionCounts,
+    pub(crate) flaps: u64,
 }
 
 impl Tally {
@@ -207,6 +208,7 @@ impl Distributions {
         add_times(&mut self.service, &segment.service);
         add_times(&mut self.lateness, &segment.lateness);
         self.add_connections(&segment.connections);
+        self.flaps += segment.flaps;
     }
 
     /// Adds what another group counted.
@@ -216,6 +218,7 @@ impl Distributions {
         add_times(&mut self.service, &other.service);
         add_times(&mut self.lateness, &other.lateness);
         self.add_connections(&other.connections);
+        self.flaps += other.flaps;
     }
 
     fn add_connections(&mut self, other: &ConnectionCounts) {

@@ -9,7 +9,7 @@ use super::session;
 use crate::cli::{DemoArgs, Format, ManagerArg};
 use crate::demo::scenarios;
 use crate::render;
-use crate::run::Interrupt;
+use crate::run::{Interrupt, Surroundings};
 use crate::scenario::{self, Overrides, Scenario};
 
 /// Runs the command.
@@ -34,7 +34,7 @@ pub fn main(args: &DemoArgs) -> anyhow::Result<Exit> {
 async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     say(&format!("{} scenarios, one after the other; less than a minute", scenarios.len()));
-    let how = How { manager: ManagerArg::Embedded, force: false };
+    let how = How { manager: ManagerArg::Embedded, force: false, surroundings: Surroundings::Stated };
     let (result, exit) = record_all(scenarios, how, folder, &interrupt).await?;
     if args.format == Format::Table {
         output::write(&render::terminal::render_overview(&result, output::width(), output::stdout_color()))?;

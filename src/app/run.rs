@@ -16,7 +16,7 @@ use crate::record::RecordWriter;
 use crate::record::SCHEMA;
 use crate::record::line::{Begin, EndReason, Line, Tool};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Discretion, Interrupt, Recorder, estimate};
+use crate::run::{Discretion, Interrupt, Recorder, Surroundings, estimate};
 use crate::scenario::{self, Overrides, Scenario};
 
 /// Runs the command.
@@ -51,7 +51,7 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Resu
     // Before anything is run: a baseline that cannot be read must not cost a run.
     let baseline = args.baseline.as_deref().map(compare::read).transpose()?;
     let folder = Folder::create(args.out.as_deref())?;
-    let how = How { manager: args.manager, force: args.force };
+    let how = How { manager: args.manager, force: args.force, surroundings: Surroundings::Stated };
     let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
     output::print(&result, args.format)?;
     github::publish(&result);
@@ -69,6 +69,8 @@ pub(super) struct How {
     pub(super) manager: ManagerArg,
     /// Act on units that the machine depends on as well.
     pub(super) force: bool,
+    /// What the commands of its steps get of ours.
+    pub(super) surroundings: Surroundings,
 }
 
 /// Runs `scenarios` one after the other into `folder`, until one was interrupted: their result, and how the
@@ -119,7 +121,12 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
             scenario_text: scenario.text.clone(),
         }))
     };
-    let watcher = Watcher::new(&plan.name).expecting(estimate::duration(plan));
+    let watcher = match how.surroundings {
+        Surroundings::Stated => Watcher::new(&plan.name),
+        // A bar and the output of a command would write over each other.
+        Surroundings::Users { .. } => Watcher::in_lines(&plan.name),
+    };
+    let watcher = watcher.expecting(estimate::duration(plan));
     let reason = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),
@@ -128,6 +135,7 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
         recorder: &recorder,
         interrupt,
         progress: &watcher,
+        surroundings: how.surroundings,
     })
     .await;
     drop(watcher);

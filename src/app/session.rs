@@ -16,7 +16,7 @@ use crate::model::Endpoint;
 use crate::model::address::Listener;
 use crate::probe::listener;
 use crate::record::line::{EndReason, Line, ManagerChoice, ManagerKind, NoteKind};
-use crate::run::{Interrupt, Progress, Recorder, Setup};
+use crate::run::{Interrupt, Progress, Recorder, Setup, Surroundings};
 use crate::scenario::plan::Plan;
 
 /// One scenario to drive.
@@ -35,6 +35,8 @@ pub(super) struct Request<'a> {
     pub(super) interrupt: &'a Interrupt,
     /// Who watches.
     pub(super) progress: &'a dyn Progress,
+    /// What the commands of its steps get of ours.
+    pub(super) surroundings: Surroundings,
 }
 
 /// Runs `future` on the control thread: a current-thread runtime with a `LocalSet`.
@@ -160,6 +162,7 @@ async fn with<M: Manager>(
         interrupt: request.interrupt,
         progress: request.progress,
         listeners: listener::at,
+        surroundings: request.surroundings,
     })
     .await
 }

@@ -3,15 +3,19 @@
 //! It is a scenario of one step. Its text is made from the command line and goes the way of every scenario, so
 //! options mean and default to what the keys of a file do, and mistakes in them are found by the same code.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use anyhow::Context as _;
 use toml::{Table, Value};
 
 use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::run::{How, record_all};
-use super::session;
-use crate::cli::{ManagerArg, WatchArgs};
-use crate::run::Interrupt;
+use super::{github, session};
+use crate::cli::{Format, ManagerArg, WatchArgs};
+use crate::run::exec::resolve;
+use crate::run::{Interrupt, Surroundings};
 use crate::scenario::{self, Scenario};
 
 /// What mistakes are said to be in.
@@ -23,6 +27,10 @@ const SOURCE: &str = "gapless watch";
 /// When the harness cannot do its job: no folder to write to, no runtime.
 pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
     let here = std::env::current_dir().context("cannot tell the current directory")?;
+    if let Some(reason) = args.command.first().and_then(|program| cannot_run(program, &here)) {
+        say(&format!("error: {reason}"));
+        return Ok(Exit::Usage);
+    }
     match scenario::load_text(SOURCE, &text(args), &here) {
         Ok(scenario) => session::block_on(watch(args, scenario)),
         Err(mistakes) => {
@@ -35,12 +43,35 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
 async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     let folder = Folder::create(args.out.as_deref())?;
+    // Only a table may stand below what the command prints.
+    let surroundings = Surroundings::Users { stdout_to_stderr: args.format != Format::Table };
     // There is no unit to act on.
-    let how = How { manager: ManagerArg::Auto, force: false };
+    let how = How { manager: ManagerArg::Auto, force: false, surroundings };
     let (result, exit) = record_all(&[scenario], how, &folder, &interrupt).await?;
     output::print(&result, args.format)?;
+    github::publish(&result);
     say(&format!("saved in {}", folder.path().display()));
     Ok(exit)
+}
+
+/// Why that program cannot be run from `here`, found before the load starts; none if it looks as if it can.
+fn cannot_run(program: &str, here: &Path) -> Option<String> {
+    let is_program =
+        |path: &Path| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    if !program.contains('/') {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let is_there = std::env::split_paths(&path).any(|folder| is_program(&folder.join(program)));
+        let remedy = format!("give its path, or for a line of shell say: -- sh -c '{program} ...'");
+        return (!is_there).then(|| format!("cannot run `{program}`: there is no such program in PATH; {remedy}"));
+    }
+    let file = resolve(program, here);
+    match file.metadata() {
+        Err(error) => Some(format!("cannot run `{program}`: {error}; it is looked for at {}", file.display())),
+        Ok(_) if is_program(&file) => None,
+        Ok(_) => {
+            Some(format!("cannot run `{program}`: it is not an executable file; chmod +x it, or name its interpreter"))
+        }
+    }
 }
 
 /// The scenario that the command line describes.

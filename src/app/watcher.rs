@@ -29,7 +29,7 @@ pub struct Watcher {
 const NEWEST_SHARE: f64 = 0.3;
 
 impl Watcher {
-    /// Watches the scenario of that name.
+    /// Watches the scenario of that name: a bar on a terminal, lines elsewhere.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
@@ -39,6 +39,16 @@ impl Watcher {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
+        Self::with(name, bar)
+    }
+
+    /// As [`Self::new`], with lines on a terminal too.
+    #[must_use]
+    pub fn in_lines(name: &str) -> Self {
+        Self::with(name, None)
+    }
+
+    fn with(name: &str, bar: Option<ProgressBar>) -> Self {
         Self {
             name: name.to_owned(),
             bar,

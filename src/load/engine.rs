@@ -36,6 +36,8 @@ pub(super) enum Command {
     Request(u16, Asked, oneshot::Sender<MonoTime>),
     /// Hand over all that is counted now, once what was due before has ended; one at a time.
     HandOver(oneshot::Sender<MonoTime>),
+    /// Reply since when the cohort that has waited longest had no `ok` while requests were due.
+    NoOkSince(oneshot::Sender<Option<MonoTime>>),
     /// Nothing is due from now on; reply when all requests have ended.
     Stop(oneshot::Sender<MonoTime>),
     /// End all requests now.
@@ -185,6 +187,11 @@ impl Engine {
                 self.release(until);
                 self.cohorts().for_each(|cohort| cohort.count(|tally, _| tally.await_due_before(until)));
                 self.receipt = Some(Receipt { until, reply });
+            }
+            Command::NoOkSince(reply) => {
+                let since = self.cohorts().filter_map(|cohort| cohort.count(|tally, _| tally.no_ok_since())).min();
+                // Who asked may have gone, and needs no answer then.
+                let _ = reply.send(since.filter(|_| self.control.timeline.borrow().counting_from().is_some()));
             }
             Command::Stop(reply) => {
                 self.stop(now);

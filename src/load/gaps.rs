@@ -24,6 +24,11 @@ impl GapWatch {
         std::mem::replace(&mut self.since, next).map(|from| Gap { from, to: end })
     }
 
+    /// Since when it has waited for an `ok`; none if nothing is due.
+    pub(super) fn since(&self) -> Option<MonoTime> {
+        self.since
+    }
+
     /// Cuts the current gap at `at`: its first part, while the rest goes on.
     pub(super) fn cut(&mut self, at: MonoTime) -> Option<Gap> {
         let from = self.since.filter(|&from| from < at)?;

@@ -150,6 +150,12 @@ impl LoadHandle {
         self.ask(Command::HandOver).await
     }
 
+    /// Since when the cohort that has waited longest had no `ok` while requests were due; none if all is well, and
+    /// before counting began.
+    pub async fn no_ok_since(&self) -> Option<MonoTime> {
+        self.ask(Command::NoOkSince).await.flatten()
+    }
+
     /// Nothing is due from the returned time on. Requests that are under way run on to their answer or timeout;
     /// resolves when all have ended.
     pub async fn stop(&self) -> MonoTime {
@@ -184,7 +190,7 @@ impl LoadHandle {
     }
 
     /// None if the thread is gone: [`Self::join`] tells why.
-    async fn ask(&self, command: impl FnOnce(oneshot::Sender<MonoTime>) -> Command) -> Option<MonoTime> {
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).ok()?;
         answer.await.ok()

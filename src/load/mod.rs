@@ -17,7 +17,7 @@
 //! | `exchange`, `http_exchange`, `tcp_exchange`, `body` | request and answer |
 //! | `wire`, `stream`, `status_line` | the bytes under them |
 //! | `classify` | from errors and bytes to a failure class |
-//! | `tally`, `row_tally`, `gaps`, `timeline`, `readiness`, `live` | what is counted, under which scope |
+//! | `tally`, `row_tally`, `gaps`, `health`, `timeline`, `readiness`, `live` | what is counted, under which scope |
 //! | `outbox` | hands it over |
 //!
 //! A request is counted by exactly one `Ended`, made in `slot` or, if it never got to one, in
@@ -36,6 +36,7 @@ mod exchange;
 mod gaps;
 mod guard;
 mod handle;
+mod health;
 mod http_exchange;
 mod live;
 mod outbox;

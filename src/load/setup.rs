@@ -10,6 +10,7 @@ use super::agenda::Agenda;
 use super::cohort::{Cohort, Policy};
 use super::control::Control;
 use super::error::LoadError;
+use super::health::HealthWatch;
 use super::live::Live;
 use super::schedule::{Schedule, rate_micros};
 use super::tally::Tally;
@@ -25,6 +26,7 @@ const OTHER_DESCRIPTORS: u64 = 128;
 pub(super) struct Prepared {
     name: String,
     pace: ReadyPace,
+    health: Option<HealthWatch>,
     policy: Policy,
 }
 
@@ -62,7 +64,7 @@ impl Prepared {
             closed_loop: matches!(pace, ReadyPace::Clients(_)),
             on_demand: matches!(pace, ReadyPace::OnDemand),
         };
-        Ok(Self { name: cohort.name.clone(), pace, policy })
+        Ok(Self { name: cohort.name.clone(), pace, health: HealthWatch::of(cohort.pace), policy })
     }
 
     /// Whether it loads of its own accord, so that the target is ready only once it was answered.
@@ -84,7 +86,7 @@ impl Prepared {
             ReadyPace::Clients(clients) => Agenda::clients(clients, origin),
             ReadyPace::OnDemand => Agenda::clients(0, origin),
         };
-        let tally = Tally::new(number, origin, Arc::clone(live));
+        let tally = Tally::new(number, origin, Arc::clone(live)).with_health(self.health);
         let cohort = Cohort::new(usize::from(number), self.policy, Rc::clone(control), tally, agenda);
         (self.name, cohort)
     }
@@ -95,7 +97,8 @@ impl Prepared {
 fn slots_max(pace: ReadyPace, connections: Connections, timeout: Duration) -> usize {
     let timeout_ns = timeout.as_nanos();
     let bound = match (pace, connections) {
-        (ReadyPace::Clients(clients), _) => u128::from(clients),
+        (ReadyPace::Clients(clients), Connections::Reused(connections)) => u128::from(clients.min(connections)),
+        (ReadyPace::Clients(clients), Connections::New) => u128::from(clients),
         (ReadyPace::OnDemand, _) => 1,
         (_, Connections::Reused(connections)) => u128::from(connections),
         (ReadyPace::RateMicros(micros), Connections::New) => {
@@ -132,5 +135,7 @@ mod tests {
         assert_eq!(bound(ReadyPace::RateMicros(50_000_000), Connections::Reused(16)), 16);
         assert_eq!(bound(ReadyPace::Interval(Duration::from_secs(3)), Connections::New), 5);
         assert_eq!(bound(ReadyPace::Clients(32), Connections::New), 32);
+        assert_eq!(bound(ReadyPace::Clients(32), Connections::Reused(4)), 4);
+        assert_eq!(bound(ReadyPace::Clients(4), Connections::Reused(32)), 4);
     }
 }

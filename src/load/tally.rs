@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ended::Ended;
 use super::gaps::{GapWatch, keep_longest};
+use super::health::HealthWatch;
 use super::live::Live;
 use super::row_tally::RowTally;
 use super::timeline::Timeline;
@@ -20,6 +21,7 @@ pub(super) struct Tally {
     /// Since when segments count.
     cut_at: MonoTime,
     gap: GapWatch,
+    health: Option<HealthWatch>,
     outstanding: u64,
     /// Requests due before a moment that had not ended by then, and still have not.
     awaited: (MonoTime, u64),
@@ -53,6 +55,7 @@ impl Tally {
             scopes: Vec::new(),
             cut_at: origin,
             gap: GapWatch::default(),
+            health: None,
             outstanding: 0,
             awaited: (MonoTime::default(), 0),
             last_attempt: None,
@@ -60,6 +63,16 @@ impl Tally {
             last_end: origin,
             latest_ok: None,
         }
+    }
+
+    /// The same, following the state of a load balancer's check as well.
+    pub(super) fn with_health(self, health: Option<HealthWatch>) -> Self {
+        Self { health, ..self }
+    }
+
+    /// Since when there was no `ok` while requests were due; none if all is well.
+    pub(super) fn no_ok_since(&self) -> Option<MonoTime> {
+        self.gap.since()
     }
 
     /// Requests that fell due and have not ended.
@@ -144,6 +157,9 @@ impl Tally {
         }
         segment.connections.reused_requests += u64::from(ended.trace.reused() && ended.trace.sent.is_some());
         segment.connections.unframed += u64::from(ended.trace.unframed);
+        if self.health.as_mut().is_some_and(|health| health.ended(ended)) {
+            self.segment(scope).flaps += 1;
+        }
         match ended.result {
             Ok(_) => self.ok(timeline, scope, began, ended),
             Err(key) => self.failed(scope, key, ended),

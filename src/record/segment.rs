@@ -116,6 +116,9 @@ pub struct Segment {
     /// The first `ok` request that was sent after the scope's event began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_ok: Option<SentOk>,
+    /// How often a load balancer's check changed its state, there and back counted apart.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub flaps: u64,
     /// The first failures of each class, up to [`SAMPLES_PER_CLASS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<FailureSample>,
@@ -141,6 +144,7 @@ impl Segment {
             gaps: Vec::new(),
             connect_gap_ns: None,
             first_ok: None,
+            flaps: 0,
             samples: Vec::new(),
             samples_left_out: 0,
         }

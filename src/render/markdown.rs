@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::text::{escape, latency, ms};
+use super::text::{self, escape, latency, ms};
 use crate::analysis::compare::{Change, Comparison};
 use crate::analysis::result::{CohortResult, EventResult, Evidence, Latencies, Requests};
 use crate::analysis::{RunResult, ScenarioResult};
@@ -112,7 +112,7 @@ fn cohorts(page: &mut String, scenario: &ScenarioResult) {
         "#stall ms",
     ];
     let of_cohort = |cohort: &CohortResult| {
-        let load = format!("{} to {}", cohort.load, cohort.target);
+        let load = text::load(cohort);
         let lost = (cohort.dropped, cohort.wrong);
         figures((&cohort.name, &load), &cohort.requests, lost, &cohort.latency_ms, cohort.stall_ms)
     };

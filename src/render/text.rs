@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::analysis::result::CohortResult;
+
 /// Makes control characters visible, and those that reorder or hide text: nothing from outside may move the
 /// cursor, change colours or pretend to be another line.
 pub(crate) fn escape(text: &str) -> String {
@@ -46,6 +48,16 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+/// How a cohort loads what, and how often it flapped where it plays a check.
+pub(crate) fn load(cohort: &CohortResult) -> String {
+    let flaps = match cohort.flaps {
+        None => String::new(),
+        Some(1) => "; 1 flap".to_owned(),
+        Some(flaps) => format!("; {flaps} flaps"),
+    };
+    format!("{} to {}{flaps}", cohort.load, cohort.target)
 }
 
 /// Milliseconds with as many digits as anybody reads: `1.25`, `41.5`, `812`; `-` for none.

@@ -8,9 +8,11 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::abort;
 use super::claim::Claims;
 use super::end_state::{self, Final};
-use super::interrupt::Interrupt;
+use super::exec::Surroundings;
+use super::interrupt::{Interrupt, InterruptSource};
 use super::observe::Observers;
 use super::own_units::{held_units, is_installed, units_to_start};
 use super::pacing::StartPacer;
@@ -48,6 +50,8 @@ pub struct Setup<'a, M> {
     pub progress: &'a dyn Progress,
     /// How to look at listeners.
     pub listeners: ListenerLookup,
+    /// What the commands of its steps get of ours.
+    pub surroundings: Surroundings,
 }
 
 /// Why a run ended before its last step; every way ends in a record.
@@ -61,6 +65,8 @@ enum Halt {
     Record(String),
     #[error("{0}")]
     NotReady(String),
+    #[error("{0}")]
+    Stopped(String),
     #[error("a step failed")]
     StepFailed,
     #[error("interrupted")]
@@ -72,6 +78,7 @@ impl From<Halt> for EndReason {
         match halt {
             Halt::Manager(_) | Halt::Load(_) | Halt::Record(_) => Self::Error(halt.to_string()),
             Halt::NotReady(reason) => Self::NotReady(reason),
+            Halt::Stopped(reason) => Self::Stopped(reason),
             Halt::StepFailed => Self::StepFailed,
             Halt::Interrupted => Self::Interrupted,
         }
@@ -83,11 +90,14 @@ impl From<Halt> for EndReason {
 /// belongs there.
 ///
 /// Units are put back after an error, an interrupt and a panic alike.
-pub async fn drive<M: Manager>(mut setup: Setup<'_, M>) -> EndReason {
+pub async fn drive<M: Manager>(setup: Setup<'_, M>) -> EndReason {
     use futures_util::FutureExt as _;
+    let (source, interrupt) = Interrupt::pair();
+    let end = EarlyEnd { user: setup.interrupt, source };
+    let mut setup = Setup { interrupt: &interrupt, ..setup };
     let mut home = Home { found: Vec::new(), claims: Claims::new(setup.ledger.take()) };
     // The run may panic (a defect of ours); its units are put back first all the same.
-    let ran = std::panic::AssertUnwindSafe(run(&mut setup, &mut home)).catch_unwind().await;
+    let ran = std::panic::AssertUnwindSafe(run(&mut setup, &mut home, &end)).catch_unwind().await;
     setup.progress.stage(&ProgressStage::Restoring);
     phase(setup.recorder, Phase::PuttingBack, clock::now());
     let put_back = put_back(&mut setup, &mut home).await;
@@ -101,13 +111,20 @@ pub async fn drive<M: Manager>(mut setup: Setup<'_, M>) -> EndReason {
     }
 }
 
+/// What ends a run before its last step: the user, or `[run] abort`. Either raises the interrupt that all waits are
+/// raced against, so that no unit is left in the middle of an action.
+struct EarlyEnd<'a> {
+    user: &'a Interrupt,
+    source: InterruptSource,
+}
+
 /// How units were before the run, and that they are ours until its end.
 struct Home {
     found: Vec<UnitSnapshot>,
     claims: Claims,
 }
 
-async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<(), Halt> {
+async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home, end: &EarlyEnd<'_>) -> Result<(), Halt> {
     setup.progress.stage(&ProgressStage::SettingUp);
     let held = held_units(setup.plan);
     if let Some(manager) = setup.manager.as_deref_mut() {
@@ -122,7 +139,7 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<()
     let started_at = load.started_at();
     phase(setup.recorder, Phase::Load, started_at);
     let result = tokio::select! {
-        result = under_load(setup, &held, &load, started_at) => result,
+        result = unless_ended(setup, end, &held, &load, started_at) => result,
         never = report_figures(&load, &so_far, setup.progress) => match never {},
     };
     if matches!(result, Err(Halt::Interrupted)) {
@@ -179,6 +196,28 @@ async fn set_up<M: Manager>(
     Ok(())
 }
 
+/// As [`under_load`], unless the run is to end early.
+async fn unless_ended<M: Manager>(
+    setup: &Setup<'_, M>,
+    end: &EarlyEnd<'_>,
+    held: &[UnitName],
+    load: &LoadHandle,
+    started_at: MonoTime,
+) -> Result<(), Halt> {
+    let under_load = under_load(setup, held, load, started_at);
+    tokio::pin!(under_load);
+    let abort_reason = tokio::select! {
+        result = &mut under_load => return result,
+        () = end.user.raised() => None,
+        reason = abort::passed(load, setup.plan.run.abort) => Some(reason),
+    };
+    end.source.raise();
+    match (under_load.await, abort_reason) {
+        (Ok(()) | Err(Halt::Interrupted), Some(reason)) if !end.user.is_raised() => Err(Halt::Stopped(reason)),
+        (result, _) => result,
+    }
+}
+
 /// Everything between the start of the load and its end.
 async fn under_load<M: Manager>(
     setup: &Setup<'_, M>,
@@ -188,7 +227,15 @@ async fn under_load<M: Manager>(
 ) -> Result<(), Halt> {
     warm_up(setup, load, started_at).await?;
     let manager = setup.manager.as_deref();
-    let stage = Stage { plan: setup.plan, manager, held, load, recorder: setup.recorder, interrupt: setup.interrupt };
+    let stage = Stage {
+        plan: setup.plan,
+        manager,
+        held,
+        load,
+        recorder: setup.recorder,
+        interrupt: setup.interrupt,
+        surroundings: setup.surroundings,
+    };
     run_steps(setup, &stage).await?;
     setup.progress.stage(&ProgressStage::CoolingDown);
     phase(setup.recorder, Phase::Cooldown, clock::now());

@@ -1,13 +1,14 @@
-//! Commands of the scenario's own: no shell, a stated environment, a process group of their own.
+//! Commands: those of a scenario, and the user's own of `gapless watch`. No shell; their output is shown and kept.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -18,12 +19,30 @@ use crate::model::MonoTime;
 /// So much of what a command printed is kept, from its end.
 pub const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
 
-/// The variables that a command gets from ours; everything else is left out.
+/// The variables that a command of a scenario gets from ours; everything else is left out.
 const ENVIRONMENT: &[&str] =
     &["PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
 /// After an interrupt, a command has so long to end by itself, and so long again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Once a command has ended, so long for what it wrote before and is still in the pipes.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// What a command gets of ours, and who sees what it prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Surroundings {
+    /// A command of a scenario: a stated environment, no input; what it prints goes to the record alone. An
+    /// interrupt lets it finish, for it may be half-way through a deploy that nobody watches.
+    #[default]
+    Stated,
+    /// The user's own command: our environment and input, and the user sees what it prints. An interrupt is passed
+    /// on to it.
+    Users {
+        /// Show its stdout on our stderr: our stdout is for a program to read.
+        stdout_to_stderr: bool,
+    },
+}
 
 /// How a command ended.
 #[derive(Debug)]
@@ -36,44 +55,40 @@ pub struct Executed {
     pub output: String,
 }
 
-/// Runs `argv` in `directory` to its end. It may be half-way through a deploy, so an interrupt does not end it at
-/// once: it gets time to finish, then SIGTERM, then SIGKILL, each to its whole process group.
+/// Runs `argv` in `directory` to its end. After an interrupt it gets time to finish, then SIGTERM, then SIGKILL,
+/// each to all of its processes.
+///
+/// What it leaves running may go on writing to the pipes it inherited: they are read until the run is over.
 ///
 /// # Errors
 /// When it cannot be started or waited for.
-pub async fn execute(argv: &[String], directory: &Path, interrupt: &Interrupt) -> io::Result<Executed> {
+pub async fn execute(
+    argv: &[String],
+    directory: &Path,
+    surroundings: Surroundings,
+    interrupt: &Interrupt,
+) -> io::Result<Executed> {
     let [program, arguments @ ..] = argv else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
     };
-    let mut child = Command::new(resolve(program, directory))
-        .args(arguments)
-        .current_dir(directory)
-        .env_clear()
-        .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()?;
-    let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let mut tail = Tail::default();
-    let status = {
-        let ended = wait_with_patience(&mut child, group, interrupt);
-        tokio::pin!(ended);
-        let reading = read_both(stdout, stderr, &mut tail);
-        tokio::pin!(reading);
-        tokio::select! {
-            status = &mut ended => {
-                // What it wrote before it ended is still in the pipes; a child of its own may hold them open for ever.
-                let _ = timeout(Duration::from_millis(100), &mut reading).await;
-                status
-            }
-            () = &mut reading => ended.await,
-        }
-    }?;
-    Ok(Executed { status, ended_at: clock::now(), output: tail.into_text() })
+    let mut command = Command::new(resolve(program, directory));
+    command.args(arguments).current_dir(directory).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let processes = surroundings.prepare(&mut command);
+    let mut child = command.spawn()?;
+    let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let tail = Arc::<Mutex<Tail>>::default();
+    let (for_stdout, for_stderr) = surroundings.shown_on();
+    let readers = [
+        child.stdout.take().map(|stdout| tokio::spawn(read(stdout, Arc::clone(&tail), for_stdout))),
+        child.stderr.take().map(|stderr| tokio::spawn(read(stderr, Arc::clone(&tail), for_stderr))),
+    ];
+    let status = wait_with_patience(&mut child, interrupt, |signal| processes.signal(pid, signal)).await?;
+    let ended_at = clock::now();
+    // A process that it leaves behind may hold the pipes open for ever.
+    let _ = timeout(LAST_WORDS, futures_util::future::join_all(readers.into_iter().flatten())).await;
+    let output = tail.lock().unwrap_or_else(PoisonError::into_inner).text();
+    Ok(Executed { status, ended_at, output })
 }
 
 /// A program with a slash is taken from `directory`, one without from PATH.
@@ -82,43 +97,86 @@ pub fn resolve(program: &str, directory: &Path) -> PathBuf {
     if program.contains('/') { directory.join(program) } else { PathBuf::from(program) }
 }
 
-async fn wait_with_patience(child: &mut Child, group: Option<Pid>, interrupt: &Interrupt) -> io::Result<ExitStatus> {
+/// Where a stream of a command is shown; none if it is not.
+type Shown = Option<Box<dyn AsyncWrite + Send + Unpin>>;
+
+impl Surroundings {
+    fn prepare(self, command: &mut Command) -> Processes {
+        match self {
+            Self::Stated => {
+                command.env_clear();
+                command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+                command.stdin(Stdio::null()).process_group(0);
+                Processes::Patiently
+            }
+            // Only processes of the terminal's foreground group may read from it, and Ctrl-C reaches that whole group.
+            Self::Users { .. } if io::stdin().is_terminal() => Processes::Foreground,
+            Self::Users { .. } => {
+                command.process_group(0);
+                Processes::PassingOn
+            }
+        }
+    }
+
+    /// Where the command's stdout and stderr are shown.
+    fn shown_on(self) -> (Shown, Shown) {
+        let stderr = || -> Shown { Some(Box::new(tokio::io::stderr())) };
+        match self {
+            Self::Stated => (None, None),
+            Self::Users { stdout_to_stderr: true } => (stderr(), stderr()),
+            Self::Users { stdout_to_stderr: false } => (Some(Box::new(tokio::io::stdout())), stderr()),
+        }
+    }
+}
+
+/// Which processes a command's are, and how they learn of an interrupt.
+#[derive(Clone, Copy, Debug)]
+enum Processes {
+    /// A group of their own; they may finish first.
+    Patiently,
+    /// A group of their own; they are told at once.
+    PassingOn,
+    /// Our own group, which the terminal has told.
+    Foreground,
+}
+
+impl Processes {
+    fn signal(self, pid: Option<Pid>, signal: Signal) {
+        let Some(pid) = pid else { return };
+        // ESRCH: it ended just now.
+        let _ = match (self, signal) {
+            (Self::Patiently | Self::Foreground, Signal::INT) => Ok(()),
+            (Self::Foreground, _) => kill_process(pid, signal),
+            (Self::Patiently | Self::PassingOn, _) => kill_process_group(pid, signal),
+        };
+    }
+}
+
+async fn wait_with_patience(child: &mut Child, interrupt: &Interrupt, send: impl Fn(Signal)) -> io::Result<ExitStatus> {
     if let Some(status) = interrupt.unless_raised(child.wait()).await {
         return status;
     }
+    send(Signal::INT);
     for signal in [Signal::TERM, Signal::KILL] {
         if let Ok(status) = timeout(GRACE, child.wait()).await {
             return status;
         }
-        if let Some(group) = group {
-            // ESRCH: it ended just now.
-            let _ = kill_process_group(group, signal);
-        }
+        send(signal);
     }
     child.wait().await
 }
 
-async fn read_both(stdout: Option<impl AsyncRead + Unpin>, stderr: Option<impl AsyncRead + Unpin>, tail: &mut Tail) {
-    let (mut stdout, mut stderr) = (stdout, stderr);
-    let (mut from_stdout, mut from_stderr) = ([0; 4096], [0; 4096]);
-    while stdout.is_some() || stderr.is_some() {
-        tokio::select! {
-            count = read(&mut stdout, &mut from_stdout), if stdout.is_some() => match count {
-                0 => stdout = None,
-                count => tail.push(&from_stdout[..count]),
-            },
-            count = read(&mut stderr, &mut from_stderr), if stderr.is_some() => match count {
-                0 => stderr = None,
-                count => tail.push(&from_stderr[..count]),
-            },
+/// Reads a stream to its end, whoever still reads what is shown of it.
+async fn read(mut from: impl AsyncRead + Unpin, tail: Arc<Mutex<Tail>>, mut shown: Shown) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let bytes = &buffer[..count];
+        tail.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        if let Some(to) = &mut shown
+            && (to.write_all(bytes).await.is_err() || to.flush().await.is_err())
+        {
+            shown = None;
         }
-    }
-}
-
-async fn read(from: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
-    match from {
-        Some(reader) => reader.read(buffer).await.unwrap_or(0),
-        None => 0,
     }
 }
 
@@ -133,8 +191,8 @@ impl Tail {
         self.0.drain(..excess);
     }
 
-    fn into_text(self) -> String {
-        String::from_utf8_lossy(&Vec::from(self.0)).into_owned()
+    fn text(&mut self) -> String {
+        String::from_utf8_lossy(self.0.make_contiguous()).into_owned()
     }
 }
 
@@ -144,7 +202,7 @@ mod tests {
 
     async fn sh(script: &str, interrupt: &Interrupt) -> Executed {
         let argv = ["sh", "-c", script].map(str::to_owned);
-        execute(&argv, Path::new("/"), interrupt).await.unwrap()
+        execute(&argv, Path::new("/"), Surroundings::Stated, interrupt).await.unwrap()
     }
 
     #[tokio::test]
@@ -173,6 +231,13 @@ mod tests {
         let strangers: Vec<&str> =
             names.filter(|name| !ENVIRONMENT.contains(name) && !of_the_shell.contains(name)).collect();
         assert_eq!(strangers, Vec::<&str>::new());
+    }
+
+    #[tokio::test]
+    async fn what_a_command_leaves_running_does_not_hold_it_up() {
+        let (_source, interrupt) = Interrupt::pair();
+        let executed = sh("sleep 5 & echo started", &interrupt).await;
+        assert_eq!((executed.status.code(), executed.output.as_str()), (Some(0), "started\n"));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! [`drive`] is the whole story of one scenario; the other files are its chapters. Everything here runs on the
 //! control thread, on a current-thread runtime inside a `LocalSet`.
 
+mod abort;
 mod claim;
 pub mod discretion;
 pub mod drive;
@@ -23,6 +24,7 @@ pub mod step;
 
 pub use discretion::Discretion;
 pub use drive::{Setup, drive};
+pub use exec::Surroundings;
 pub use interrupt::Interrupt;
 pub use progress::Progress;
 pub use recorder::Recorder;

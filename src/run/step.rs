@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::time::timeout;
 
-use super::exec;
+use super::exec::{self, Surroundings};
 use super::interrupt::Interrupt;
 use super::proof::{self, Seen};
 use super::recorder::Recorder;
@@ -28,6 +28,8 @@ pub(super) struct Stage<'a, M> {
     pub(super) load: &'a LoadHandle,
     pub(super) recorder: &'a Recorder,
     pub(super) interrupt: &'a Interrupt,
+    /// Of the commands.
+    pub(super) surroundings: Surroundings,
 }
 
 /// Which run of which step.
@@ -115,7 +117,12 @@ impl<M: Manager> Stage<'_, M> {
         end.done_at = Some(acted.done_at);
         end.error = acted.error.or_else(|| unexpected(step, acted.job.as_ref()));
         end.ready_at = acted.ready_at;
-        let mut went = if end.error.is_some() || !acted.holds { Went::Badly } else { Went::Well };
+        let mut went = match &end.error {
+            None if acted.holds => Went::Well,
+            // A command that was told to end did not fail.
+            Some(_) if matches!(step.action, Action::Exec { .. }) && self.interrupt.is_raised() => Went::Interrupted,
+            _ => Went::Badly,
+        };
         // A gate waits before it judges.
         if went == Went::Well && step.wait_ready && !matches!(step.action, Action::Gate { .. }) {
             match self.ready(acted.done_at).await {
@@ -224,7 +231,7 @@ impl<M: Manager> Stage<'_, M> {
     async fn exec(&self, which: Which, argv: &[String]) -> Acted {
         let shown = scenario::masked_arguments(argv);
         let command = shown.join(" ");
-        match exec::execute(argv, &self.plan.directory, self.interrupt).await {
+        match exec::execute(argv, &self.plan.directory, self.surroundings, self.interrupt).await {
             Ok(executed) => {
                 self.recorder.write(&Line::Exec(ExecOutcome {
                     event: Some(which.event),

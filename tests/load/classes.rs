@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gapless::load::LoadHandle;
 use gapless::model::{Disposition, Endpoint, FailureClass, FailureKey};
-use gapless::scenario::plan::{Cohort, Connections};
+use gapless::scenario::plan::{Cohort, Connections, Pace};
 
 use crate::harness::{Totals, cohort, load, until, until_answered};
 use crate::server::{Fault, Server};
@@ -114,6 +114,33 @@ async fn no_answer_in_time() {
     totals.assert_adds_up();
     assert_eq!(totals.of(FailureClass::ResponseTimeout), 3, "{:?}", totals.failures);
     assert!(totals.samples.iter().all(|sample| sample.sent.is_some() && sample.bytes_out > 0));
+}
+
+#[tokio::test]
+async fn a_body_without_end_ends_at_its_timeout_and_costs_no_other_request() {
+    // Always more to read for each: four of them keep the load's thread busy.
+    let endless = Server::tcp_with(|_, conn| {
+        conn.take_request()?;
+        conn.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        let chunks = "8\r\nendless \r\n".repeat(256);
+        loop {
+            conn.write_all(chunks.as_bytes())?;
+        }
+    });
+    let mut flooded = Cohort { name: "flooded".to_owned(), ..cohort(&endless.endpoint, 1.0) };
+    flooded.pace = Pace::Clients(4);
+    flooded.target.timeout = Duration::from_millis(500);
+    flooded.target.connect_timeout = flooded.target.timeout;
+    let innocent = Server::tcp(Fault::Stall, 0);
+    let totals = load(&[flooded, cohort(&innocent.endpoint, 100.0)], async |load: LoadHandle| {
+        until(&load.live().dropped, 8).await;
+        load
+    })
+    .await;
+    totals.assert_adds_up();
+    assert_eq!(totals.of(FailureClass::ResponseTimeout), endless.requests(), "{:?}", totals.failures);
+    assert_eq!((totals.failed(), totals.ok), (endless.requests(), innocent.requests()));
+    assert!(totals.samples.iter().all(|sample| sample.bytes_in > 0), "each was reading its own body to the last");
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ pub(crate) struct Totals {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) failures: BTreeMap<FailureKey, u64>,
     pub(crate) connections: ConnectionCounts,
+    pub(crate) flaps: u64,
     pub(crate) latencies: u64,
     pub(crate) answers: u64,
     pub(crate) samples: Vec<FailureSample>,
@@ -72,6 +73,7 @@ impl Totals {
                 self.connections.reused_requests += segment.connections.reused_requests;
                 self.connections.closed_idle += segment.connections.closed_idle;
                 self.connections.unframed += segment.connections.unframed;
+                self.flaps += segment.flaps;
                 self.latencies += segment.ok.len();
                 self.answers += segment.service.len();
                 self.samples.extend(segment.samples);

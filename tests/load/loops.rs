@@ -2,13 +2,14 @@
 
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use gapless::load::LoadHandle;
 use gapless::model::{Endpoint, FailureClass};
 use gapless::scenario::plan::{Cohort, Connections, Pace};
 
-use crate::harness::{cohort, load, until};
-use crate::server::{Fault, Server};
+use crate::harness::{Totals, cohort, load, until};
+use crate::server::{ANSWER, Fault, Server};
 
 #[tokio::test]
 async fn a_closed_loop_has_one_request_per_client_and_counts_all() {
@@ -119,4 +120,52 @@ async fn a_health_check_is_due_at_its_interval() {
     .await;
     totals.assert_adds_up();
     assert_eq!((totals.failed(), totals.connections.opened), (0, totals.due));
+}
+
+/// Checks every 10 ms, on one connection so that the outcomes come in order, a server that fails requests `down`.
+async fn flaps_of_a_check(down: std::ops::Range<u64>) -> Totals {
+    let server = Server::tcp_with(move |number, conn| {
+        conn.take_request()?;
+        let is_down = down.contains(&number);
+        conn.write_all(if is_down { b"HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n" } else { ANSWER })?;
+        Ok(true)
+    });
+    let check = Cohort {
+        pace: Pace::Health { interval: Duration::from_millis(10), rise: 2, fall: 3 },
+        connections: Connections::Reused(1),
+        ..cohort(&server.endpoint, 1.0)
+    };
+    let totals = load(&[check], async |load: LoadHandle| {
+        until(&load.live().ok, 12).await;
+        load
+    })
+    .await;
+    totals.assert_adds_up();
+    totals
+}
+
+#[tokio::test]
+async fn a_check_flaps_when_it_falls_and_when_it_rises_again() {
+    let totals = flaps_of_a_check(4..8).await;
+    assert_eq!((totals.failed(), totals.flaps), (4, 2));
+}
+
+#[tokio::test]
+async fn a_check_that_fails_less_often_than_its_fall_does_not_flap() {
+    let totals = flaps_of_a_check(4..6).await;
+    assert_eq!((totals.failed(), totals.flaps), (2, 0));
+}
+
+#[tokio::test]
+async fn clients_wait_for_each_other_where_there_are_fewer_connections() {
+    let server = Server::tcp(Fault::Stall, 0);
+    let clients =
+        Cohort { pace: Pace::Clients(8), connections: Connections::Reused(2), ..cohort(&server.endpoint, 1.0) };
+    let totals = load(&[clients], async |load: LoadHandle| {
+        until(&load.live().ok, 100).await;
+        load
+    })
+    .await;
+    totals.assert_adds_up();
+    assert_eq!((totals.failed(), totals.connections.opened, server.connections()), (0, 2, 2));
 }

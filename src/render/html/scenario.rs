@@ -10,7 +10,7 @@ use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
 use crate::render::markup::Markup;
 use crate::render::svg;
-use crate::render::text::{latency, ms};
+use crate::render::text::{self, latency, ms};
 
 /// The most events that the table shows.
 const EVENTS_SHOWN: usize = 50;
@@ -207,7 +207,7 @@ fn figures(section: &mut Markup, scenario: &ScenarioResult) {
     let rows = scenario.cohorts.iter().map(Some).chain(all.then_some(None));
     table(section, &columns, rows, |row, cohort| {
         if let Some(cohort) = cohort {
-            let load = format!("{} to {}", cohort.load, cohort.target);
+            let load = text::load(cohort);
             let lost = (cohort.dropped, cohort.wrong);
             cohort_row(row, (&cohort.name, &load), &cohort.requests, lost, &cohort.latency_ms);
             row.text(ms(cohort.stall_ms));

@@ -10,7 +10,7 @@ use crate::analysis::ScenarioResult;
 use crate::analysis::result::{CohortResult, EventResult, Latencies, Requests};
 use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
-use crate::render::text::{latency, ms};
+use crate::render::text::{latency, load, ms};
 
 /// The most sentences of evidence that one cause is shown with.
 const SENTENCES_PER_CAUSE: usize = 3;
@@ -56,7 +56,7 @@ fn figures(page: &mut Page, scenario: &ScenarioResult) {
     }
     page.table(&columns, rows);
     for cohort in &scenario.cohorts {
-        page.paragraph("", &format!("{}: {} to {}", cohort.name, cohort.load, cohort.target));
+        page.paragraph("", &format!("{}: {}", cohort.name, load(cohort)));
     }
 }
 
