@@ -6,30 +6,30 @@ use regex_lite::Regex;
 pub(super) const BODY_KEPT_BYTES: usize = 1 << 20;
 
 /// Keeps the start of a body, if anybody is to look at it.
-#[derive(Debug)]
-pub(super) struct KeptBody<'a> {
-    pattern: Option<&'a Regex>,
+#[derive(Debug, Default)]
+pub(super) struct KeptBody {
+    keeps: bool,
     bytes: Vec<u8>,
 }
 
-impl<'a> KeptBody<'a> {
-    /// Keeps nothing without a pattern.
-    pub(super) fn new(pattern: Option<&'a Regex>) -> Self {
-        Self { pattern, bytes: Vec::new() }
+impl KeptBody {
+    /// Starts the next body, of which nothing is kept unless `keeps`.
+    pub(super) fn begin(&mut self, keeps: bool) {
+        self.keeps = keeps;
+        self.bytes.clear();
     }
 
     /// Takes the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
-        if self.pattern.is_some() {
+        if self.keeps {
             let room = BODY_KEPT_BYTES - self.bytes.len();
             self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
     }
 
-    /// Whether the pattern matches somewhere in what was kept; always true without one. Bytes that are no
-    /// UTF-8 stand as U+FFFD.
-    pub(super) fn matches(&self) -> bool {
-        self.pattern.is_none_or(|pattern| pattern.is_match(&String::from_utf8_lossy(&self.bytes)))
+    /// Whether the pattern matches somewhere in what was kept. Bytes that are no UTF-8 stand as U+FFFD.
+    pub(super) fn matches(&self, pattern: &Regex) -> bool {
+        pattern.is_match(&String::from_utf8_lossy(&self.bytes))
     }
 }
 
@@ -37,30 +37,39 @@ impl<'a> KeptBody<'a> {
 mod tests {
     use super::*;
 
+    fn kept(parts: &[&[u8]]) -> KeptBody {
+        let mut body = KeptBody::default();
+        body.begin(true);
+        parts.iter().for_each(|part| body.feed(part));
+        body
+    }
+
     #[test]
     fn a_body_matches_across_its_parts_and_beside_what_is_no_text() {
         let pattern = Regex::new("status.:.ok").unwrap();
-        let mut body = KeptBody::new(Some(&pattern));
-        body.feed(b"\xff{\"sta");
-        assert!(!body.matches());
-        body.feed(b"tus\":\"ok\"}");
-        assert!(body.matches());
+        assert!(!kept(&[b"\xff{\"sta"]).matches(&pattern));
+        assert!(kept(&[b"\xff{\"sta", b"tus\":\"ok\"}"]).matches(&pattern));
+    }
+
+    #[test]
+    fn a_body_does_not_match_what_the_one_before_it_said() {
+        let mut body = kept(&[b"ok"]);
+        body.begin(true);
+        assert!(!body.matches(&Regex::new("ok").unwrap()));
     }
 
     #[test]
     fn what_lies_behind_the_limit_is_not_kept() {
-        let pattern = Regex::new("end$").unwrap();
-        let mut body = KeptBody::new(Some(&pattern));
-        body.feed(&vec![b' '; BODY_KEPT_BYTES - 1]);
-        body.feed(b"end");
+        let body = kept(&[&vec![b' '; BODY_KEPT_BYTES - 1], b"end"]);
         assert_eq!(body.bytes.len(), BODY_KEPT_BYTES);
-        assert!(!body.matches());
+        assert!(!body.matches(&Regex::new("end$").unwrap()));
     }
 
     #[test]
-    fn without_a_pattern_nothing_is_kept_and_all_is_well() {
-        let mut body = KeptBody::new(None);
+    fn what_nobody_looks_at_is_not_kept() {
+        let mut body = KeptBody::default();
+        body.begin(false);
         body.feed(b"anything");
-        assert!(body.matches() && body.bytes.capacity() == 0);
+        assert_eq!(body.bytes.capacity(), 0);
     }
 }

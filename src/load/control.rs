@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::readiness::Readiness;
 use super::timeline::Timeline;
+use super::wire::Scratch;
 use crate::clock;
 use crate::model::MonoTime;
 
@@ -17,6 +18,8 @@ pub(super) struct Control {
     pub(super) timeline: RefCell<Timeline>,
     /// Who waits for answers.
     pub(super) readiness: RefCell<Readiness>,
+    /// Where all connections read to.
+    pub(super) scratch: Scratch,
     /// Wakes the engine: something has changed that it sleeps by.
     pub(super) attention: Notify,
     stopped: Cell<bool>,
@@ -32,6 +35,7 @@ impl Control {
         Self {
             timeline: RefCell::default(),
             readiness: RefCell::new(Readiness::new(loads)),
+            scratch: Scratch::new(),
             attention: Notify::new(),
             stopped: Cell::new(false),
             interrupted: Cell::new(false),

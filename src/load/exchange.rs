@@ -1,13 +1,12 @@
 //! One request and its answer: the seam between the slot and whatever speaks the protocol.
 
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::classify::{Failure, Trouble};
-use super::http_exchange::HttpExchange;
+use super::http::HttpExchange;
 use super::target::{ReadyTarget, RequestTemplate};
 use super::tcp_exchange;
-use super::wire::{Counted, Wire};
+use super::wire::Wire;
 
 /// A complete answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,37 +50,44 @@ impl NoAnswer {
 
 /// What speaks the protocol on one connection.
 pub(super) enum Exchange {
-    /// HTTP/1.1 by hyper.
+    /// HTTP/1.1.
     Http(Box<HttpExchange>),
     /// Bytes.
-    Tcp(Counted),
+    Tcp,
 }
 
 impl Exchange {
     /// On a connection that no request has used.
-    pub(super) async fn new(wire: &Rc<Wire>, target: &ReadyTarget) -> hyper::Result<Self> {
-        let counted = Counted(Rc::clone(wire));
+    pub(super) fn new(target: &ReadyTarget) -> Self {
         match target.request {
-            RequestTemplate::Http(_) => Ok(Self::Http(Box::new(HttpExchange::new(counted).await?))),
-            RequestTemplate::Tcp(_) => Ok(Self::Tcp(counted)),
+            RequestTemplate::Http(_) => Self::Http(Box::new(HttpExchange::new())),
+            RequestTemplate::Tcp(_) => Self::Tcp,
         }
     }
 
     /// Sends the request of `target` and reads the answer to its end. `nth` is the number of the request on
     /// this connection, from 1.
-    pub(super) async fn run(&mut self, target: &ReadyTarget, wire: &Wire, nth: u64) -> Result<Answer, NoAnswer> {
+    pub(super) async fn run(&mut self, target: &ReadyTarget, wire: &mut Wire, nth: u64) -> Result<Answer, NoAnswer> {
         match (self, &target.request) {
             (Self::Http(http), RequestTemplate::Http(request)) => http.run(request, &target.expect, wire, nth).await,
-            (Self::Tcp(stream), RequestTemplate::Tcp(bytes)) => tcp_exchange::run(stream, bytes, &target.expect).await,
+            (Self::Tcp, RequestTemplate::Tcp(bytes)) => tcp_exchange::run(wire, bytes, &target.expect).await,
             _ => unreachable!("an exchange is made for the request of its target"),
         }
     }
 
     /// While no request runs: resolves when the connection is of no further use.
-    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_over(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Http(http) => http.poll_over(cx),
-            Self::Tcp(_) => Poll::Pending,
+            Self::Http(http) => http.poll_over(wire, cx),
+            Self::Tcp => Poll::Pending,
+        }
+    }
+
+    /// The status of the answer, once its status line is whole; none for `tcp` targets.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Http(http) => http.status(),
+            Self::Tcp => None,
         }
     }
 }

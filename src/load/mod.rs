@@ -14,11 +14,12 @@
 //! | `engine`, `control`, `pacer` | the loop of the thread, what its tasks share, the timer |
 //! | `cohort`, `agenda`, `schedule`, `sequence` | what is due when, and what waits for a connection |
 //! | `slot`, `guard`, `connect` | one connection and the request on it |
-//! | `exchange`, `http_exchange`, `tcp_exchange`, `body` | request and answer |
-//! | `wire`, `stream`, `status_line` | the bytes under them |
+//! | `exchange`, `http`, `tcp_exchange`, `body` | request and answer |
+//! | `wire`, `stream` | the bytes under them |
 //! | `classify` | from errors and bytes to a failure class |
 //! | `tally`, `row_tally`, `gaps`, `health`, `timeline`, `readiness`, `live` | what is counted, under which scope |
 //! | `outbox` | hands it over |
+//! | `internals` | what benches and fuzzing reach in for |
 //!
 //! A request is counted by exactly one `Ended`, made in `slot` or, if it never got to one, in
 //! `cohort`; so `due = ok + failed + unsent` holds by construction once all have ended.
@@ -37,7 +38,9 @@ mod gaps;
 mod guard;
 mod handle;
 mod health;
-mod http_exchange;
+mod http;
+#[doc(hidden)]
+pub mod internals;
 mod live;
 mod outbox;
 mod pacer;
@@ -47,7 +50,6 @@ mod schedule;
 mod sequence;
 mod setup;
 mod slot;
-mod status_line;
 mod stream;
 mod tally;
 mod target;

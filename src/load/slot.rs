@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::classify::{Failure, Progress, connect_class, disposition, exchange_class};
 use super::cohort::Cohort;
@@ -41,11 +41,17 @@ impl Mailbox {
 
 /// An established connection.
 struct Connected {
-    wire: Rc<Wire>,
+    wire: Wire,
     exchange: Exchange,
     local: Option<SocketAddr>,
     since: MonoTime,
     requests: u64,
+}
+
+impl Connected {
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.exchange.poll_over(&mut self.wire, cx)
+    }
 }
 
 /// The task behind one mailbox.
@@ -106,10 +112,14 @@ impl Slot {
             if self.mailbox.waker.borrow().is_none() {
                 *self.mailbox.waker.borrow_mut() = Some(cx.waker().clone());
             }
-            if self.connection.as_mut().is_some_and(|connected| connected.exchange.poll_over(cx).is_ready()) {
+            if let Some(due) = self.mailbox.due.take() {
+                // Whether the connection is still there is looked at before it is written to.
+                return Poll::Ready(due);
+            }
+            if self.connection.as_mut().is_some_and(|connected| connected.poll_over(cx).is_ready()) {
                 self.closed_idle();
             }
-            self.mailbox.due.take().map_or(Poll::Pending, Poll::Ready)
+            Poll::Pending
         })
         .await
     }
@@ -148,7 +158,7 @@ impl Slot {
         let target = &self.cohort.policy.target;
         connected.requests += 1;
         let nth = connected.requests;
-        connected.wire.begin(nth == 1 && target.request_bytes() > 0);
+        connected.wire.begin();
         let deadline = request.due + target.timeout;
         if nth == 1 && !self.cohort.policy.connect_delay.is_zero() {
             let delay = tokio::time::sleep(self.cohort.policy.connect_delay);
@@ -156,7 +166,7 @@ impl Slot {
                 return Some(Err(stopped.into()));
             }
         }
-        let exchange = connected.exchange.run(target, &connected.wire, nth);
+        let exchange = connected.exchange.run(target, &mut connected.wire, nth);
         match self.guard.limit(deadline, exchange).await {
             Ok(Ok(answer)) => Some(Ok(answer)),
             Ok(Err(NoAnswer::Failed(failure))) => Some(Err(failure)),
@@ -189,8 +199,8 @@ impl Slot {
             }
         };
         self.cohort.count(|tally, timeline| tally.connection_opened(timeline, since));
-        let wire = Rc::new(Wire::new(stream));
-        let exchange = Exchange::new(&wire, target).await.map_err(|_| (FailureClass::ConnectOther, None, local))?;
+        let wire = Wire::new(stream, self.cohort.control.scratch.clone());
+        let exchange = Exchange::new(target);
         Ok(Connected { wire, exchange, local, since, requests: 0 })
     }
 
@@ -214,13 +224,13 @@ impl Slot {
             unframed: result.is_ok_and(|answer| answer.unframed),
         };
         let first_call = request.connect_call.or_else(|| wire.first_write());
-        self.end(request, self.judge(request, wire, result, trace, end), first_call, trace, end)
+        self.end(request, self.judge(request, on, result, trace, end), first_call, trace, end)
     }
 
     fn judge(
         &self,
         request: Request,
-        wire: &Wire,
+        on: &Connected,
         result: Result<Answer, Failure>,
         trace: Trace,
         end: MonoTime,
@@ -247,7 +257,7 @@ impl Slot {
                     request_bytes: target.request_bytes(),
                     bytes_out: trace.bytes_out,
                     bytes_in: trace.bytes_in,
-                    unix: wire.is_unix(),
+                    unix: on.wire.is_unix(),
                 };
                 let errno = match failure {
                     Failure::Lost(trouble) => trouble.errno(),
@@ -257,7 +267,7 @@ impl Slot {
                     class: exchange_class(failure, progress),
                     disposition: disposition(progress),
                     reused: trace.reused(),
-                    status: wire.status(),
+                    status: on.exchange.status(),
                     errno,
                 })
             }

@@ -1,33 +1,30 @@
 //! A `tcp` target: bytes out, bytes in until they match or the peer is done.
 
-use bytes::Bytes;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use std::future::poll_fn;
 
 use super::body::KeptBody;
 use super::exchange::{Answer, Judgement, NoAnswer};
 use super::target::Expectation;
-use super::wire::Counted;
-
-const CHUNK_BYTES: usize = 4096;
+use super::wire::Wire;
 
 /// Sends `bytes`, then reads until the expectation matches or the peer closes. Without an expectation, any
 /// byte before the close is an answer.
-pub(super) async fn run(stream: &mut Counted, bytes: &Bytes, expect: &Expectation) -> Result<Answer, NoAnswer> {
-    if stream.write_all(bytes).await.is_err() {
-        return Err(NoAnswer::lost(&stream.0));
+pub(super) async fn run(wire: &mut Wire, bytes: &[u8], expect: &Expectation) -> Result<Answer, NoAnswer> {
+    if wire.write_all(bytes).await.is_err() {
+        return Err(NoAnswer::lost(wire));
     }
-    let mut kept = KeptBody::new(expect.body.as_ref());
-    let mut chunk = [0; CHUNK_BYTES];
+    let mut kept = KeptBody::default();
+    kept.begin(expect.body.is_some());
     loop {
-        match stream.read(&mut chunk).await {
-            Ok(0) if stream.0.bytes_in() > 0 => {
+        match poll_fn(|cx| wire.poll_read(cx, |bytes| kept.feed(bytes))).await {
+            Ok(Some(())) => {}
+            Ok(None) if wire.bytes_in() > 0 => {
                 let as_expected = expect.body.is_none();
                 return Ok(answer(if as_expected { Judgement::Expected } else { Judgement::OtherBody }));
             }
-            Ok(0) | Err(_) => return Err(NoAnswer::lost(&stream.0)),
-            Ok(read) => kept.feed(&chunk[..read]),
+            Ok(None) | Err(_) => return Err(NoAnswer::lost(wire)),
         }
-        if expect.body.is_some() && kept.matches() {
+        if expect.body.as_ref().is_some_and(|pattern| kept.matches(pattern)) {
             return Ok(answer(Judgement::Expected));
         }
     }

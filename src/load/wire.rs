@@ -1,34 +1,45 @@
 //! Counts the bytes under an exchange, whoever speaks the protocol above.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::RecvFlags;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::classify::Trouble;
-use super::status_line::StatusLine;
 use super::stream::Stream;
 use crate::clock;
 use crate::model::MonoTime;
 
+/// At most so many bytes are read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Where all connections of a load read to. What is read is looked at before the next read, so one will do: it
+/// stays in the processor's cache, and a connection costs no memory of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Scratch(Rc<RefCell<Box<[u8]>>>);
+
+impl Scratch {
+    /// Of one load.
+    pub(super) fn new() -> Self {
+        Self(Rc::new(RefCell::new(vec![0; READ_BYTES].into())))
+    }
+}
+
 /// A connection and what passed over it for the current request.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: RefCell<Stream>,
-    bytes_out: Cell<u64>,
-    bytes_in: Cell<u64>,
-    first_write: Cell<Option<MonoTime>>,
-    sent: Cell<Option<MonoTime>>,
-    status_line: Cell<StatusLine>,
-    trouble: Cell<Option<Trouble>>,
-    /// A first request is written before anything is read, as other clients do: what a server did to the
-    /// connection before must fail the request, not hide it.
-    writes_first: Cell<bool>,
-    read_waits: Cell<bool>,
+    stream: Stream,
+    scratch: Scratch,
+    bytes_out: u64,
+    bytes_in: u64,
+    first_write: Option<MonoTime>,
+    sent: Option<MonoTime>,
+    trouble: Option<Trouble>,
 }
 
 /// What a look at an idle connection shows.
@@ -44,170 +55,113 @@ pub(super) enum Idle {
 
 impl Wire {
     /// Of a connection that no request has used.
-    pub(super) fn new(stream: Stream) -> Self {
-        Self {
-            stream: RefCell::new(stream),
-            bytes_out: Cell::default(),
-            bytes_in: Cell::default(),
-            first_write: Cell::default(),
-            sent: Cell::default(),
-            status_line: Cell::default(),
-            trouble: Cell::default(),
-            writes_first: Cell::new(true),
-            read_waits: Cell::new(false),
-        }
+    pub(super) fn new(stream: Stream, scratch: Scratch) -> Self {
+        Self { stream, scratch, bytes_out: 0, bytes_in: 0, first_write: None, sent: None, trouble: None }
     }
 
-    /// A new request starts: its bytes count from here. `writes_first` for one that has something to send, on a
-    /// connection that none has used.
-    pub(super) fn begin(&self, writes_first: bool) {
-        self.bytes_out.set(0);
-        self.bytes_in.set(0);
-        self.first_write.set(None);
-        self.sent.set(None);
-        self.status_line.set(StatusLine::default());
-        self.writes_first.set(writes_first);
+    /// A new request starts: its bytes count from here.
+    pub(super) fn begin(&mut self) {
+        (self.bytes_out, self.bytes_in) = (0, 0);
+        (self.first_write, self.sent) = (None, None);
     }
 
     /// Bytes of the request that the kernel took.
     pub(super) fn bytes_out(&self) -> u64 {
-        self.bytes_out.get()
+        self.bytes_out
     }
 
     /// Bytes of the answer that came.
     pub(super) fn bytes_in(&self) -> u64 {
-        self.bytes_in.get()
+        self.bytes_in
     }
 
     /// When the first write call was made.
     pub(super) fn first_write(&self) -> Option<MonoTime> {
-        self.first_write.get()
+        self.first_write
     }
 
     /// When the first write call was made that the kernel took.
     pub(super) fn sent(&self) -> Option<MonoTime> {
-        self.sent.get()
-    }
-
-    /// The status of the answer, once its status line is whole.
-    pub(super) fn status(&self) -> Option<u16> {
-        self.status_line.get().status()
+        self.sent
     }
 
     /// What ended the connection, if it has ended.
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        self.trouble.get()
+        self.trouble
     }
 
     /// Whether it is a Unix socket.
     pub(super) fn is_unix(&self) -> bool {
-        self.stream.borrow().is_unix()
+        self.stream.is_unix()
     }
 
     /// Asks the kernel what the reactor may not have told yet: one recv(2) that takes nothing.
     pub(super) fn look(&self) -> Idle {
-        let stream = self.stream.borrow();
         let mut byte = [0_u8];
-        match rustix::net::recv(&*stream, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        match rustix::net::recv(&self.stream, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Err(rustix::io::Errno::AGAIN) => Idle::Quiet,
-            Ok((1.., _)) if stream.is_tls() => Idle::Unclear,
+            Ok((1.., _)) if self.stream.is_tls() => Idle::Unclear,
             Ok(_) | Err(_) => Idle::Over,
         }
     }
 
-    fn wrote(&self, called_at: MonoTime, result: &io::Result<usize>, cx: &Context<'_>) {
-        match result {
-            Ok(taken) => {
-                self.bytes_out.set(self.bytes_out.get() + *taken as u64);
-                if self.sent.get().is_none() {
-                    self.sent.set(Some(called_at));
-                }
-            }
-            Err(error) => self.note_trouble(Trouble::of(error)),
-        }
-        if self.read_waits.take() {
-            cx.waker().wake_by_ref();
-        }
+    /// Writes some of `bytes`: how many the kernel took.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Trouble>> {
+        let called_at = clock::now();
+        self.first_write.get_or_insert(called_at);
+        let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)).map_err(|error| self.end(&error))?;
+        self.bytes_out += taken as u64;
+        self.sent.get_or_insert(called_at);
+        Poll::Ready(Ok(taken))
     }
 
-    fn read(&self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            self.note_trouble(Trouble::Closed);
-            return;
+    /// Hands on what TLS may still hold of the bytes that were written.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        Pin::new(&mut self.stream).poll_flush(cx).map_err(|error| self.end(&error))
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        let mut written = 0;
+        while written < bytes.len() {
+            written += poll_fn(|cx| self.poll_write(cx, &bytes[written..])).await?;
         }
-        self.bytes_in.set(self.bytes_in.get() + bytes.len() as u64);
-        let mut status_line = self.status_line.get();
-        status_line.feed(bytes);
-        self.status_line.set(status_line);
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Reads some bytes and lets `look` see them: what it makes of them, none if the peer has closed.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    pub(super) fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<Result<Option<T>, Trouble>> {
+        let scratch = Rc::clone(&self.scratch.0);
+        let scratch = &mut **scratch.borrow_mut();
+        let mut into = ReadBuf::new(scratch);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into)).map_err(|error| self.end(&error))?;
+        let bytes = into.filled();
+        if bytes.is_empty() {
+            self.trouble.get_or_insert(Trouble::Closed);
+            return Poll::Ready(Ok(None));
+        }
+        self.bytes_in += bytes.len() as u64;
+        Poll::Ready(Ok(Some(look(bytes))))
     }
 
     /// The first trouble is what ended the connection; later ones follow from it.
-    fn note_trouble(&self, trouble: Trouble) {
-        if self.trouble.get().is_none() {
-            self.trouble.set(Some(trouble));
-        }
-    }
-
-    /// A write is about to be made.
-    fn writing(&self) -> MonoTime {
-        let now = clock::now();
-        if self.first_write.get().is_none() {
-            self.first_write.set(Some(now));
-        }
-        self.writes_first.set(false);
-        now
-    }
-}
-
-/// The stream that an exchange reads from and writes to.
-#[derive(Debug)]
-pub(super) struct Counted(pub(super) Rc<Wire>);
-
-impl AsyncRead for Counted {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let wire = &*self.0;
-        if wire.writes_first.get() {
-            wire.read_waits.set(true);
-            return Poll::Pending;
-        }
-        let filled = into.filled().len();
-        let result = ready!(Pin::new(&mut *wire.stream.borrow_mut()).poll_read(cx, into));
-        match &result {
-            Ok(()) => wire.read(&into.filled()[filled..]),
-            Err(error) => wire.note_trouble(Trouble::of(error)),
-        }
-        Poll::Ready(result)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let called_at = self.0.writing();
-        let result = ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_write(cx, bytes));
-        self.0.wrote(called_at, &result, cx);
-        Poll::Ready(result)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let called_at = self.0.writing();
-        let result = ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_write_vectored(cx, slices));
-        self.0.wrote(called_at, &result, cx);
-        Poll::Ready(result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.stream.borrow().is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.stream.borrow_mut()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.stream.borrow_mut()).poll_shutdown(cx)
+    fn end(&mut self, error: &io::Error) -> Trouble {
+        *self.trouble.get_or_insert(Trouble::of(error))
     }
 }

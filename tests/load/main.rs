@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a harness of tests: what cannot be set up ends the test")]
 
+mod against_hyper;
 mod classes;
 mod connections;
 mod harness;

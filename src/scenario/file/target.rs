@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::header::{HeaderName, HeaderValue};
+use http::Method;
+use http::header::{HeaderName, HeaderValue};
 
 use crate::scenario::mistake::Mistakes;
 use crate::scenario::plan::StatusPattern;

@@ -1,0 +1,38 @@
+//! HTTP/1.1, as much of it as a client needs that sends one request again and again (RFC 9112).
+//!
+//! Of its own and not by a library, since the request is rendered once, the answer needs no headers beyond three,
+//! and what neither allocates nor copies leaves the core to the target. It is held against hyper, which decides
+//! the same of every answer, in `tests/load/against_hyper.rs`.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `request` | the bytes that are sent |
+//! | `head`, `chunked`, `status_line` | the parts of an answer |
+//! | `response` | an answer from its first byte to its last, however it is cut: no I/O |
+//! | `exchange` | both on a connection |
+
+mod chunked;
+mod exchange;
+mod head;
+mod request;
+mod response;
+mod status_line;
+
+pub(super) use exchange::HttpExchange;
+pub(super) use request::HttpRequest;
+pub(super) use response::{Response, Taken};
+
+/// What decides, beside an answer's own head, whether it has a body (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// For a head: no answer has a body.
+    Head,
+    /// For a tunnel: a 2xx answer has no body, and what follows is no HTTP.
+    Connect,
+    /// For anything else.
+    Other,
+}
+
+/// What came is not HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotHttp;
