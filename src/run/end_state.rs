@@ -143,7 +143,9 @@ fn latent_checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
             });
         }
     }
-    let paths = seen.units.iter().filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
+    // A socket that is down may well have taken its path along (RemoveOnStop=); that it is down is said above.
+    let active = seen.units.iter().filter(|unit| unit.is_active());
+    let paths = active.filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
     for path in paths.filter_map(|endpoint| match endpoint {
         crate::model::Endpoint::Unix(path) => Some(path),
         crate::model::Endpoint::Tcp(_) => None,
@@ -177,4 +179,36 @@ fn status(holds: bool) -> Verdict {
 
 fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Endpoint, MonoTime, SocketState};
+    use crate::run::testing::plan;
+
+    fn latent_names(active_state: &str) -> Vec<String> {
+        let path = std::path::PathBuf::from("/run/a.sock");
+        let socket = UnitSnapshot {
+            unit: UnitName::new("a.socket").unwrap(),
+            at: MonoTime::default(),
+            load_state: "loaded".into(),
+            active_state: active_state.into(),
+            sub_state: String::new(),
+            result: "success".into(),
+            invocation_id: None,
+            need_daemon_reload: false,
+            service: None,
+            socket: Some(SocketState { listen: vec![Endpoint::Unix(path.clone())], ..SocketState::default() }),
+        };
+        let seen = Final { units: &[socket], target: None, missing_paths: &[path] };
+        let failed = latent_checks(&plan(""), &seen).into_iter().filter(|check| check.status == Verdict::Failed);
+        failed.map(|check| check.name).collect()
+    }
+
+    #[test]
+    fn a_path_is_missed_only_where_its_socket_is_active() {
+        assert_eq!(latent_names("active"), ["latent.path_unlinked"]);
+        assert_eq!(latent_names("failed"), Vec::<String>::new());
+    }
 }

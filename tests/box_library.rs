@@ -1,0 +1,88 @@
+//! The scenario library under a real systemd: what each file expects is what is seen.
+//!
+//! A new folder of `scenarios/` needs one line in [`folders`]; a test says so if it is forgotten.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use gapless::analysis::result::RunResult;
+use gapless::model::Verdict;
+use gapless::scenario::{self, Overrides};
+
+fn library() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+/// Runs every scenario of a folder and asserts that each passed, its negative controls included.
+#[expect(clippy::print_stdout, reason = "shown when the test fails")]
+fn every_scenario_passes(folder: &str) {
+    let place = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        .args(["run", "--manager", "system", "--out"])
+        .args([place.path().join("out"), library().join(folder)])
+        .stdin(Stdio::null())
+        .output()
+        .expect("gapless runs");
+    println!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    let bytes = fs::read(place.path().join("out/result.json")).expect("result.json is there");
+    let result: RunResult = serde_json::from_slice(&bytes).expect("result.json is a result");
+    let verdicts: Vec<(&str, Verdict)> =
+        result.scenarios.iter().map(|scenario| (scenario.name.as_str(), scenario.verdict)).collect();
+    let not_passed: Vec<_> = verdicts.iter().filter(|(_, verdict)| *verdict != Verdict::Passed).collect();
+    assert!(not_passed.is_empty(), "{not_passed:?}");
+    assert_eq!(verdicts.len(), files_of(folder).len(), "every file of {folder} was run");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+fn files_of(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(library().join(folder)).expect("it is there").flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "toml")).collect()
+}
+
+/// One test for each folder, so that tests/all says which one it was.
+macro_rules! folders {
+    ($($test:ident: $folder:literal,)+) => {
+        const FOLDERS: &[&str] = &[$($folder),+];
+
+        $(
+            #[test]
+            #[ignore = "needs root, a booted systemd and the prepared venvs"]
+            fn $test() {
+                every_scenario_passes($folder);
+            }
+        )+
+    };
+}
+
+folders! {
+    fastapi_does_what_its_scenarios_say: "fastapi",
+    gunicorn_behind_nginx_does_what_its_scenarios_say: "gunicorn-nginx",
+}
+
+#[test]
+fn every_folder_of_the_library_is_run() {
+    let entries = fs::read_dir(library()).expect("it is there").flatten().filter(|entry| entry.path().is_dir());
+    let found: BTreeSet<String> = entries.map(|entry| entry.file_name().into_string().expect("text")).collect();
+    assert_eq!(found, FOLDERS.iter().map(ToString::to_string).collect());
+}
+
+/// One venv serves a whole folder: were the commands not the same, each scenario would undo the last one's.
+#[test]
+fn the_scenarios_of_a_folder_prepare_the_same_and_no_name_is_used_twice() {
+    let folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| library().join(folder)).collect();
+    let scenarios = match scenario::load_all(&folders, &[], &Overrides::default()) {
+        Ok(scenarios) => scenarios,
+        Err(errors) => panic!("{errors:?}"),
+    };
+    for folder in folders {
+        let of_folder = scenarios.iter().filter(|scenario| scenario.plan.directory == folder);
+        let prepared: BTreeSet<_> = of_folder
+            .filter_map(|scenario| scenario.plan.units.as_ref())
+            .map(|units| units.prepare.clone())
+            .filter(|commands| !commands.is_empty())
+            .collect();
+        assert!(prepared.len() <= 1, "{}: {prepared:?}", folder.display());
+    }
+}
