@@ -153,7 +153,7 @@ fn steps(facts: &Facts<'_>) -> Vec<Judged> {
         let is_alone = plan.steps.iter().filter(|other| other.action.kind() == kind).count() == 1;
         let suffix = if is_alone { kind.name().to_owned() } else { format!("{}.{}", kind.name(), index + 1) };
         let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
-        checks.push(step_was_done(&suffix, step, &events));
+        checks.push(step_was_done(&suffix, step, &events, facts));
         checks.extend(events_are_proven(&suffix, &events));
         checks.extend(events_had_requests(&suffix, &events, facts));
     }
@@ -169,10 +169,10 @@ enum Done {
     Doubtful(String),
 }
 
-fn step_was_done(suffix: &str, step: &Step, events: &[&Event<'_>]) -> Judged {
+fn step_was_done(suffix: &str, step: &Step, events: &[&Event<'_>], facts: &Facts<'_>) -> Judged {
     let (mut done, mut failures, mut doubts) = (0, Vec::new(), Vec::new());
     for event in events {
-        match how_it_went(step, event) {
+        match how_it_went(step, event, facts) {
             Done::AsExpected => done += 1,
             Done::Failed(why) => failures.push(why),
             Done::Doubtful(why) => doubts.push(why),
@@ -198,13 +198,17 @@ fn has_job(step: &Step) -> bool {
     matches!(step.action, Action::Unit { verb, .. } if verb != crate::model::UnitVerb::ResetFailed)
 }
 
-fn how_it_went(step: &Step, event: &Event<'_>) -> Done {
+fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
     let name = words::event(event);
     let Some(end) = event.end else { return Done::Doubtful(format!("{name} was not over when the record ended")) };
     if end.job == Some(JobResult::Canceled) && step.job != JobResult::Canceled {
         return Done::Doubtful(format!("{name}: its job was canceled by somebody else"));
     }
     if let Some(error) = &end.error {
+        let ended = facts.record.end.as_ref().map(|end| &end.reason);
+        if matches!(ended, Some(EndReason::Error(reason)) if reason == error) {
+            return Done::Doubtful(format!("{name}: the harness could not carry it out"));
+        }
         return Done::Failed(format!("{name} failed: {error}"));
     }
     match end.job {

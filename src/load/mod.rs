@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `handle` | starts the thread, talks to it |
 //! | `setup`, `target`, `tls`, `error` | from the plan to what runs, and all that can be wrong with it |
-//! | `engine`, `control`, `pacer` | the loop of the thread, what its tasks share, the timer |
+//! | `engine`, `control`, `pacer`, `heartbeat` | the loop of the thread, what its tasks share, the timer, and whether it runs |
 //! | `cohort`, `agenda`, `schedule` | what is due when, and what waits for a connection |
 //! | `slot`, `guard`, `connect` | one connection and the request on it |
 //! | `exchange`, `http_exchange`, `tcp_exchange`, `body` | request and answer |
@@ -36,6 +36,7 @@ mod exchange;
 mod gaps;
 mod guard;
 mod handle;
+mod heartbeat;
 mod http_exchange;
 mod live;
 mod outbox;
@@ -56,6 +57,7 @@ mod wire;
 
 pub use error::LoadError;
 pub use handle::LoadHandle;
+pub use heartbeat::HeldUp;
 pub use live::Live;
 
 use crate::record::line::Cap;
@@ -70,4 +72,6 @@ pub enum Observation {
     Segment(Box<Segment>),
     /// A limit on what is kept was reached.
     Cap(Cap),
+    /// The load thread did not run when it should have. Comes last.
+    HeldUp(HeldUp),
 }

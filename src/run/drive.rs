@@ -18,12 +18,12 @@ use super::recorder::Recorder;
 use super::restore;
 use super::step::{Stage, Went, Which};
 use crate::clock;
-use crate::load::{LoadError, LoadHandle, Observation};
+use crate::load::{HeldUp, LoadError, LoadHandle, Observation};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, EventId, JobResult, MonoTime, UnitKind, UnitName, UnitSnapshot, UnitVerb};
-use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
+use crate::record::line::{EndReason, Line, Note, NoteKind, Phase, PhaseChange};
 use crate::scenario::plan::{Action, Plan, Spacing, Step};
 
 /// Asks the kernel who listens at an address.
@@ -339,9 +339,16 @@ fn pump(load: &mut LoadHandle, recorder: Recorder) -> JoinHandle<()> {
                 Observation::Rows(rows) => Line::Rows(rows),
                 Observation::Segment(segment) => Line::Segment(segment),
                 Observation::Cap(cap) => Line::Cap(cap),
+                Observation::HeldUp(held_up) => Line::Note(Note { kind: NoteKind::Doubt, message: doubt(held_up) }),
             });
         }
     })
+}
+
+fn doubt(HeldUp { times, longest }: HeldUp) -> String {
+    let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+    let longest_s = longest.as_secs_f64();
+    format!("the load thread did not run {times}, for up to {longest_s:.1} s: the process was stopped, or got no CPU")
 }
 
 async fn report_figures(load: &LoadHandle, progress: &dyn Progress) -> std::convert::Infallible {

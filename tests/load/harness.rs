@@ -77,6 +77,7 @@ impl Totals {
                 self.first_ok = self.first_ok.or(segment.first_ok);
             }
             Observation::Cap(cap) => self.samples_left_out += cap.left_out,
+            Observation::HeldUp(_) => {}
         }
     }
 
@@ -110,7 +111,7 @@ where
             let scope = match &observation {
                 Observation::Rows(rows) => rows.scope,
                 Observation::Segment(segment) => segment.scope,
-                Observation::Cap(_) => Scope::Before,
+                Observation::Cap(_) | Observation::HeldUp(_) => Scope::Before,
             };
             scopes.entry(scope).or_default().add(observation);
         }

@@ -5,6 +5,7 @@
 mod classes;
 mod connections;
 mod harness;
+mod hostile;
 mod loops;
 mod marks;
 mod server;
