@@ -218,6 +218,10 @@ fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
         if facts.was_cut_short() && step.action.kind() == ActionKind::Exec {
             return Done::Doubtful(format!("{name} was cut short: {error}"));
         }
+        let ended = facts.record.end.as_ref().map(|end| &end.reason);
+        if matches!(ended, Some(EndReason::Error(reason)) if reason == error) {
+            return Done::Doubtful(format!("{name}: the harness could not carry it out"));
+        }
         return Done::Failed(format!("{name} failed: {error}"));
     }
     if let Some(gate) = step_gate::outcome(facts, event.begin.event) {

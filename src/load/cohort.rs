@@ -185,6 +185,8 @@ impl Cohort {
     }
 
     fn ended(&self, ended: &Ended) {
+        let excused = self.excused(ended);
+        let ended = excused.as_ref().unwrap_or(ended);
         let outstanding = self.count(|tally, timeline| {
             tally.ended(timeline, ended);
             tally.outstanding()
@@ -195,6 +197,19 @@ impl Cohort {
         if outstanding == 0 && self.control.is_stopped() {
             self.control.attention.notify_one();
         }
+    }
+
+    /// A request whose time ran out because this thread did not run says nothing about the target: it was interrupted.
+    fn excused(&self, ended: &Ended) -> Option<Ended> {
+        let target = &self.policy.target;
+        let limit = match ended.result {
+            Err(FailureKey { class: FailureClass::ConnectTimeout, .. }) => target.connect_timeout,
+            Err(FailureKey { class: FailureClass::ResponseTimeout | FailureClass::NoConnection, .. }) => target.timeout,
+            _ => return None,
+        };
+        let interrupted = |key| FailureKey { class: FailureClass::Interrupted, ..key };
+        let is_excused = self.control.heartbeat.cut_into(ended.due, ended.due + limit, ended.end);
+        is_excused.then(|| Ended { result: ended.result.map_err(interrupted), ..*ended })
     }
 
     fn free_slot(self: &Rc<Self>) -> Option<Rc<Mailbox>> {

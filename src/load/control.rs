@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::heartbeat::Heartbeat;
 use super::readiness::Readiness;
 use super::timeline::Timeline;
 use super::wire::Scratch;
@@ -22,6 +23,8 @@ pub(super) struct Control {
     pub(super) scratch: Scratch,
     /// Wakes the engine: something has changed that it sleeps by.
     pub(super) attention: Notify,
+    /// Whether the thread runs when it should.
+    pub(super) heartbeat: Heartbeat,
     stopped: Cell<bool>,
     interrupted: Cell<bool>,
     slot_panicked: Cell<bool>,
@@ -37,6 +40,7 @@ impl Control {
             readiness: RefCell::new(Readiness::new(loads)),
             scratch: Scratch::new(),
             attention: Notify::new(),
+            heartbeat: Heartbeat::default(),
             stopped: Cell::new(false),
             interrupted: Cell::new(false),
             slot_panicked: Cell::new(false),

@@ -96,6 +96,7 @@ impl Engine {
         while !self.is_over() {
             assert!(!self.control.has_slot_panicked(), "a connection's task has panicked");
             let wake_at = self.work(clock::now());
+            self.control.heartbeat.sleeps_until(wake_at);
             tokio::select! {
                 biased;
                 command = self.commands.recv(), if self.has_handle => self.hear(command),
@@ -113,6 +114,7 @@ impl Engine {
 
     /// Does what is to be done by `now`; returns when there is more.
     fn work(&mut self, now: MonoTime) -> MonoTime {
+        self.control.heartbeat.beat(now);
         self.release(now);
         if now >= self.next_rows {
             self.rows_handed_over += 1;
@@ -251,6 +253,10 @@ impl Engine {
                 let what = format!("failure samples of {name}");
                 self.outbox.deliver(Observation::Cap(Cap { what, left_out })).await;
             }
+        }
+        let held_up = self.control.heartbeat.total();
+        if held_up.times > 0 {
+            self.outbox.deliver(Observation::HeldUp(held_up)).await;
         }
     }
 }

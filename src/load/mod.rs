@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `handle` | starts the thread, talks to it |
 //! | `setup`, `target`, `tls`, `error` | from the plan to what runs, and all that can be wrong with it |
-//! | `engine`, `control`, `pacer` | the loop of the thread, what its tasks share, the timer |
+//! | `engine`, `control`, `pacer`, `heartbeat` | the loop of the thread, what its tasks share, the timer, and whether it runs |
 //! | `cohort`, `agenda`, `schedule`, `sequence` | what is due when, and what waits for a connection |
 //! | `slot`, `guard`, `connect` | one connection and the request on it |
 //! | `exchange`, `http`, `tcp_exchange`, `body` | request and answer |
@@ -38,6 +38,7 @@ mod gaps;
 mod guard;
 mod handle;
 mod health;
+mod heartbeat;
 mod http;
 #[doc(hidden)]
 pub mod internals;
@@ -60,6 +61,7 @@ mod wire;
 
 pub use error::LoadError;
 pub use handle::LoadHandle;
+pub use heartbeat::HeldUp;
 pub use live::Live;
 pub use sequence::Asked;
 
@@ -83,6 +85,8 @@ pub enum Observation {
     HandedOver(Receipt),
     /// A limit on what is kept was reached.
     Cap(Cap),
+    /// The load thread did not run when it should have. Comes last.
+    HeldUp(HeldUp),
 }
 
 /// Answers a [`LoadHandle::hand_over`] once what was handed over has got where it goes.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::ledger::{AbandonedLedger, Change, EntryId};
 use super::{Job, Manager, ManagerError};
-use crate::model::{JobResult, UnitName, UnitVerb};
+use crate::model::{JobResult, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::ManagerKind;
 
 /// A manager that can undo what another run did.
@@ -126,7 +126,14 @@ async fn restore(manager: &impl Recoverable, unit: &UnitName, verb: UnitVerb) ->
     if now.active_state == "failed" {
         manager.perform(unit, UnitVerb::ResetFailed).await?;
     }
+    let in_its_way = if verb == UnitVerb::Start { running_services(manager, &now).await? } else { Vec::new() };
+    for service in &in_its_way {
+        manager.bring_back(service, UnitVerb::Stop).await?;
+    }
     let job = manager.bring_back(unit, verb).await?;
+    for service in &in_its_way {
+        manager.bring_back(service, UnitVerb::Start).await?;
+    }
     if job.result == JobResult::Done {
         return Ok(true);
     }
@@ -135,6 +142,17 @@ async fn restore(manager: &impl Recoverable, unit: &UnitName, verb: UnitVerb) ->
         unit: unit.to_string(),
         reason: job.reason.unwrap_or_else(|| format!("its job ended with {}", job.result)),
     })
+}
+
+/// The services that keep a socket from being started: those it triggers, while they run. They hold no socket of it.
+async fn running_services(manager: &impl Recoverable, socket: &UnitSnapshot) -> Result<Vec<UnitName>, ManagerError> {
+    let mut running = Vec::new();
+    for service in socket.socket.iter().flat_map(|socket| &socket.triggers) {
+        if manager.snapshot(service).await?.is_active() {
+            running.push(service.clone());
+        }
+    }
+    Ok(running)
 }
 
 fn not_understood(ledger: &AbandonedLedger) -> Option<String> {

@@ -22,7 +22,7 @@ use super::restore;
 use super::so_far::SoFar;
 use super::step::{Stage, Went, Which};
 use crate::clock;
-use crate::load::{LoadError, LoadHandle, Observation};
+use crate::load::{HeldUp, LoadError, LoadHandle, Observation};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::address::Listener;
@@ -396,9 +396,16 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
                 Observation::Request(request) => recorder.write(&Line::Request(request)),
                 Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
                 Observation::HandedOver(receipt) => receipt.confirm(),
+                Observation::HeldUp(held_up) => recorder.note(NoteKind::Doubt, doubt(held_up)),
             }
         }
     })
+}
+
+fn doubt(HeldUp { times, longest }: HeldUp) -> String {
+    let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+    let longest_s = longest.as_secs_f64();
+    format!("the load thread did not run {times}, for up to {longest_s:.1} s: the process was stopped, or got no CPU")
 }
 
 async fn report_figures(

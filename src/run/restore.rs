@@ -16,7 +16,8 @@ pub struct Correction {
 }
 
 /// What must be done so that units are as they were found: sockets before services, failures forgotten before a
-/// start. A service that only its socket's traffic started is left running.
+/// start. A service that only its socket's traffic started is left running, unless it keeps its socket from being
+/// started: systemd refuses that while the service runs.
 #[must_use]
 pub fn corrections(plan: &Plan, found: &[UnitSnapshot], now: &[UnitSnapshot]) -> Vec<Correction> {
     let mut pairs: Vec<_> =
@@ -24,14 +25,25 @@ pub fn corrections(plan: &Plan, found: &[UnitSnapshot], now: &[UnitSnapshot]) ->
     pairs.sort_by_key(|(was, _)| was.unit.kind() != UnitKind::Socket);
     let mut corrections = Vec::new();
     for (was, is) in pairs {
-        let mut push = |verb| corrections.push(Correction { unit: was.unit.clone(), verb });
+        let mut push = |unit: &UnitName, verb| corrections.push(Correction { unit: unit.clone(), verb });
         if was.is_active() && !is.is_active() {
+            let is_active = |units: &[UnitSnapshot], name: &UnitName| {
+                units.iter().any(|unit| unit.unit == *name && unit.is_active())
+            };
+            let triggered = was.socket.iter().flat_map(|socket| &socket.triggers);
+            let in_its_way: Vec<&UnitName> = triggered.filter(|service| is_active(now, service)).collect();
             if is.active_state == "failed" {
-                push(UnitVerb::ResetFailed);
+                push(&was.unit, UnitVerb::ResetFailed);
             }
-            push(UnitVerb::Start);
+            for service in &in_its_way {
+                push(service, UnitVerb::Stop);
+            }
+            push(&was.unit, UnitVerb::Start);
+            for service in in_its_way.into_iter().filter(|service| is_active(found, service)) {
+                push(service, UnitVerb::Start);
+            }
         } else if !was.is_active() && is.is_active() && started_by_a_step(plan, &was.unit) {
-            push(UnitVerb::Stop);
+            push(&was.unit, UnitVerb::Stop);
         }
     }
     corrections
@@ -84,7 +96,7 @@ pub async fn restore<M: Manager>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MonoTime, ServiceState};
+    use crate::model::{MonoTime, ServiceState, SocketState};
     use crate::run::testing::plan;
 
     fn unit(name: &str, active_state: &str) -> UnitSnapshot {
@@ -112,6 +124,20 @@ mod tests {
         let found = [unit("a.service", "active"), unit("a.socket", "active")];
         let now = [unit("a.service", "failed"), unit("a.socket", "inactive")];
         assert_eq!(verbs(&found, &now, ""), ["start a.socket", "reset_failed a.service", "start a.service"]);
+    }
+
+    #[test]
+    fn a_service_that_runs_without_its_socket_is_stopped_first_and_started_again_if_it_ran_before() {
+        let socket = |state| UnitSnapshot {
+            service: None,
+            socket: Some(SocketState { triggers: vec![UnitName::new("a.service").unwrap()], ..SocketState::default() }),
+            ..unit("a.socket", state)
+        };
+        let now = [unit("a.service", "active"), socket("inactive")];
+        let found = [unit("a.service", "active"), socket("active")];
+        assert_eq!(verbs(&found, &now, ""), ["stop a.service", "start a.socket", "start a.service"]);
+        let found = [unit("a.service", "inactive"), socket("active")];
+        assert_eq!(verbs(&found, &now, ""), ["stop a.service", "start a.socket"]);
     }
 
     #[test]

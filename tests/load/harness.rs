@@ -83,6 +83,7 @@ impl Totals {
             Observation::Request(request) => self.requests.push(request),
             Observation::HandedOver(receipt) => receipt.confirm(),
             Observation::Cap(cap) => self.samples_left_out += cap.left_out,
+            Observation::HeldUp(_) => {}
         }
     }
 
@@ -117,7 +118,7 @@ where
                 Observation::Rows(rows) => rows.scope,
                 Observation::Segment(segment) => segment.scope,
                 Observation::Request(request) => Scope::Event(request.event),
-                Observation::HandedOver(_) | Observation::Cap(_) => Scope::Before,
+                Observation::HandedOver(_) | Observation::Cap(_) | Observation::HeldUp(_) => Scope::Before,
             };
             scopes.entry(scope).or_default().add(observation);
         }

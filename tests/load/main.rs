@@ -6,6 +6,7 @@ mod against_hyper;
 mod classes;
 mod connections;
 mod harness;
+mod hostile;
 mod loops;
 mod marks;
 mod requests;

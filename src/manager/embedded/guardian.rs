@@ -1,11 +1,14 @@
 //! The guardian: a process that outlives the manager by the moment it takes to end what the manager started.
 //!
 //! It reads a pipe from the manager. The pipe ends when the manager does, however that happens; then the
-//! guardian kills every process that belongs to the run, and removes the run's private directory.
+//! guardian kills every process that belongs to the run, and removes the run's private directory and the files of
+//! its sockets.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -58,6 +61,14 @@ impl Guardian {
         self.tell(&format!("-{session}\n"));
     }
 
+    /// Tells it of a path that a socket is about to be bound to.
+    pub(super) fn add_socket(&self, path: &Path) {
+        // A path that is not one line of text cannot be told, and stays behind should the manager be killed.
+        if let Some(path) = path.to_str().filter(|path| !path.contains('\n')) {
+            self.tell(&format!("={path}\n"));
+        }
+    }
+
     /// Whether the run is over: nothing may be started any more.
     pub(super) fn is_over(&self) -> bool {
         self.lock().pipe.is_none()
@@ -88,14 +99,27 @@ pub(super) fn main(run: &str, directory: &Path) -> ExitCode {
     // So that `killall gapless` leaves it alone to do its work.
     let _ = std::fs::write("/proc/self/comm", "unit-guardian");
     let mut family = Family::of_run(run);
+    let mut sockets = BTreeSet::new();
     for line in io::stdin().lock().lines().map_while(Result::ok) {
-        let (sign, session) = line.split_at_checked(1).unwrap_or(("", ""));
-        match (sign, session.parse()) {
+        let (sign, what) = line.split_at_checked(1).unwrap_or(("", ""));
+        match (sign, what.parse()) {
+            ("=", _) => drop(sockets.insert(PathBuf::from(what))),
             ("+", Ok(session)) => family.add_session(session),
             ("-", Ok(session)) => family.forget_session(session),
             _ => {}
         }
     }
+    end_family(&mut family);
+    sockets.iter().filter(|path| is_stale(path)).for_each(|path| {
+        let _ = std::fs::remove_file(path);
+    });
+    // It may be gone already: the manager removes it when it can.
+    let _ = std::fs::remove_dir_all(directory);
+    ExitCode::SUCCESS
+}
+
+/// Kills until nobody is left.
+fn end_family(family: &mut Family) {
     let until = Instant::now() + PATIENCE;
     loop {
         let members = family.members();
@@ -107,7 +131,9 @@ pub(super) fn main(run: &str, directory: &Path) -> ExitCode {
         }
         thread::sleep(Duration::from_millis(2));
     }
-    // It may be gone already: the manager removes it when it can.
-    let _ = std::fs::remove_dir_all(directory);
-    ExitCode::SUCCESS
+}
+
+/// Whether there is a socket at the path that nobody listens on: not one that somebody else has bound since.
+fn is_stale(path: &Path) -> bool {
+    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }

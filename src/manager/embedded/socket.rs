@@ -157,6 +157,9 @@ impl Socket {
         self.result = SocketResult::Success;
         self.invocation_id = random_id().ok();
         for (address, line) in &self.definition.listen {
+            if let ListenAddress::Path(path) = address {
+                host.guardian.add_socket(path);
+            }
             match HeldListener::open(address, &self.definition) {
                 Ok(listener) => {
                     self.held.push(listener);
