@@ -11,7 +11,7 @@ mod backlog;
 pub mod charts;
 mod checks;
 pub mod compare;
-mod describe;
+pub(crate) mod describe;
 mod event;
 mod events;
 mod facts;

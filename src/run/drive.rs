@@ -12,7 +12,7 @@ use super::claim::Claims;
 use super::end_state::{self, Final};
 use super::interrupt::Interrupt;
 use super::observe::Observers;
-use super::pacing::StartPacer;
+use super::pacing::{StartPacer, brings_a_start, limit_of};
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore;
@@ -24,7 +24,7 @@ use crate::manager::{Manager, ManagerError};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, EventId, JobResult, MonoTime, UnitKind, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
-use crate::scenario::plan::{Action, Plan, Spacing, Step};
+use crate::scenario::plan::{Plan, Spacing, Step};
 
 /// Asks the kernel who listens at an address.
 pub type ListenerLookup = fn(&Endpoint) -> std::io::Result<Vec<Listener>>;
@@ -261,30 +261,22 @@ async fn pace<M>(
         return Ok(());
     };
     let now = clock::now();
-    let at = pacer.earliest(service, now);
+    let limit = limit_of(service);
+    let at = pacer.earliest(unit, limit, now);
     if at > now {
         let pause = at.since(now);
-        let limit = service.service.as_ref().and_then(|service| service.start_limit);
-        let (burst, interval_us) = limit.unwrap_or_default();
+        let (burst, interval) = limit.unwrap_or_default();
         let message = format!(
             "waited {:.1} s before {} of {unit}, so that its start limit ({burst} in {:?}) is not tripped by the harness",
             pause.as_secs_f64(),
             step.action.kind(),
-            Duration::from_micros(interval_us),
+            interval,
         );
         setup.recorder.note(NoteKind::Info, message);
         setup.interrupt.unless_raised(sleep(pause)).await.ok_or(Halt::Interrupted)?;
     }
     pacer.started(unit, clock::now());
     Ok(())
-}
-
-fn brings_a_start(action: &Action) -> bool {
-    match action {
-        Action::Unit { verb, .. } => !matches!(verb, UnitVerb::Stop | UnitVerb::Reload | UnitVerb::ResetFailed),
-        Action::Kill { .. } | Action::Exec { .. } => true,
-        _ => false,
-    }
 }
 
 async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[UnitName]) -> Result<(), Halt> {
@@ -363,7 +355,7 @@ fn phase(recorder: &Recorder, phase: Phase, at: MonoTime) {
 }
 
 /// Every unit the scenario names: its roles, and what its steps act on.
-fn held_units(plan: &Plan) -> Vec<UnitName> {
+pub(crate) fn held_units(plan: &Plan) -> Vec<UnitName> {
     let roles = plan.units.iter().flat_map(|units| units.socket.iter().chain(&units.service));
     let acted = plan.steps.iter().filter_map(|step| step.action.unit());
     let mut held: Vec<UnitName> = Vec::new();
@@ -382,7 +374,7 @@ fn is_installed(plan: &Plan, unit: &UnitName) -> bool {
 }
 
 /// Of the scenario's own units, those to start: the sockets only, if there are any.
-fn units_to_start(plan: &Plan) -> Vec<UnitName> {
+pub(crate) fn units_to_start(plan: &Plan) -> Vec<UnitName> {
     let named = plan.units.iter().flat_map(|units| &units.files).map(|file| &file.unit);
     let roles = plan.units.iter().flat_map(|units| units.socket.iter().chain(&units.service));
     let mut own: Vec<UnitName> = Vec::new();

@@ -10,6 +10,7 @@ pub mod estimate;
 pub mod exec;
 pub mod interrupt;
 mod observe;
+pub mod outline;
 pub mod pacing;
 pub mod prepare;
 pub mod progress;
