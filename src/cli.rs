@@ -78,6 +78,9 @@ pub struct RunArgs {
     /// Fail when a figure grew by more than this over the baseline, such as "p99 +20%"; may be given several times
     #[arg(long, value_name = "GATE", requires = "baseline")]
     pub fail_on: Vec<Gate>,
+    /// Only say what would be done, in order, to which units, and which others that pulls along
+    #[arg(long, conflicts_with_all = ["prepare_only", "baseline", "out"])]
+    pub plan: bool,
     /// Only run the `prepare` commands, so that the run itself needs no network
     #[arg(long)]
     pub prepare_only: bool,

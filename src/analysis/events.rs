@@ -99,15 +99,20 @@ fn incarnation_changed(event: &Event<'_>) -> Option<bool> {
     Some(before.invocation_id.as_ref()? != after.invocation_id.as_ref()?)
 }
 
-/// By the socket unit's own listeners, else by those at the target's address.
+/// By the socket unit's own listeners; where there is no socket unit, by those at the target's address, before the
+/// event and at the end of its window: a listener that came back with the last answer may be seen a moment later.
 fn listener_inode_changed(event: &Event<'_>, timeline: &Timeline<'_>) -> Option<bool> {
     let end = event.end?;
     let of_units = |units: &[UnitSnapshot]| {
         inodes(units.iter().filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listeners))
     };
     let at = |moment| timeline.listeners_at(moment).and_then(inodes);
-    let before = of_units(&event.begin.before).or_else(|| at(event.begin.at))?;
-    let after = of_units(&end.after).or_else(|| at(end.at))?;
+    let has_socket = event.begin.before.iter().chain(&end.after).any(|unit| unit.socket.is_some());
+    let (before, after) = if has_socket {
+        (of_units(&event.begin.before)?, of_units(&end.after)?)
+    } else {
+        (at(event.begin.at)?, at(event.until)?)
+    };
     Some(before != after)
 }
 

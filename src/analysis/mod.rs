@@ -12,7 +12,7 @@ pub mod charts;
 mod checks;
 pub mod compare;
 mod counts;
-mod describe;
+pub(crate) mod describe;
 mod event;
 mod events;
 mod facts;

@@ -12,6 +12,7 @@ mod found;
 pub mod github;
 pub mod init;
 pub mod output;
+mod plan;
 pub mod report;
 mod reports;
 pub mod run;

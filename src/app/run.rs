@@ -8,7 +8,7 @@ use super::choose::{self, Machine};
 use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::watcher::Watcher;
-use super::{compare, github, report, session, stamp};
+use super::{compare, github, plan, report, session, stamp};
 use crate::analysis::RunResult;
 use crate::cli::{ManagerArg, RunArgs};
 use crate::clock;
@@ -32,6 +32,9 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
+    if args.plan {
+        return session::block_on(plan::main(&args, &scenarios));
+    }
     session::block_on(run(args, scenarios))
 }
 

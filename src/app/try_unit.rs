@@ -116,6 +116,7 @@ fn run_args(args: TryArgs) -> RunArgs {
         times: None,
         set: Vec::new(),
         out: args.out,
+        plan: false,
         prepare_only: false,
         baseline: None,
         fail_on: Vec::new(),

@@ -15,7 +15,7 @@ use super::exec::Surroundings;
 use super::interrupt::{Interrupt, InterruptSource};
 use super::observe::Observers;
 use super::own_units::{held_units, is_installed, units_to_start};
-use super::pacing::StartPacer;
+use super::pacing::{StartPacer, brings_a_start, limit_of};
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore;
@@ -29,7 +29,7 @@ use crate::model::address::Listener;
 use crate::model::{Endpoint, EventId, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
-use crate::scenario::plan::{Action, Plan, Spacing, Step, UnitFile};
+use crate::scenario::plan::{Plan, Spacing, Step, UnitFile};
 
 /// Asks the kernel who listens at an address.
 pub type ListenerLookup = fn(&Endpoint) -> std::io::Result<Vec<Listener>>;
@@ -313,30 +313,22 @@ async fn pace<M>(
         return Ok(());
     };
     let now = clock::now();
-    let at = pacer.earliest(service, now);
+    let limit = limit_of(service);
+    let at = pacer.earliest(unit, limit, now);
     if at > now {
         let pause = at.since(now);
-        let limit = service.service.as_ref().and_then(|service| service.start_limit);
-        let (burst, interval_us) = limit.unwrap_or_default();
+        let (burst, interval) = limit.unwrap_or_default();
         let message = format!(
             "waited {:.1} s before {} of {unit}, so that its start limit ({burst} in {:?}) is not tripped by the harness",
             pause.as_secs_f64(),
             step.action.kind(),
-            Duration::from_micros(interval_us),
+            interval,
         );
         setup.recorder.note(NoteKind::Info, message);
         setup.interrupt.unless_raised(sleep(pause)).await.ok_or(Halt::Interrupted)?;
     }
     pacer.started(unit, clock::now());
     Ok(())
-}
-
-fn brings_a_start(action: &Action) -> bool {
-    match action {
-        Action::Unit { verb, .. } => !matches!(verb, UnitVerb::Stop | UnitVerb::Reload | UnitVerb::ResetFailed),
-        Action::Kill { .. } | Action::Exec { .. } => true,
-        _ => false,
-    }
 }
 
 async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[UnitName]) -> Result<(), Halt> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::pacing::{StartPacer, brings_a_start};
+use crate::model::{MonoTime, UnitName};
 use crate::scenario::plan::{Action, Plan, Spacing, Step};
 
 /// What a step is taken to need for itself: a guess.
@@ -12,6 +14,39 @@ const ACTION: Duration = Duration::from_secs(1);
 pub fn duration(plan: &Plan) -> Duration {
     let steps: Duration = plan.steps.iter().map(of_step).sum();
     plan.run.warmup + steps + plan.run.cooldown
+}
+
+/// A start limit: so many starts in so long.
+pub type StartLimit = (u32, Duration);
+
+/// As [`duration`], with the pauses that keep the harness from tripping the start limits of services that were last
+/// started long ago.
+#[must_use]
+pub fn paced(plan: &Plan, limit_of: &dyn Fn(&UnitName) -> Option<StartLimit>) -> Duration {
+    if !plan.run.pace {
+        return duration(plan);
+    }
+    let (mut pacer, mut now) = (StartPacer::default(), MonoTime::default() + plan.run.warmup);
+    for step in &plan.steps {
+        let unit = step.action.unit().filter(|_| brings_a_start(&step.action));
+        for run in 0..step.times {
+            let begin = unit.map_or(now, |unit| pacer.earliest(unit, limit_of(unit), now));
+            if let Some(unit) = unit {
+                pacer.started(unit, begin);
+            }
+            let alone = Step { times: 1, ..step.clone() };
+            let (own, last) = (of_step(&alone), run + 1 == step.times);
+            now = begin
+                + if let Spacing::Every(every) = step.spacing
+                    && !last
+                {
+                    own.max(every)
+                } else {
+                    own
+                };
+        }
+    }
+    now.since(MonoTime::default()) + plan.run.cooldown
 }
 
 fn of_step(step: &Step) -> Duration {

@@ -5,7 +5,7 @@ use crate::scenario::plan::{Plan, UnitFile};
 use crate::unit_file::UnitFile as Syntax;
 
 /// Every unit the scenario names: its roles, and what its steps act on.
-pub(super) fn held_units(plan: &Plan) -> Vec<UnitName> {
+pub(crate) fn held_units(plan: &Plan) -> Vec<UnitName> {
     let roles = plan.units.iter().flat_map(|units| units.socket.iter().chain(&units.service));
     let acted = plan.steps.iter().filter_map(|step| step.action.unit());
     let mut held: Vec<UnitName> = Vec::new();
@@ -25,7 +25,7 @@ pub(super) fn is_installed(plan: &Plan, unit: &UnitName) -> bool {
 
 /// Of the scenario's own units, those to start: where there are sockets just these, and the service that the scenario
 /// is about, if none of them starts it.
-pub(super) fn units_to_start(plan: &Plan) -> Vec<UnitName> {
+pub(crate) fn units_to_start(plan: &Plan) -> Vec<UnitName> {
     let named = plan.units.iter().flat_map(|units| &units.files).map(|file| &file.unit);
     let roles = plan.units.iter().flat_map(|units| units.socket.iter().chain(&units.service));
     let mut own: Vec<UnitName> = Vec::new();

@@ -89,6 +89,20 @@ impl Inspector {
         }
     }
 
+    /// The units that these properties of a unit name, each with the directive that it stands for.
+    pub(super) async fn linked(
+        &self,
+        unit: &UnitName,
+        properties: &[(&str, &'static str)],
+    ) -> Result<Vec<(UnitName, &'static str)>, ManagerError> {
+        let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, Attempt { action: "look at", unit });
+        let of_unit = self.bus.unit_properties(unit).await.map_err(failed)?;
+        let named = |&(property, directive): &(&str, &'static str)| {
+            of_unit.units(property).into_iter().map(move |unit| (unit, directive))
+        };
+        Ok(properties.iter().flat_map(named).collect())
+    }
+
     /// The socket units that are loaded, by name.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 //! | `reason` | why a job was not `done`, and what to do about it |
 //! | `follow` | state changes of held units |
 //! | `inspect` | units as they are, for those who only look |
+//! | `links` | which units a job pulls along |
 //! | `install` | unit files that are there for one run |
 
 mod act;
@@ -20,6 +21,7 @@ mod follow;
 mod inspect;
 mod install;
 mod jobs;
+mod links;
 mod properties;
 mod reason;
 mod snapshot;
@@ -32,4 +34,5 @@ mod fake;
 mod tests;
 
 pub use inspect::{Inspector, UnitDetails};
+pub use links::Link;
 pub use systemd_manager::{FindListeners, Options, SystemdManager};
