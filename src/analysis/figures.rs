@@ -47,6 +47,7 @@ pub(crate) struct Figures {
     pub(crate) outage_ms: Option<f64>,
     pub(crate) recovery_ms: Option<f64>,
     pub(crate) queue_peak: Option<u32>,
+    pub(crate) cold_start_ms: Option<f64>,
 }
 
 impl Figures {
@@ -80,6 +81,10 @@ impl Figures {
         figures.outage_ms = worst(times().map(|(_, times)| times.outage));
         figures.recovery_ms = worst(times().map(|(_, times)| times.recovery));
         figures.queue_peak = facts.queue_peak(part);
+        if part.holds_group(Group::Before, plan) {
+            figures.cold_start_ms =
+                worst(facts.cold_starts.iter().filter(|(index, _)| is_meant(**index)).map(|(_, ms)| Some(*ms)));
+        }
         figures.close();
         figures
     }
@@ -142,7 +147,8 @@ impl Figures {
             Metric::Outage => self.outage_ms,
             Metric::Recovery => self.recovery_ms,
             Metric::QueuePeak => self.queue_peak.map(f64::from),
-            Metric::ColdStart | Metric::Flaps => None,
+            Metric::ColdStart => self.cold_start_ms,
+            Metric::Flaps => None,
             Metric::Outcome(class) => counted(self.outcomes.get(&class).copied().unwrap_or_default()),
             Metric::Cause(cause) => counted(self.causes.get(&cause).copied().unwrap_or_default()),
         }

@@ -24,6 +24,7 @@ pub mod result;
 mod series;
 #[cfg(test)]
 pub(crate) mod simulator;
+mod slowest;
 pub mod statistics;
 mod tally;
 #[cfg(test)]

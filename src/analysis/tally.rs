@@ -53,6 +53,8 @@ pub(crate) struct Cell {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) failures: BTreeMap<FailureKey, u64>,
     pub(crate) max_us: u64,
+    /// Due and end of the slowest `ok`; of several, the first.
+    pub(crate) slowest: Option<(MonoTime, MonoTime)>,
     pub(crate) density: BTreeMap<u16, u64>,
     /// When the first and the last `ok` ended.
     pub(crate) ok_ends: Option<(MonoTime, MonoTime)>,
@@ -131,6 +133,7 @@ impl Cell {
             statuses: summed(row.statuses.iter().copied()),
             failures: summed(row.failures.iter().map(|failure| (failure.key, failure.n))),
             max_us: row.max_us,
+            slowest: row.slowest,
             density: summed(row.density.iter().map(|&(bucket, n)| (bucket, u64::from(n)))),
             ok_ends: row.ok_ends,
             failed_due: row.failed_due,
@@ -145,6 +148,7 @@ impl Cell {
         add_counts(&mut self.statuses, &other.statuses);
         add_counts(&mut self.failures, &other.failures);
         self.max_us = self.max_us.max(other.max_us);
+        self.slowest = slower(self.slowest, other.slowest);
         add_counts(&mut self.density, &other.density);
         self.ok_ends = hull(self.ok_ends, other.ok_ends);
         self.failed_due = hull(self.failed_due, other.failed_due);
@@ -255,6 +259,12 @@ fn hull(a: Option<(MonoTime, MonoTime)>, b: Option<(MonoTime, MonoTime)>) -> Opt
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
         (one, other) => one.or(other),
     }
+}
+
+/// The slower of two requests; of two as slow, the one that was due first.
+fn slower(a: Option<(MonoTime, MonoTime)>, b: Option<(MonoTime, MonoTime)>) -> Option<(MonoTime, MonoTime)> {
+    let rank = |&(due, end): &(MonoTime, MonoTime)| (end.nanos_since(due), std::cmp::Reverse(due));
+    [a, b].into_iter().flatten().max_by_key(rank)
 }
 
 fn earlier(a: Option<SentOk>, b: Option<SentOk>) -> Option<SentOk> {

@@ -5,10 +5,10 @@
 use crate::model::Metric;
 
 /// Keys, as `table.key`.
-const KEYS: &[&str] = &["load.health", "run.abort", "steps.request", "steps.gate", "expect.end.latent"];
+const KEYS: &[&str] = &["load.health", "run.abort", "steps.request", "steps.gate"];
 
 /// Metrics.
-const METRICS: &[Metric] = &[Metric::QueuePeak, Metric::ColdStart, Metric::Flaps];
+const METRICS: &[Metric] = &[Metric::Flaps];
 
 /// Whether `table.key` can be used.
 pub(crate) fn key(table: &str, key: &str) -> bool {
@@ -29,7 +29,6 @@ mod tests {
         assert!(!key("steps", "request"));
         assert!(key("steps", "restart"));
         assert!(key("load", "request"));
-        assert!(!key("expect.end", "latent"));
         assert!(!metric(Metric::Flaps));
         assert!(metric(Metric::Dropped));
     }
