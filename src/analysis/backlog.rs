@@ -17,7 +17,7 @@ const NEAR: f64 = 0.8;
 pub(crate) fn note(facts: &Facts<'_>, results: &[EventResult]) -> Option<Note> {
     let timeline = &facts.timeline;
     let pairs = timeline.events.iter().zip(results).filter(|(_, result)| is_near(result));
-    let needed = pairs.filter_map(|(event, result)| Some((event, result, need(facts, result.stall_ms?)?)));
+    let needed = pairs.filter_map(|(event, result)| Some((event, result, result.backlog_needed?)));
     let (event, result, need) = needed.max_by_key(|&(.., need)| need)?;
     let (queued, backlog) = (result.queue_peak?, result.backlog?);
     let stall_s = result.stall_ms? / 1e3;
@@ -36,7 +36,7 @@ fn is_near(result: &EventResult) -> bool {
 }
 
 /// The connections that arrive in `stall_ms` at the address that gets the most of them.
-fn need(facts: &Facts<'_>, stall_ms: f64) -> Option<u64> {
+pub(crate) fn need(facts: &Facts<'_>, stall_ms: f64) -> Option<u64> {
     let cohorts = &facts.timeline.plan.cohorts;
     let at = |address: &String| -> f64 {
         let same = cohorts.iter().filter(|cohort| describe::destination(&cohort.target.connect) == *address);

@@ -6,14 +6,14 @@ use super::event::Event;
 use super::events::proven;
 use super::facts::Facts;
 use super::figures::{Figures, Part};
-use super::number::ns_to_ms;
+use super::number::{float, ns_to_ms};
 use super::result::CheckResult;
 use super::step_gate;
 use super::words;
 use crate::model::bound::{Comparison, Dimension, Limit};
 use crate::model::{ActionKind, Bound, JobResult, Metric, MonoTime, Verdict};
 use crate::record::gate::GateOutcome;
-use crate::record::line::{EndReason, Line};
+use crate::record::line::{EndReason, Line, StateCheck};
 use crate::record::segment::Scope;
 use crate::scenario::plan::{Action, Cohort, Expectations, Pace, Step};
 
@@ -285,12 +285,34 @@ fn states(facts: &Facts<'_>) -> Vec<Judged> {
         Line::Check(check) => Some(check),
         _ => None,
     });
-    let judge = |check: &crate::record::line::StateCheck| {
+    let judge = |check: &StateCheck| {
         Judged::new(&check.name, &check.expected, &check.actual, check.status)
             .decisive()
             .because(format!("{} is {}; {} was expected.", check.name, check.actual, check.expected))
     };
-    checks.map(judge).collect()
+    let allowed = facts.timeline.plan.expect.end.as_ref().and_then(|end| end.latent);
+    let Some(bound) = allowed else { return checks.map(judge).collect() };
+    let (latent, others): (Vec<_>, Vec<_>) = checks.partition(|check| check.name.starts_with("latent."));
+    others.into_iter().map(judge).chain([latent_failures(&latent, bound)]).collect()
+}
+
+/// For a set-up that is meant to end badly: how many latent failures there are, in place of each of them.
+fn latent_failures(checks: &[&StateCheck], bound: Bound) -> Judged {
+    let found: Vec<String> = checks
+        .iter()
+        .filter(|check| check.status == Verdict::Failed)
+        .map(|check| format!("{} is {}", check.name, check.actual))
+        .collect();
+    let actual = if found.is_empty() { "0".to_owned() } else { format!("{}: {}", found.len(), found.join(", ")) };
+    let limit = match bound.limit {
+        Limit::Number(number) => number,
+        Limit::Time(time) => time.as_secs_f64(),
+    };
+    let unseen = checks.is_empty() || checks.iter().any(|check| check.status == Verdict::Inconclusive);
+    let holds = bound.comparison.holds(float(found.len() as u64), limit);
+    let status = if unseen { Verdict::Inconclusive } else { passed_or(holds, Verdict::Failed) };
+    let reason = format!("Latent failures: {actual}; {bound} was expected.");
+    Judged::new("expect.end.latent", bound.to_string(), actual, status).decisive().because(reason)
 }
 
 fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {

@@ -1,9 +1,11 @@
 //! Events and steps of the result.
 
+use super::backlog;
 use super::event::Event;
 use super::facts::{Facts, Times};
 use super::number::{finite_ms, ns_to_ms, round3, span_ms, worst};
 use super::result::{EventResult, StepResult};
+use super::slowest;
 use super::statistics::drop_probability_upper_95;
 use super::tally::Window;
 use super::timeline::Timeline;
@@ -33,6 +35,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
     let count =
         |meant: fn(FailureClass) -> bool| outcomes.iter().filter(|(class, _)| meant(**class)).map(|(_, n)| n).sum();
     let peak = timeline.queue_peak(event.span());
+    let stall_ms = worst_of(|times| times.stall);
     EventResult {
         event: begin.event.0.saturating_add(1),
         step: u32::from(begin.step) + 1,
@@ -48,14 +51,16 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         boot_ms: finite_ms(times.iter().filter_map(|times| times.boot).reduce(f64::min)),
         first_ok_ms: worst_of(|times| times.first_ok),
         outage_ms: worst_of(|times| times.outage),
-        stall_ms: worst_of(|times| times.stall),
+        stall_ms,
         recovery_ms: worst_of(|times| times.recovery),
+        slowest: slowest::of(event, facts),
         dropped: count(FailureClass::is_dropped),
         wrong: count(FailureClass::is_wrong),
         causes: facts.attribution.causes(|_, of| of == scope),
         outcomes,
         queue_peak: peak.map(|(queued, _)| queued),
         backlog: peak.map(|(_, backlog)| backlog),
+        backlog_needed: stall_ms.filter(|_| event.is_acting()).and_then(|stall_ms| backlog::need(facts, stall_ms)),
         main_pid_before: event.pid_before(),
         main_pid_after: event.pid_after(),
         incarnation_changed: incarnation_changed(event),

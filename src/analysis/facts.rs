@@ -8,7 +8,7 @@ use super::figures::Part;
 use super::number::{ns_to_ms, span_ms};
 use super::tally::{Cell, Group, Tally};
 use super::timeline::{Span, Timeline};
-use super::window::{first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
+use super::window::{cold_start_ms, first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
 use crate::model::EventId;
 use crate::record::Record;
 use crate::record::line::EndReason;
@@ -22,6 +22,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) attribution: Attribution,
     /// By cohort and scope.
     pub(crate) times: BTreeMap<(u16, Scope), Times>,
+    /// Latency of the first request, by cohort, in milliseconds; infinite if it was never answered. Empty after a
+    /// warmup: the service was warm then.
+    pub(crate) cold_starts: BTreeMap<u16, f64>,
     /// Requests that fell due and never ended, by cohort.
     pub(crate) unended: BTreeMap<u16, u64>,
     steps: BTreeMap<EventId, u16>,
@@ -43,15 +46,18 @@ impl<'a> Facts<'a> {
         let tally = Tally::of(&record.lines);
         let attribution = Attribution::of(&tally, &timeline);
         let steps = timeline.events.iter().map(|event| (event.begin.event, event.begin.step)).collect();
-        let (mut times, mut unended) = (BTreeMap::new(), BTreeMap::new());
+        let (mut times, mut unended, mut cold_starts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (cohort, _) in (0_u16..).zip(&timeline.plan.cohorts) {
             let rows = tally.counted_rows(cohort);
             let of_cohort = times_of(cohort, &rows, &tally, &timeline);
             times.extend(of_cohort.into_iter().map(|(scope, found)| ((cohort, scope), found)));
             let (due, ended) = rows.values().fold((0, 0), |(due, ended), cell| (due + cell.due, ended + cell.ended()));
             unended.insert(cohort, u64::saturating_sub(due, ended));
+            if timeline.plan.run.warmup.is_zero() {
+                cold_starts.extend(cold_start_ms(&rows).map(|ms| (cohort, ms)));
+            }
         }
-        Self { record, timeline, tally, attribution, times, unended, steps }
+        Self { record, timeline, tally, attribution, times, cold_starts, unended, steps }
     }
 
     pub(crate) fn group(&self, scope: Scope) -> Group {

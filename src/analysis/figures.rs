@@ -51,6 +51,7 @@ pub(crate) struct Figures {
     pub(crate) queue_peak: Option<u32>,
     /// None without a load balancer's check.
     pub(crate) flaps: Option<u64>,
+    pub(crate) cold_start_ms: Option<f64>,
 }
 
 impl Figures {
@@ -87,6 +88,10 @@ impl Figures {
         let mut cohorts = (0_u16..).zip(&plan.cohorts).filter(|&(index, _)| is_meant(index));
         let has_check = cohorts.any(|(_, cohort)| matches!(cohort.pace, Pace::Health { .. }));
         figures.flaps = has_check.then_some(figures.distributions.flaps);
+        if part.holds_group(Group::Before, plan) {
+            figures.cold_start_ms =
+                worst(facts.cold_starts.iter().filter(|(index, _)| is_meant(**index)).map(|(_, ms)| Some(*ms)));
+        }
         figures.close();
         figures
     }
@@ -150,7 +155,7 @@ impl Figures {
             Metric::Recovery => self.recovery_ms,
             Metric::QueuePeak => self.queue_peak.map(f64::from),
             Metric::Flaps => self.flaps.map(float),
-            Metric::ColdStart => None,
+            Metric::ColdStart => self.cold_start_ms,
             Metric::Outcome(class) => counted(self.outcomes.get(&class).copied().unwrap_or_default()),
             Metric::Cause(cause) => counted(self.causes.get(&cause).copied().unwrap_or_default()),
         }

@@ -25,6 +25,7 @@ pub mod result;
 mod series;
 #[cfg(test)]
 pub(crate) mod simulator;
+mod slowest;
 mod so_far;
 pub mod statistics;
 mod step_gate;

@@ -245,6 +245,10 @@ pub struct EventResult {
     pub stall_ms: Option<f64>,
     /// Until a second without failures and with p99 at its baseline began, in the worst cohort.
     pub recovery_ms: Option<f64>,
+    /// The slowest answered request, and where its time went; null for an event that neither ended nor brought a
+    /// process.
+    #[serde(default)]
+    pub slowest: Option<Slowest>,
     /// Dropped.
     pub dropped: u64,
     /// Wrong.
@@ -257,6 +261,10 @@ pub struct EventResult {
     pub queue_peak: Option<u32>,
     /// The effective backlog of that listener.
     pub backlog: Option<u32>,
+    /// The backlog that this load through this `stall_ms` would need: connections that arrive meanwhile at the
+    /// address that gets most of them.
+    #[serde(default)]
+    pub backlog_needed: Option<u64>,
     /// MainPID just before.
     pub main_pid_before: Option<u32>,
     /// MainPID when it was over.
@@ -269,6 +277,21 @@ pub struct EventResult {
     pub memory_before_bytes: Option<u64>,
     /// Memory of the service when it was over.
     pub memory_after_bytes: Option<u64>,
+}
+
+/// What the slowest answered request of an event waited for, in milliseconds; the parts add up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Slowest {
+    /// From its due time to its answer.
+    pub latency_ms: f64,
+    /// While the old main process was still there.
+    pub drain_ms: f64,
+    /// While there was none.
+    pub queue_ms: f64,
+    /// While the new one came up, until it gave its first answer.
+    pub boot_ms: f64,
+    /// Before the event, and after that answer: behind the others that had waited, and in service.
+    pub rest_ms: f64,
 }
 
 /// One step, over all its runs.
@@ -312,8 +335,28 @@ pub struct Evidence {
     pub event: Option<u32>,
     /// How many requests it cost.
     pub count: u64,
+    /// In which phase of the event they failed; the sum is `count`.
+    #[serde(default)]
+    pub phases: BTreeMap<EventPhase, u64>,
     /// What was seen.
     pub sentence: String,
+}
+
+/// The phases of an event, in order. Those between `before` and `after` are known of events that end or bring a
+/// process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventPhase {
+    /// No event had begun.
+    Before,
+    /// From the event's beginning until the old main process was gone.
+    Stopping,
+    /// From then until the new one began.
+    Down,
+    /// From then until its first `ok` in the cohort.
+    Starting,
+    /// From then on, until the next event; all of an event that neither ended nor brought a process.
+    After,
 }
 
 /// The run over time, over all cohorts.

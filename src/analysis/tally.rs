@@ -54,6 +54,8 @@ pub(crate) struct Cell {
     pub(crate) statuses: Counts<u16>,
     pub(crate) failures: Counts<FailureKey>,
     pub(crate) max_us: u64,
+    /// Due and end of the slowest `ok`; of several, the first.
+    pub(crate) slowest: Option<(MonoTime, MonoTime)>,
     pub(crate) density: Counts<u16>,
     /// When the first and the last `ok` ended.
     pub(crate) ok_ends: Option<(MonoTime, MonoTime)>,
@@ -132,6 +134,7 @@ impl Cell {
         self.statuses.add_all(row.statuses.iter().copied());
         self.failures.add_all(row.failures.iter().map(|failure| (failure.key, failure.n)));
         self.max_us = self.max_us.max(row.max_us);
+        self.slowest = slower(self.slowest, row.slowest);
         self.density.add_all(row.density.iter().map(|&(bucket, n)| (bucket, u64::from(n))));
         self.ok_ends = hull(self.ok_ends, row.ok_ends);
         self.failed_due = hull(self.failed_due, row.failed_due);
@@ -145,6 +148,7 @@ impl Cell {
         self.statuses.add_all(other.statuses.iter());
         self.failures.add_all(other.failures.iter());
         self.max_us = self.max_us.max(other.max_us);
+        self.slowest = slower(self.slowest, other.slowest);
         self.density.add_all(other.density.iter());
         self.ok_ends = hull(self.ok_ends, other.ok_ends);
         self.failed_due = hull(self.failed_due, other.failed_due);
@@ -257,6 +261,12 @@ fn hull(a: Option<(MonoTime, MonoTime)>, b: Option<(MonoTime, MonoTime)>) -> Opt
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
         (one, other) => one.or(other),
     }
+}
+
+/// The slower of two requests; of two as slow, the one that was due first.
+fn slower(a: Option<(MonoTime, MonoTime)>, b: Option<(MonoTime, MonoTime)>) -> Option<(MonoTime, MonoTime)> {
+    let rank = |&(due, end): &(MonoTime, MonoTime)| (end.nanos_since(due), std::cmp::Reverse(due));
+    [a, b].into_iter().flatten().max_by_key(rank)
 }
 
 fn earlier(a: Option<SentOk>, b: Option<SentOk>) -> Option<SentOk> {

@@ -1,5 +1,6 @@
 //! Whole records in, known figures out.
 
+use super::result::{EventPhase, Slowest};
 use super::simulator::stories;
 use super::{ScenarioResult, analyse};
 use crate::model::{Cause, FailureClass, Verdict};
@@ -32,6 +33,11 @@ fn a_restart_behind_a_socket_passes_and_says_how_sure_that_is() {
     assert_eq!((event.outage_ms, event.proven), (Some(0.0), Some(true)));
     assert_eq!((event.incarnation_changed, event.listener_inode_changed), (Some(true), Some(false)));
     assert_eq!((event.queue_peak, event.backlog), (Some(31), Some(128)));
+    // Due as the restart began: 20 ms of drain, 1 ms of nobody, and the boot until the first answer, its own.
+    let slowest = Slowest { latency_ms: 301.5, drain_ms: 20.0, queue_ms: 1.0, boot_ms: 280.5, rest_ms: 0.0 };
+    assert_eq!(event.slowest, Some(slowest));
+    // 16 kept connections, and 25/s through a stall of 319.9 ms.
+    assert_eq!((event.stall_ms, event.backlog_needed), (Some(319.872), Some(24)));
     assert_eq!((event.main_pid_before, event.main_pid_after), (Some(812), Some(840)));
     assert_eq!(result.status_codes, [(200, 813)].into());
     assert_eq!(result.steps[0].resolution_ms, Some(40.0));
@@ -50,6 +56,10 @@ fn a_plain_restart_fails_with_a_cause_for_every_loss() {
     assert_eq!(result.events[0].outage_ms, Some(291.98));
     assert_eq!(result.latency_ms.all.p99, None);
     assert!(result.latency_ms.answered.p99.is_some());
+    // Nobody ran for 2 ms only: they were refused before, by a process without a listener, and by one that came up.
+    let phases = &result.evidence[0].phases;
+    assert_eq!(phases.values().sum::<u64>(), result.evidence[0].count);
+    assert_eq!(phases.keys().collect::<Vec<_>>(), [&EventPhase::Stopping, &EventPhase::Starting]);
     let sentence = &result.evidence[0].sentence;
     assert_eq!(
         sentence,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::event::{self, Event};
 use super::trace::Trace;
 use crate::model::address::Listener;
-use crate::model::{Endpoint, EventId, MonoTime, Signal, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{Endpoint, EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
 use crate::record::line::{Line, Phase, Queue};
 use crate::record::segment::ROW_NS;
@@ -189,6 +189,13 @@ impl<'a> Timeline<'a> {
         let named = self.plan.units.as_ref().and_then(|units| units.socket.as_ref());
         let seen = || self.units.keys().copied().find(|unit| unit.kind() == UnitKind::Socket);
         named.or_else(seen)
+    }
+
+    /// What was first known of the socket unit.
+    pub(crate) fn socket_state(&self) -> Option<&'a SocketState> {
+        let unit = self.socket()?;
+        let mut before = self.events.iter().flat_map(|event| &event.begin.before);
+        before.find(|snapshot| snapshot.unit == *unit)?.socket.as_ref()
     }
 
     /// The scenario's service, or the one that an event is about.

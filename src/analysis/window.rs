@@ -27,6 +27,23 @@ pub(crate) fn outage_ms(rows: &BTreeMap<u64, Cell>) -> Option<f64> {
     Some(lasting.map_or(f64::INFINITY, |end| span_ms(first, end)))
 }
 
+/// The latency of the first request: infinite if it failed, none if it never ended. Where the first row has failures
+/// and begins with an `ok`, only the slowest of that row is known: a row whose requests all wait for the same boot has
+/// its slowest first.
+pub(crate) fn cold_start_ms(rows: &BTreeMap<u64, Cell>) -> Option<f64> {
+    let (_, first) = rows.first_key_value()?;
+    if first.ended() == 0 {
+        return None;
+    }
+    let failed = first.failed_due.map(|(due, _)| due);
+    let known = first.lasting_oks.first().filter(|(due, _)| failed.is_none_or(|failed| *due < failed));
+    if let Some(&(due, end)) = known {
+        return Some(span_ms(due, end));
+    }
+    let slowest = first.slowest.filter(|(due, _)| failed.is_none_or(|failed| *due < failed));
+    Some(slowest.map_or(f64::INFINITY, |(due, end)| span_ms(due, end)))
+}
+
 /// The p99 that counts as recovered, for a p99 of `baseline_ms` in the warmup.
 pub(crate) fn recovered_p99_ms(baseline_ms: f64) -> f64 {
     (2.0 * baseline_ms).max(baseline_ms + 10.0)

@@ -35,6 +35,9 @@ impl RowTally {
         let row = &mut self.row;
         row.ok += 1;
         row.sum_us += latency_us;
+        if row.slowest.is_none() || latency_us > row.max_us {
+            row.slowest = Some((due, end));
+        }
         row.max_us = row.max_us.max(latency_us);
         if let Some(status) = status {
             count(&mut row.statuses, status);

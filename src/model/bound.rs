@@ -34,7 +34,8 @@ pub enum Metric {
     Recovery,
     /// Deepest accept queue seen.
     QueuePeak,
-    /// Latency of the very first request to a service that was not running.
+    /// Latency of the very first request, from its due time, in the slowest cohort: infinite if it failed. Measured
+    /// with `warmup = "0s"` only, since a warmup waits until the service answers.
     ColdStart,
     /// State changes of a load balancer's health check.
     Flaps,

@@ -212,6 +212,9 @@ pub struct ServiceState {
 pub struct SocketState {
     /// Accept=yes: a service instance for each connection.
     pub accept: bool,
+    /// FlushPending=yes: what waits in the accept queue when the service ends is accepted and closed unread.
+    #[serde(default)]
+    pub flush_pending: bool,
     /// The stream addresses of ListenStream=.
     pub listen: Vec<Endpoint>,
     /// The kernel's listeners at those addresses; empty where nobody listens or the kernel cannot be asked.

@@ -29,8 +29,12 @@ const PART_BYTES: usize = 64 * 1024;
 pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
     let socket = diagnostic_socket()?;
     let mut listeners = match endpoint {
-        // A listener on [::] takes IPv4 connections as well, but no IPv4 listener takes IPv6 ones.
-        Endpoint::Tcp(address) if address.is_ipv4() => tcp(&socket, &[AF_INET, AF_INET6], Some(*address))?,
+        Endpoint::Tcp(address) if address.is_ipv4() => {
+            let found = tcp(&socket, &[AF_INET], Some(*address))?;
+            // A listener on [::] takes IPv4 connections as well, where no IPv4 listener does: those come first
+            // (inet_lookup_listener, net/ipv4/inet_hashtables.c). No IPv4 listener takes IPv6 ones.
+            if found.is_empty() { tcp(&socket, &[AF_INET6], Some(*address))? } else { found }
+        }
         Endpoint::Tcp(address) => tcp(&socket, &[AF_INET6], Some(*address))?,
         Endpoint::Unix(path) => unix(&socket, Some(path))?,
     };

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -25,6 +25,11 @@ const TRACEFS: &[&str] = &["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// Our instances are called this, followed by the PID of their run and a number: PIDs of two PID namespaces may be
 /// equal, tracefs is one for all.
 const INSTANCE_PREFIX: &str = "gapless-";
+
+/// From one look at the pipe to the next. Events carry their time, so nothing is lost by taking them together, and a
+/// machine full of strangers' resets does not wake us for each. The kernel keeps some 10,000 for each processor
+/// meanwhile, and says so if that was not enough.
+const READ_EVERY: Duration = Duration::from_millis(50);
 
 /// At most so many events wait to be recorded.
 const CHANNEL_CAPACITY: usize = 8_192;
@@ -104,6 +109,7 @@ impl Tracer {
     fn join(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // A reader that panicked has nothing left to say.
             let _ = thread.join();
         }
@@ -114,11 +120,13 @@ impl Tracer {
         // 10 is TCP_LISTEN, include/net/tcp_states.h.
         let listeners = format!("({of_ports}) && (oldstate == 10 || newstate == 10)");
         self.write("trace_clock", "mono")?;
-        // Wake the reader for every event, not when the buffer is half full; older kernels do that anyway.
-        let _ = self.write("buffer_percent", "0");
         self.write("events/sock/inet_sock_set_state/filter", &listeners)?;
         self.write("events/sock/inet_sock_set_state/enable", "1")?;
         self.write("events/tcp/tcp_send_reset/enable", "1")?;
+        // A reset that is sent has no ports to filter by; one that is received has those of the client's socket. It
+        // only spares us the strangers' resets: what comes is looked at again.
+        let from_ports = ports.iter().map(|port| format!("dport == {port}")).collect::<Vec<_>>().join(" || ");
+        let _ = self.write("events/tcp/tcp_receive_reset/filter", &from_ports);
         self.write("events/tcp/tcp_receive_reset/enable", "1")?;
         let path = self.instance.join("trace_pipe");
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
@@ -178,10 +186,7 @@ fn read_until(mut pipe: File, stop: &AtomicBool, deliver: &mut dyn FnMut(Said)) 
             }
             // Nothing is there. What was traced before the wish to stop has been delivered.
             _ if stop.load(Ordering::Relaxed) => return,
-            _ => {
-                let patience = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-                let _ = poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&patience));
-            }
+            _ => std::thread::park_timeout(READ_EVERY),
         }
     }
 }

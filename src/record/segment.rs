@@ -62,6 +62,9 @@ pub struct Row {
     /// The slowest `ok` request, in microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub max_us: u64,
+    /// Due and end of the slowest `ok` request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest: Option<(MonoTime, MonoTime)>,
     /// How many `ok` requests fell into which [`density_bucket`], ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub density: Vec<(u16, u32)>,

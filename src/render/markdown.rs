@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::text::{self, escape, latency, ms};
+use super::text::{self, escape, latency, ms, slowest};
 use crate::analysis::compare::{Change, Comparison};
 use crate::analysis::result::{CohortResult, EventResult, Evidence, Latencies, Requests};
 use crate::analysis::{RunResult, ScenarioResult};
@@ -163,7 +163,9 @@ fn events(page: &mut String, scenario: &ScenarioResult) {
         "#first ok ms",
         "#outage ms",
         "#stall ms",
-        "#queue",
+        "#slowest ms = drain + queue + boot + rest",
+        "#queue / backlog",
+        "#backlog needed",
     ];
     table(page, &head, scenario.events.iter().take(EVENTS_SHOWN).map(event));
     if let Some(more @ 1..) = scenario.events.len().checked_sub(EVENTS_SHOWN) {
@@ -190,7 +192,9 @@ fn event(event: &EventResult) -> Vec<String> {
         ms(event.first_ok_ms),
         latency(event.outage_ms, event.dropped + event.wrong),
         ms(event.stall_ms),
+        slowest(event.slowest.as_ref()),
         queue.unwrap_or_else(|| "-".to_owned()),
+        event.backlog_needed.map_or_else(|| "-".to_owned(), |needed| needed.to_string()),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::analysis::result::CohortResult;
+use crate::analysis::result::{CohortResult, Slowest};
 
 /// Makes control characters visible, and those that reorder or hide text: nothing from outside may move the
 /// cursor, change colours or pretend to be another line.
@@ -69,6 +69,13 @@ pub(crate) fn ms(ms: Option<f64>) -> String {
         Some(0.0) => "0".to_owned(),
         Some(ms) => format!("{ms:.2}"),
     }
+}
+
+/// The slowest request as a sum of what it waited for: `939 = 165 + 3.10 + 671 + 100`; `-` for none.
+pub(crate) fn slowest(slowest: Option<&Slowest>) -> String {
+    let Some(slowest) = slowest else { return "-".to_owned() };
+    let parts = [slowest.drain_ms, slowest.queue_ms, slowest.boot_ms, slowest.rest_ms];
+    format!("{} = {}", ms(Some(slowest.latency_ms)), parts.map(|part| ms(Some(part))).join(" + "))
 }
 
 /// A number with at most two decimals and no zeros behind them: `1`, `1.5`, `12.25`.

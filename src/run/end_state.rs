@@ -134,7 +134,8 @@ fn latent_checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
             });
         }
         if last_verb(plan, &service.unit) != Some(UnitVerb::Stop) {
-            let looping = matches!(service.active_state.as_str(), "activating");
+            let is_starting = matches!(service.active_state.as_str(), "activating" | "deactivating");
+            let looping = is_starting || !service.is_active() && service.result == "timeout";
             checks.push(StateCheck {
                 name: format!("latent.never_ready.{}", service.unit),
                 expected: "the service has finished starting".to_owned(),

@@ -115,13 +115,18 @@ fn start_sampler(endpoints: Vec<Endpoint>, recorder: Recorder, lookup: ListenerL
     Some(tokio::task::spawn_local(async move {
         let mut tick = interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut written, mut deepest, mut looks) = (None, Vec::new(), 0);
+        let (mut written, mut deepest, mut looks, mut looked_at) = (None, Vec::new(), 0, clock::now());
         let mut counted = counters::read().unwrap_or_default();
         recorder.write(&Line::Counters(Counters { at: clock::now(), values: counted.clone() }));
         loop {
             tick.tick().await;
             let Ok(listeners) = look(&endpoints, lookup) else { continue };
             let moved = inodes(&listeners) != inodes(&deepest);
+            if moved && looks > 0 && written.as_ref() != Some(&deepest) {
+                // How deep the queue was of a listener that is gone now.
+                recorder.write(&Line::Queue(Queue { at: looked_at, listeners: deepest.clone() }));
+            }
+            looked_at = clock::now();
             if moved || depth(&listeners) > depth(&deepest) {
                 deepest = listeners;
             }

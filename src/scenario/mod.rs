@@ -18,7 +18,6 @@ mod reader;
 mod resolve;
 mod source;
 mod suggest;
-mod supported;
 mod tree;
 mod url;
 mod value;

@@ -2,8 +2,8 @@
 
 use super::mistake::Mistakes;
 use super::source::Place;
+use super::suggest;
 use super::tree::{Entry, Node, Table, Value};
-use super::{suggest, supported};
 
 /// What a scenario says about one key.
 #[derive(Clone, Debug, Default)]
@@ -104,12 +104,6 @@ impl<'a> Reader<'a> {
     ) -> Field<T> {
         self.known.push(key);
         let Some(entry) = self.table.get(key) else { return Field::Absent };
-        if !supported::key(self.name, key) {
-            self.mistakes
-                .add(entry.key_place, format!("`{key}` is not supported yet"))
-                .help("leave it out; a later version will know it");
-            return Field::Wrong(entry.key_place);
-        }
         match read(&entry.node, self.mistakes) {
             Some(value) => Field::Given(Given { key: entry.key_place, place: entry.node.place, value }),
             None => Field::Wrong(entry.key_place),
@@ -128,7 +122,6 @@ impl<'a> Reader<'a> {
 
     /// Reports every key that was not asked for.
     pub(crate) fn finish(self) {
-        let usable: Vec<_> = self.known.iter().copied().filter(|key| supported::key(self.name, key)).collect();
         for entry in self.others() {
             let place = match self.name {
                 "" => "at the top of a scenario".to_owned(),
@@ -137,7 +130,7 @@ impl<'a> Reader<'a> {
             };
             self.mistakes
                 .add(entry.key_place, format!("unknown key `{}` {place}", entry.key))
-                .help(suggest::did_you_mean(&entry.key, &usable));
+                .help(suggest::did_you_mean(&entry.key, &self.known));
         }
     }
 }

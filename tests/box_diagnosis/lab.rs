@@ -1,14 +1,11 @@
-//! A lab: the demo server under the real systemd, a scenario around it, and what gapless made of it.
+//! A lab: the demo server under the real systemd, and a scenario around it.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gapless::analysis::result::{CheckResult, EventResult};
-use gapless::analysis::{RunResult, ScenarioResult};
-use gapless::model::{Cause, FailureClass, Verdict};
-use gapless::record::Record;
+use crate::diagnosis::Diagnosis;
 
 pub(crate) const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
 
@@ -17,6 +14,15 @@ pub(crate) const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
 const TCP: &str = "127.0.0.1:18471";
 
 const UNIX: &str = "/run/gapless-lab/lab.sock";
+
+/// Where the service listens that nginx stands in front of.
+const UPSTREAM: &str = "127.0.0.1:18472";
+
+const NGINX_CONF: &str = "daemon off;\nworker_processes 1;\npid /run/gapless-lab-nginx.pid;\nerror_log stderr;\n\
+    events {}\nhttp {\n  access_log off;\n  client_body_temp_path /tmp/lab-body;\n  proxy_temp_path /tmp/lab-proxy;\n\
+    fastcgi_temp_path /tmp/lab-fastcgi;\n  uwsgi_temp_path /tmp/lab-uwsgi;\n  scgi_temp_path /tmp/lab-scgi;\n\
+    server {\n    listen FRONT;\n    location / {\n      proxy_pass http://UPSTREAM;\n\
+    proxy_read_timeout 1s;\n    }\n  }\n}\n";
 
 /// A scenario in the making. Begins as the demo server that binds a TCP port itself, with the default load.
 pub(crate) struct Lab {
@@ -30,6 +36,24 @@ pub(crate) struct Lab {
     loads: String,
     run: String,
     steps: String,
+    /// `[expect]` and `[expect.end]`, where there is one.
+    expect: String,
+    /// The directories of programs, where they are not those of this process.
+    path: Option<String>,
+    /// More unit files of the run: name and text.
+    units: Vec<(&'static str, String)>,
+    front: Front,
+}
+
+/// What answers at the address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Front {
+    /// The service.
+    Service,
+    /// An instance of the service for each connection: Accept=yes.
+    Instances,
+    /// nginx, which asks the service.
+    Nginx,
 }
 
 impl Lab {
@@ -45,7 +69,26 @@ impl Lab {
             loads: String::new(),
             run: "warmup = \"300ms\"\ncooldown = \"500ms\"\nready_timeout = \"10s\"\n".to_owned(),
             steps: String::new(),
+            expect: String::new(),
+            path: None,
+            units: Vec::new(),
+            front: Front::Service,
         }
+    }
+
+    /// The service binds its own Unix socket.
+    pub(crate) fn binding_its_path() -> Self {
+        Self { address: UNIX, ..Self::binding_its_port() }
+    }
+
+    /// The socket unit has a service for each connection: Accept=yes.
+    pub(crate) fn with_a_service_for_each_connection() -> Self {
+        Self { front: Front::Instances, ..Self::behind_a_socket() }.with_socket("Accept=yes")
+    }
+
+    /// nginx stands in front of a service that binds its own port.
+    pub(crate) fn behind_nginx() -> Self {
+        Self { front: Front::Nginx, ..Self::binding_its_port() }
     }
 
     /// The service gets its port from a socket unit.
@@ -80,6 +123,12 @@ impl Lab {
     pub(crate) fn with_socket(mut self, line: &str) -> Self {
         let lines = self.socket_lines.as_mut().expect("a lab with a socket");
         writeln!(lines, "{line}").expect("memory");
+        self
+    }
+
+    /// One more unit of the run.
+    pub(crate) fn with_unit_file(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.units.push((name, text.into()));
         self
     }
 
@@ -121,6 +170,30 @@ impl Lab {
         self
     }
 
+    /// A line of `[expect.end]`.
+    pub(crate) fn expecting_at_the_end(mut self, line: &str) -> Self {
+        write!(self.expect, "[expect.end]\n{line}\n").expect("memory");
+        self
+    }
+
+    /// Lines of `[expect]`.
+    pub(crate) fn expecting(mut self, lines: &str) -> Self {
+        write!(self.expect, "[expect]\n{lines}\n").expect("memory");
+        self
+    }
+
+    /// The first request counts.
+    pub(crate) fn without_warmup(mut self) -> Self {
+        self.run = self.run.replace("300ms", "0s");
+        self
+    }
+
+    /// gapless itself finds programs here only.
+    pub(crate) fn finding_programs_in(mut self, folder: &Path) -> Self {
+        self.path = Some(folder.to_str().expect("text").to_owned());
+        self
+    }
+
     /// Restarts the service once.
     pub(crate) fn restarted(self) -> Self {
         self.then("restart = \"service\"")
@@ -131,169 +204,60 @@ impl Lab {
         let place = tempfile::tempdir_in("/var/tmp").expect("a place for files");
         let scenario = self.write_to(place.path());
         let out = place.path().join("out");
-        let output = Command::new(GAPLESS)
-            .args(["run", "--manager", "system", "--out"])
-            .args([&out, &scenario])
-            .output()
-            .expect("gapless runs");
+        let mut gapless = Command::new(GAPLESS);
+        gapless.args(["run", "--manager", "system", "--out"]).args([&out, &scenario]);
+        gapless.envs(self.path.iter().map(|path| ("PATH", path)));
+        let output = gapless.output().expect("gapless runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         Diagnosis::read(&out, said)
     }
 
     fn write_to(&self, place: &Path) -> PathBuf {
-        let mut files = vec!["lab.service"];
-        let mut listen = format!(" --listen {}", self.address);
-        let mut roles = "service = \"lab.service\"\n".to_owned();
+        let mut units = self.units.clone();
+        let mut roles = String::new();
+        if self.front == Front::Instances {
+            units.push(("lab@.service", self.service_text()));
+        } else {
+            roles.push_str("service = \"lab.service\"\n");
+            units.push(("lab.service", self.service_text()));
+        }
         if let Some(lines) = &self.socket_lines {
             let address = self.address;
-            let text = format!("[Socket]\nListenStream={address}\nRemoveOnStop=yes\n{lines}");
-            fs::write(place.join("lab.socket"), text).expect("written");
-            files.push("lab.socket");
+            units.push(("lab.socket", format!("[Socket]\nListenStream={address}\nRemoveOnStop=yes\n{lines}")));
             roles.push_str("socket = \"lab.socket\"\n");
-            listen.clear();
         }
-        let service = format!(
-            "[Unit]\nDescription=A server to be diagnosed\n{}\n[Service]\nType=notify\nExecStart={GAPLESS} demo-server{listen}{}\n{}",
-            self.unit_lines, self.server, self.service_lines,
-        );
-        fs::write(place.join("lab.service"), service).expect("written");
+        if self.front == Front::Nginx {
+            let conf = place.join("nginx.conf");
+            fs::write(&conf, NGINX_CONF.replace("FRONT", self.address).replace("UPSTREAM", UPSTREAM)).expect("written");
+            units.push(("lab-nginx.service", format!("[Service]\nExecStart=nginx -c {}\n", conf.display())));
+        }
+        for (name, text) in &units {
+            fs::write(place.join(name), text).expect("written");
+        }
+        let files: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
         let target = match self.address {
             UNIX => format!("url = \"http://lab/\"\nunix = \"{UNIX}\"\n"),
             tcp => format!("url = \"http://{tcp}/\"\n"),
         };
         let text = format!(
-            "name = \"lab\"\n\n[target]\n{target}{}\n{}[units]\n{roles}files = {files:?}\n\n[run]\n{}\n{}",
-            self.target, self.loads, self.run, self.steps,
+            "name = \"lab\"\n\n[target]\n{target}{}\n{}[units]\n{roles}files = {files:?}\n\n[run]\n{}\n{}{}",
+            self.target, self.loads, self.run, self.steps, self.expect,
         );
         let path = place.join("lab.toml");
         fs::write(&path, text).expect("written");
         path
     }
-}
 
-/// What gapless made of a lab.
-#[derive(Debug)]
-pub(crate) struct Diagnosis {
-    pub(crate) result: ScenarioResult,
-    pub(crate) record: Record,
-    said: String,
-}
-
-impl Diagnosis {
-    /// Reads what a run left in its folder.
-    pub(crate) fn read(out: &Path, said: String) -> Self {
-        let text = fs::read(out.join("result.json")).unwrap_or_else(|error| panic!("no result ({error}): {said}"));
-        let result: RunResult = serde_json::from_slice(&text).expect("a result");
-        let record = fs::File::open(out.join("records/lab.jsonl")).expect("a record");
-        let record = Record::read(std::io::BufReader::new(record)).expect("a whole record");
-        let result = result.scenarios.into_iter().next().expect("one scenario");
-        Self { result, record, said }
-    }
-
-    /// What a failed assertion has to say.
-    fn story(&self) -> String {
-        let result = &self.result;
-        let sentences: Vec<&str> = result.evidence.iter().map(|evidence| evidence.sentence.as_str()).collect();
+    fn service_text(&self) -> String {
+        let listen = match (self.front, self.address) {
+            _ if self.socket_lines.is_some() => String::new(),
+            (Front::Nginx, _) => format!(" --listen {UPSTREAM}"),
+            (_, UNIX) => format!(" --listen unix:{UNIX}"),
+            (_, tcp) => format!(" --listen {tcp}"),
+        };
         format!(
-            "\noutcomes {:?}\ncauses {:?}\nattested {:?}\nreasons {:#?}\nevidence {sentences:#?}\nnotes {:?}\n{}",
-            result.outcomes, result.causes, result.attested, result.reasons, result.notes, self.said
+            "[Unit]\nDescription=A server to be diagnosed\n{}\n[Service]\nType=notify\nExecStart={GAPLESS} demo-server{listen}{}\n{}",
+            self.unit_lines, self.server, self.service_lines,
         )
-    }
-
-    pub(crate) fn count(&self, cause: Cause) -> u64 {
-        self.result.causes.get(&cause).copied().unwrap_or_default()
-    }
-
-    /// At least one request was lost to that cause.
-    #[track_caller]
-    pub(crate) fn blames(self, cause: Cause) -> Self {
-        assert!(self.count(cause) > 0, "{cause} is not among the causes{}", self.story());
-        self
-    }
-
-    /// No request was lost to anything else than these causes.
-    #[track_caller]
-    pub(crate) fn blames_only(self, causes: &[Cause]) -> Self {
-        let others: Vec<&Cause> = self.result.causes.keys().filter(|cause| !causes.contains(cause)).collect();
-        assert!(others.is_empty(), "{others:?} are among the causes{}", self.story());
-        self
-    }
-
-    /// No request was given that cause.
-    #[track_caller]
-    pub(crate) fn does_not_blame(self, cause: Cause) -> Self {
-        assert_eq!(self.count(cause), 0, "{cause} is among the causes{}", self.story());
-        self
-    }
-
-    /// The kernel's trace confirms every request of that cause, and the evidence says so.
-    #[track_caller]
-    pub(crate) fn attests_all(self, cause: Cause) -> Self {
-        let attested = self.result.attested.get(&cause).copied().unwrap_or_default();
-        assert_eq!(attested, self.count(cause), "{cause} is not attested{}", self.story());
-        let says_so = |sentence: &str| sentence.ends_with("(attested by the kernel's trace)");
-        let of_cause = self.result.evidence.iter().filter(|evidence| evidence.cause == cause);
-        assert!(
-            of_cause.clone().all(|evidence| says_so(&evidence.sentence)),
-            "the evidence does not say so{}",
-            self.story()
-        );
-        self
-    }
-
-    /// At least one request ended so.
-    #[track_caller]
-    pub(crate) fn counts(self, class: FailureClass) -> Self {
-        assert!(self.result.outcomes.contains_key(&class), "no {class}{}", self.story());
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn loses_nothing(self) -> Self {
-        assert_eq!(self.result.requests.failed, 0, "requests failed{}", self.story());
-        self
-    }
-
-    /// Nothing that was judged failed. The verdict may still be inconclusive, on a machine too busy to keep the pace.
-    #[track_caller]
-    pub(crate) fn has_no_failed_check(self) -> Self {
-        let failed: Vec<&CheckResult> =
-            self.result.checks.iter().filter(|check| check.status == Verdict::Failed).collect();
-        assert!(failed.is_empty(), "{failed:#?}{}", self.story());
-        self
-    }
-
-    /// The verdict is failed, and one of its reasons says this.
-    #[track_caller]
-    pub(crate) fn fails_because(self, words: &str) -> Self {
-        assert_eq!(self.result.verdict, Verdict::Failed, "{}", self.story());
-        self.says(words)
-    }
-
-    /// A reason of the verdict says this.
-    #[track_caller]
-    pub(crate) fn says(self, words: &str) -> Self {
-        assert!(
-            self.result.reasons.iter().any(|reason| reason.contains(words)),
-            "nothing says {words:?}{}",
-            self.story()
-        );
-        self
-    }
-
-    /// A note says this.
-    #[track_caller]
-    pub(crate) fn notes(self, words: &str) -> Self {
-        assert!(
-            self.result.notes.iter().any(|note| note.message.contains(words)),
-            "no note says {words:?}{}",
-            self.story()
-        );
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn event(&self, number: usize) -> &EventResult {
-        self.result.events.get(number - 1).unwrap_or_else(|| panic!("no event {number}{}", self.story()))
     }
 }

@@ -1,6 +1,7 @@
 //! What no request has felt, and the next restart would.
 
-use crate::lab::{Diagnosis, Lab};
+use crate::diagnosis::Diagnosis;
+use crate::lab::Lab;
 
 /// The server behind a socket, asked over kept connections alone: they feel nothing of what happens to the socket.
 fn at_ease(lab: Lab) -> Lab {
@@ -42,6 +43,28 @@ fn a_unit_that_loops_through_its_start_timeout_is_found() {
     let lab =
         lab.with_service("TimeoutStartSec=1s\nRestart=always\nRestartSec=100ms").with_unit("StartLimitIntervalSec=0");
     fails_though_all_was_answered(lab.then("wait = \"3s\"").diagnosis(), "latent.never_ready.lab.service");
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_latent_failure_that_is_expected_is_no_failure() {
+    let lab = at_ease(Lab::behind_a_unix_socket()).then("exec = [\"rm\", \"/run/gapless-lab/lab.sock\"]");
+    let diagnosis = lab.expecting_at_the_end("latent = \">= 1\"").diagnosis();
+    diagnosis.loses_nothing().has_no_failed_check();
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_latent_failure_that_is_expected_and_not_there_is_a_failure() {
+    let lab = at_ease(Lab::behind_a_unix_socket()).restarted().expecting_at_the_end("latent = \">= 1\"");
+    fails_though_all_was_answered(lab.diagnosis(), "Latent failures: 0; >= 1 was expected.");
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_service_that_is_not_asked_for_readiness_does_not_loop() {
+    let lab = at_ease(Lab::behind_a_socket()).serving("--never-ready").with_service("Type=simple\nTimeoutStartSec=1s");
+    lab.then("wait = \"1500ms\"").diagnosis().loses_nothing().has_no_failed_check();
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::process::{Child, Command};
 
 use gapless::model::{Cause, FailureClass};
 
-use crate::lab::{Diagnosis, GAPLESS};
+use crate::diagnosis::Diagnosis;
+use crate::lab::GAPLESS;
 
 const SCENARIO: &str = "name = \"lab\"\n\n[target]\nurl = \"http://lab/\"\nunix = \"PATH\"\n\n[run]\nwarmup = \"0s\"\n\
     cooldown = \"100ms\"\n\n[[steps]]\nwait = \"300ms\"\n";

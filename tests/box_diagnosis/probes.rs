@@ -1,7 +1,11 @@
 //! The probes beside the load have something to say.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
 use gapless::record::line::{Line, NoteKind, Traced};
 
+use crate::diagnosis::Diagnosis;
 use crate::lab::Lab;
 
 #[test]
@@ -17,4 +21,25 @@ fn every_probe_is_there_and_the_record_has_its_lines() {
     assert!(!has(|line| matches!(line, Line::Note(note) if note.kind == NoteKind::Unavailable)));
     let event = diagnosis.event(1);
     assert!(event.queue_peak.is_some_and(|peak| peak > 0) && event.backlog.is_some_and(|backlog| backlog > 0));
+}
+
+/// A restart without any loss, where `journalctl` is what that script says, or is not there.
+fn restart_with_journalctl(script: Option<&str>) -> Diagnosis {
+    let programs = tempfile::tempdir_in("/var/tmp").expect("a place for files");
+    if let Some(script) = script {
+        let path = programs.path().join("journalctl");
+        fs::write(&path, script).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    let lab = Lab::behind_a_socket().serving("--idle-grace 300ms").under_new_connections(50).restarted();
+    lab.finding_programs_in(programs.path()).diagnosis().loses_nothing().has_no_failed_check()
+}
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_journal_that_cannot_be_read_is_told_once_and_done_without() {
+    let refused = "#!/bin/sh\necho 'No journal files were opened due to insufficient permissions.' >&2\nexit 1\n";
+    for script in [None, Some(refused)] {
+        restart_with_journalctl(script).notes_times("the journal cannot be read", 1);
+    }
 }

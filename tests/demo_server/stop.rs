@@ -68,6 +68,22 @@ fn with_an_idle_grace_an_idle_connection_may_bring_one_more_request() {
 }
 
 #[test]
+fn a_race_closes_an_idle_connection_as_its_next_request_arrives_and_reads_none_of_it() {
+    for transport in Transport::ALL {
+        let server = TestServer::start(transport, |options| options.idle_race = true);
+        let mut idle = server.connect();
+        idle.get("/");
+        server.background.request_stop();
+        while Client::connect(&server.endpoint).is_ok() {
+            std::thread::yield_now();
+        }
+        idle.send_get("/");
+        assert_eq!(idle.receive().end, End::Reset);
+        assert_eq!(server.stop().requests, 1);
+    }
+}
+
+#[test]
 fn a_drain_that_is_too_short_cuts_off_what_is_in_flight() {
     let server = TestServer::start(Transport::Tcp, |options| options.drain = Duration::from_millis(20));
     let mut busy = server.connect();

@@ -1,9 +1,10 @@
 //! One failure, or several of a kind in one tenth of a second, with what is known around it.
 
 use crate::analysis::event::Event;
+use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::{ListenerView, Span, Timeline, UnitState};
-use crate::model::{FailureClass, FailureKey, MonoTime, UnitName};
-use crate::record::segment::FailureSample;
+use crate::model::{EventId, FailureClass, FailureKey, MonoTime, UnitName};
+use crate::record::segment::{FailureSample, Scope};
 use crate::scenario::plan::{Cohort, Destination};
 
 /// What the observers may lag behind what they observe.
@@ -12,20 +13,14 @@ const OBSERVER_LAG_NS: u64 = 50_000_000;
 /// A request in the air meets its fate within this time. When it took longer, the server had it.
 const IN_THE_AIR_NS: u64 = 50_000_000;
 
-/// The phases of an event that stops or replaces a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EventPhase {
-    /// From the event's beginning until the old main process was gone.
-    Stopping,
-    /// From then until the new one began.
-    Down,
-    /// From then until its first `ok` in the cohort.
-    Starting,
-}
+/// It ended with a reset: the kernel threw away what nobody had read.
+pub(crate) const RESET: &[FailureClass] =
+    &[FailureClass::ResetBeforeResponse, FailureClass::WriteFailed, FailureClass::ConnectReset];
 
 /// One phase of one event, as one cohort saw it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PhaseSpan {
+    pub(crate) event: EventId,
     pub(crate) phase: EventPhase,
     pub(crate) span: Span,
     /// The event does not let the process end of its own will.
@@ -36,7 +31,9 @@ pub(crate) struct PhaseSpan {
 pub(crate) fn phases(event: &Event<'_>, is_killing: bool, first_ok_end: Option<MonoTime>) -> Vec<PhaseSpan> {
     let (begin, gone, started) = (event.begin.at, event.gone_at(), event.started_at());
     let mut phases = Vec::new();
-    let mut push = |phase, from, to| phases.push(PhaseSpan { phase, span: Span::new(from, to), is_killing });
+    let event_id = event.begin.event;
+    let mut push =
+        |phase, from, to| phases.push(PhaseSpan { event: event_id, phase, span: Span::new(from, to), is_killing });
     if let Some(stopped) = gone.or(started) {
         push(EventPhase::Stopping, begin, stopped);
     }
@@ -58,6 +55,8 @@ pub(crate) struct Case<'a> {
     pub(crate) moment: Span,
     /// From its first write to its end, where a sample tells.
     pub(crate) waited_ns: Option<u64>,
+    /// When its connection was established, where a sample tells.
+    pub(crate) connected: Option<MonoTime>,
     /// The phases of all events, as its cohort saw them.
     pub(crate) phases: &'a [PhaseSpan],
     pub(crate) timeline: &'a Timeline<'a>,
@@ -86,6 +85,7 @@ impl<'a> Case<'a> {
         Self {
             moment: Span::new(from, sample.end),
             waited_ns: sample.sent.map(|sent| sample.end.nanos_since(sent)),
+            connected: sample.connected,
             ..*self
         }
     }
@@ -103,8 +103,23 @@ impl<'a> Case<'a> {
         self.moment.widened(OBSERVER_LAG_NS)
     }
 
+    /// The phase that it failed in.
+    pub(crate) fn phase(&self, scope: Scope) -> EventPhase {
+        let Scope::Event(event) = scope else { return EventPhase::Before };
+        let failed = Span::new(self.moment.to, self.moment.to);
+        let own = self.phases.iter().filter(|span| span.event == event);
+        own.filter(|span| span.span.overlaps(failed)).map(|span| span.phase).min().unwrap_or(EventPhase::After)
+    }
+
     pub(crate) fn is_in(&self, phase: EventPhase) -> bool {
         self.phases.iter().any(|span| span.phase == phase && span.span.overlaps(self.seen()))
+    }
+
+    /// A process was stopping at some time of its connection's life.
+    pub(crate) fn was_open_while_stopping(&self) -> bool {
+        let open = Span::new(self.connected.unwrap_or(self.moment.from), self.moment.to);
+        let stopping = |span: &&PhaseSpan| span.phase == EventPhase::Stopping;
+        self.phases.iter().filter(stopping).any(|span| span.span.overlaps(open))
     }
 
     /// In a phase of any event that ends or replaces a process.
@@ -130,7 +145,32 @@ impl<'a> Case<'a> {
 
     /// The process ended, of its own will or not, while it had the request.
     pub(crate) fn died_with_process(&self) -> bool {
-        self.is_in_killing() || (self.is_at_exit() && (self.was_being_served() || !self.is_in(EventPhase::Stopping)))
+        let ended = self.is_in_killing()
+            || (self.is_at_exit() && (self.was_being_served() || !self.is_in(EventPhase::Stopping)));
+        ended && !self.was_flushed()
+    }
+
+    /// Connections were seen to wait in the accept queue.
+    pub(crate) fn queue_was_filled(&self) -> bool {
+        self.listener().and_then(|view| view.peak).is_some_and(|(queued, _)| queued > 0)
+    }
+
+    /// It may have waited in the accept queue: one was seen filled, or it was too young to tell.
+    pub(crate) fn may_have_been_queued(&self) -> bool {
+        let is_young = self.connected.is_none_or(|at| self.moment.to.nanos_since(at) <= OBSERVER_LAG_NS);
+        is_young || self.queue_was_filled()
+    }
+
+    /// It waited for a service that ended, and FlushPending= says what becomes of those: the manager accepts them
+    /// and closes them unread.
+    pub(crate) fn was_flushed(&self) -> bool {
+        let flushes = self.timeline.socket_state().is_some_and(|socket| socket.flush_pending);
+        flushes && !self.key.reused && self.is(RESET) && self.queue_was_filled() && self.listener_was_kept()
+    }
+
+    /// The socket unit has a service for each connection.
+    pub(crate) fn is_accepted_by_manager(&self) -> bool {
+        self.timeline.socket_state().is_some_and(|socket| socket.accept)
     }
 
     /// Connections go to a socket that the manager holds.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
-use super::result::Evidence;
+use super::result::{EventPhase, Evidence};
 use super::tally::{Tally, Window};
 use super::timeline::{Span, Timeline};
 use super::trace::ResetWord;
@@ -40,6 +40,8 @@ pub(crate) struct Finding {
     /// Of these, confirmed by the kernel's trace.
     pub(crate) attested: u64,
     pub(crate) classes: BTreeMap<FailureClass, u64>,
+    /// The phases of the event that they failed in.
+    pub(crate) phases: BTreeMap<EventPhase, u64>,
     /// The cohorts that lost them, by their place in the plan.
     pub(crate) cohorts: BTreeSet<u16>,
     /// When they can have failed.
@@ -81,7 +83,7 @@ impl Attribution {
         for (&row, counts) in &window.rows {
             for (key, count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
                 let moment = Case::moment_of(key, cohort, timeline.row_span(row));
-                let by_row = Case { key, cohort, moment, waited_ns: None, phases, timeline };
+                let by_row = Case { key, cohort, moment, waited_ns: None, connected: None, phases, timeline };
                 let known = samples.remove(&(row, key)).unwrap_or_default();
                 let mut rest = count;
                 for sample in known.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
@@ -101,6 +103,7 @@ impl Attribution {
         *self.counts.entry((cohort, scope, cause)).or_default() += n;
         let finding = self.findings.entry((scope, cause)).or_default();
         finding.add(cohort, failed.key.class, failed.moment, n);
+        *finding.phases.entry(failed.phase(scope)).or_default() += n;
         if is_attested {
             finding.attested += n;
             *self.attested.entry(cause).or_default() += n;
@@ -134,6 +137,7 @@ impl Attribution {
                 cause,
                 event: event.map(|id| id.0 + 1),
                 count: finding.count,
+                phases: finding.phases.clone(),
                 sentence: sentence::of(cause, finding, event.and_then(|id| timeline.event(id)), timeline),
             }
         });

@@ -3,7 +3,8 @@
 //! Every rule says by itself when it applies, so their order means nothing. Where none applies the evidence is
 //! missing, where two apply it contradicts itself: both are [`Cause::Ambiguous`].
 
-use super::case::{Case, EventPhase};
+use super::case::{Case, RESET};
+use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::ListenerView;
 use crate::model::{Cause, FailureClass};
 use crate::scenario::plan::Destination;
@@ -48,10 +49,6 @@ const ENDED_BEFORE_ANSWER: &[FailureClass] = &[
     FailureClass::ConnectReset,
 ];
 
-/// It ended with a reset: the kernel threw away what nobody had read.
-const RESET: &[FailureClass] =
-    &[FailureClass::ResetBeforeResponse, FailureClass::WriteFailed, FailureClass::ConnectReset];
-
 const ENDED_MID_ANSWER: &[FailureClass] = &[FailureClass::ResetMidResponse, FailureClass::ClosedMidResponse];
 
 /// With a socket unit, only the kernel's word counts: an active unit is to hold its listener. Without one, the
@@ -69,19 +66,25 @@ fn nobody_listened(case: &Case<'_>) -> bool {
 }
 
 /// A killed process takes its listener and its open connections along, and both are reset: only a queue that
-/// was seen to be filled tells the two apart.
+/// was seen to be filled tells the two apart. A connection that had been open for long while no queue was filled
+/// had been accepted.
 fn listener_closed_over_its_queue(case: &Case<'_>) -> bool {
-    let queue_was_filled = || case.listener().and_then(|view| view.peak).is_some_and(|(queued, _)| queued > 0);
-    let is_told_apart = !case.died_with_process() || queue_was_filled();
-    case.is(RESET) && !case.key.reused && case.listener_was_lost() && is_told_apart
+    let is_told_apart = !case.died_with_process() || case.queue_was_filled();
+    let was_queued = case.may_have_been_queued() && is_told_apart;
+    case.is(RESET) && !case.key.reused && case.listener_was_lost() && was_queued
 }
 
-/// A reset with the listener still there means that the server closed a connection with unread data.
+/// A reset of a connection that did not wait in the queue of a listener that went means that the server closed it
+/// with unread data; a write that failed, that it had closed it before. A manager does so as well: with what waits
+/// for a service that ended (FlushPending=), and with what exceeds MaxConnections=.
 fn accepted_but_never_read(case: &Case<'_>) -> bool {
     let was_closed = case.is(&[FailureClass::ClosedBeforeResponse]);
-    let was_reset = case.is(&[FailureClass::ResetBeforeResponse]) && case.listener_was_kept();
-    let is_stopping = case.is_in(EventPhase::Stopping);
-    !case.key.reused && (was_closed || was_reset) && is_stopping && !case.died_with_process()
+    let was_reset = case.is(RESET) && (case.listener_was_kept() || !case.may_have_been_queued());
+    // A busy client may find out long after.
+    let was_closed_then = case.is(&[FailureClass::WriteFailed]) && case.was_open_while_stopping();
+    let is_stopping = (case.is_in(EventPhase::Stopping) || was_closed_then) && !case.died_with_process();
+    let by_manager = case.is_accepted_by_manager() && case.socket_is_active() || case.was_flushed();
+    !case.key.reused && (was_closed || was_reset) && (is_stopping || by_manager)
 }
 
 /// A request that crosses the server's close on its way ends at once; one that took longer had arrived.

@@ -40,13 +40,7 @@ impl Scene<'_> {
             Cause::AcceptQueueReset => {
                 format!("the listener on {address} was closed {when} with them in its accept queue{}", self.stop())
             }
-            Cause::AcceptedUnread => {
-                format!(
-                    "{} accepted their connections and closed them unread {when}{}",
-                    self.old_process(),
-                    self.stop()
-                )
-            }
+            Cause::AcceptedUnread => self.accepted_unread(&when),
             Cause::KeepAliveRace => {
                 format!("the server closed idle connections {when} while these requests were in the air{}", self.stop())
             }
@@ -87,6 +81,21 @@ impl Scene<'_> {
         });
         let (from, to) = (self.at(span.from), self.at(span.to));
         format!("nobody listened on {address} from {from} to {to}{}", processes.unwrap_or_default())
+    }
+
+    /// By whom: with Accept=yes or FlushPending=yes the manager may have been the one.
+    fn accepted_unread(&self, when: &str) -> String {
+        let socket = self.timeline.socket_state();
+        let (who, why) = match socket {
+            Some(socket) if socket.accept => {
+                ("systemd".to_owned(), format!(", as it does past MaxConnections= of {}", self.socket()))
+            }
+            Some(socket) if socket.flush_pending => {
+                ("systemd or the service".to_owned(), format!("; {} has FlushPending=yes", self.socket()))
+            }
+            _ => (self.old_process(), String::new()),
+        };
+        format!("{who} accepted their connections and closed them unread {when}{why}{}", self.stop())
     }
 
     fn at(&self, moment: MonoTime) -> String {

@@ -9,7 +9,7 @@ use super::super::simulator::{Request, Simulation, at_ms, at_us};
 use super::super::tally::Tally;
 use super::super::timeline::Timeline;
 use super::Attribution;
-use crate::model::{Cause, FailureClass, FailureKey, KillWho, Signal, UnitName, UnitVerb};
+use crate::model::{Cause, FailureClass, FailureKey, KillWho, Signal, SocketState, UnitName, UnitVerb};
 use crate::record::line::{Counters, EndReason, Line, UnitChange};
 use crate::scenario::plan::{Action, Destination};
 
@@ -74,7 +74,12 @@ impl Simulation {
     }
 
     /// The cause of one failure that was due and sent at that time and over so much later.
-    fn cause(mut self, key: FailureKey, due_ms: u64, took_ms: u64) -> Cause {
+    fn cause(self, key: FailureKey, due_ms: u64, took_ms: u64) -> Cause {
+        self.cause_on(None, key, due_ms, took_ms)
+    }
+
+    /// The same, of a request whose connection was established at that time.
+    fn cause_on(mut self, connected_ms: Option<u64>, key: FailureKey, due_ms: u64, took_ms: u64) -> Cause {
         self.requests.push(Request {
             cohort: 1,
             due_us: due_ms * 1_000,
@@ -82,7 +87,12 @@ impl Simulation {
             end_us: Some((due_ms + took_ms) * 1_000),
             fate: Err(key),
         });
-        let record = self.record();
+        let mut record = self.record();
+        for line in &mut record.lines {
+            if let Line::Segment(segment) = line {
+                segment.samples.iter_mut().for_each(|sample| sample.connected = connected_ms.map(at_ms));
+            }
+        }
         let timeline = Timeline::of(&record);
         let found = Attribution::of(&Tally::of(&record.lines), &timeline).causes(|_, _| true);
         assert_eq!(found.values().sum::<u64>(), 1);
@@ -138,6 +148,53 @@ fn refused_by_an_active_socket_is_no_listener_on_the_kernels_word_only() {
     let gone = [queue(at_ms(0), Some((7, 0))), queue(at_ms(2_010), None)];
     assert_eq!(behind_socket().seeing(gone).cause(of_new(FailureClass::Refused), 2_100, 0), Cause::NoListener);
     assert_eq!(behind_socket().seeing(steady()).cause(of_new(FailureClass::Refused), 2_100, 0), Cause::Ambiguous);
+}
+
+/// The socket unit, as it was before the event, is set up like that.
+fn with_socket(set_up: fn(&mut SocketState)) -> Simulation {
+    let mut run = behind_socket();
+    let before = run.events[0].begin.before.iter_mut();
+    before.filter_map(|snapshot| snapshot.socket.as_mut()).for_each(set_up);
+    run
+}
+
+#[test]
+fn reset_as_a_filled_queue_is_flushed_is_accepted_unread_and_not_killed_in_flight() {
+    let reset = of_new(FailureClass::ResetBeforeResponse);
+    let flushing = || with_socket(|socket| socket.flush_pending = true);
+    let filled = || [queue(at_ms(0), Some((7, 0))), queue(at_ms(2_010), Some((7, 5)))];
+    assert_eq!(flushing().seeing(filled()).cause(reset, 1_920, 100), Cause::AcceptedUnread);
+    assert_eq!(flushing().by_kill().seeing(filled()).cause(reset, 1_920, 100), Cause::AcceptedUnread);
+    assert_eq!(flushing().seeing(steady()).cause(reset, 1_920, 100), Cause::KilledInFlight, "nothing waited");
+    assert_eq!(behind_socket().seeing(filled()).cause(reset, 1_920, 100), Cause::KilledInFlight, "no FlushPending=");
+}
+
+#[test]
+fn reset_by_a_socket_unit_that_accepts_itself_is_accepted_unread_at_any_time() {
+    let reset = of_new(FailureClass::ResetBeforeResponse);
+    let accepting = with_socket(|socket| socket.accept = true);
+    assert_eq!(accepting.seeing(steady()).cause(reset, 5_000, 5), Cause::AcceptedUnread);
+    assert_eq!(behind_socket().seeing(steady()).cause(reset, 5_000, 5), Cause::Ambiguous, "the service accepts");
+}
+
+#[test]
+fn a_write_that_fails_on_a_connection_of_a_kept_listener_was_accepted_unread() {
+    let failed = of_new(FailureClass::WriteFailed);
+    assert_eq!(behind_socket().seeing(steady()).cause(failed, 2_010, 5), Cause::AcceptedUnread);
+    assert_eq!(plain().cause(failed, 2_010, 5), Cause::AcceptQueueReset, "its listener went");
+    let late = |connected_ms| behind_socket().seeing(steady()).cause_on(Some(connected_ms), failed, 2_400, 5);
+    assert_eq!(late(1_990), Cause::AcceptedUnread, "a busy client writes long after the stop");
+    assert_eq!(late(2_390), Cause::Ambiguous, "nothing stopped since it connected");
+}
+
+#[test]
+fn a_connection_that_was_open_for_long_over_an_empty_queue_did_not_wait_in_it() {
+    let reset = of_new(FailureClass::ResetBeforeResponse);
+    let gone = |queued| [queue(at_ms(0), Some((7, queued))), queue(at_ms(2_012), None)];
+    let cause = |queued, connected| plain().seeing(gone(queued)).cause_on(Some(connected), reset, 2_010, 5);
+    assert_eq!(cause(0, 1_800), Cause::AcceptedUnread);
+    assert_eq!(cause(3, 1_800), Cause::AcceptQueueReset, "the queue was filled");
+    assert_eq!(cause(0, 2_000), Cause::AcceptQueueReset, "it was too young to tell");
 }
 
 #[test]

@@ -220,6 +220,9 @@ impl Part<'_> {
                 Ok(status) => {
                     row.ok += 1;
                     row.sum_us += latency_us;
+                    if row.slowest.is_none() || latency_us > row.max_us {
+                        row.slowest = Some((at_us(request.due_us), at_us(end_us)));
+                    }
                     row.max_us = row.max_us.max(latency_us);
                     *statuses.entry(status).or_default() += 1;
                     *density.entry(density_bucket(latency_us)).or_default() += 1;

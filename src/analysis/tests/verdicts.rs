@@ -10,7 +10,7 @@ use crate::analysis::{ScenarioResult, analyse};
 use crate::model::bound::{Comparison, Limit};
 use crate::model::{Bound, FailureClass, JobResult, Metric, Verdict};
 use crate::record::line::{EndReason, Line, Note, NoteKind, StateCheck, StepEnd};
-use crate::scenario::plan::Expectations;
+use crate::scenario::plan::{EndExpectation, Expectations};
 
 fn at_most_ms(ms: u64) -> Bound {
     Bound { comparison: Comparison::AtMost, limit: Limit::Time(Duration::from_millis(ms)) }
@@ -179,6 +179,60 @@ fn a_state_that_is_not_as_it_should_be_fails_though_every_request_was_answered()
     assert_eq!(checked(Verdict::Passed).verdict, Verdict::Passed);
     assert_eq!(checked(Verdict::Inconclusive).verdict, Verdict::Inconclusive);
     assert_eq!((checked(Verdict::Failed).verdict, checked(Verdict::Failed).dropped), (Verdict::Failed, 0));
+}
+
+#[test]
+fn a_latent_failure_that_is_expected_passes_and_its_absence_fails() {
+    let judged = |found: &[Verdict]| {
+        let mut run = socket_restart();
+        let latent = Some(Bound { comparison: Comparison::AtLeast, limit: Limit::Number(1.0) });
+        run.plan.expect.end = Some(EndExpectation { latent, ..EndExpectation::default() });
+        run.other.extend((0..).zip(found).map(|(number, &status)| {
+            Line::Check(StateCheck {
+                name: format!("latent.{number}"),
+                expected: "it is well".to_owned(),
+                actual: "broken".to_owned(),
+                status,
+            })
+        }));
+        analyse(&run.record())
+    };
+    let found = judged(&[Verdict::Passed, Verdict::Failed]);
+    assert_eq!(found.verdict, Verdict::Passed, "{:?}", found.reasons);
+    assert_eq!(check(&found, "expect.end.latent").actual, "1: latent.1 is broken");
+    let none = judged(&[Verdict::Passed]);
+    assert_eq!(none.verdict, Verdict::Failed);
+    assert!(says(&none, "Latent failures: 0; >= 1 was expected."), "{:?}", none.reasons);
+    assert_eq!(judged(&[]).verdict, Verdict::Inconclusive, "nobody looked");
+}
+
+#[test]
+fn a_cold_start_is_the_latency_of_the_first_request_if_there_was_no_warmup() {
+    let cold = |change: fn(&mut Simulation)| {
+        let mut run = socket_restart();
+        run.plan.run.warmup = Duration::ZERO;
+        run.counting_ms = 0;
+        for request in run.requests.iter_mut().filter(|request| request.due_us < 100_000) {
+            request.end_us = Some(150_000);
+        }
+        change(&mut run);
+        let result = expecting(run, &[(Metric::ColdStart, at_most_ms(140))]);
+        let check = check(&result, "expect.cold_start");
+        (check.actual.clone(), check.status)
+    };
+    assert_eq!(cold(|_| ()), ("150.000 ms".to_owned(), Verdict::Failed));
+    let first_lost = cold(|run| {
+        let lost = run.requests.iter_mut().filter(|request| request.due_us == 0);
+        lost.for_each(|request| request.fate = Err(failure(FailureClass::Refused, false)));
+    });
+    assert_eq!(first_lost, ("never".to_owned(), Verdict::Failed));
+    let later_lost = cold(|run| {
+        let lost = run.requests.iter_mut().filter(|request| request.due_us == 80_000);
+        lost.for_each(|request| request.fate = Err(failure(FailureClass::Refused, false)));
+    });
+    assert_eq!(later_lost, ("150.000 ms".to_owned(), Verdict::Failed));
+    let warm = expecting(socket_restart(), &[(Metric::ColdStart, at_most_ms(140))]);
+    assert_eq!(check(&warm, "expect.cold_start").actual, "not measured");
 }
 
 #[test]

@@ -126,6 +126,10 @@ impl Connection {
             read = self.stream.read(&mut self.buffer) => return Ok(read? > 0),
             () = patience_over => {}
         }
+        if self.service.options.idle_race {
+            // The kernel makes a reset of the close, because there are bytes unread.
+            return self.stream.await_first_byte().await.map(|_| false);
+        }
         // What the kernel has and the runtime has not noticed yet is a request in flight, not an idle connection.
         Ok(self.stream.has_unread() && self.stream.read(&mut self.buffer).await? > 0)
     }

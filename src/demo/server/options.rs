@@ -56,6 +56,11 @@ pub struct ServerOptions {
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub idle_grace: Duration,
 
+    /// At a graceful stop, close an idle connection just when its next request arrives, unread: the race that a kept
+    /// connection can lose, every time
+    #[arg(long, conflicts_with = "idle_grace")]
+    pub idle_race: bool,
+
     /// Between the end of the service and that of the process: an application that cleans up
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub stop_delay: Duration,
@@ -127,6 +132,7 @@ impl ServerOptions {
             stop: StopMode::Graceful,
             drain: Duration::from_secs(2),
             idle_grace: Duration::ZERO,
+            idle_race: false,
             stop_delay: Duration::ZERO,
             unlink_own_path: false,
             exit_after: None,

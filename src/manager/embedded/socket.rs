@@ -284,6 +284,7 @@ impl Socket {
         });
         SocketState {
             accept: self.definition.accept,
+            flush_pending: self.definition.flush_pending,
             listen: self.definition.listen.iter().filter_map(|(address, _)| address.endpoint()).collect(),
             listeners: listeners.collect(),
             backlog: self.definition.backlog,

@@ -51,6 +51,7 @@ fn socket_state(of_unit: &Properties, of_socket: &Properties, find_listeners: Fi
     let listen = listen_endpoints(of_socket.list("Listen"));
     SocketState {
         accept: of_socket.is("Accept"),
+        flush_pending: of_socket.is("FlushPending"),
         listeners: listen.iter().flat_map(|endpoint| find_listeners(endpoint).unwrap_or_default()).collect(),
         listen,
         backlog: of_socket.get("Backlog").unwrap_or(0),

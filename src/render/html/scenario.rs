@@ -10,7 +10,7 @@ use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
 use crate::render::markup::Markup;
 use crate::render::svg;
-use crate::render::text::{self, latency, ms};
+use crate::render::text::{self, latency, ms, slowest};
 
 /// The most events that the table shows.
 const EVENTS_SHOWN: usize = 50;
@@ -91,7 +91,9 @@ fn events(section: &mut Markup, scenario: &ScenarioResult) {
         Column::Number("outage ms"),
         Column::Number("stall ms"),
         Column::Number("recovery ms"),
-        Column::Number("queue"),
+        Column::Number("slowest ms = drain + queue + boot + rest"),
+        Column::Number("queue / backlog"),
+        Column::Number("backlog needed"),
         Column::Number("main PID"),
     ];
     table(section, &columns, telling(&scenario.events), event_row);
@@ -133,8 +135,10 @@ fn event_row(row: &mut Row<'_>, event: &EventResult) {
     row.text(latency(event.outage_ms, event.dropped + event.wrong));
     row.text(ms(event.stall_ms));
     row.text(ms(event.recovery_ms));
+    row.text(slowest(event.slowest.as_ref()));
     let queue = event.queue_peak.zip(event.backlog).map(|(peak, backlog)| format!("{peak}/{backlog}"));
     row.text(queue.unwrap_or_else(|| "-".to_owned()));
+    row.text(event.backlog_needed.map_or_else(|| "-".to_owned(), |needed| needed.to_string()));
     let pid = |pid: Option<u32>| pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
     row.text(format!("{} → {}", pid(event.main_pid_before), pid(event.main_pid_after)));
 }

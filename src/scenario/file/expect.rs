@@ -6,7 +6,7 @@ use crate::scenario::mistake::Mistakes;
 use crate::scenario::reader::{Field, Given, Reader};
 use crate::scenario::source::Place;
 use crate::scenario::tree::{Entry, Node, Value};
-use crate::scenario::{bound, suggest, supported, value};
+use crate::scenario::{bound, suggest, value};
 
 /// `[expect]`.
 #[derive(Clone, Debug, Default)]
@@ -132,12 +132,6 @@ fn nested<T: Copy>(
 }
 
 fn one(entry: &Entry, mistakes: &mut Mistakes, metric: Metric) -> Key {
-    if !supported::metric(metric) {
-        mistakes
-            .add(entry.key_place, format!("`{metric}` is not supported yet"))
-            .help("leave it out; a later version will know it");
-        return Key { metric, bound: Field::Wrong(entry.key_place) };
-    }
     let bound = match bound::read(&entry.node, mistakes, metric) {
         Some(value) => Field::Given(Given { key: entry.key_place, place: entry.node.place, value }),
         None => Field::Wrong(entry.key_place),
@@ -146,12 +140,8 @@ fn one(entry: &Entry, mistakes: &mut Mistakes, metric: Metric) -> Key {
 }
 
 fn unknown(entry: &Entry, mistakes: &mut Mistakes, beside: &[&'static str]) {
-    let usable = |name: &&str| Metric::from_key(name).is_some_and(supported::metric);
-    let known: Vec<_> = Metric::plain_names()
-        .filter(usable)
-        .chain(["outcome.NAME", "cause.NAME"])
-        .chain(beside.iter().copied())
-        .collect();
+    let known: Vec<_> =
+        Metric::plain_names().chain(["outcome.NAME", "cause.NAME"]).chain(beside.iter().copied()).collect();
     let help = match entry.key.as_str() {
         "cohort" | "end" => "it stands in the scenario's own [expect] only".to_owned(),
         "job" => "it stands in the `expect` of a step: expect = { job = \"failed\" }".to_owned(),

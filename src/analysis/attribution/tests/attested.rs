@@ -97,7 +97,9 @@ fn a_reset_as_the_listener_goes_attests_the_accept_queue() {
     let closed = |down_us| [listener_down(down_us), reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_STATE")];
     let result = |down_us| plain().seeing(closed(down_us)).losing(failed, 2_010, 5);
     assert_eq!(causes(&result(2_011_990)), (AcceptQueueReset, Some(AcceptQueueReset)));
-    assert_eq!(causes(&result(2_005_000)), (Ambiguous, NONE), "7 ms after the listener it has another reason");
+    assert_eq!(causes(&result(2_002_000)), (AcceptQueueReset, Some(AcceptQueueReset)), "its turn came late");
+    assert_eq!(causes(&result(1_991_000)), (Ambiguous, NONE), "21 ms after the listener it has another reason");
+    assert_eq!(causes(&result(2_012_010)), (Ambiguous, NONE), "before the listener it has another reason");
 }
 
 #[test]
