@@ -19,7 +19,7 @@ fn library() -> PathBuf {
 #[expect(clippy::print_stdout, reason = "shown when the test fails")]
 fn every_scenario_passes(folder: &str) {
     let place = tempfile::tempdir().expect("a folder");
-    let output = Command::new(env!("CARGO_BIN_EXE_gapless"))
+    let output = gapless_ahead_of_others()
         .args(["run", "--manager", "system", "--out"])
         .args([place.path().join("out"), library().join(folder)])
         .stdin(Stdio::null())
@@ -34,6 +34,21 @@ fn every_scenario_passes(folder: &str) {
     assert!(not_passed.is_empty(), "{not_passed:?}");
     assert_eq!(verdicts.len(), files_of(folder).len(), "every file of {folder} was run");
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// gapless with a real-time priority, where that is allowed: what starts in these scenarios keeps every core of a small
+/// machine busy, and a load that is late by more than a tick would make the verdict inconclusive.
+#[expect(clippy::print_stdout, reason = "shown when the test fails")]
+fn gapless_ahead_of_others() -> Command {
+    const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
+    let is_allowed = Command::new("chrt").args(["--rr", "1", "true"]).status().is_ok_and(|status| status.success());
+    if !is_allowed {
+        println!("without a real-time priority");
+        return Command::new(GAPLESS);
+    }
+    let mut command = Command::new("chrt");
+    command.args(["--rr", "1", GAPLESS]);
+    command
 }
 
 fn files_of(folder: &str) -> Vec<PathBuf> {
