@@ -84,7 +84,8 @@ fn accepted_but_never_read(case: &Case<'_>) -> bool {
     let was_closed_then = case.is(&[FailureClass::WriteFailed]) && case.was_open_while_stopping();
     let is_stopping = (case.is_in(EventPhase::Stopping) || was_closed_then) && !case.died_with_process();
     let by_manager = case.is_accepted_by_manager() && case.socket_is_active() || case.was_flushed();
-    !case.key.reused && (was_closed || was_reset) && (is_stopping || by_manager)
+    // With Accept=yes an orderly end may as well be that of the connection's own service.
+    !case.key.reused && (is_stopping && (was_closed || was_reset) || by_manager && was_reset)
 }
 
 /// A request that crosses the server's close on its way ends at once; one that took longer had arrived.

@@ -172,8 +172,10 @@ fn reset_as_a_filled_queue_is_flushed_is_accepted_unread_and_not_killed_in_fligh
 #[test]
 fn reset_by_a_socket_unit_that_accepts_itself_is_accepted_unread_at_any_time() {
     let reset = of_new(FailureClass::ResetBeforeResponse);
-    let accepting = with_socket(|socket| socket.accept = true);
-    assert_eq!(accepting.seeing(steady()).cause(reset, 5_000, 5), Cause::AcceptedUnread);
+    let accepting = || with_socket(|socket| socket.accept = true).seeing(steady());
+    assert_eq!(accepting().cause(reset, 5_000, 5), Cause::AcceptedUnread);
+    let closed = of_new(FailureClass::ClosedBeforeResponse);
+    assert_eq!(accepting().cause(closed, 5_000, 5), Cause::Ambiguous, "its own service may have ended");
     assert_eq!(behind_socket().seeing(steady()).cause(reset, 5_000, 5), Cause::Ambiguous, "the service accepts");
 }
 
