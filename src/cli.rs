@@ -125,7 +125,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
     /// Requests per second, whatever the target does [default: 200 on kept connections and 50 on new ones]
-    #[arg(long, value_name = "N", conflicts_with = "clients")]
+    #[arg(long, value_name = "N", conflicts_with = "clients", allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// So many clients instead, each sending again when its last request ended
     #[arg(long, value_name = "N")]

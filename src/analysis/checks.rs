@@ -1,5 +1,6 @@
 //! Everything that is judged: expectations, steps, end state, and the instrument itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::event::Event;
@@ -11,7 +12,7 @@ use super::result::CheckResult;
 use super::step_gate;
 use super::words;
 use crate::model::bound::{Comparison, Dimension, Limit};
-use crate::model::{ActionKind, Bound, JobResult, Metric, MonoTime, Verdict};
+use crate::model::{ActionKind, Bound, FailureClass, JobResult, Metric, MonoTime, Verdict};
 use crate::record::gate::GateOutcome;
 use crate::record::line::{EndReason, Line, StateCheck};
 use crate::record::segment::Scope;
@@ -374,11 +375,21 @@ fn warmup(facts: &Facts<'_>) -> Judged {
     let from = facts.timeline.origin - facts.timeline.plan.run.warmup;
     let is_late = |due: Option<(MonoTime, MonoTime)>| due.is_none_or(|(_, last)| last >= from);
     let windows = facts.tally.windows().filter(|&(_, scope, _)| scope == Scope::Warmup);
-    let cells = windows.flat_map(|(.., window)| window.rows.values());
-    let failed: u64 = cells.filter(|cell| is_late(cell.failed_due)).map(super::tally::Cell::failed).sum();
+    let cells = windows.flat_map(|(cohort, _, window)| window.rows.values().map(move |cell| (cohort, cell)));
+    let mut by_class = BTreeMap::<(u16, FailureClass), u64>::new();
+    for (cohort, cell) in cells.filter(|(_, cell)| is_late(cell.failed_due)) {
+        for (key, n) in cell.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
+            *by_class.entry((cohort, key.class)).or_default() += n;
+        }
+    }
+    let failed: u64 = by_class.values().sum();
+    let cohort_name =
+        |index: u16| facts.timeline.plan.cohorts.get(usize::from(index)).map_or("?", |cohort| &cohort.name);
+    let which = by_class.iter().map(|(&(cohort, class), n)| format!("{}: {n} {class}", cohort_name(cohort)));
     let reason = format!(
-        "{failed} {} failed in the warmup: the target was not healthy before the first step.",
-        words::requests(failed)
+        "{failed} {} failed in the warmup ({}): the target was not healthy before the first step.",
+        words::requests(failed),
+        which.collect::<Vec<_>>().join(", "),
     );
     Judged::new(
         "instrument.warmup",

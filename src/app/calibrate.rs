@@ -4,7 +4,7 @@ use super::exit::Exit;
 use super::output::{self, say};
 use super::session;
 use crate::cli::{CalibrateArgs, CalibrateFormat};
-use crate::demo::calibration::{Case, calibrate};
+use crate::demo::calibration::{Calibration, Case, calibrate};
 use crate::render;
 
 /// On stderr, a line after so many cases.
@@ -29,5 +29,42 @@ pub fn main(args: &CalibrateArgs) -> anyhow::Result<Exit> {
         }
         CalibrateFormat::Json => render::json::render(&calibration),
     })?;
-    Ok(if calibration.exact { Exit::Passed } else { Exit::Failed })
+    Ok(exit(&calibration))
+}
+
+/// A single difference is a failure.
+fn exit(calibration: &Calibration) -> Exit {
+    if calibration.exact { Exit::Passed } else { Exit::Failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::demo::calibration::{Injection, Policy, Row};
+    use crate::demo::server::{FaultKind, Transport};
+    use crate::model::FailureClass;
+
+    /// Eight were injected each time, and so many were counted.
+    fn calibration(counted: &[u64]) -> Calibration {
+        let row = |&counted| Row {
+            fault: Injection::Fault(FaultKind::Stall),
+            transport: Transport::Tcp,
+            connections: Policy::New,
+            class: Some(FailureClass::ResponseTimeout),
+            left_out: None,
+            injected: 8,
+            counted,
+            strays: BTreeMap::new(),
+        };
+        Calibration::of(counted.iter().map(row).collect())
+    }
+
+    #[test]
+    fn one_request_too_few_or_too_many_exits_1() {
+        assert_eq!(exit(&calibration(&[8, 8])).code(), 0);
+        assert_eq!(exit(&calibration(&[8, 7])).code(), 1);
+        assert_eq!(exit(&calibration(&[9, 8])).code(), 1);
+    }
 }

@@ -12,6 +12,7 @@ use super::{compare, github, plan, report, session, stamp};
 use crate::analysis::RunResult;
 use crate::cli::{ManagerArg, RunArgs};
 use crate::clock;
+use crate::load::LoadHandle;
 use crate::record::RecordWriter;
 use crate::record::SCHEMA;
 use crate::record::line::{Begin, EndReason, Line, Tool};
@@ -53,6 +54,7 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Resu
     }
     // Before anything is run: a baseline that cannot be read must not cost a run.
     let baseline = args.baseline.as_deref().map(compare::read).transpose()?;
+    check_loads(&scenarios)?;
     let folder = Folder::create(args.out.as_deref())?;
     let how = How { manager: args.manager, force: args.force, surroundings: Surroundings::Stated };
     let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
@@ -74,6 +76,17 @@ pub(super) struct How {
     pub(super) force: bool,
     /// What the commands of its steps get of ours.
     pub(super) surroundings: Surroundings,
+}
+
+/// Makes sure that each load can be started here, before any unit is touched: hosts resolve, descriptors suffice.
+///
+/// # Errors
+/// The first thing in the way, with its remedy.
+pub(super) fn check_loads(scenarios: &[Scenario]) -> anyhow::Result<()> {
+    for Scenario { plan, .. } in scenarios {
+        LoadHandle::check(&plan.cohorts).with_context(|| format!("{} cannot be run here", plan.name))?;
+    }
+    Ok(())
 }
 
 /// Runs `scenarios` one after the other into `folder`, until one was interrupted: their result, and how the

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use super::exit::Exit;
 use super::output::{self, Folder, say};
-use super::run::{How, record_all};
+use super::run::{How, check_loads, record_all};
 use super::{github, session};
 use crate::cli::{Format, ManagerArg, WatchArgs};
 use crate::run::exec::resolve;
@@ -42,12 +42,14 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
 
 async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
+    let scenarios = [scenario];
+    check_loads(&scenarios)?;
     let folder = Folder::create(args.out.as_deref())?;
     // Only a table may stand below what the command prints.
     let surroundings = Surroundings::Users { stdout_to_stderr: args.format != Format::Table };
     // There is no unit to act on.
     let how = How { manager: ManagerArg::Auto, force: false, surroundings };
-    let (result, exit) = record_all(&[scenario], how, &folder, &interrupt).await?;
+    let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
     output::print(&result, args.format)?;
     github::publish(&result);
     say(&format!("saved in {}", folder.path().display()));

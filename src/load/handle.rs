@@ -50,6 +50,14 @@ struct Parts {
 }
 
 impl LoadHandle {
+    /// Finds all that would keep [`Self::start`] from loading with `cohorts` here and now, before anything is begun.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn check(cohorts: &[Cohort]) -> Result<(), LoadError> {
+        prepare(cohorts).map(drop)
+    }
+
     /// Resolves hosts once, compiles expectations, checks limits and starts the thread. The first request of
     /// each cohort is due at [`Self::started_at`].
     ///
@@ -69,11 +77,7 @@ impl LoadHandle {
     }
 
     fn start_thread(cohorts: &[Cohort], counting: bool) -> Result<Self, LoadError> {
-        if cohorts.is_empty() {
-            return Err(LoadError::NoCohort);
-        }
-        let prepared = cohorts.iter().map(Prepared::new).collect::<Result<Vec<_>, _>>()?;
-        check_descriptors(&prepared)?;
+        let prepared = prepare(cohorts)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed_to("start a runtime"))?;
         let pacer = {
             let _within = runtime.enter();
@@ -195,6 +199,15 @@ impl LoadHandle {
         self.commands.send(command(reply)).ok()?;
         answer.await.ok()
     }
+}
+
+fn prepare(cohorts: &[Cohort]) -> Result<Vec<Prepared>, LoadError> {
+    if cohorts.is_empty() {
+        return Err(LoadError::NoCohort);
+    }
+    let prepared = cohorts.iter().map(Prepared::new).collect::<Result<Vec<_>, _>>()?;
+    check_descriptors(&prepared)?;
+    Ok(prepared)
 }
 
 impl Parts {

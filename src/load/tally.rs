@@ -1,5 +1,6 @@
 //! The counters of one cohort: rows, segments, gaps, samples.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ended::Ended;
@@ -9,7 +10,9 @@ use super::live::Live;
 use super::row_tally::RowTally;
 use super::timeline::Timeline;
 use crate::model::{FailureClass, FailureKey, MonoTime};
-use crate::record::segment::{FailureSample, Gap, ROW_NS, Row, Rows, SAMPLES_PER_CLASS, Scope, Segment, SentOk};
+use crate::record::segment::{
+    FIRST_SAMPLES, FailureSample, Gap, LAST_SAMPLES, ROW_NS, Row, Rows, Scope, Segment, SentOk,
+};
 
 /// What one cohort has counted and not handed over yet, by scope.
 #[derive(Debug)]
@@ -38,11 +41,14 @@ struct ScopeTally {
     segment: Option<Box<SegmentTally>>,
 }
 
-/// A segment that still counts, and how many samples of each class it has.
+/// A segment that still counts, and the failures of each class that it was given last.
 #[derive(Debug)]
 struct SegmentTally {
     segment: Segment,
+    /// How many samples of each class the segment has.
     sampled: [usize; FailureClass::ALL.len()],
+    /// What came after these, up to [`LAST_SAMPLES`] of each class.
+    last: [VecDeque<(FailureKey, Ended)>; FailureClass::ALL.len()],
 }
 
 impl Tally {
@@ -185,21 +191,26 @@ impl Tally {
     }
 
     fn failed(&mut self, scope: Scope, key: FailureKey, ended: &Ended) {
-        let SegmentTally { segment, sampled } = self.segment_tally(scope);
+        let SegmentTally { segment, sampled, last } = self.segment_tally(scope);
         if key.class.is_wrong() {
             segment.wrong.record(ended.end.nanos_since(ended.due));
             if let Some(sent) = ended.trace.sent {
                 segment.service.record(ended.end.nanos_since(sent));
             }
         }
-        let sampled = &mut sampled[key.class as usize];
-        if *sampled < SAMPLES_PER_CLASS {
+        let (sampled, last) = (&mut sampled[key.class as usize], &mut last[key.class as usize]);
+        if *sampled < FIRST_SAMPLES {
             *sampled += 1;
             segment.samples.push(sample(key, ended));
-        } else {
-            segment.samples_left_out += 1;
-            self.samples_left_out += 1;
+            return;
         }
+        let is_full = last.len() == LAST_SAMPLES;
+        if is_full {
+            last.pop_front();
+            segment.samples_left_out += 1;
+        }
+        last.push_back((key, *ended));
+        self.samples_left_out += u64::from(is_full);
     }
 
     /// Counting begins at `at`: a gap that is open then counts from there.
@@ -235,7 +246,7 @@ impl Tally {
         let taken = self.scopes.iter_mut().find_map(|scope| scope.segment.take());
         if let Some(tally) = taken {
             self.scopes.retain(ScopeTally::holds_something);
-            return Some(Box::new(Segment { to: at, ..tally.segment }));
+            return Some(tally.into_segment(at));
         }
         self.cut_at = at;
         None
@@ -263,7 +274,11 @@ impl Tally {
 
     fn segment_tally(&mut self, scope: Scope) -> &mut SegmentTally {
         let (cohort, from) = (self.cohort, self.cut_at);
-        let empty = || SegmentTally { segment: Segment::empty(cohort, scope, from), sampled: Default::default() };
+        let empty = || SegmentTally {
+            segment: Segment::empty(cohort, scope, from),
+            sampled: Default::default(),
+            last: Default::default(),
+        };
         self.scope(scope).segment.get_or_insert_with(|| Box::new(empty()))
     }
 
@@ -274,6 +289,14 @@ impl Tally {
             self.scopes.len() - 1
         });
         &mut self.scopes[place]
+    }
+}
+
+impl SegmentTally {
+    fn into_segment(mut self, to: MonoTime) -> Box<Segment> {
+        let last = self.last.iter().flatten().map(|(key, ended)| sample(*key, ended));
+        self.segment.samples.extend(last);
+        Box::new(Segment { to, ..self.segment })
     }
 }
 

@@ -11,8 +11,11 @@ use crate::model::{EventId, FailureKey, MonoTime};
 /// The length of a row, in nanoseconds: 100 ms.
 pub const ROW_NS: u64 = 100_000_000;
 
-/// At most so many failure samples per class and segment are kept.
-pub const SAMPLES_PER_CLASS: usize = 500;
+/// Of each class and segment, so many failure samples from its beginning are kept at most,
+pub const FIRST_SAMPLES: usize = 500;
+
+/// and so many from its end.
+pub const LAST_SAMPLES: usize = 100;
 
 /// What a request is counted under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,10 +125,10 @@ pub struct Segment {
     /// How often a load balancer's check changed its state, there and back counted apart.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub flaps: u64,
-    /// The first failures of each class, up to [`SAMPLES_PER_CLASS`].
+    /// The first failures of each class, up to [`FIRST_SAMPLES`], and the last, up to [`LAST_SAMPLES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<FailureSample>,
-    /// How many failures have no sample because of that limit.
+    /// How many failures in between have no sample because of these limits.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub samples_left_out: u64,
 }

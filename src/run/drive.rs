@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::abort;
+use super::abort::EarlyEnd;
 use super::claim::Claims;
 use super::end_state::{self, Final};
 use super::exec::Surroundings;
-use super::interrupt::{Interrupt, InterruptSource};
+use super::interrupt::Interrupt;
 use super::observe::Observers;
 use super::own_units::{held_units, is_installed, units_to_start};
 use super::pacing::{StartPacer, brings_a_start, limit_of};
@@ -92,8 +92,7 @@ impl From<Halt> for EndReason {
 /// Units are put back after an error, an interrupt and a panic alike.
 pub async fn drive<M: Manager>(setup: Setup<'_, M>) -> EndReason {
     use futures_util::FutureExt as _;
-    let (source, interrupt) = Interrupt::pair();
-    let end = EarlyEnd { user: setup.interrupt, source };
+    let (end, interrupt) = EarlyEnd::of(setup.interrupt);
     let mut setup = Setup { interrupt: &interrupt, ..setup };
     let mut home = Home { found: Vec::new(), claims: Claims::new(setup.ledger.take()) };
     // The run may panic (a defect of ours); its units are put back first all the same.
@@ -109,13 +108,6 @@ pub async fn drive<M: Manager>(setup: Setup<'_, M>) -> EndReason {
             Err(error) => EndReason::Error(error.to_string()),
         },
     }
-}
-
-/// What ends a run before its last step: the user, or `[run] abort`. Either raises the interrupt that all waits are
-/// raced against, so that no unit is left in the middle of an action.
-struct EarlyEnd<'a> {
-    user: &'a Interrupt,
-    source: InterruptSource,
 }
 
 /// How units were before the run, and that they are ours until its end.
@@ -204,16 +196,9 @@ async fn unless_ended<M: Manager>(
     load: &LoadHandle,
     started_at: MonoTime,
 ) -> Result<(), Halt> {
-    let under_load = under_load(setup, held, load, started_at);
-    tokio::pin!(under_load);
-    let abort_reason = tokio::select! {
-        result = &mut under_load => return result,
-        () = end.user.raised() => None,
-        reason = abort::passed(load, setup.plan.run.abort) => Some(reason),
-    };
-    end.source.raise();
-    match (under_load.await, abort_reason) {
-        (Ok(()) | Err(Halt::Interrupted), Some(reason)) if !end.user.is_raised() => Err(Halt::Stopped(reason)),
+    let limits = setup.plan.run.abort;
+    match end.watch(under_load(setup, held, load, started_at), load, limits).await {
+        (Ok(()) | Err(Halt::Interrupted), Some(reason)) => Err(Halt::Stopped(reason)),
         (result, _) => result,
     }
 }

@@ -11,10 +11,10 @@ use crate::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, Stat
 
 /// How many requests or connections meet a fault that can be counted out.
 const INJECTED: NonZeroU64 = NonZeroU64::new(8).expect("8 is not 0");
-/// So many where each keeps a processor busy until its timeout: more would slow the innocent down.
-const INJECTED_BUSY: NonZeroU64 = NonZeroU64::new(2).expect("2 is not 0");
 /// Requests of a case, at least: some are left that meet no fault.
 pub(super) const REQUESTS: u64 = 24;
+/// Clients of a closed loop, where all requests must be due at once.
+pub(super) const CLIENTS: u32 = 24;
 /// Requests per second.
 const RATE: f64 = 200.0;
 /// More than requests that can wait for their timeout at once.
@@ -50,11 +50,54 @@ impl Policy {
     }
 }
 
-/// One fault on one kind of connection.
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injection {
+    /// A fault of the server.
+    Fault(FaultKind),
+    /// More requests are due at once than there are connections, and a stalled one holds the only connection.
+    ConnectionHeld,
+    /// The run is interrupted while every client waits for its answer.
+    Interrupt,
+}
+
+impl Injection {
+    /// The name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fault(kind) => kind.name(),
+            Self::ConnectionHeld => "connection-held",
+            Self::Interrupt => "interrupt",
+        }
+    }
+
+    /// What the server does.
+    pub(super) const fn fault(self) -> FaultKind {
+        match self {
+            Self::Fault(kind) => kind,
+            Self::ConnectionHeld | Self::Interrupt => FaultKind::Stall,
+        }
+    }
+}
+
+impl std::fmt::Display for Injection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for Injection {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// One thing that goes wrong, on one kind of connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// The fault.
-    pub fault: FaultKind,
+    /// What goes wrong.
+    pub injection: Injection,
     /// What client and server speak over.
     pub transport: Transport,
     /// Whether connections are kept.
@@ -62,7 +105,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Every fault on every transport that has it, with both policies.
+    /// Every fault on every transport that has it, with both policies, and what can be done on the client's side.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let mut cases = Vec::new();
@@ -71,8 +114,15 @@ impl Case {
                 if fault.effect(transport) == Effect::Unavailable {
                     continue;
                 }
-                cases.extend(Policy::ALL.map(|policy| Self { fault, transport, policy }));
+                let injection = Injection::Fault(fault);
+                cases.extend(Policy::ALL.map(|policy| Self { injection, transport, policy }));
             }
+        }
+        for transport in Transport::ALL {
+            let held = Self { injection: Injection::ConnectionHeld, transport, policy: Policy::Reused };
+            let interrupt = |policy| Self { injection: Injection::Interrupt, transport, policy };
+            cases.push(held);
+            cases.extend(Policy::ALL.map(interrupt));
         }
         cases
     }
@@ -80,32 +130,37 @@ impl Case {
     /// The class that must be counted; none if the fault cannot be noticed.
     #[must_use]
     pub fn class(self) -> Option<FailureClass> {
-        self.fault.expected_class(self.transport)
+        match self.injection {
+            Injection::Fault(kind) => kind.expected_class(self.transport),
+            Injection::ConnectionHeld => Some(FailureClass::NoConnection),
+            Injection::Interrupt => Some(FailureClass::Interrupted),
+        }
     }
 
     /// Why it cannot be run here; none if it can.
     pub(super) fn left_out(self) -> Option<&'static str> {
-        let is_open = self.fault == FaultKind::NoPermission && crate::probe::host::is_root();
+        let is_open = self.injection == Injection::Fault(FaultKind::NoPermission) && crate::probe::host::is_root();
         is_open.then_some("root may connect to any socket")
     }
 
     /// What the server is asked to do.
     pub(super) fn fault_spec(self) -> FaultSpec {
-        let occurrence = match self.fault {
+        let occurrence = match self.injection.fault() {
+            _ if !matches!(self.injection, Injection::Fault(_)) => Occurrence::All,
             kind if kind.scope() == Scope::Listener => Occurrence::All,
             // A whole body of that size takes long to read, and the server speaks no TLS at all.
             FaultKind::ResetWhileSending | FaultKind::TlsGarbage | FaultKind::TlsAlert => Occurrence::All,
-            FaultKind::EndlessBody => Occurrence::First(INJECTED_BUSY),
             _ => Occurrence::First(INJECTED),
         };
-        FaultSpec { kind: self.fault, occurrence }
+        FaultSpec { kind: self.injection.fault(), occurrence }
     }
 
     /// The load.
     pub(super) fn cohort(self, endpoint: &Endpoint) -> Cohort {
         let timeout = if self.times_out() { IMPATIENT } else { PATIENT };
-        let is_tls = matches!(self.fault, FaultKind::TlsGarbage | FaultKind::TlsAlert);
-        let is_large = self.fault == FaultKind::ResetWhileSending;
+        let fault = self.injection.fault();
+        let is_tls = matches!(fault, FaultKind::TlsGarbage | FaultKind::TlsAlert);
+        let is_large = fault == FaultKind::ResetWhileSending;
         let connect = match endpoint {
             Endpoint::Tcp(address) => Destination::Host { host: address.ip().to_string(), port: address.port() },
             Endpoint::Unix(path) => Destination::Unix(path.clone()),
@@ -120,18 +175,23 @@ impl Case {
             headers: Vec::new(),
             body: if is_large { vec![b'x'; LARGE_BODY_BYTES] } else { Vec::new() },
             expect_status: vec![StatusPattern::Class(2)],
-            expect_body: (self.fault == FaultKind::WrongBody).then(|| "^ok".to_owned()),
+            expect_body: (fault == FaultKind::WrongBody).then(|| "^ok".to_owned()),
             timeout,
             connect_timeout: timeout,
             ca_file: None,
             insecure: is_tls,
         };
         Cohort {
-            name: self.fault.name().to_owned(),
-            pace: Pace::Rate(RATE),
-            connections: match self.policy {
-                Policy::Reused => Connections::Reused(CONNECTIONS),
-                Policy::New => Connections::New,
+            name: self.injection.name().to_owned(),
+            pace: match self.injection {
+                Injection::Fault(_) => Pace::Rate(RATE),
+                // All are due at the same moment, and so time out together.
+                Injection::ConnectionHeld | Injection::Interrupt => Pace::Clients(CLIENTS),
+            },
+            connections: match (self.injection, self.policy) {
+                (Injection::ConnectionHeld, _) => Connections::Reused(1),
+                (_, Policy::Reused) => Connections::Reused(CONNECTIONS),
+                (_, Policy::New) => Connections::New,
             },
             connect_delay: Duration::ZERO,
             target,
@@ -139,7 +199,8 @@ impl Case {
     }
 
     fn times_out(self) -> bool {
-        matches!(self.class(), Some(FailureClass::ResponseTimeout | FailureClass::ConnectTimeout))
+        use FailureClass::{ConnectTimeout, NoConnection, ResponseTimeout};
+        matches!(self.class(), Some(ResponseTimeout | ConnectTimeout | NoConnection))
     }
 }
 
@@ -150,17 +211,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_that_a_fault_of_the_server_injects_is_calibrated() {
+    fn every_class_is_calibrated_but_those_that_need_a_machine_of_their_own() {
         let calibrated: BTreeSet<_> = Case::all().into_iter().filter_map(Case::class).collect();
-        let by_client = [
-            FailureClass::ConnectReset,
-            FailureClass::NoConnection,
-            FailureClass::LocalPort,
-            FailureClass::LocalFd,
-            FailureClass::Interrupted,
-        ];
-        let missing: Vec<_> = FailureClass::ALL.iter().filter(|class| !calibrated.contains(class)).collect();
-        assert_eq!(missing, by_client.iter().collect::<Vec<_>>());
+        let missing = FailureClass::ALL.iter().filter(|class| !calibrated.contains(class));
+        assert_eq!(
+            missing.collect::<Vec<_>>(),
+            [&FailureClass::ConnectReset, &FailureClass::LocalPort, &FailureClass::LocalFd]
+        );
     }
 
     #[test]
@@ -169,7 +226,7 @@ mod tests {
         for (place, case) in cases.iter().enumerate() {
             assert!(!cases[..place].contains(case), "{case:?}");
         }
-        let of_stall = cases.iter().filter(|case| case.fault == FaultKind::Stall).count();
+        let of_stall = cases.iter().filter(|case| case.injection == Injection::Fault(FaultKind::Stall)).count();
         assert_eq!(of_stall, 4);
     }
 }

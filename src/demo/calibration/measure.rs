@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Row;
-use super::case::{Case, REQUESTS};
+use super::case::{CLIENTS, Case, Injection, REQUESTS};
 use crate::demo::server::{Background, Scope, ServerError, ServerOptions, Transport};
 use crate::load::{LoadError, LoadHandle, Observation};
 use crate::model::{Endpoint, FailureClass};
@@ -44,7 +44,7 @@ struct Counted {
 /// Runs the case, or says why it cannot be run here.
 pub(super) async fn measure(case: Case) -> Result<Row, CalibrationError> {
     let row = Row {
-        fault: case.fault,
+        fault: case.injection,
         transport: case.transport,
         connections: case.policy,
         class: case.class(),
@@ -58,12 +58,19 @@ pub(super) async fn measure(case: Case) -> Result<Row, CalibrationError> {
     }
     let folder = SocketFolder::create()?;
     let server = serve(case, folder.path()).await?;
-    let mut counted = load(case, &server.endpoints()[0]).await?;
-    let injected = match case.fault.scope() {
+    let mut counted = load(case, &server).await?;
+    let fault = case.injection.fault();
+    let met_by_server = server.counts().injected.get(&fault).copied().unwrap_or(0);
+    let injected = match case.injection {
         // No request gets as far as the server: each of them meets the fault.
-        Scope::Listener => counted.due,
-        Scope::Connection | Scope::Request => server.counts().injected.get(&case.fault).copied().unwrap_or(0),
+        Injection::Fault(kind) if kind.scope() == Scope::Listener => counted.due,
+        Injection::Fault(_) | Injection::Interrupt => met_by_server,
+        // Those that the server never saw.
+        Injection::ConnectionHeld => counted.due - met_by_server,
     };
+    if case.injection == Injection::ConnectionHeld {
+        counted.expect(FailureClass::ResponseTimeout, met_by_server);
+    }
     let counted_as_it_is = match row.class {
         Some(class) => counted.failures.remove(&class).unwrap_or(0),
         // An `ok` for each request that met it, beside those for the requests that did not.
@@ -85,8 +92,8 @@ async fn serve(case: Case, folder: &Path) -> Result<Background, CalibrationError
 }
 
 /// Loads until enough requests were due, and waits for what became of each.
-async fn load(case: Case, endpoint: &Endpoint) -> Result<Counted, LoadError> {
-    let mut load = LoadHandle::start_counting(&[case.cohort(endpoint)])?;
+async fn load(case: Case, server: &Background) -> Result<Counted, LoadError> {
+    let mut load = LoadHandle::start_counting(&[case.cohort(&server.endpoints()[0])])?;
     let observations = load.take_observations();
     let collect = async {
         let mut counted = Counted::default();
@@ -100,6 +107,12 @@ async fn load(case: Case, endpoint: &Endpoint) -> Result<Counted, LoadError> {
         while load.live().due.load(Ordering::Relaxed) < REQUESTS {
             tokio::time::sleep(POLL).await;
         }
+        if case.injection == Injection::Interrupt {
+            while server.counts().requests < u64::from(CLIENTS) {
+                tokio::time::sleep(POLL).await;
+            }
+            load.interrupt();
+        }
         load.stop().await;
         load.join().await
     };
@@ -108,6 +121,13 @@ async fn load(case: Case, endpoint: &Endpoint) -> Result<Counted, LoadError> {
 }
 
 impl Counted {
+    /// So many failures of that class are no strays.
+    fn expect(&mut self, class: FailureClass, expected: u64) {
+        if self.failures.get(&class) == Some(&expected) {
+            self.failures.remove(&class);
+        }
+    }
+
     fn add(&mut self, observation: Observation) {
         let Observation::Rows(rows) = observation else { return };
         for row in rows.rows {

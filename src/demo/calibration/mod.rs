@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
-pub use case::{Case, Policy};
+pub use case::{Case, Injection, Policy};
 pub use measure::CalibrationError;
 
-use super::server::{FaultKind, Transport};
+use super::server::{Injector, Transport};
 use crate::model::FailureClass;
 
 /// The identifier of the JSON that `gapless calibrate --format json` prints.
@@ -32,13 +32,16 @@ pub struct Calibration {
     pub exact: bool,
     /// One row for each fault, transport and connection policy.
     pub rows: Vec<Row>,
+    /// The classes that are not injected here, because that would take a machine of its own, and what brings each
+    /// about. The tests of gapless show them.
+    pub not_injected: BTreeMap<FailureClass, &'static str>,
 }
 
 /// One case and its counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The fault.
-    pub fault: FaultKind,
+    /// What went wrong.
+    pub fault: Injection,
     /// `tcp` or `unix`.
     pub transport: Transport,
     /// `reused` or `new`.
@@ -71,6 +74,14 @@ impl Row {
     }
 }
 
+impl Calibration {
+    /// What the rows come to.
+    #[must_use]
+    pub fn of(rows: Vec<Row>) -> Self {
+        Self { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows, not_injected: not_injected() }
+    }
+}
+
 /// Runs `cases`; `done` is called after each, with how many are done.
 ///
 /// # Errors
@@ -82,16 +93,31 @@ pub async fn calibrate(cases: Vec<Case>, done: impl Fn(usize)) -> Result<Calibra
         rows.push(row?);
         done(rows.len());
     }
-    Ok(Calibration { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows })
+    Ok(Calibration::of(rows))
+}
+
+/// The classes that no case injects, and what brings each about.
+fn not_injected() -> BTreeMap<FailureClass, &'static str> {
+    let cases = Case::all();
+    let is_injected = |class: FailureClass| cases.iter().any(|case| case.class() == Some(class));
+    let missing = FailureClass::ALL.iter().copied().filter(|&class| !is_injected(class));
+    let by_client = |class| {
+        Injector::of(class).into_iter().find_map(|injector| match injector {
+            Injector::Client(how) => Some(how),
+            Injector::Fault(..) => None,
+        })
+    };
+    missing.filter_map(|class| Some((class, by_client(class)?))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::server::FaultKind;
 
     fn row(injected: u64, counted: u64) -> Row {
         Row {
-            fault: FaultKind::Stall,
+            fault: Injection::Fault(FaultKind::Stall),
             transport: Transport::Tcp,
             connections: Policy::New,
             class: Some(FailureClass::ResponseTimeout),

@@ -184,6 +184,8 @@ impl Connection {
                 let again = again.repeat(256);
                 loop {
                     self.stream.write(again.as_bytes()).await?;
+                    // Without end, but not so fast that reading it keeps the client from everything else.
+                    sleep(Duration::from_millis(10)).await;
                 }
             }
             Bytes::Drip(bytes) => {

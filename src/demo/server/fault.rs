@@ -238,6 +238,34 @@ mod tests {
         }
     }
 
+    /// The row of the class in the README.
+    fn documented(class: FailureClass) -> String {
+        let mut injectors: Vec<String> = Injector::of(class)
+            .into_iter()
+            .map(|injector| match injector {
+                Injector::Fault(kind, _) => format!("`{kind}`"),
+                Injector::Client(how) => how.to_owned(),
+            })
+            .collect();
+        injectors.dedup();
+        let counts_as = match class.fault() {
+            crate::model::class::Fault::Dropped => "dropped",
+            crate::model::class::Fault::Wrong => "wrong",
+            crate::model::class::Fault::Unsent => "unsent",
+        };
+        let curl = class.curl_exit().map_or_else(|| "-".to_owned(), |exit| exit.to_string());
+        let when = class.meaning().trim_end_matches('.');
+        format!("| `{class}` | {when} | {counts_as} | {curl} | {} |", injectors.join(", "))
+    }
+
+    #[test]
+    fn every_failure_class_has_its_row_in_the_readme_with_its_injectors_and_its_curl_exit() {
+        let readme = include_str!("../../../README.md");
+        let rows: Vec<String> = FailureClass::ALL.iter().map(|&class| documented(class)).collect();
+        let missing: Vec<_> = rows.iter().filter(|row| !readme.lines().any(|line| line == *row)).collect();
+        assert!(missing.is_empty(), "README.md lacks, or has otherwise:\n{}", rows.join("\n"));
+    }
+
     #[test]
     fn a_class_that_a_fault_injects_is_not_left_to_the_client() {
         for (class, _) in CLIENT_INJECTORS {

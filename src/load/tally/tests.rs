@@ -90,15 +90,21 @@ fn wrong_answers_have_a_latency_of_their_own() {
 }
 
 #[test]
-fn samples_are_capped_by_class_and_what_is_left_out_is_counted() {
+fn the_first_and_the_last_samples_of_a_class_are_kept_and_what_lies_between_is_counted() {
     let (mut tally, timeline) = counting();
-    let most = SAMPLES_PER_CLASS as u64;
-    (0..most + 4).for_each(|_| request(&mut tally, &timeline, &ended(1, 2, Err(key(FailureClass::Refused)))));
-    request(&mut tally, &timeline, &ended(1, 2, Err(key(FailureClass::Tls))));
+    let (first, last) = (FIRST_SAMPLES as u64, LAST_SAMPLES as u64);
+    for number in 0..first + 4 + last {
+        request(&mut tally, &timeline, &ended(number, number + 1, Err(key(FailureClass::Refused))));
+    }
+    request(&mut tally, &timeline, &ended(5, 6, Err(key(FailureClass::Malformed))));
     let segment = tally.take_segment(at(9)).unwrap();
-    assert_eq!((segment.samples.len() as u64, segment.samples_left_out), (most + 1, 4));
+    assert_eq!((segment.samples.len() as u64, segment.samples_left_out), (first + last + 1, 4));
     assert_eq!(tally.samples_left_out(), 4);
-    request(&mut tally, &timeline, &ended(1, 2, Err(key(FailureClass::Refused))));
+    let refused = segment.samples.iter().filter(|sample| sample.key.class == FailureClass::Refused);
+    let dues: Vec<_> = refused.map(|sample| sample.due).collect();
+    let kept = (0..first).chain(first + 4..first + 4 + last);
+    assert_eq!(dues, kept.map(at).collect::<Vec<_>>());
+    request(&mut tally, &timeline, &ended(7, 8, Err(key(FailureClass::Refused))));
     assert_eq!(tally.take_segment(at(10)).unwrap().samples.len(), 1, "a new segment starts anew");
 }
 

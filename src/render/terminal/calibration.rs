@@ -27,6 +27,9 @@ pub fn render(calibration: &Calibration, width: usize, color: bool) -> Vec<u8> {
     for (reason, rows) in left_out(&calibration.rows) {
         page.paragraph("-", &format!("left out: {} ({reason})", rows.join(", ")));
     }
+    for (class, how) in &calibration.not_injected {
+        page.paragraph("-", &format!("not injected here: {class} ({how}); it takes a machine of its own"));
+    }
     let (injected, counted) = totals(&calibration.rows);
     let (verdict, word) =
         if calibration.exact { (Verdict::Passed, "all are exact") } else { (Verdict::Failed, "not all are exact") };
@@ -73,12 +76,12 @@ fn totals(rows: &[Row]) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::calibration::{Policy, SCHEMA};
+    use crate::demo::calibration::{Injection, Policy, SCHEMA};
     use crate::demo::server::{FaultKind, Transport};
 
     fn calibration(counted: u64, strays: BTreeMap<FailureClass, u64>) -> Calibration {
         let measured = Row {
-            fault: FaultKind::CloseBefore,
+            fault: Injection::Fault(FaultKind::CloseBefore),
             transport: Transport::Unix,
             connections: Policy::Reused,
             class: Some(FailureClass::ClosedBeforeResponse),
@@ -88,7 +91,7 @@ mod tests {
             strays,
         };
         let left_out = Row {
-            fault: FaultKind::NoPermission,
+            fault: Injection::Fault(FaultKind::NoPermission),
             class: Some(FailureClass::Permission),
             left_out: Some("root may connect to any socket"),
             injected: 0,
@@ -97,7 +100,8 @@ mod tests {
             ..measured.clone()
         };
         let rows = vec![measured, left_out];
-        Calibration { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows }
+        let not_injected = [(FailureClass::LocalFd, "RLIMIT_NOFILE reached")].into();
+        Calibration { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows, not_injected }
     }
 
     fn lines(calibration: &Calibration) -> Vec<String> {
@@ -111,7 +115,8 @@ mod tests {
         assert_eq!(lines[1], "closed_before_response close-before unix reused 8 8 0");
         assert_eq!(lines[2], "permission no-permission unix reused - - left out");
         assert!(lines[4].starts_with("- left out: no-permission over unix on reused connections (root"));
-        assert_eq!(lines[5], "PASSED 8 faults injected in 1 ways, 8 counted; all are exact");
+        assert_eq!(lines[5], "- not injected here: local_fd (RLIMIT_NOFILE reached); it takes a machine of its own");
+        assert_eq!(lines[6], "PASSED 8 faults injected in 1 ways, 8 counted; all are exact");
     }
 
     #[test]
