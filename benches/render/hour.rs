@@ -15,7 +15,7 @@ const SECONDS: u64 = 3_600;
 /// From one event to the next, and from one segment to the next.
 const SPACING_S: u64 = 5;
 /// Failures of each event, all of the second cohort: 720 events make 10,080.
-pub const FAILURES_PER_EVENT: u64 = 14;
+pub(crate) const FAILURES_PER_EVENT: u64 = 14;
 /// Requests in a row of 100 ms, by cohort.
 const PER_ROW: [u64; 2] = [100, 5];
 const START: MonoTime = MonoTime::from_nanos(1_000_000_000_000);
@@ -24,7 +24,7 @@ const START: MonoTime = MonoTime::from_nanos(1_000_000_000_000);
 ///
 /// # Panics
 /// When the fixture is none.
-pub fn record() -> Vec<u8> {
+pub(crate) fn record() -> Vec<u8> {
     let fixture = include_bytes!("../../tests/fixtures/ledger-plain.jsonl");
     let fixture = Record::read(fixture.as_slice()).expect("the fixture is a record");
     let begun = fixture.lines.iter().find_map(|line| match line {
