@@ -215,6 +215,8 @@ pub struct SchemaArgs {
 /// The formats that have a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
+    /// A scenario file, as JSON Schema sees its TOML: for completion and checks in editors
+    Scenario,
     /// result.json
     Result,
 }

@@ -91,3 +91,94 @@ fn every_format_goes_to_stdout_whole() {
         assert!(stdout.starts_with(beginning) && stdout.ends_with('\n'), "{format}: {stdout}");
     }
 }
+
+/// The published runs that were kept with their records; one without cannot be rendered again.
+fn published() -> Vec<PathBuf> {
+    let reports = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("reports");
+    let folders = fs::read_dir(reports).expect("runs are published").map(|entry| entry.expect("an entry").path());
+    folders.filter(|folder| folder.join("records").is_dir()).collect()
+}
+
+#[test]
+fn a_published_run_renders_to_its_published_bytes() {
+    for folder in published() {
+        let again = tempfile::tempdir().expect("a temporary folder");
+        let kept = files(&folder);
+        for (name, bytes) in kept.iter().filter(|(name, _)| name.starts_with("records")) {
+            let path = again.path().join(name);
+            fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it is free");
+            fs::write(path, bytes).expect("it is free");
+        }
+        gapless().arg("report").arg(again.path()).output().expect("it runs");
+        let rendered = files(again.path());
+        for (name, bytes) in &rendered {
+            let path = folder.join(name);
+            assert!(kept.get(name).is_some_and(|kept| kept == bytes), "{} is not what its record says", path.display());
+        }
+        for name in ["result.json", "report.html", "report.md", "junit.xml"] {
+            assert!(rendered.contains_key(Path::new(name)), "{name} is missing in {}", folder.display());
+        }
+        assert!(rendered.keys().any(|name| name.starts_with("charts")), "{} has no charts", folder.display());
+    }
+}
+
+#[test]
+fn a_published_run_does_not_tell_where_it_was_made() {
+    for folder in published() {
+        for (name, bytes) in files(&folder) {
+            let text = String::from_utf8(bytes).expect("all of it is text");
+            for place in ["/home/", "/root/", "/work/", "/tmp/", env!("CARGO_MANIFEST_DIR")] {
+                assert!(!text.contains(place), "{} tells of {place}", folder.join(&name).display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_that_was_cut_in_a_line_is_rendered_as_incomplete_and_never_passed() {
+    let run = saved_run(&["ledger-socket"]);
+    let path = run.path().join("records/ledger-socket.jsonl");
+    let whole = fs::read(&path).expect("the record");
+    let first_line = whole.iter().position(|&byte| byte == b'\n').expect("it has lines") + 1;
+    let cuts = [first_line, first_line + 10, whole.len() / 2, whole.len() - 40, whole.len() - 1];
+    for cut in cuts {
+        fs::write(&path, &whole[..cut]).expect("it is writable");
+        gapless().arg("report").arg(run.path()).assert().code(3);
+        let result = fs::read_to_string(run.path().join("result.json")).expect("it is rendered");
+        assert!(result.contains("\"incomplete\": true"), "cut at {cut}: {result}");
+        gapless().arg("report").arg(run.path()).assert().code(3);
+        assert_eq!(fs::read_to_string(run.path().join("result.json")).expect("rendered"), result);
+    }
+    // Of a record whose first line is not whole, nothing is known.
+    fs::write(&path, &whole[..first_line - 2]).expect("it is writable");
+    gapless().arg("report").arg(run.path()).assert().code(4);
+}
+
+#[test]
+fn a_record_that_was_edited_is_refused() {
+    let run = saved_run(&["ledger-plain"]);
+    let path = run.path().join("records/ledger-plain.jsonl");
+    let text = fs::read_to_string(&path).expect("the record");
+    fs::write(&path, text.replacen("\"ok\":", "\"ok\": ", 1)).expect("it is writable");
+    let assert = gapless().arg("report").arg(run.path()).assert().code(4);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.contains("was changed after it was written"), "{stderr}");
+}
+
+#[test]
+fn a_comparison_says_first_what_is_worse_new_and_gone() {
+    let (before, after) =
+        (saved_run(&["ledger-socket", "ledger-plain"]), saved_run(&["ledger-socket", "ledger-incomplete"]));
+    let output = gapless().arg("compare").arg(before.path()).arg(after.path()).output().expect("it runs");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(stdout.starts_with("As before: 1 of 3. New: ledger-incomplete. Gone: ledger-plain.\n"), "{stdout}");
+}
+
+#[test]
+fn the_schemas_are_json() {
+    for of in ["scenario", "result"] {
+        let output = gapless().args(["schema", of]).output().expect("it runs");
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(schema["properties"].is_object(), "{of}: {schema}");
+    }
+}

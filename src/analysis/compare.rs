@@ -138,7 +138,62 @@ impl Change {
     }
 }
 
+impl Comparison {
+    /// What changed at all, in one sentence: `Worse: a, b. Better: c. As before: 3. New: d. Gone: e.`
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let of = |wanted: Trend| {
+            let meant = self.scenarios.iter().filter(move |scenario| scenario.trend() == wanted);
+            meant.map(|scenario| scenario.name.as_str()).collect::<Vec<_>>()
+        };
+        let named = |word: &str, trend| {
+            let names = of(trend);
+            (!names.is_empty()).then(|| format!("{word}: {}.", names.join(", ")))
+        };
+        let as_before = of(Trend::Same).len();
+        let sentences = [
+            named("Worse", Trend::Worse),
+            named("Better", Trend::Better),
+            (as_before > 0).then(|| format!("As before: {as_before} of {}.", self.scenarios.len())),
+            named("New", Trend::New),
+            named("Gone", Trend::Gone),
+        ];
+        sentences.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Where a scenario went from one run to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trend {
+    /// Something of it is worse, whatever else is better.
+    Worse,
+    /// Something is better, and nothing worse.
+    Better,
+    /// Nothing changed by more than two runs of the same thing differ.
+    Same,
+    /// Only the later run has it.
+    New,
+    /// Only the earlier run has it.
+    Gone,
+}
+
 impl ScenarioComparison {
+    /// Where it went: by its verdict, then by its figures.
+    #[must_use]
+    pub fn trend(&self) -> Trend {
+        let (Some(before), Some(after)) = (self.before, self.after) else {
+            return if self.after.is_some() { Trend::New } else { Trend::Gone };
+        };
+        let has = |changes: [Change; 2]| self.figures.iter().any(|figure| changes.contains(&figure.change));
+        if after > before || (after == before && has([Change::Worse, Change::New])) {
+            Trend::Worse
+        } else if after < before || has([Change::Better, Change::Gone]) {
+            Trend::Better
+        } else {
+            Trend::Same
+        }
+    }
+
     /// What became of the verdict: `failed -> passed`, or that only one run has the scenario.
     #[must_use]
     pub fn verdicts(&self) -> String {
@@ -258,12 +313,14 @@ mod tests {
         let run = result(stories::plain_restart(), "a");
         let comparison = compare(&run, &run);
         assert!(comparison.scenarios[0].figures.iter().all(|figure| figure.change == Change::Same));
+        assert_eq!(comparison.summary(), "As before: 1 of 1.");
     }
 
     #[test]
     fn what_was_lost_anew_is_new_and_what_no_longer_is_gone() {
         let (socket, plain) = (result(stories::socket_restart(), "a"), result(stories::plain_restart(), "a"));
         let worse = compare(&socket, &plain);
+        assert_eq!(worse.summary(), "Worse: a.");
         assert_eq!(of(&worse, Metric::Dropped).change, Change::New);
         assert_eq!(of(&worse, Metric::Dropped).after, Some(72.0));
         assert_eq!(of(&worse, Metric::Outcome(FailureClass::Refused)).change, Change::New);
@@ -271,6 +328,7 @@ mod tests {
         assert_eq!(of(&worse, Metric::Percentile(9_900)).change, Change::Worse);
         assert_eq!(of(&worse, Metric::Percentile(9_900)).ratio(), None);
         let better = compare(&plain, &socket);
+        assert_eq!(better.summary(), "Better: a.");
         assert_eq!(of(&better, Metric::Cause(Cause::NoListener)).change, Change::Gone);
         assert_eq!(of(&better, Metric::Max).change, Change::Better);
         assert_eq!(
@@ -295,6 +353,7 @@ mod tests {
     #[test]
     fn a_scenario_of_one_run_only_is_named() {
         let comparison = compare(&result(stories::plain_restart(), "old"), &result(stories::plain_restart(), "new"));
+        assert_eq!(comparison.summary(), "New: new. Gone: old.");
         let names: Vec<_> =
             comparison.scenarios.iter().map(|pair| (pair.name.as_str(), pair.before, pair.after)).collect();
         assert_eq!(names, [("new", None, Some(Verdict::Failed)), ("old", Some(Verdict::Failed), None)]);

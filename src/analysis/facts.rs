@@ -1,5 +1,6 @@
 //! Everything that is known of a record before anything is judged.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::attribution::Attribution;
@@ -93,7 +94,12 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn times_of(cohort: u16, rows: &BTreeMap<u64, Cell>, tally: &Tally, timeline: &Timeline<'_>) -> BTreeMap<Scope, Times> {
+fn times_of(
+    cohort: u16,
+    rows: &BTreeMap<u64, Cow<'_, Cell>>,
+    tally: &Tally,
+    timeline: &Timeline<'_>,
+) -> BTreeMap<Scope, Times> {
     let limit_ms = tally.distributions().find(|&(of, group, _)| of == cohort && group == Group::Warmup).and_then(
         |(.., warmup)| {
             let p99 = warmup.ok.at_rank(warmup.ok.len().saturating_mul(99).div_ceil(100))?;

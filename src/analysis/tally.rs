@@ -3,7 +3,9 @@
 //! A record may bring the counts of one scope and one tenth of a second in any number of parts and in any
 //! order; from here on that is forgotten.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::counts::Counts;
 use crate::model::{EventId, FailureClass, FailureKey, MonoTime};
@@ -115,12 +117,17 @@ impl Tally {
         self.windows.iter().map(|(&(cohort, scope), window)| (cohort, scope, window))
     }
 
-    /// The rows of a cohort over all counted scopes, added up.
-    pub(crate) fn counted_rows(&self, cohort: u16) -> BTreeMap<u64, Cell> {
-        let mut all = BTreeMap::<u64, Cell>::new();
+    /// The rows of a cohort over all counted scopes, added up where scopes meet.
+    pub(crate) fn counted_rows(&self, cohort: u16) -> BTreeMap<u64, Cow<'_, Cell>> {
+        let mut all = BTreeMap::<u64, Cow<'_, Cell>>::new();
         for (_, _, window) in self.windows().filter(|&(of, scope, _)| of == cohort && scope != Scope::Warmup) {
             for (&index, cell) in &window.rows {
-                all.entry(index).or_default().add(cell);
+                match all.entry(index) {
+                    Entry::Vacant(free) => {
+                        free.insert(Cow::Borrowed(cell));
+                    }
+                    Entry::Occupied(mut part) => part.get_mut().to_mut().add(cell),
+                }
             }
         }
         all

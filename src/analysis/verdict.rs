@@ -46,7 +46,8 @@ pub(crate) fn reasons(
     };
     let mut reasons: Vec<String> = of(Verdict::Failed, Weight::Decisive).collect();
     if figures.requests.failed > 0 {
-        reasons.push(causes(figures));
+        // A pass with losses is the first thing to explain.
+        reasons.push(causes(figures, reasons.is_empty()));
     }
     reasons.extend(of(Verdict::Failed, Weight::Ordinary));
     reasons.extend(of(Verdict::Inconclusive, Weight::Decisive));
@@ -59,11 +60,15 @@ pub(crate) fn reasons(
     reasons
 }
 
-fn causes(figures: &Figures) -> String {
+fn causes(figures: &Figures, is_allowed: bool) -> String {
     let mut causes: Vec<_> = figures.causes.iter().collect();
     causes.sort_by_key(|&(cause, n)| (std::cmp::Reverse(n), cause));
     let parts: Vec<String> = causes.iter().map(|(cause, n)| format!("{n} {cause}")).collect();
-    let failed = figures.requests.failed;
+    let (failed, due) = (figures.requests.failed, figures.requests.due);
+    if is_allowed {
+        let requests = words::requests(due);
+        return format!("{failed} of {due} {requests} failed, as the scenario allows; by cause: {}.", parts.join(", "));
+    }
     format!("{failed} {} failed, by cause: {}.", words::requests(failed), parts.join(", "))
 }
 

@@ -1,5 +1,6 @@
 //! The times of one cohort in one window: outage, recovery, boot.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::number::{ns_to_ms, span_ms};
@@ -52,7 +53,7 @@ pub(crate) fn recovered_p99_ms(baseline_ms: f64) -> f64 {
 /// From the beginning of `window` until a second without failures whose p99 is at most `limit_ms` began.
 /// Infinite if none did, none if the window has not one whole second.
 pub(crate) fn recovery_ms(
-    rows: &BTreeMap<u64, Cell>,
+    rows: &BTreeMap<u64, Cow<'_, Cell>>,
     timeline: &Timeline<'_>,
     window: Span,
     limit_ms: f64,
@@ -65,7 +66,7 @@ pub(crate) fn recovery_ms(
     Some(start.map_or(f64::INFINITY, |start| span_ms(window.from, timeline.row_span(start).from)))
 }
 
-fn is_recovered(rows: &BTreeMap<u64, Cell>, start: u64, limit_ms: f64) -> bool {
+fn is_recovered(rows: &BTreeMap<u64, Cow<'_, Cell>>, start: u64, limit_ms: f64) -> bool {
     let mut second = Cell::default();
     rows.range(start..start + ROWS_PER_SECOND).for_each(|(_, cell)| second.add(cell));
     let all_ok = second.ok > 0 && second.ok == second.ended() && second.due <= second.ended();

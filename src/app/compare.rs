@@ -81,5 +81,9 @@ fn rendered(comparison: &Comparison, format: CompareFormat) -> Vec<u8> {
 fn judge(comparison: &Comparison, gates: &[Gate]) -> Exit {
     let trips: Vec<String> = gates.iter().flat_map(|gate| gate.trips(comparison)).collect();
     trips.iter().for_each(|trip| say(&render::escape(&format!("worse than allowed: {trip}"))));
+    if trips.is_empty() && !gates.is_empty() {
+        let held: Vec<String> = gates.iter().map(Gate::to_string).collect();
+        say(&format!("no worse than allowed: {}", held.join(", ")));
+    }
     if trips.is_empty() { Exit::Passed } else { Exit::Failed }
 }

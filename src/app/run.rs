@@ -124,7 +124,8 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
     let plan = &scenario.plan;
     let choice = choose::choose(plan, how.manager, Machine::here());
     let writer = RecordWriter::create(path).with_context(|| format!("cannot make the record {}", path.display()))?;
-    let recorder = Recorder::new(writer, Discretion::of(plan));
+    let own = std::env::current_exe().ok();
+    let recorder = Recorder::new(writer, Discretion::of(plan, own.as_deref()));
     let begin = |manager_version| {
         Line::Begin(Box::new(Begin {
             schema: SCHEMA.to_owned(),

@@ -94,9 +94,9 @@ impl Watcher {
 }
 
 /// What a bar shows: the stage, then the clock and the figures.
-const ENDLESS: &str = "{spinner} {prefix}\n  {wide_msg}";
+const ENDLESS: &str = "{spinner} {prefix}\n  {msg}";
 /// The same, with how much of the expected time is over.
-const BOUNDED: &str = "{spinner} {prefix:<40!} {wide_bar}\n  {msg}";
+const BOUNDED: &str = "{spinner} {prefix}\n  {msg}  {wide_bar}";
 
 fn set_style(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -117,7 +117,7 @@ fn minutes(time: Duration) -> String {
 fn sentence(rate: f64, figures: Figures) -> String {
     let p99 = match figures.p99_ms {
         None => String::new(),
-        Some(ms) if ms.is_finite() => format!(", p99 {} ms", text::trimmed(ms)),
+        Some(ms) if ms.is_finite() => format!(", p99 {} ms", text::ms(Some(ms))),
         Some(_) => ", p99 never".to_owned(),
     };
     format!("{rate:.0}/s, {} ok, {} failed{p99}", figures.ok, figures.failed)

@@ -80,8 +80,7 @@ impl Record {
             if bytes.last() != Some(&b'\n') {
                 return Ok(record);
             }
-            let line =
-                serde_json::from_slice(&bytes).map_err(|error| RecordError::Line { number: number + 1, error })?;
+            let line = parse_line(&bytes).map_err(|error| RecordError::Line { number: number + 1, error })?;
             match line {
                 Line::End(end) => {
                     if end.lines != number {
@@ -97,6 +96,18 @@ impl Record {
             checksum.update(&bytes);
             number += 1;
         }
+    }
+}
+
+/// Rows and segments are nearly all of a record. Read as one of the kinds of [`Line`], each would first be taken apart
+/// into values of any type, to find its `type`; where that stands first, as the writer puts it, it is known already.
+fn parse_line(bytes: &[u8]) -> serde_json::Result<Line> {
+    if bytes.starts_with(br#"{"type":"rows","#) {
+        serde_json::from_slice(bytes).map(Line::Rows)
+    } else if bytes.starts_with(br#"{"type":"segment","#) {
+        serde_json::from_slice(bytes).map(Line::Segment)
+    } else {
+        serde_json::from_slice(bytes)
     }
 }
 

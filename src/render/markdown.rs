@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::text::{self, escape, latency, ms, slowest};
+use super::text::{self, escape, latency, ms, slowest, subject};
 use crate::analysis::compare::{Change, Comparison};
 use crate::analysis::result::{CohortResult, EventResult, Evidence, Latencies, Requests};
 use crate::analysis::{RunResult, ScenarioResult};
@@ -174,7 +174,6 @@ fn events(page: &mut String, scenario: &ScenarioResult) {
 }
 
 fn event(event: &EventResult) -> Vec<String> {
-    let unit = event.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let proven = match event.proven {
         Some(true) => "yes",
         Some(false) => "**no**",
@@ -183,7 +182,7 @@ fn event(event: &EventResult) -> Vec<String> {
     let queue = event.queue_peak.zip(event.backlog).map(|(peak, backlog)| format!("{peak}/{backlog}"));
     vec![
         format!("{}.{}", event.step, event.run),
-        text(&format!("{}{unit}", event.action.name().replace('_', " "))),
+        text(&subject(event)),
         event.job.map_or("-", crate::model::JobResult::name).to_owned(),
         proven.to_owned(),
         loss(event.dropped),
@@ -262,6 +261,7 @@ fn longest_run(lines: &[String], wanted: char) -> usize {
 #[must_use]
 pub fn render_comparison(comparison: &Comparison) -> Vec<u8> {
     let mut page = String::new();
+    push(&mut page, &text(&comparison.summary()));
     for scenario in &comparison.scenarios {
         push(&mut page, &format!("## {}: {}", text(&scenario.name), scenario.verdicts()));
         let row = |figure: &crate::analysis::compare::FigureChange| {

@@ -251,6 +251,32 @@ fn assert_balanced(name: &str, document: &str) {
 }
 
 #[test]
+fn junit_is_well_formed_and_has_a_case_for_each_check() {
+    let result = evil();
+    let junit = text(junit::render(&result).expect("memory takes all"));
+    assert_balanced("junit.xml", &junit.replace("<?xml version=\"1.0\" encoding=\"UTF-8\"?>", ""));
+    let checks: usize = result.scenarios.iter().map(|scenario| scenario.checks.len()).sum();
+    assert_eq!(junit.matches("<testcase ").count(), checks);
+}
+
+#[test]
+fn text_from_outside_cannot_break_out_of_the_terminal_s_sections_or_of_a_comparison() {
+    let (before, after) = (result(&stories()), evil());
+    let comparison = crate::analysis::compare::compare(&before, &after);
+    let shown = [
+        terminal::render(&after, 80, false),
+        terminal::render_comparison(&comparison, 80, false),
+        markdown::render_comparison(&comparison),
+    ];
+    for document in shown.map(text) {
+        assert!(document.chars().all(|c| c == '\n' || !c.is_control()), "a raw control character: {document}");
+        assert!(!document.contains('\u{202e}'), "text that runs backwards: {document}");
+    }
+    let comparison = text(markdown::render_comparison(&comparison));
+    assert!(!comparison.contains("<script") && !comparison.contains("![i]"), "{comparison}");
+}
+
+#[test]
 fn chart_files_stay_in_their_folder() {
     let mut result = result(&stories());
     "../../etc/passwd".clone_into(&mut result.scenarios[0].name);

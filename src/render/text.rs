@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::analysis::result::{CohortResult, Slowest};
+use crate::analysis::result::{CohortResult, EventResult, Slowest};
 
 /// Makes control characters visible, and those that reorder or hide text: nothing from outside may move the
 /// cursor, change colours or pretend to be another line.
@@ -87,6 +87,12 @@ pub(crate) fn trimmed(value: f64) -> String {
 /// A latency of answered and unanswered requests: none is never, unless there was no request.
 pub(crate) fn latency(latency: Option<f64>, requests: u64) -> String {
     if latency.is_none() && requests > 0 { "never".to_owned() } else { ms(latency) }
+}
+
+/// What an event did to what: `restart app.service`.
+pub(crate) fn subject(event: &EventResult) -> String {
+    let action = event.action.name().replace('_', " ");
+    event.unit.as_ref().map_or_else(|| action.clone(), |unit| format!("{action} {unit}"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The plan is masked where its secrets stand ([`crate::scenario::masked`]). Here is what others say of it: journals,
 //! the output of commands, errors.
 
+use std::path::Path;
+
 use crate::record::line::{EndReason, Line};
 use crate::scenario::placeholder::PLACEHOLDER;
 use crate::scenario::plan::Plan;
@@ -21,14 +23,16 @@ pub struct Discretion {
 }
 
 impl Discretion {
-    /// What the record of `plan` keeps to itself.
+    /// What the record of `plan` keeps to itself, and where on the machine the binary `own` lies, which the unit files
+    /// of the demo name.
     #[must_use]
-    pub fn of(plan: &Plan) -> Self {
+    pub fn of(plan: &Plan, own: Option<&Path>) -> Self {
         let secrets = crate::scenario::secrets(plan).into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET_BYTES);
         // A folder at the root says nothing, and its name would be found in paths that are none of the scenario.
         let folder = plan.directory.to_str().filter(|folder| folder.matches('/').count() > 1);
         let folder = folder.map(|folder| (folder.to_owned(), PLACEHOLDER));
-        let mut replaced: Vec<_> = secrets.map(|secret| (secret, MASK)).chain(folder).collect();
+        let own = own.and_then(Path::to_str).map(|own| (own.to_owned(), "gapless"));
+        let mut replaced: Vec<_> = secrets.map(|secret| (secret, MASK)).chain(folder).chain(own).collect();
         replaced.sort_by_key(|(text, _)| (std::cmp::Reverse(text.len()), text.clone()));
         Self { replaced }
     }
@@ -62,6 +66,10 @@ impl Discretion {
     /// Everything in a line that somebody else may have worded.
     fn texts(&self, line: &mut Line) {
         match line {
+            Line::Begin(begin) => {
+                let files = begin.plan.units.iter_mut().flat_map(|units| &mut units.files);
+                files.for_each(|file| self.hide(&mut file.text));
+            }
             Line::Journal(entry) => self.hide(&mut entry.message),
             Line::Exec(outcome) => self.hide(&mut outcome.output),
             Line::Note(note) => self.hide(&mut note.message),
@@ -113,7 +121,7 @@ mod tests {
     fn recorded(message: &str) -> String {
         let unit = UnitName::new("a.service").expect("valid");
         let entry = JournalEntry { at: MonoTime::default(), unit, priority: 6, message: message.to_owned() };
-        match Discretion::of(&plan()).applied(&Line::Journal(entry)) {
+        match Discretion::of(&plan(), Some("/opt/bin/gapless".as_ref())).applied(&Line::Journal(entry)) {
             Some(Line::Journal(entry)) => entry.message,
             other => panic!("a journal line stays one: {other:?}"),
         }
@@ -124,12 +132,13 @@ mod tests {
         assert_eq!(recorded("login with hunter2 failed"), "login with *** failed");
         assert_eq!(recorded("token hunter2-other, mode production"), "token ***, mode production");
         assert_eq!(recorded("File \"/srv/shop/scenario/app.py\", line 1"), "File \"{scenario_dir}/app.py\", line 1");
+        assert_eq!(recorded("/opt/bin/gapless: no such option"), "gapless: no such option");
         assert_eq!(recorded("abc of abc"), "abc of abc", "too short to be taken for a secret in any text");
     }
 
     #[test]
     fn nor_does_what_a_command_prints_or_how_the_run_ended() {
-        let discretion = Discretion::of(&plan());
+        let discretion = Discretion::of(&plan(), None);
         let outcome = ExecOutcome {
             event: None,
             argv: Vec::new(),
@@ -149,7 +158,7 @@ mod tests {
     fn a_folder_at_the_root_is_no_secret() {
         let mut plan = plan();
         plan.directory = PathBuf::from("/run");
-        let discretion = Discretion::of(&plan);
+        let discretion = Discretion::of(&plan, None);
         let reason = EndReason::Error("cannot connect to /run/app.sock".to_owned());
         assert_eq!(discretion.reason(reason.clone()), reason);
     }

@@ -16,6 +16,7 @@ pub mod placeholder;
 pub mod plan;
 mod reader;
 mod resolve;
+pub mod schema;
 mod source;
 mod suggest;
 mod tree;

@@ -10,7 +10,7 @@ use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
 use crate::render::markup::Markup;
 use crate::render::svg;
-use crate::render::text::{self, latency, ms, slowest};
+use crate::render::text::{self, latency, ms, slowest, subject};
 
 /// The most events that the table shows.
 const EVENTS_SHOWN: usize = 50;
@@ -74,13 +74,14 @@ fn charts(section: &mut Markup, scenario: &ScenarioResult) {
 }
 
 fn events(section: &mut Markup, scenario: &ScenarioResult) {
-    if scenario.events.is_empty() {
-        return;
-    }
-    section.element("h3", &[], "Events");
-    let columns = [
-        Column::Words("run"),
-        Column::Words("action"),
+    let Some(first) = scenario.events.first() else { return };
+    // What is the same in all rows stands in the heading: the table is wide enough.
+    let is_uniform = scenario.events.iter().all(|event| event.action == first.action && event.unit == first.unit);
+    let heading = if is_uniform { format!("Events: {}", subject(first)) } else { "Events".to_owned() };
+    section.element("h3", &[], heading);
+    let mut columns = vec![Column::Words("run")];
+    columns.extend((!is_uniform).then_some(Column::Words("action")));
+    columns.extend([
         Column::Words("job"),
         Column::Words("proven"),
         Column::Number("dropped"),
@@ -95,8 +96,8 @@ fn events(section: &mut Markup, scenario: &ScenarioResult) {
         Column::Number("queue / backlog"),
         Column::Number("backlog needed"),
         Column::Number("main PID"),
-    ];
-    table(section, &columns, telling(&scenario.events), event_row);
+    ]);
+    table(section, &columns, telling(&scenario.events), |row, event| event_row(row, event, is_uniform));
     if scenario.events.len() > EVENTS_SHOWN {
         let caption = format!(
             "{EVENTS_SHOWN} of {} events: those that lost the most, then those with the longest stalls. result.json has all.",
@@ -117,10 +118,11 @@ fn telling(events: &[EventResult]) -> Vec<&EventResult> {
     telling
 }
 
-fn event_row(row: &mut Row<'_>, event: &EventResult) {
+fn event_row(row: &mut Row<'_>, event: &EventResult, is_uniform: bool) {
     row.text(format!("{}.{}", event.step, event.run));
-    let unit = event.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
-    row.text(format!("{}{unit}", event.action.name().replace('_', " ")));
+    if !is_uniform {
+        row.text(subject(event));
+    }
     row.text(event.job.map_or("-", crate::model::JobResult::name));
     row.text(match event.proven {
         Some(true) => "yes",

@@ -11,6 +11,7 @@ use crate::analysis::result::EventResult;
 use crate::model::FailureClass;
 use crate::record::segment::density_floor_us;
 use crate::render::markup::Markup;
+use crate::render::text::subject;
 
 /// The heights of the panels, and the room between two.
 const LATENCY: f64 = 230.0;
@@ -106,12 +107,11 @@ impl Drawing<'_> {
         let height = bottom - TOP;
         for (span, result) in self.charts.events.iter().zip(results) {
             let (from, to) = (self.x.at(span.from_ms), self.x.at(span.to_ms));
-            let unit = result.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
             let tip = format!(
-                "{}.{} {}{unit} at {}, over after {}",
+                "{}.{} {} at {}, over after {}",
                 result.step,
                 result.run,
-                result.action.name().replace('_', " "),
+                subject(result),
                 time(span.from_ms),
                 time(span.to_ms - span.from_ms)
             );

@@ -16,6 +16,7 @@ pub fn comparison(comparison: &Comparison, width: usize, color: bool) -> Vec<u8>
         Column::Number("ratio"),
         Column::Words("change"),
     ];
+    page.paragraph("", &comparison.summary());
     for scenario in &comparison.scenarios {
         page.heading(&format!("{}: {}", scenario.name, scenario.verdicts()));
         if !scenario.figures.is_empty() {

@@ -10,7 +10,7 @@ use crate::analysis::ScenarioResult;
 use crate::analysis::result::{CohortResult, EventResult, Latencies, Requests};
 use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
-use crate::render::text::{latency, load, ms};
+use crate::render::text::{latency, load, ms, subject};
 
 /// The most sentences of evidence that one cause is shown with.
 const SENTENCES_PER_CAUSE: usize = 3;
@@ -84,8 +84,12 @@ fn figure_row(
 
 fn run(page: &mut Page, scenario: &ScenarioResult) {
     let Some(spark) = spark(scenario, page.width()) else { return };
-    let (peak, moment) = (ms(Some(spark.peak_ms)), spark.moment_ms);
-    page.heading(&format!("Slowest answer in each {moment} ms, up to {peak} ms (× lost, ↑ event)"));
+    let peak = ms(Some(spark.peak_ms));
+    let moment = match spark.moment_ms {
+        ms if ms >= 1_000 && ms % 1_000 == 0 => format!("{} s", ms / 1_000),
+        ms => format!("{ms} ms"),
+    };
+    page.heading(&format!("Slowest answer in each {moment}, up to {peak} ms (× lost, ↑ event)"));
     page.raw(&spark.latency);
     if !spark.events.is_empty() {
         page.raw(&spark.events);
@@ -114,11 +118,6 @@ fn events(page: &mut Page, scenario: &ScenarioResult) {
     if let Some(more @ 1..) = scenario.events.len().checked_sub(EVENTS_SHOWN) {
         page.paragraph("", &format!("and {more} more, in result.json"));
     }
-}
-
-fn subject(event: &EventResult) -> String {
-    let action = event.action.name().replace('_', " ");
-    event.unit.as_ref().map_or_else(|| action.clone(), |unit| format!("{action} {unit}"))
 }
 
 fn event_row(event: &EventResult, is_uniform: bool) -> Vec<Cell> {

@@ -36,7 +36,7 @@ pub(crate) struct End {
 }
 
 /// ActiveState of a unit, `org.freedesktop.systemd1(5)`.
-const ACTIVE_STATES: &[&str] =
+pub(crate) const ACTIVE_STATES: &[&str] =
     &["active", "reloading", "inactive", "failed", "activating", "deactivating", "maintenance", "refreshing"];
 
 impl Expect {
