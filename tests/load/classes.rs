@@ -1,5 +1,6 @@
 //! Each failure class, injected an exact number of times.
 
+use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use gapless::model::{Disposition, Endpoint, FailureClass, FailureKey};
 use gapless::scenario::plan::{Cohort, Connections, Pace};
 
 use crate::harness::{Totals, cohort, load, until, until_answered};
-use crate::server::{Fault, Server};
+use crate::server::{Conn, Fault, Server};
 
 /// More than there are connections, so that each is lost several times.
 const INJECTED: u64 = 23;
@@ -175,6 +176,29 @@ async fn a_request_that_cannot_be_written_whole() {
         totals.assert_adds_up();
         assert_eq!(totals.of(FailureClass::WriteFailed), totals.due, "{:?}", totals.failures);
         assert!(totals.samples.iter().all(|sample| sample.bytes_out > 0 && sample.bytes_in == 0));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_a_request_that_was_not_read_to_its_end_is_an_answer() {
+    fn refuse(_: u64, conn: &mut Conn) -> io::Result<bool> {
+        conn.take_request()?;
+        conn.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n")?;
+        Ok(false)
+    }
+    for server in [Server::tcp_with(refuse), Server::unix_with(refuse)] {
+        let mut post = cohort(&server.endpoint, 50.0);
+        post.target.method = "POST".to_owned();
+        // More than the buffers of both sides can hold.
+        post.target.body = vec![b'x'; 64 << 20];
+        let totals = load(&[post], async |load: LoadHandle| {
+            until(&load.live().wrong, 5).await;
+            load
+        })
+        .await;
+        totals.assert_adds_up();
+        assert_eq!(totals.of(FailureClass::UnexpectedStatus), totals.due, "{:?}", totals.failures);
+        assert_eq!(totals.connections.opened, totals.due, "none of them can serve another request");
     }
 }
 
