@@ -99,11 +99,20 @@ fn text(bytes: &[u8]) -> String {
 /// `possible` as well is a matter of microseconds.
 fn assert_the_same([systemd, embedded]: &[Came; 2], certain: &[&str], possible: &[&str]) {
     assert_eq!(systemd.events(), embedded.events());
-    assert_eq!(systemd.checks(), embedded.checks(), "{:#}\n{:#}", systemd.scenario["reasons"], embedded.scenario["reasons"]);
+    assert_eq!(
+        systemd.checks(),
+        embedded.checks(),
+        "{:#}\n{:#}",
+        systemd.scenario["reasons"],
+        embedded.scenario["reasons"]
+    );
     for came in [systemd, embedded] {
         let outcomes = came.outcomes();
         assert!(certain.iter().all(|class| outcomes.contains(*class)), "{outcomes:?}");
-        assert!(outcomes.iter().all(|class| certain.contains(&&**class) || possible.contains(&&**class)), "{outcomes:?}");
+        assert!(
+            outcomes.iter().all(|class| certain.contains(&&**class) || possible.contains(&&**class)),
+            "{outcomes:?}"
+        );
     }
 }
 
@@ -212,14 +221,15 @@ fn both_managers_say_203_exec_of_a_missing_executable() {
 #[test]
 #[ignore = "needs root and systemd"]
 fn both_managers_start_a_service_for_each_connection() {
-    let answer = "read line; printf 'HTTP/1.1 200 OK\\\\r\\\\nContent-Length: 2\\\\r\\\\nConnection: close\\\\r\\\\n\\\\r\\\\nok'";
+    // Reads the request to its empty line, so that nothing unread makes the close a reset.
+    let answer = "sed -u /^.$$/q >/dev/null; \
+                  printf 'HTTP/1.1 200 OK\\\\r\\\\nContent-Length: 2\\\\r\\\\nConnection: close\\\\r\\\\n\\\\r\\\\nok'";
     let each = format!("[Service]\nExecStart=/bin/sh -c \"{answer}\"\nStandardInput=socket\n");
     let socket = format!("{SOCKET}Accept=yes\n");
     let load = "[[load]]\nname = \"new\"\nrate = 20\nreuse = false\n";
     let steps = format!("{load}{}", steps("wait = \"500ms\"", ""));
     let came = Bench::new(&[("each.socket", &socket), ("each@.service", &each)], &steps).under_both();
-    // sh reads one line of the request: what it leaves unread makes its close a reset, now and then before the answer.
-    assert_the_same(&came, &[], &["reset_before_response", "reset_mid_response"]);
+    assert_the_same(&came, &[], &[]);
 }
 
 /// A unit that is there independently of the harness.
@@ -257,7 +267,8 @@ fn a_plan_names_what_is_pulled_along_and_touches_nothing() {
     systemctl(&["start", "plan-app.service", "plan-part.service", "plan-bound.service"]);
     systemctl(&["stop", "plan-helper.service"]);
     let states = || {
-        let units = ["plan-app", "plan-helper", "plan-part", "plan-bound", "plan-idle"].map(|name| format!("{name}.service"));
+        let units =
+            ["plan-app", "plan-helper", "plan-part", "plan-bound", "plan-idle"].map(|name| format!("{name}.service"));
         let mut arguments = vec!["show", "--property=Id,ActiveState,InvocationID,NRestarts,MainPID"];
         arguments.extend(units.iter().map(String::as_str));
         systemctl(&arguments)

@@ -87,14 +87,10 @@ async fn there(inspector: &Inspector, unit: UnitName) -> Result<UnitView, Manage
     if snapshot.load_state != "loaded" {
         return Ok(missing(unit, &format!("systemd says that it is {}", snapshot.load_state)));
     }
-    let along = |link: Link| Along {
-        because: format!("{} has {}{}", link.unit, link.directive, link.to),
-        unit: link.unit,
-    };
-    let pulled = |link: Link| Along {
-        because: format!("{} has {}{}", link.to, link.directive, link.unit),
-        unit: link.unit,
-    };
+    let along =
+        |link: Link| Along { because: format!("{} has {}{}", link.unit, link.directive, link.to), unit: link.unit };
+    let pulled =
+        |link: Link| Along { because: format!("{} has {}{}", link.to, link.directive, link.unit), unit: link.unit };
     let stopped = inspector.stopped_with(&unit).await?;
     let started = inspector.started_with(&unit).await?;
     Ok(UnitView {

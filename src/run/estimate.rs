@@ -36,7 +36,14 @@ pub fn paced(plan: &Plan, limit_of: &dyn Fn(&UnitName) -> Option<StartLimit>) ->
             }
             let alone = Step { times: 1, ..step.clone() };
             let (own, last) = (of_step(&alone), run + 1 == step.times);
-            now = begin + if let Spacing::Every(every) = step.spacing && !last { own.max(every) } else { own };
+            now = begin
+                + if let Spacing::Every(every) = step.spacing
+                    && !last
+                {
+                    own.max(every)
+                } else {
+                    own
+                };
         }
     }
     now.since(MonoTime::default()) + plan.run.cooldown

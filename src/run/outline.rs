@@ -145,7 +145,9 @@ fn ending(plan: &Plan) -> String {
     match (plan.run.restore, brings) {
         (true, true) => "then: units are put back as they were found; those of the scenario are stopped and removed",
         (true, false) => "then: units are put back as they were found",
-        (false, true) => "then: units stay as they are (restore = false); those of the scenario are stopped and removed",
+        (false, true) => {
+            "then: units stay as they are (restore = false); those of the scenario are stopped and removed"
+        }
         (false, false) => "then: units stay as they are (restore = false)",
     }
     .to_owned()
@@ -160,7 +162,8 @@ mod tests {
     #[test]
     fn a_plan_is_told_in_order_with_what_is_pulled_along() {
         let mut plan = plan("ledger-restart", true, UnitVerb::Restart, 8);
-        let wait = Step { action: Action::Wait { duration: Duration::from_secs(3) }, times: 1, ..plan.steps[0].clone() };
+        let wait =
+            Step { action: Action::Wait { duration: Duration::from_secs(3) }, times: 1, ..plan.steps[0].clone() };
         plan.steps.push(wait);
         let because = "worker.service has PartOf=ledger.service".to_owned();
         let along = Along { unit: unit("worker.service"), because };

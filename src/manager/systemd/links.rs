@@ -44,7 +44,12 @@ impl Inspector {
     }
 
     /// Follows the properties from unit to unit, over those that are `up` or not.
-    async fn follow(&self, from: &UnitName, along: &[(&str, &'static str)], up: bool) -> Result<Vec<Link>, ManagerError> {
+    async fn follow(
+        &self,
+        from: &UnitName,
+        along: &[(&str, &'static str)],
+        up: bool,
+    ) -> Result<Vec<Link>, ManagerError> {
         let mut links: Vec<Link> = Vec::new();
         let mut open = vec![from.clone()];
         while let Some(to) = open.pop() {
