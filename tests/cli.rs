@@ -215,3 +215,14 @@ fn a_gate_in_doubt_is_shut_and_the_verdict_is_inconclusive() {
     let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
     assert!(stdout.contains("The gate of step 1 may not hold"), "{stdout}");
 }
+
+#[test]
+fn a_plan_is_told_and_nothing_is_left() {
+    let server = server();
+    let bench = with_steps(&server, "[[steps]]\ngate = { dropped = 0, p99 = \"300ms\" }\n", "");
+    let run = bench.gapless(&["run", "scenario.toml", "--plan"]).assert().code(0);
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    assert!(stdout.contains("step 1: go on only if this holds so far: dropped <= 0, p99 <= 300ms"), "{stdout}");
+    assert!(stdout.ends_with("nothing was started\n"), "{stdout}");
+    assert_eq!(fs::read_dir(bench.path()).expect("it is there").count(), 1, "the scenario alone");
+}

@@ -18,6 +18,7 @@ pub mod proof;
 pub mod recorder;
 pub mod restore;
 pub mod step;
+pub(crate) mod units;
 
 pub use drive::{Setup, drive};
 pub use interrupt::Interrupt;
