@@ -336,3 +336,14 @@ fn a_run_that_stays_within_its_limits_is_not_ended_early() {
     let result = scenario_result(&bench);
     assert_eq!((&check(&result, "run.end")["actual"], &result["dropped"]), (&"completed".into(), &5.into()));
 }
+
+#[test]
+fn a_plan_is_told_and_nothing_is_left() {
+    let server = server();
+    let bench = with_steps(&server, "[[steps]]\ngate = { dropped = 0, p99 = \"300ms\" }\n", "");
+    let run = bench.gapless(&["run", "scenario.toml", "--plan"]).assert().code(0);
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    assert!(stdout.contains("step 1: go on only if this holds so far: dropped <= 0, p99 <= 300ms"), "{stdout}");
+    assert!(stdout.ends_with("nothing was started\n"), "{stdout}");
+    assert_eq!(fs::read_dir(bench.path()).expect("it is there").count(), 1, "the scenario alone");
+}

@@ -221,14 +221,15 @@ fn both_managers_say_203_exec_of_a_missing_executable() {
 #[test]
 #[ignore = "needs root and systemd"]
 fn both_managers_start_a_service_for_each_connection() {
-    let answer = "read line; printf 'HTTP/1.1 200 OK\\\\r\\\\nContent-Length: 2\\\\r\\\\nConnection: close\\\\r\\\\n\\\\r\\\\nok'";
+    // Reads the request to its empty line, so that nothing unread makes the close a reset.
+    let answer = "sed -u /^.$$/q >/dev/null; \
+                  printf 'HTTP/1.1 200 OK\\\\r\\\\nContent-Length: 2\\\\r\\\\nConnection: close\\\\r\\\\n\\\\r\\\\nok'";
     let each = format!("[Service]\nExecStart=/bin/sh -c \"{answer}\"\nStandardInput=socket\n");
     let socket = format!("{SOCKET}Accept=yes\n");
     let load = "[[load]]\nname = \"new\"\nrate = 20\nreuse = false\n";
     let steps = format!("{load}{}", steps("wait = \"500ms\"", ""));
     let came = Bench::new(&[("each.socket", &socket), ("each@.service", &each)], &steps).under_both();
-    // sh reads one line of the request: what it leaves unread makes its close a reset, now and then before the answer.
-    assert_the_same(&came, &[], &["reset_before_response", "reset_mid_response"]);
+    assert_the_same(&came, &[], &[]);
 }
 
 /// A unit that is there independently of the harness.

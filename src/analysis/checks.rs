@@ -13,7 +13,6 @@ use super::step_gate;
 use super::words;
 use crate::model::bound::{Comparison, Dimension, Limit};
 use crate::model::{ActionKind, Bound, FailureClass, JobResult, Metric, MonoTime, Verdict};
-use crate::record::gate::GateOutcome;
 use crate::record::line::{EndReason, Line, StateCheck};
 use crate::record::segment::Scope;
 use crate::scenario::plan::{Action, Cohort, Expectations, Pace, Step};
@@ -249,7 +248,7 @@ fn is_idle_try_restart(step: &Step, job: JobResult) -> bool {
     step.action.kind() == ActionKind::TryRestart && job == JobResult::Skipped
 }
 
-fn events_are_proven(suffix: &str, events: &[&Event<'_>]) -> Option<Judged> {
+pub(crate) fn events_are_proven(suffix: &str, events: &[&Event<'_>]) -> Option<Judged> {
     let claimed: Vec<(&&Event<'_>, bool)> =
         events.iter().filter_map(|event| proven(event).map(|proven| (event, proven))).collect();
     if claimed.is_empty() {
@@ -320,22 +319,6 @@ fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
     vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(whole), consistent(facts, whole)]
 }
 
-fn is_shut(gate: &GateOutcome) -> bool {
-    gate.verdict() != Verdict::Passed
-}
-
-/// What of the evidence until now may put a gate in doubt. Lateness does not: it only makes times longer, so a bound
-/// that holds, holds; one that does not is in doubt by itself.
-pub(crate) fn evidence_so_far(facts: &Facts<'_>, ended: &Figures) -> Vec<Judged> {
-    let mut checks = Vec::new();
-    for (index, step) in (0_u16..).zip(&facts.timeline.plan.steps) {
-        let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
-        checks.extend(events_are_proven(step.action.kind().name(), &events));
-    }
-    checks.extend([warmup(facts), unsent(ended)]);
-    checks
-}
-
 fn ended(facts: &Facts<'_>) -> Judged {
     let judged =
         |actual: &str, status, reason: String| Judged::new("run.end", "completed", actual, status).because(reason);
@@ -345,7 +328,7 @@ fn ended(facts: &Facts<'_>) -> Judged {
     };
     let has_failed_step = facts.timeline.events.iter().any(|event| {
         event.end.is_some_and(|end| end.error.is_some())
-            || step_gate::outcome(facts, event.begin.event).is_some_and(is_shut)
+            || step_gate::outcome(facts, event.begin.event).is_some_and(step_gate::is_shut)
     });
     match &end.reason {
         EndReason::Completed => judged("completed", Verdict::Passed, String::new()),
@@ -371,7 +354,7 @@ fn ended(facts: &Facts<'_>) -> Judged {
 
 /// Failures while the warmup counted down. What failed before every cohort had its first `ok` is not among them:
 /// the service may still have been starting.
-fn warmup(facts: &Facts<'_>) -> Judged {
+pub(crate) fn warmup(facts: &Facts<'_>) -> Judged {
     let from = facts.timeline.origin - facts.timeline.plan.run.warmup;
     let is_late = |due: Option<(MonoTime, MonoTime)>| due.is_none_or(|(_, last)| last >= from);
     let windows = facts.tally.windows().filter(|&(_, scope, _)| scope == Scope::Warmup);
@@ -418,7 +401,7 @@ fn cohorts(facts: &Facts<'_>) -> Judged {
         .because(reason)
 }
 
-fn unsent(whole: &Figures) -> Judged {
+pub(crate) fn unsent(whole: &Figures) -> Judged {
     let unsent = whole.requests.unsent;
     let reason = format!(
         "{unsent} of {} {} could not be sent, by the generator's own fault or because the run was cut off: what would have become of them is not known.",

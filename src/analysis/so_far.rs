@@ -3,6 +3,7 @@
 use super::checks::{self, Judged};
 use super::facts::Facts;
 use super::figures::{Figures, Part};
+use super::step_gate;
 use super::verdict;
 use super::words;
 use crate::model::{EventId, MonoTime, Verdict};
@@ -18,7 +19,7 @@ pub fn judge_so_far(record: &Record, expect: &Expectations, event: EventId, at: 
     let facts = Facts::of(record);
     let ended = Figures::of(&facts, None, Part::Ended);
     let bounds = checks::bounds("gate", expect, Part::Ended, (&facts, &ended), checks::is_late(&ended));
-    let evidence = checks::evidence_so_far(&facts, &ended);
+    let evidence = step_gate::evidence_so_far(&facts, &ended);
     let doubtful = evidence.into_iter().filter(|judged| judged.check.status != Verdict::Passed);
     let notes = verdict::doubts(&facts).into_iter().map(|note| GateCheck {
         name: "note".to_owned(),

@@ -1,7 +1,9 @@
 //! Gates: what they came to when the run passed them, as the record tells it.
 
-use super::checks::Judged;
+use super::checks::{self, Judged};
+use super::event::Event;
 use super::facts::Facts;
+use super::figures::Figures;
 use crate::model::{EventId, Verdict};
 use crate::record::gate::GateOutcome;
 use crate::record::line::Line;
@@ -33,4 +35,21 @@ pub(crate) fn checks(facts: &Facts<'_>) -> Vec<Judged> {
         checks.extend(last.into_iter().flat_map(|gate| gate.checks.iter().map(named)));
     }
     checks
+}
+
+/// Whether it let the run not go on.
+pub(crate) fn is_shut(gate: &GateOutcome) -> bool {
+    gate.verdict() != Verdict::Passed
+}
+
+/// What of the evidence until now may put a gate in doubt. Lateness does not: it only makes times longer, so a bound
+/// that holds, holds; one that does not is in doubt by itself.
+pub(crate) fn evidence_so_far(facts: &Facts<'_>, ended: &Figures) -> Vec<Judged> {
+    let mut found = Vec::new();
+    for (index, step) in (0_u16..).zip(&facts.timeline.plan.steps) {
+        let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
+        found.extend(checks::events_are_proven(step.action.kind().name(), &events));
+    }
+    found.extend([checks::warmup(facts), checks::unsent(ended)]);
+    found
 }

@@ -31,7 +31,7 @@ pub(crate) fn outage_ms(rows: &BTreeMap<u64, Cell>) -> Option<f64> {
 /// The latency of the first request: infinite if it failed, none if it never ended. Where the first row has failures
 /// and begins with an `ok`, only the slowest of that row is known: a row whose requests all wait for the same boot has
 /// its slowest first.
-pub(crate) fn cold_start_ms(rows: &BTreeMap<u64, Cell>) -> Option<f64> {
+pub(crate) fn cold_start_ms(rows: &BTreeMap<u64, Cow<'_, Cell>>) -> Option<f64> {
     let (_, first) = rows.first_key_value()?;
     if first.ended() == 0 {
         return None;

@@ -11,7 +11,7 @@ use crate::model::{UnitKind, UnitName};
 use crate::probe::listener;
 use crate::record::line::{ManagerChoice, ManagerKind};
 use crate::run::outline::{Along, UnitView, outline};
-use crate::run::pacing;
+use crate::run::{pacing, units};
 use crate::scenario::Scenario;
 use crate::scenario::plan::{Plan, UnitFile};
 use crate::unit_file::specifier::Directories;
@@ -50,7 +50,7 @@ async fn views(plan: &Plan, choice: Option<&ManagerChoice>, force: bool) -> Resu
         Some(ManagerKind::Embedded) | None => None,
     };
     let mut views = Vec::new();
-    for unit in crate::run::own_units::held_units(plan) {
+    for unit in units::held_units(plan) {
         let refused = (!force && is_protected(&unit))
             .then(|| "the machine depends on this unit; --force acts on it all the same".to_owned());
         let mut view = match (brought(plan, &unit), &inspector) {
@@ -115,7 +115,7 @@ fn of_file(plan: &Plan, unit: &UnitName, file: &UnitFile) -> UnitView {
             stop_along.push(Along { unit: other.unit.clone(), because });
         }
     }
-    let starts = crate::run::own_units::units_to_start(plan).contains(unit);
+    let starts = units::units_to_start(plan).contains(unit);
     UnitView {
         unit: unit.clone(),
         state: format!("installed for this run only{}", if starts { ", and started" } else { "" }),

@@ -95,13 +95,18 @@ async fn poll_exit(process: ProcessId) -> MonoTime {
 }
 
 /// What we need of `/proc/PID/stat`, proc(5).
-struct Stat {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
     state: char,
-    start_ticks: u64,
+    pub(crate) parent: u32,
+    pub(crate) group: u32,
+    pub(crate) session: u32,
+    pub(crate) start_ticks: u64,
 }
 
 impl Stat {
-    fn read(pid: u32) -> Option<Self> {
+    /// Of the process of that PID; none if there is none.
+    pub(crate) fn read(pid: u32) -> Option<Self> {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
@@ -110,11 +115,14 @@ impl Stat {
         let (_, behind_name) = text.rsplit_once(") ")?;
         let mut fields = behind_name.split(' ');
         let state = fields.next()?.chars().next()?;
-        let start_ticks = fields.nth(18)?.parse().ok()?;
-        Some(Self { state, start_ticks })
+        let mut number = || fields.next()?.parse().ok();
+        let (parent, group, session) = (number()?, number()?, number()?);
+        let start_ticks = fields.nth(15)?.parse().ok()?;
+        Some(Self { state, parent, group, session, start_ticks })
     }
 
-    fn is_zombie(&self) -> bool {
+    /// Whether it waits to be reaped.
+    pub(crate) fn is_zombie(&self) -> bool {
         matches!(self.state, 'Z' | 'X')
     }
 }
@@ -169,6 +177,7 @@ mod tests {
     fn a_command_name_may_hold_blanks_and_parentheses() {
         let stat = Stat::parse("7 (a) b (c) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0").expect("parses");
         assert_eq!((stat.state, stat.start_ticks), ('S', 4711));
+        assert_eq!((stat.parent, stat.group, stat.session), (1, 7, 7));
     }
 
     #[test]

@@ -14,13 +14,13 @@ use super::end_state::{self, Final};
 use super::exec::Surroundings;
 use super::interrupt::Interrupt;
 use super::observe::Observers;
-use super::own_units::{held_units, is_installed, units_to_start};
 use super::pacing::{StartPacer, brings_a_start, limit_of};
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore;
 use super::so_far::SoFar;
 use super::step::{Stage, Went, Which};
+use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
 use crate::load::{HeldUp, LoadError, LoadHandle, Observation};
 use crate::manager::ledger::Ledger;
@@ -242,6 +242,8 @@ async fn warm_up<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTim
     }
     setup.interrupt.unless_raised(sleep(run.warmup)).await.ok_or(Halt::Interrupted)?;
     phase(setup.recorder, Phase::Counting, load.begin_counting().await);
+    // What was due in the warmup is to end as the warmup's: a step must not cut it off.
+    setup.interrupt.unless_raised(load.hand_over()).await.ok_or(Halt::Interrupted)?;
     Ok(())
 }
 

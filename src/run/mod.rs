@@ -13,7 +13,6 @@ pub mod exec;
 pub mod interrupt;
 mod observe;
 pub mod outline;
-pub(crate) mod own_units;
 pub mod pacing;
 pub mod prepare;
 pub mod progress;
@@ -22,6 +21,7 @@ pub mod recorder;
 pub mod restore;
 mod so_far;
 pub mod step;
+pub(crate) mod units;
 
 pub use discretion::Discretion;
 pub use drive::{Setup, drive};

@@ -116,6 +116,14 @@ pub struct ExecSettings {
     pub error: Output,
 }
 
+impl Commands {
+    /// Every command.
+    pub fn all(&self) -> impl Iterator<Item = &CommandLine> {
+        let lists = [&self.start_pre, &self.start, &self.start_post, &self.reload, &self.stop, &self.stop_post];
+        lists.into_iter().flatten()
+    }
+}
+
 impl ServiceUnit {
     /// Reads a file as the service that `specifiers` names. A finding of severity error means that systemd
     /// would not load it.
@@ -139,7 +147,14 @@ fn read_service(reader: &mut Reader<'_>) -> ServiceUnit {
         stop: reader.commands("ExecStop"),
         stop_post: reader.commands("ExecStopPost"),
     };
-    let default_type = if commands.start.is_empty() { ServiceType::Oneshot } else { ServiceType::Simple };
+    let says = |reader: &Reader<'_>, key| reader.line_of(S, key) > 0;
+    // `service_add_extras` in systemd's service.c.
+    let default_type = match commands.start.is_empty() {
+        _ if says(reader, "BusName") => ServiceType::Dbus,
+        true => ServiceType::Oneshot,
+        false => ServiceType::Simple,
+    };
+    let notifies = says(reader, "WatchdogSec") || says(reader, "FileDescriptorStoreMax");
     let service_type = reader.value(S, &["Type"], ServiceType::parse).unwrap_or(default_type);
     let notify_access = reader.value(S, &["NotifyAccess"], NotifyAccess::parse);
     // A oneshot may take as long as it likes, unless it says otherwise.
@@ -155,6 +170,7 @@ fn read_service(reader: &mut Reader<'_>) -> ServiceUnit {
         remain_after_exit: reader.switch(S, "RemainAfterExit", false),
         notify_access: match (service_type, notify_access) {
             (ServiceType::Notify | ServiceType::NotifyReload, None | Some(NotifyAccess::None)) => NotifyAccess::Main,
+            (_, None | Some(NotifyAccess::None)) if notifies => NotifyAccess::Main,
             (_, access) => access.unwrap_or(NotifyAccess::None),
         },
         sockets: reader.units(S, "Sockets"),

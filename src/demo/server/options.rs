@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -11,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::fault::{FaultKind, Scope};
 use super::selection::FaultSpec;
 use crate::model::Endpoint;
+use crate::scenario::duration;
 
 /// Options of `gapless demo-server`.
 #[derive(Args, Clone, Debug)]
@@ -166,16 +166,7 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
 
 /// A whole number with its unit: `250us`, `300ms`, `2s`, `1m`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let parsed = u64::from_str(number).ok().and_then(|number| match unit {
-        "us" => Some(Duration::from_micros(number)),
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        _ => None,
-    });
-    parsed.ok_or_else(|| format!("{text:?} is no time; say 250us, 300ms, 2s or 1m"))
+    duration::parse(text).map_err(|why| format!("{text:?} {why}; say 250us, 300ms, 2s or 1m30s"))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a Result of a value parser")]

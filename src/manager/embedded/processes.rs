@@ -7,49 +7,34 @@ use std::fs;
 use rustix::process::{Pid, Signal as RawSignal, kill_process};
 
 use crate::model::{ProcessId, Signal};
+use crate::probe::process::Stat;
 
 /// The environment variable that marks the processes of a run: `RUN/UNIT`.
 pub(super) const MARK: &str = "GAPLESS_EMBEDDED_UNIT";
 
-/// What `/proc/PID/stat` says of a process, proc(5).
+/// A process with its place among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) id: ProcessId,
-    parent: u32,
-    group: u32,
-    session: u32,
-    zombie: bool,
+    stat: Stat,
 }
 
 impl Process {
     /// The process of that PID; none if there is none.
     pub(super) fn read(pid: u32) -> Option<Self> {
-        Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    fn parse(pid: u32, stat: &str) -> Option<Self> {
-        // The second field is the name in parentheses, and may hold anything, parentheses too.
-        let (_, behind_name) = stat.rsplit_once(')')?;
-        let fields: Vec<&str> = behind_name.split_whitespace().collect();
-        let number = |place: usize| fields.get(place)?.parse().ok();
-        Some(Self {
-            id: ProcessId { pid, start_ticks: fields.get(19)?.parse().ok()? },
-            parent: number(1)?,
-            group: number(2)?,
-            session: number(3)?,
-            zombie: matches!(*fields.first()?, "Z" | "X"),
-        })
+        let stat = Stat::read(pid)?;
+        Some(Self { id: ProcessId { pid, start_ticks: stat.start_ticks }, stat })
     }
 
     /// Whether it still runs: not gone, not waiting to be reaped, and not another with the same PID.
     pub(super) fn is_alive(id: ProcessId) -> bool {
-        Self::read(id.pid).is_some_and(|process| process.id == id && !process.zombie)
+        Self::read(id.pid).is_some_and(|process| process.id == id && !process.stat.is_zombie())
     }
 
     fn all() -> Vec<Self> {
         let Ok(directory) = fs::read_dir("/proc") else { return Vec::new() };
         let pids = directory.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        pids.filter_map(Self::read).filter(|process| !process.zombie).collect()
+        pids.filter_map(Self::read).filter(|process| !process.stat.is_zombie()).collect()
     }
 }
 
@@ -107,7 +92,8 @@ impl Family {
             all.iter().filter(|process| self.is_member(process)).map(|process| process.id.pid).collect();
         loop {
             let before = members.len();
-            let born = all.iter().filter(|process| members.contains(&process.parent)).map(|process| process.id.pid);
+            let born =
+                all.iter().filter(|process| members.contains(&process.stat.parent)).map(|process| process.id.pid);
             members.extend(born.collect::<Vec<_>>());
             if members.len() == before {
                 break;
@@ -117,7 +103,8 @@ impl Family {
     }
 
     fn is_member(&self, process: &Process) -> bool {
-        let in_session = || self.sessions.contains(&process.session) || self.sessions.contains(&process.group);
+        let in_session =
+            || self.sessions.contains(&process.stat.session) || self.sessions.contains(&process.stat.group);
         self.sessions.contains(&process.id.pid) || in_session() || self.is_marked(process.id.pid)
     }
 
@@ -149,14 +136,6 @@ pub(super) fn memory_bytes(processes: &[ProcessId]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_with_parentheses_does_not_confuse_it() {
-        let stat = "7 (a) b (c)) S 1 7 5 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
-        let process = Process::parse(7, stat).expect("readable");
-        assert_eq!(process.id, ProcessId { pid: 7, start_ticks: 4242 });
-        assert_eq!((process.parent, process.group, process.session, process.zombie), (1, 7, 5, false));
-    }
 
     #[test]
     fn we_are_alive_and_a_namesake_of_ours_is_not() {

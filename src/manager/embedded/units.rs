@@ -78,7 +78,8 @@ impl Units {
                 (findings, ignored)
             }
             UnitKind::Socket => {
-                let (definition, findings, ignored) = SocketUnit::read(&parsed, &specifiers);
+                let (definition, mut findings, ignored) = SocketUnit::read(&parsed, &specifiers);
+                findings.extend(unowned(&parsed, rustix::process::geteuid().is_root()));
                 if is_template {
                     self.templates.insert(file.unit.to_string(), parsed);
                 } else {
@@ -243,13 +244,58 @@ fn refused(file: &plan::UnitFile, finding: &Finding) -> ManagerError {
     }
 }
 
-/// What systemd does and this does not, and what would change the outcome if it were left out.
-fn unsupported(definition: &ServiceUnit, file: &UnitFile) -> Option<Finding> {
+/// What systemd does and this does not: an error where leaving it out would change the outcome.
+fn unsupported(definition: &ServiceUnit, file: &UnitFile) -> Vec<Finding> {
     let supported = matches!(
         definition.service_type,
         ServiceType::Simple | ServiceType::Exec | ServiceType::Notify | ServiceType::Oneshot | ServiceType::Idle
     );
     let line = file.last("Service", "Type").map_or(0, |entry| entry.line);
     let name = definition.service_type.name();
-    (!supported).then(|| Finding::error(line, format!("the embedded manager does not support Type={name}")))
+    let of_type = || Finding::error(line, format!("the embedded manager does not support Type={name}"));
+    let privileged = definition.commands.all().filter(|command| command.privileged).map(|command| {
+        let message = "the embedded manager does not act on the prefixes `+`, `!` and `!!`: this runs as all else does";
+        Finding::warning(command.line, message)
+    });
+    privileged.chain((!supported).then(of_type)).collect()
+}
+
+/// SocketUser= and SocketGroup= where they cannot be acted on.
+fn unowned(file: &UnitFile, is_root: bool) -> Vec<Finding> {
+    let keys = ["SocketUser", "SocketGroup"].into_iter().filter(|_| !is_root);
+    let given = keys.filter_map(|key| file.last("Socket", key).map(|entry| (key, entry.line)));
+    let told = |(key, line)| {
+        Finding::warning(
+            line,
+            format!("not run as root, the embedded manager does not act on {key}=: the socket is ours"),
+        )
+    };
+    given.map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_named_where_only_root_could_give_it() {
+        let (file, _) =
+            UnitFile::parse("[Socket]\nListenStream=/run/x\nSocketUser=www\nSocketMode=0600\nSocketGroup=www\n");
+        let lines = |is_root| unowned(&file, is_root).iter().map(|finding| finding.line).collect::<Vec<_>>();
+        assert_eq!((lines(false), lines(true)), (vec![3, 5], vec![]));
+    }
+
+    #[test]
+    fn a_prefix_that_gives_privileges_is_named_with_its_line() {
+        let text = "[Service]\nExecStartPre=+/bin/true\nExecStart=-/bin/true\nExecStop=!!/bin/true\n";
+        let (file, _) = UnitFile::parse(text);
+        let name = UnitName::new("a.service").unwrap();
+        let (service, ..) =
+            ServiceUnit::read(&file, &Specifiers::new(name, crate::unit_file::specifier::Directories::system()));
+        let found = unsupported(&service, &file);
+        assert_eq!(
+            found.iter().map(|finding| (finding.line, finding.severity)).collect::<Vec<_>>(),
+            [(2, Severity::Warning), (4, Severity::Warning)]
+        );
+    }
 }
