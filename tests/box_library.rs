@@ -74,6 +74,45 @@ macro_rules! folders {
 folders! {
     fastapi_does_what_its_scenarios_say: "fastapi",
     gunicorn_behind_nginx_does_what_its_scenarios_say: "gunicorn-nginx",
+    a_runbook_does_what_its_scenarios_say: "runbook",
+    instances_and_named_sockets_do_what_their_scenarios_say: "instances",
+    a_service_that_greets_does_what_its_scenarios_say: "greeter",
+    single_mechanisms_do_what_their_scenarios_say: "mechanisms",
+    haproxy_does_what_its_scenarios_say: "haproxy",
+    nginx_does_what_its_scenarios_say: "nginx-upgrade",
+    asgi_servers_do_what_their_scenarios_say: "asgi-servers",
+}
+
+/// The one that is to fail: its file is none that a run of the folder takes.
+#[test]
+#[ignore = "needs root, a booted systemd and the prepared venvs"]
+fn a_rollout_of_a_broken_release_is_stopped_at_the_canary() {
+    let place = tempfile::tempdir().expect("a folder");
+    let output = gapless_ahead_of_others()
+        .args(["run", "--manager", "system", "--out"])
+        .args([place.path().join("out"), library().join("runbook/rollout-stopped.toml.fails")])
+        .stdin(Stdio::null())
+        .output()
+        .expect("gapless runs");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    let bytes = fs::read(place.path().join("out/result.json")).expect("result.json is there");
+    let result: RunResult = serde_json::from_slice(&bytes).expect("result.json is a result");
+    let scenario = &result.scenarios[0];
+    assert!(scenario.reasons.iter().any(|reason| reason.contains("The gate of step 3 did not hold")));
+    assert_eq!(scenario.events.len(), 3, "the second wave was not begun");
+}
+
+/// `scenarios/README.md` has a row for every scenario, and none for one that is gone.
+#[test]
+fn the_table_of_the_library_is_complete() {
+    let readme = fs::read_to_string(library().join("README.md")).expect("it is there");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let listed: BTreeSet<String> =
+        rows.filter(|name| !matches!(*name, "scenario" | "---")).map(|name| name.replace('\\', "")).collect();
+    let folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| library().join(folder)).collect();
+    let scenarios = scenario::load_all(&folders, &[], &Overrides::default()).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let there: BTreeSet<String> = scenarios.into_iter().map(|scenario| scenario.plan.name).collect();
+    assert_eq!(listed, there);
 }
 
 #[test]

@@ -50,18 +50,19 @@ fn comparison(page: &mut String, result: &RunResult) {
     let alike = result.scenarios.iter().filter(|scenario| scenario.verdict == result.verdict).count();
     let verdict = result.verdict;
     push(page, &format!("# {}: {alike} of {} scenarios {verdict}", shout(verdict), result.scenarios.len()));
-    let head = ["scenario", "verdict", "#due", "#dropped", "#000", "#p50 ms", "#p99 ms", "#stall ms"];
+    let head = ["scenario", "what it shows", "verdict", "#dropped", "#000", "#p50 ms", "#p99 ms", "#stall ms", "causes"];
     let row = |scenario: &ScenarioResult| {
         let at = |percentile| latency(percentile, scenario.requests.due);
         vec![
             text(&scenario.name),
+            text(&scenario.description),
             shout(scenario.verdict),
-            scenario.requests.due.to_string(),
             loss(scenario.dropped),
             loss(scenario.http_000),
             at(scenario.latency_ms.all.p50),
             at(scenario.latency_ms.all.p99),
             ms(scenario.stall_ms),
+            scenario.causes.iter().map(|(cause, n)| text(&format!("{n} {cause}"))).collect::<Vec<_>>().join(", "),
         ]
     };
     table(page, &head, result.scenarios.iter().map(row));

@@ -114,6 +114,12 @@ impl Connection {
 
     /// Whether a request begins, before the client closes or the server stops waiting for it.
     async fn await_request(&mut self) -> io::Result<bool> {
+        if self.service.options.idle_race {
+            self.stream.await_first_byte().await?;
+            // At a stop the kernel makes a reset of the close, because there are bytes unread.
+            let is_stopping = *self.service.stopping.borrow();
+            return Ok(!is_stopping && self.stream.read(&mut self.buffer).await? > 0);
+        }
         let mut stopping = self.service.stopping.subscribe();
         let grace = self.service.options.idle_grace;
         let patience_over = async {
@@ -125,10 +131,6 @@ impl Connection {
             biased;
             read = self.stream.read(&mut self.buffer) => return Ok(read? > 0),
             () = patience_over => {}
-        }
-        if self.service.options.idle_race {
-            // The kernel makes a reset of the close, because there are bytes unread.
-            return self.stream.await_first_byte().await.map(|_| false);
         }
         // What the kernel has and the runtime has not noticed yet is a request in flight, not an idle connection.
         Ok(self.stream.has_unread() && self.stream.read(&mut self.buffer).await? > 0)

@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(delay("300ms"), Ok(Duration::from_millis(300)));
         assert_eq!(delay("2s"), Ok(Duration::from_secs(2)));
         assert_eq!(delay("1m"), Ok(Duration::from_secs(60)));
-        for text in ["5", "ms", "", "1.5s", "99999999999999999999s", "-1s"] {
+        for text in ["5", "ms", "", "99999999999999999999s", "-1s"] {
             assert!(delay(text).is_err(), "{text}");
         }
     }
