@@ -5,6 +5,7 @@
 
 pub mod histogram;
 pub mod line;
+mod plausible;
 pub mod reader;
 pub mod segment;
 pub mod writer;
