@@ -24,7 +24,9 @@ fn moments() -> impl Iterator<Item = Duration> {
 }
 
 fn scenario(name: &str) -> Scenario {
-    Scenario::new(name).then("restart = \"service\"\ntimes = 2\nevery = \"500ms\"").then("kill = \"service\"\nsignal = \"KILL\"")
+    Scenario::new(name)
+        .then("restart = \"service\"\ntimes = 2\nevery = \"500ms\"")
+        .then("kill = \"service\"\nsignal = \"KILL\"")
 }
 
 /// Starts it and kills it; sees that what it recorded can be read and is not taken for more than it is.
