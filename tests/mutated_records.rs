@@ -69,7 +69,7 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-fn change_line(line: &mut String, leaf: &Index, change: impl FnOnce(&mut Value, &str)) {
+fn change_line(line: &mut String, leaf: Index, change: impl FnOnce(&mut Value, &str)) {
     let Ok(mut value) = serde_json::from_str::<Value>(line) else { return };
     let mut places = Vec::new();
     leaves(&value, "", &mut places);
@@ -88,7 +88,7 @@ fn mutate(lines: &mut Vec<String>, mutation: &Mutation) {
     match mutation {
         Mutation::Leaf(line, leaf, extreme) => {
             let line = place(line);
-            change_line(&mut lines[line], leaf, |value, at| {
+            change_line(&mut lines[line], *leaf, |value, at| {
                 if let Some(place) = value.pointer_mut(at) {
                     *place = extreme.clone();
                 }
@@ -96,7 +96,7 @@ fn mutate(lines: &mut Vec<String>, mutation: &Mutation) {
         }
         Mutation::Without(line, leaf) => {
             let line = place(line);
-            change_line(&mut lines[line], leaf, |value, at| {
+            change_line(&mut lines[line], *leaf, |value, at| {
                 let Some((parent, name)) = at.rsplit_once('/') else { return };
                 match value.pointer_mut(parent) {
                     Some(Value::Object(fields)) => drop(fields.remove(name)),
@@ -143,7 +143,7 @@ proptest! {
     ) {
         let mut lines: Vec<String> = record.lines().filter(|line| !line.contains("\"type\":\"end\"")).map(str::to_owned).collect();
         mutations.iter().for_each(|mutation| mutate(&mut lines, mutation));
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.join("\n") + "\n";
         if let Some(result) = read(text.as_bytes()) {
             prop_assert_ne!(result.verdict, Verdict::Passed);
         }

@@ -113,9 +113,9 @@ fn a_record_that_cannot_be_trusted_is_refused_with_its_path_and_the_reason() {
         assert!(stderr.contains("ledger-socket.jsonl") && stderr.contains(reason), "{stderr}");
     };
     let lines = |text: &str, change: &dyn Fn(&mut Vec<&str>)| {
-        let mut lines = text.lines().collect();
+        let mut lines: Vec<&str> = text.lines().collect();
         change(&mut lines);
-        lines.iter().map(|line| format!("{line}\n")).collect::<String>()
+        lines.join("\n") + "\n"
     };
     refused(&|text| text.replacen("gapless/record/1", "gapless/record/2", 1), "use the version that wrote it");
     refused(&|text| text.replacen("\"ok\":", "\"ok\": ", 1), "changed after it was written: its checksum");

@@ -59,10 +59,14 @@ fn time_of(line: &Line) -> Option<MonoTime> {
         Line::Process(change) => Some(change.at),
         Line::Exec(outcome) => Some(outcome.at),
         Line::End(end) => Some(end.at),
-        // Their times are shown, and nothing is derived from them.
-        Line::Begin(_) | Line::Journal(_) | Line::Check(_) | Line::Cap(_) | Line::Note(_) => None,
-        // They have many: see below.
-        Line::Rows(_) | Line::Segment(_) => None,
+        // The first two have many: see below. Those of the others are shown, and nothing is derived from them.
+        Line::Rows(_)
+        | Line::Segment(_)
+        | Line::Begin(_)
+        | Line::Journal(_)
+        | Line::Check(_)
+        | Line::Cap(_)
+        | Line::Note(_) => None,
     }
 }
 
