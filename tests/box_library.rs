@@ -110,7 +110,8 @@ fn the_table_of_the_library_is_complete() {
     let listed: BTreeSet<String> =
         rows.filter(|name| !matches!(*name, "scenario" | "---")).map(|name| name.replace('\\', "")).collect();
     let folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| library().join(folder)).collect();
-    let scenarios = scenario::load_all(&folders, &[], &Overrides::default()).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let scenarios =
+        scenario::load_all(&folders, &[], &Overrides::default()).unwrap_or_else(|errors| panic!("{errors:?}"));
     let there: BTreeSet<String> = scenarios.into_iter().map(|scenario| scenario.plan.name).collect();
     assert_eq!(listed, there);
 }

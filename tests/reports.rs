@@ -182,3 +182,60 @@ fn the_schemas_are_json() {
         assert!(schema["properties"].is_object(), "{of}: {schema}");
     }
 }
+
+/// What `report` says of a run whose only record was changed, with its exit code.
+fn report_of(change: impl FnOnce(&str) -> String) -> (Option<i32>, String, String) {
+    let run = saved_run(&["ledger-socket"]);
+    let path = run.path().join("records/ledger-socket.jsonl");
+    let text = fs::read_to_string(&path).expect("it is there");
+    let changed = change(&text);
+    assert_ne!(changed, text);
+    fs::write(&path, changed).expect("written");
+    let output = gapless().arg("report").arg(run.path()).output().expect("it runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_record_that_cannot_be_trusted_is_refused_with_its_path_and_the_reason() {
+    let refused = |change: &dyn Fn(&str) -> String, reason: &str| {
+        let (code, stdout, stderr) = report_of(change);
+        assert_eq!((code, stdout.as_str()), (Some(4), ""), "{stderr}");
+        assert!(stderr.contains("ledger-socket.jsonl") && stderr.contains(reason), "{stderr}");
+    };
+    let lines = |text: &str, change: &dyn Fn(&mut Vec<&str>)| {
+        let mut lines: Vec<&str> = text.lines().collect();
+        change(&mut lines);
+        lines.join("\n") + "\n"
+    };
+    refused(&|text| text.replacen("gapless/record/1", "gapless/record/2", 1), "use the version that wrote it");
+    refused(&|text| text.replacen("\"ok\":", "\"ok\": ", 1), "changed after it was written: its checksum");
+    refused(
+        &|text| {
+            lines(text, &|lines| {
+                lines.remove(3);
+            })
+        },
+        "changed after it was written: its number of lines",
+    );
+    refused(&|text| lines(text, &|lines| lines.push("{}")), "goes on behind its end");
+    refused(&|text| lines(text, &|lines| lines[2] = "{\"type\":\"rows\""), "line 3 of the record is damaged");
+    refused(
+        &|text| {
+            lines(text, &|lines| {
+                lines.remove(0);
+            })
+        },
+        "this is no record",
+    );
+    refused(&|_| String::new(), "this is no record");
+    let far_away = "{\"type\":\"phase\",\"phase\":\"load\",\"at\":18446744073709551615}";
+    refused(&|text| lines(text, &|lines| lines[1] = far_away), "line 2 of the record is damaged: its time");
+}
+
+#[test]
+fn a_record_that_was_cut_in_the_middle_of_a_line_is_reported_as_incomplete() {
+    let (code, stdout, _) = report_of(|text| text[..text.len() - 40].to_owned());
+    assert_eq!(code, Some(3), "{stdout}");
+    assert!(stdout.starts_with("INCONCLUSIVE"), "{stdout}");
+}

@@ -113,7 +113,12 @@ fn make_private(path: &Path) -> io::Result<()> {
 /// Puts `bytes` at `path` in one step: a reader sees the old file or the new one, never half of it.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("draft");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    // One that was left half-written goes. Should it be a link to elsewhere, it is the link that goes.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     file.write_all(bytes)?;
     fs::rename(&draft, path)
 }
@@ -185,4 +190,37 @@ pub fn stdout_is_terminal() -> bool {
 #[must_use]
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").mode() & 0o777
+    }
+
+    #[test]
+    fn a_runs_folder_and_files_are_its_owners_alone() {
+        let place = tempfile::tempdir().expect("a place");
+        let folder = Folder::create(Some(&place.path().join("out"))).expect("made");
+        replace(&folder.path().join("result.json"), b"{}").expect("written");
+        let modes = ["", "records", "result.json"].map(|name| mode(&folder.path().join(name)));
+        assert_eq!(modes, [0o700, 0o700, 0o600]);
+    }
+
+    #[test]
+    fn no_link_that_somebody_put_there_is_followed_out_of_the_folder() {
+        let place = tempfile::tempdir().expect("a place");
+        let (elsewhere, report) = (place.path().join("elsewhere"), place.path().join("report.md"));
+        fs::write(&elsewhere, "somebody's work").expect("written");
+        symlink(&elsewhere, &report).expect("made");
+        symlink(&elsewhere, report.with_extension("draft")).expect("made");
+        replace(&report, b"ours").expect("written");
+        assert_eq!(fs::read_to_string(&elsewhere).expect("it is there"), "somebody's work");
+        assert_eq!(fs::read_to_string(&report).expect("it is there"), "ours");
+        assert!(!report.is_symlink());
+    }
 }

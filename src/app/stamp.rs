@@ -1,5 +1,7 @@
 //! Wall-clock stamps: the only place that asks what time people have.
 
+#![expect(clippy::disallowed_methods, reason = "what people's clocks say is asked for here, and only to be shown")]
+
 use jiff::Timestamp;
 
 /// Now, RFC 3339 in UTC to the millisecond.

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead};
 
-use super::SCHEMA;
 use super::line::{Begin, End, Line};
+use super::{SCHEMA, plausible};
 
 /// A record as read: its first line, its last if there is one, and all between in order.
 #[derive(Clone, Debug)]
@@ -38,6 +38,14 @@ pub enum RecordError {
         number: u64,
         /// What the parser says.
         error: serde_json::Error,
+    },
+    /// A line says what cannot be.
+    #[error("line {number} of the record is damaged: {doubt}")]
+    Implausible {
+        /// From 1.
+        number: u64,
+        /// What is wrong with it.
+        doubt: &'static str,
     },
     /// The checksum or the line count of the last line does not fit.
     #[error("the record was changed after it was written: its {0} does not fit")]
@@ -81,6 +89,9 @@ impl Record {
                 return Ok(record);
             }
             let line = parse_line(&bytes).map_err(|error| RecordError::Line { number: number + 1, error })?;
+            if let Some(doubt) = plausible::doubt(&record.begin, &line) {
+                return Err(RecordError::Implausible { number: number + 1, doubt });
+            }
             match line {
                 Line::End(end) => {
                     if end.lines != number {

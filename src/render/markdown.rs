@@ -50,7 +50,8 @@ fn comparison(page: &mut String, result: &RunResult) {
     let alike = result.scenarios.iter().filter(|scenario| scenario.verdict == result.verdict).count();
     let verdict = result.verdict;
     push(page, &format!("# {}: {alike} of {} scenarios {verdict}", shout(verdict), result.scenarios.len()));
-    let head = ["scenario", "what it shows", "verdict", "#dropped", "#000", "#p50 ms", "#p99 ms", "#stall ms", "causes"];
+    let head =
+        ["scenario", "what it shows", "verdict", "#dropped", "#000", "#p50 ms", "#p99 ms", "#stall ms", "causes"];
     let row = |scenario: &ScenarioResult| {
         let at = |percentile| latency(percentile, scenario.requests.due);
         vec![

@@ -49,7 +49,7 @@ fn a_disk_that_fills_up_ends_the_run_and_what_was_recorded_can_still_be_read() {
     run.await_record("\"type\":\"step_end\"");
     let filler = disk.fill();
     let run = run.end();
-    let said = run.said(&scenario);
+    let said = scenario.said();
     assert_eq!(run.code, Some(4), "{said}");
     assert!(said.contains("No space left on device") && said.contains("free space, or use --out elsewhere"), "{said}");
     nothing_is_left_of(&scenario);
@@ -67,7 +67,7 @@ fn a_folder_that_cannot_be_written_to_is_said_before_anything_is_started() {
     let scenario = Scenario::new("read-only").restarted(1);
     let disk = Disk::mounted(&scenario, "size=1m,ro");
     let run = Running::start_with(&scenario, "embedded", &disk.path().join("out"), |_| {}).end();
-    let said = run.said(&scenario);
+    let said = scenario.said();
     assert_eq!(run.code, Some(4), "{said}");
     assert!(said.contains("cannot make the folder of this run") && said.contains("use --out elsewhere"), "{said}");
     assert!(!said.contains("setting up"), "{said}");

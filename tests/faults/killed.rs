@@ -20,7 +20,7 @@ const MOMENT_MAX_MS: u64 = 2_500;
 fn moments() -> impl Iterator<Item = Duration> {
     let times = std::env::var("GAPLESS_TEST_KILLS").map_or(KILLS, |times| times.parse().expect("a number"));
     // A Weyl sequence: however many are taken, they lie evenly.
-    (1..=times).map(|number| Duration::from_millis((number * 0x9E37_79B9) % (1 << 32) * MOMENT_MAX_MS >> 32))
+    (1..=times).map(|number| Duration::from_millis(((number * 0x9E37_79B9) % (1 << 32) * MOMENT_MAX_MS) >> 32))
 }
 
 fn scenario(name: &str) -> Scenario {
@@ -78,7 +78,7 @@ fn wherever_a_run_is_killed_the_next_one_takes_its_units_away() {
     // The next run, of another scenario.
     let next = Scenario::new("after-the-killed").then("wait = \"100ms\"");
     let run = Running::start(&next, "system").end();
-    assert!(matches!(run.code, Some(0 | 3)), "{}", run.said(&next));
+    assert!(matches!(run.code, Some(0 | 3)), "{}", next.said());
     for scenario in [&scenario, &next] {
         assert!(!scenario.installed("service").exists() && !scenario.installed("socket").exists());
         nothing_is_left_of(scenario);

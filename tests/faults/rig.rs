@@ -130,11 +130,6 @@ impl Ended {
         (output.status.code(), only(&output.stdout))
     }
 
-    /// What it said on stderr.
-    pub(crate) fn said(&self, scenario: &Scenario) -> String {
-        fs::read_to_string(scenario.folder().join("stderr")).unwrap_or_default()
-    }
-
     /// It ended like this, and its record and reports say so.
     #[track_caller]
     pub(crate) fn is_inconclusive(&self, code: i32, because: &str) -> ScenarioResult {

@@ -91,6 +91,11 @@ impl Scenario {
         self.folder.path()
     }
 
+    /// What its last run said on stderr.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.folder().join("stderr")).unwrap_or_default()
+    }
+
     /// The socket's path.
     pub(crate) fn socket_path(&self) -> PathBuf {
         self.folder().join("app.sock")

@@ -78,7 +78,14 @@ async fn a_body_without_end_is_an_answer_that_is_not_whole_in_time() {
 
 #[tokio::test]
 async fn provisional_answers_without_end_are_no_answer() {
-    let server = endless("", "HTTP/1.1 102 Processing\r\n\r\n");
+    let server = Server::tcp_with(|_, conn| {
+        conn.take_request()?;
+        let hundreds = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(500);
+        loop {
+            conn.write_all(&hundreds)?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
     all_fail(impatient(&server.endpoint), FailureClass::ResponseTimeout).await;
 }
 

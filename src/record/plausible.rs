@@ -1,0 +1,146 @@
+//! What a record may say at most. It is read from a file that anybody may have edited, and analysis goes over its time
+//! second by second, and adds its counts up: beyond these limits that would take for ever, or overflow.
+
+use std::time::Duration;
+
+use super::line::{Begin, Line};
+use super::segment::{ROW_NS, Row, Rows, Segment};
+use crate::model::MonoTime;
+
+/// No run takes longer.
+const RUN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// What is told may have happened so long before the record begins.
+const BEFORE_MAX: Duration = Duration::from_secs(3600);
+
+/// At most so much is counted in one place, be it requests, bytes or microseconds: a million of them can be added up.
+const COUNT_MAX: u64 = 1 << 43;
+
+/// The last density bucket: see [`super::segment::density_bucket`].
+const BUCKET_MAX: u16 = 63 * 8 + 7;
+
+/// Why a line cannot be true; none if it can.
+pub(super) fn doubt(begin: &Begin, line: &Line) -> Option<&'static str> {
+    let earliest = begin.anchor.as_nanos().saturating_sub(nanos(BEFORE_MAX));
+    let latest = begin.anchor.as_nanos().saturating_add(nanos(RUN_MAX));
+    let (times, counts) = match line {
+        Line::Rows(rows) => (times_of_rows(rows), rows.rows.iter().flat_map(counts_of_row).collect()),
+        Line::Segment(segment) => (times_of_segment(segment), counts_of_segment(segment)),
+        other => (time_of(other).into_iter().collect(), Vec::new()),
+    };
+    let rows = match line {
+        Line::Rows(rows) => rows.rows.as_slice(),
+        _ => &[],
+    };
+    if rows.iter().any(|row| row.density.iter().any(|&(bucket, _)| bucket > BUCKET_MAX)) {
+        return Some("it has a density bucket that there is not");
+    }
+    if rows.iter().any(|row| row.index > nanos(RUN_MAX) / ROW_NS)
+        || times.iter().any(|time| !(earliest..=latest).contains(&time.as_nanos()))
+    {
+        return Some("its time is out of all proportion to the beginning of the record");
+    }
+    counts.iter().any(|&count| count > COUNT_MAX).then_some("it counts more than there can be")
+}
+
+fn nanos(span: Duration) -> u64 {
+    crate::model::time::nanos(span)
+}
+
+fn time_of(line: &Line) -> Option<MonoTime> {
+    match line {
+        Line::Phase(change) => Some(change.at),
+        Line::StepBegin(begin) => Some(begin.at),
+        Line::StepEnd(end) => Some(end.at),
+        Line::Unit(change) => Some(change.at),
+        Line::Queue(queue) => Some(queue.at),
+        Line::Counters(counters) => Some(counters.at),
+        Line::Trace(event) => Some(event.at),
+        Line::Process(change) => Some(change.at),
+        Line::Exec(outcome) => Some(outcome.at),
+        Line::Request(request) => Some(request.end),
+        Line::Gate(outcome) => Some(outcome.at),
+        Line::End(end) => Some(end.at),
+        // The first two have many: see below. Those of the others are shown, and nothing is derived from them.
+        Line::Rows(_)
+        | Line::Segment(_)
+        | Line::Begin(_)
+        | Line::Journal(_)
+        | Line::Check(_)
+        | Line::Cap(_)
+        | Line::Note(_) => None,
+    }
+}
+
+fn times_of_rows(rows: &Rows) -> Vec<MonoTime> {
+    let pairs = rows.rows.iter().flat_map(|row| [row.ok_ends, row.failed_due, row.lasting_ok, row.slowest]);
+    pairs.flatten().flat_map(|(first, last)| [first, last]).collect()
+}
+
+fn times_of_segment(segment: &Segment) -> Vec<MonoTime> {
+    let gaps = segment.gaps.iter().flat_map(|gap| [gap.from, gap.to]);
+    let first_ok = segment.first_ok.iter().flat_map(|ok| [ok.sent, ok.end]);
+    let samples = segment.samples.iter().flat_map(|sample| [sample.due, sample.end]);
+    [segment.from, segment.to].into_iter().chain(gaps).chain(first_ok).chain(samples).collect()
+}
+
+fn counts_of_row(row: &Row) -> Vec<u64> {
+    let statuses = row.statuses.iter().map(|&(_, n)| n);
+    let failures = row.failures.iter().map(|failure| failure.n);
+    // No latency is longer than the run, and none of the sum's parts.
+    [row.due, row.ok, row.sum_us, row.max_us].into_iter().chain(statuses).chain(failures).collect()
+}
+
+fn counts_of_segment(segment: &Segment) -> Vec<u64> {
+    let connections = segment.connections;
+    vec![
+        connections.opened,
+        connections.reused_requests,
+        connections.closed_idle,
+        connections.unframed,
+        segment.samples_left_out,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Record;
+    use crate::record::reader::RecordError;
+    use crate::record::segment::Scope;
+
+    const RECORD: &str = include_str!("../../tests/fixtures/ledger-socket.jsonl");
+
+    /// What is wrong with a record that goes on like this behind its first line.
+    fn doubt(line: &Line) -> Option<&'static str> {
+        let first = RECORD.lines().next().expect("it has one");
+        let text = format!("{first}\n{}\n", serde_json::to_string(line).expect("it serialises"));
+        match Record::read(text.as_bytes()) {
+            Ok(_) => None,
+            Err(RecordError::Implausible { number: 2, doubt }) => Some(doubt),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn rows(row: Row) -> Line {
+        Line::Rows(Rows { cohort: 0, scope: Scope::Before, rows: vec![row] })
+    }
+
+    #[test]
+    fn what_would_take_for_ever_or_overflow_is_refused_with_its_line() {
+        assert_eq!(doubt(&rows(Row { index: 10, due: 1_000, density: vec![(511, 7)], ..Row::default() })), None);
+        let time = Some("its time is out of all proportion to the beginning of the record");
+        assert_eq!(doubt(&rows(Row { index: u64::MAX, ..Row::default() })), time);
+        assert_eq!(
+            doubt(&rows(Row { ok_ends: Some((MonoTime::default(), MonoTime::default())), ..Row::default() })),
+            time
+        );
+        let gone = Segment::empty(0, Scope::Before, MonoTime::from_nanos(u64::MAX));
+        assert_eq!(doubt(&Line::Segment(Box::new(gone))), time);
+        let count = Some("it counts more than there can be");
+        assert_eq!(doubt(&rows(Row { due: u64::MAX, ..Row::default() })), count);
+        assert_eq!(doubt(&rows(Row { statuses: vec![(200, u64::MAX)], ..Row::default() })), count);
+        let bucket = Some("it has a density bucket that there is not");
+        assert_eq!(doubt(&rows(Row { density: vec![(512, 1)], ..Row::default() })), bucket);
+    }
+}
