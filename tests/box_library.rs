@@ -19,7 +19,7 @@ fn library() -> PathBuf {
 #[expect(clippy::print_stdout, reason = "shown when the test fails")]
 fn every_scenario_passes(folder: &str) {
     let place = tempfile::tempdir().expect("a folder");
-    let output = gapless_ahead_of_others()
+    let output = gapless()
         .args(["run", "--manager", "system", "--out"])
         .args([place.path().join("out"), library().join(folder)])
         .stdin(Stdio::null())
@@ -36,19 +36,8 @@ fn every_scenario_passes(folder: &str) {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// gapless with a real-time priority, where that is allowed: what starts in these scenarios keeps every core of a small
-/// machine busy, and a load that is late by more than a tick would make the verdict inconclusive.
-#[expect(clippy::print_stdout, reason = "shown when the test fails")]
-fn gapless_ahead_of_others() -> Command {
-    const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
-    let is_allowed = Command::new("chrt").args(["--rr", "1", "true"]).status().is_ok_and(|status| status.success());
-    if !is_allowed {
-        println!("without a real-time priority");
-        return Command::new(GAPLESS);
-    }
-    let mut command = Command::new("chrt");
-    command.args(["--rr", "1", GAPLESS]);
-    command
+fn gapless() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_gapless"))
 }
 
 fn files_of(folder: &str) -> Vec<PathBuf> {
@@ -88,7 +77,7 @@ folders! {
 #[ignore = "needs root, a booted systemd and the prepared venvs"]
 fn a_rollout_of_a_broken_release_is_stopped_at_the_canary() {
     let place = tempfile::tempdir().expect("a folder");
-    let output = gapless_ahead_of_others()
+    let output = gapless()
         .args(["run", "--manager", "system", "--out"])
         .args([place.path().join("out"), library().join("runbook/rollout-stopped.toml.fails")])
         .stdin(Stdio::null())

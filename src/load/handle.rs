@@ -18,6 +18,7 @@ use super::error::LoadError;
 use super::live::Live;
 use super::outbox::{self, Outbox};
 use super::pacer::Pacer;
+use super::priority;
 use super::sequence::Asked;
 use super::setup::{Prepared, check_descriptors};
 use crate::clock;
@@ -31,6 +32,7 @@ const START_MARGIN: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct LoadHandle {
     started_at: MonoTime,
+    goes_first: bool,
     commands: mpsc::UnboundedSender<Command>,
     observations: Option<mpsc::Receiver<Observation>>,
     live: Arc<Live>,
@@ -78,6 +80,8 @@ impl LoadHandle {
 
     fn start_thread(cohorts: &[Cohort], counting: bool) -> Result<Self, LoadError> {
         let prepared = prepare(cohorts)?;
+        // Clients that send as fast as they are answered would take every core for themselves.
+        let keeps_pace = prepared.iter().all(|cohort| !cohort.is_closed_loop());
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed_to("start a runtime"))?;
         let pacer = {
             let _within = runtime.enter();
@@ -105,13 +109,20 @@ impl LoadHandle {
                 parts.run(&runtime)
             })
             .map_err(failed_to("start the load thread"))?;
-        Ok(Self { started_at, commands, observations: Some(observations), live, thread, ended })
+        let goes_first = keeps_pace && priority::put_ahead(&thread);
+        Ok(Self { started_at, goes_first, commands, observations: Some(observations), live, thread, ended })
     }
 
     /// When the first requests are due: where [`Row::index`](crate::record::segment::Row::index) counts from.
     #[must_use]
     pub fn started_at(&self) -> MonoTime {
         self.started_at
+    }
+
+    /// Whether its thread has real-time priority, so that what is restarted does not keep it from a core.
+    #[must_use]
+    pub fn goes_first(&self) -> bool {
+        self.goes_first
     }
 
     /// What the load counts, in parts; none if it was taken before. The channel is bounded, but the load never

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `handle` | starts the thread, talks to it |
 //! | `setup`, `target`, `tls`, `error` | from the plan to what runs, and all that can be wrong with it |
-//! | `engine`, `control`, `pacer`, `heartbeat` | the loop of the thread, what its tasks share, the timer, and whether it runs |
+//! | `engine`, `control`, `pacer`, `heartbeat`, `priority` | the loop of the thread, what its tasks share, the timer, whether it runs, and before whom |
 //! | `cohort`, `agenda`, `schedule`, `sequence` | what is due when, and what waits for a connection |
 //! | `slot`, `guard`, `connect` | one connection and the request on it |
 //! | `exchange`, `http`, `tcp_exchange`, `body` | request and answer |
@@ -45,6 +45,7 @@ pub mod internals;
 mod live;
 mod outbox;
 mod pacer;
+mod priority;
 mod readiness;
 mod row_tally;
 mod schedule;

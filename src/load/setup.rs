@@ -67,6 +67,11 @@ impl Prepared {
         Ok(Self { name: cohort.name.clone(), pace, health: HealthWatch::of(cohort.pace), policy })
     }
 
+    /// Whether it is made of clients that send again as soon as they were answered.
+    pub(super) fn is_closed_loop(&self) -> bool {
+        self.policy.closed_loop
+    }
+
     /// Whether it loads of its own accord, so that the target is ready only once it was answered.
     pub(super) fn loads(&self) -> bool {
         !self.policy.on_demand

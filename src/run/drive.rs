@@ -129,6 +129,9 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home, end: &EarlyE
     let so_far = Rc::new(RefCell::new(SoFar::default()));
     let pump = pump(&mut load, setup.recorder.clone(), Rc::clone(&so_far));
     let started_at = load.started_at();
+    if load.goes_first() {
+        setup.recorder.note(NoteKind::Info, "the load thread ran with real-time priority".to_owned());
+    }
     phase(setup.recorder, Phase::Load, started_at);
     let result = tokio::select! {
         result = unless_ended(setup, end, &held, &load, started_at) => result,
