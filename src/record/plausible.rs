@@ -131,11 +131,9 @@ mod tests {
         assert_eq!(doubt(&rows(Row { index: 10, due: 1_000, density: vec![(511, 7)], ..Row::default() })), None);
         let time = Some("its time is out of all proportion to the beginning of the record");
         assert_eq!(doubt(&rows(Row { index: u64::MAX, ..Row::default() })), time);
-        assert_eq!(
-            doubt(&rows(Row { ok_ends: Some((MonoTime::default(), MonoTime::default())), ..Row::default() })),
-            time
-        );
-        let gone = Segment::empty(0, Scope::Before, MonoTime::from_nanos(u64::MAX));
+        let never = MonoTime::from_nanos(u64::MAX);
+        assert_eq!(doubt(&rows(Row { ok_ends: Some((never, never)), ..Row::default() })), time);
+        let gone = Segment::empty(0, Scope::Before, never);
         assert_eq!(doubt(&Line::Segment(Box::new(gone))), time);
         let count = Some("it counts more than there can be");
         assert_eq!(doubt(&rows(Row { due: u64::MAX, ..Row::default() })), count);
