@@ -10,9 +10,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Commands of the README that other tests run, or that only set up.
 const RUN_ELSEWHERE: [&str; 3] = [
-    "gapless demo",                                          // by its own example
-    "gapless run scenarios/fastapi",                         // tests/box_library
-    "tests/box --out reports gapless run scenarios/fastapi", // tests/box_library, in this very box
+    "gapless demo",                                                         // by its own example
+    "gapless run scenarios/fastapi/restart-*.toml",                         // tests/box_library
+    "tests/box --out reports gapless run scenarios/fastapi/restart-*.toml", // tests/box_library, in this very box
 ];
 
 /// What `--help` of a command prints; of gapless itself without one.

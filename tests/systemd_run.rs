@@ -188,7 +188,8 @@ fn both_managers_take_the_socket_down_at_the_start_limit() {
     let run = "[run]\nwarmup = \"300ms\"\ncooldown = \"300ms\"\npace = false\n";
     let steps = format!("{run}[[steps]]\nrestart = \"service\"\ntimes = 2\nevery = \"500ms\"\n{ANY_LOSS}");
     let came = Bench::new(&[("held.socket", SOCKET), ("held.service", &service)], &steps).under_both();
-    assert_the_same(&came, &["refused"], IN_FLIGHT);
+    // The run ends with the restart that is refused: whether a client still was is a matter of microseconds.
+    assert_the_same(&came, &[], &[IN_FLIGHT, &["refused"]].concat());
     assert!(came.iter().all(|came| came.exit == Some(1)), "the second restart is refused");
     let jobs: Vec<String> = came[0].list("events").iter().map(|event| word(&event["job"])).collect();
     assert_eq!(jobs, ["done", "failed"]);

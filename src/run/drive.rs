@@ -31,6 +31,9 @@ use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
 use crate::scenario::plan::{Plan, Spacing, Step, UnitFile};
 
+/// Requests of the warmup have at least so long to end before the first step.
+const SETTLE_MIN: Duration = Duration::from_secs(1);
+
 /// Asks the kernel who listens at an address.
 pub type ListenerLookup = fn(&Endpoint) -> std::io::Result<Vec<Listener>>;
 
@@ -245,9 +248,9 @@ async fn warm_up<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTim
     }
     setup.interrupt.unless_raised(sleep(run.warmup)).await.ok_or(Halt::Interrupted)?;
     phase(setup.recorder, Phase::Counting, load.begin_counting().await);
-    // What was due in the warmup is to end as the warmup's: a step must not cut it off.
-    setup.interrupt.unless_raised(load.hand_over()).await.ok_or(Halt::Interrupted)?;
-    Ok(())
+    // What was due in the warmup is to end before a step cuts it off; a target that never answers is not waited for.
+    let ended = timeout(run.warmup.max(SETTLE_MIN), load.hand_over());
+    setup.interrupt.unless_raised(ended).await.map(drop).ok_or(Halt::Interrupted)
 }
 
 async fn run_steps<M: Manager>(setup: &Setup<'_, M>, stage: &Stage<'_, M>) -> Result<(), Halt> {
