@@ -41,7 +41,7 @@ impl Run {
         output
     }
 
-    /// Starts it and waits until an event begins: its line is `... [2/5] ...`.
+    /// Starts it and waits until an event begins: its line is `... 2/5 restart ...`.
     fn start_until(&self, event: &str) -> Child {
         let mut child = self.command(&[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("gapless runs");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
@@ -158,7 +158,7 @@ fn a_loss_where_none_is_allowed_fails() {
 #[ignore = "needs a real systemd, and the scenario's venv"]
 fn an_interrupted_run_leaves_a_readable_record_and_none_of_its_units() {
     let run = Run::of("restart-socket.toml");
-    let mut child = run.start_until("[2/5]");
+    let mut child = run.start_until("2/5 restart");
     signal(&child, Signal::INT);
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     assert_nothing_is_left();
@@ -172,7 +172,7 @@ fn an_interrupted_run_leaves_a_readable_record_and_none_of_its_units() {
 #[ignore = "needs a real systemd, and the scenario's venv"]
 fn after_a_killed_run_one_more_run_leaves_nothing_either() {
     let killed = Run::of("restart-socket.toml");
-    let mut child = killed.start_until("[2/5]");
+    let mut child = killed.start_until("2/5 restart");
     signal(&child, Signal::KILL);
     child.wait().expect("it ends");
     assert!(Path::new("/run/systemd/system/ledger-api.socket").exists(), "nobody could clean up");
