@@ -1,4 +1,4 @@
-//! The unit files of this machine, as the parser reads them beside systemd's own reading of them.
+//! The unit files of this machine and of the scenario library, as the parser reads them beside systemd's own reading.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,9 @@ use gapless::unit_file::{
 
 /// Where the vendor's units are.
 const FOLDER: &str = "/usr/lib/systemd/system";
+
+/// Where units are installed for as long as the machine runs.
+const RUNTIME_FOLDER: &str = "/run/systemd/system";
 
 /// What one of the two says of a unit, by property of `systemctl show`.
 type Facts = BTreeMap<&'static str, String>;
@@ -68,9 +71,9 @@ const EXACT: &[&str] = &[
 /// Lists that systemd adds to, with names that are aliases replaced.
 const WITHIN: &[&str] = &["Requires", "BindsTo", "PartOf", "Wants", "After", "Before"];
 
-/// The units of the vendor's folder, a template by an instance of it; aliases by their own files alone.
-fn units() -> Vec<(UnitName, PathBuf)> {
-    let entries = std::fs::read_dir(FOLDER).expect("systemd is installed");
+/// The units of a folder, a template by an instance of it; aliases by their own files alone.
+fn units(folder: &Path) -> Vec<(UnitName, PathBuf)> {
+    let entries = std::fs::read_dir(folder).expect("it is there");
     let mut units: Vec<(UnitName, PathBuf)> = entries
         .map(|entry| entry.expect("readable").path())
         .filter(|path| path.is_file() && !path.is_symlink())
@@ -264,14 +267,11 @@ fn differences(path: &Path, unit: &UnitName, of_systemd: &BTreeMap<String, Vec<S
     differences
 }
 
-#[test]
-#[ignore = "needs systemd"]
-fn every_unit_file_of_this_machine_is_read_as_systemd_reads_it() {
-    let units = units();
-    assert!(units.len() > 50, "a machine with systemd has more: {}", units.len());
-    let of_systemd = of_systemd(&units);
+/// How many were compared, and where the two differ.
+fn compare(units: &[(UnitName, PathBuf)]) -> (usize, Vec<String>) {
+    let of_systemd = of_systemd(units);
     let (mut compared, mut differing) = (0, Vec::new());
-    for (unit, path) in &units {
+    for (unit, path) in units {
         // Drop-ins, and units that go by another name or that systemd refuses, are no question of the file.
         let Some(properties) = of_systemd.get(unit.as_str()).filter(|properties| {
             properties.get("LoadState").is_some_and(|state| state == &["loaded"])
@@ -284,6 +284,66 @@ fn every_unit_file_of_this_machine_is_read_as_systemd_reads_it() {
         };
         compared += 1;
         differing.extend(differences(path, unit, properties));
+    }
+    (compared, differing)
+}
+
+#[test]
+#[ignore = "needs systemd"]
+fn every_unit_file_of_this_machine_is_read_as_systemd_reads_it() {
+    let units = units(Path::new(FOLDER));
+    assert!(units.len() > 50, "a machine with systemd has more: {}", units.len());
+    let (compared, differing) = compare(&units);
+    assert!(differing.is_empty(), "{compared} compared:\n{}", differing.join("\n"));
+    assert!(compared > 50, "only {compared} were compared");
+}
+
+/// The units of a folder of the library, as a run installs them; taken away again when this goes.
+struct Installed(Vec<PathBuf>);
+
+impl Installed {
+    fn of(scenarios: &Path) -> Self {
+        let folder = scenarios.display().to_string();
+        let install = |(_, path): (UnitName, PathBuf)| {
+            let text = std::fs::read_to_string(&path).expect("readable").replace("{scenario_dir}", &folder);
+            let installed = Path::new(RUNTIME_FOLDER).join(path.file_name().expect("a file"));
+            std::fs::write(&installed, text).expect("we are root");
+            installed
+        };
+        let installed = Self(units(&scenarios.join("units")).into_iter().map(install).collect());
+        daemon_reload();
+        installed
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+        daemon_reload();
+    }
+}
+
+fn daemon_reload() {
+    let status = Command::new("systemctl").arg("daemon-reload").status().expect("systemd is there");
+    assert!(status.success());
+}
+
+#[test]
+#[ignore = "needs systemd"]
+fn every_unit_file_of_the_library_is_read_as_systemd_reads_it() {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let entries = std::fs::read_dir(library).expect("it is there");
+    let folders = entries.map(|entry| entry.expect("readable").path()).filter(|path| path.join("units").is_dir());
+    let (mut compared, mut differing) = (0, Vec::new());
+    for folder in folders {
+        let installed = Installed::of(&folder);
+        let own: Vec<_> =
+            units(Path::new(RUNTIME_FOLDER)).into_iter().filter(|(_, path)| installed.0.contains(path)).collect();
+        let (of_folder, differences) = compare(&own);
+        compared += of_folder;
+        differing.extend(differences);
     }
     assert!(differing.is_empty(), "{compared} compared:\n{}", differing.join("\n"));
     assert!(compared > 50, "only {compared} were compared");
