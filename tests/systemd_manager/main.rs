@@ -1,0 +1,8 @@
+//! The systemd manager against a real systemd, as root.
+//!
+//! Every test brings its own units and takes them away again.
+
+mod actions;
+mod apart;
+mod refusals;
+mod rig;
