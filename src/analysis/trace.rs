@@ -1,11 +1,12 @@
 //! What the kernel's own trace says: who reset which connection and why, and when a listener came and went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::timeline::Span;
-use crate::model::MonoTime;
-use crate::record::line::{Line, TraceEvent, Traced};
+use crate::model::{Endpoint, MonoTime};
+use crate::record::line::{Line, Queue, TraceEvent, Traced};
 use crate::record::segment::FailureSample;
 use crate::scenario::plan::Destination;
 
@@ -16,6 +17,10 @@ const WITH_ITS_LISTENER_NS: u64 = 20_000_000;
 
 /// The trace counts in microseconds, and a client notices a reset a little after it was sent.
 const JOIN_SLACK_NS: u64 = 1_000_000;
+
+/// The kernel is asked for the listeners every 25 ms: what the trace tells of one of ours shows there by then, even if
+/// the machine is busy.
+const SHOWN_WITHIN: Duration = Duration::from_millis(500);
 
 /// Why the kernel reset a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +60,17 @@ struct Reset<'a> {
 impl<'a> Trace<'a> {
     pub(crate) fn of(lines: &'a [Line]) -> Self {
         let mut trace = Self::default();
+        let mut looks = Vec::new();
         for line in lines {
-            if let Line::Trace(event) = line {
-                trace.note(event);
+            match line {
+                Line::Trace(event) => trace.note(event),
+                Line::Queue(look) => looks.push(look),
+                _ => {}
             }
         }
         trace.resets.values_mut().for_each(|resets| resets.sort_by_key(|reset| reset.at));
+        looks.sort_by_key(|look| look.at);
+        trace.listeners.retain(|&(at, local, _)| !is_a_strangers(at, local.port(), &looks));
         trace.listeners.sort_unstable();
         trace
     }
@@ -135,6 +145,26 @@ impl<'a> Trace<'a> {
         let gap = Span::new(down, up);
         gap.overlaps(within).then_some(gap)
     }
+}
+
+/// Whether a listener that came or went at `at` was one of another network namespace: a container's, on the same port.
+/// The trace is one for all of them, the looks at the listeners are at ours only, and those stayed what they were.
+fn is_a_strangers(at: MonoTime, port: u16, looks: &[&Queue]) -> bool {
+    let (before, after) = looks.split_at(looks.partition_point(|look| look.at < at));
+    let Some(before) = before.last().map(|look| sockets(look, port)).filter(|sockets| !sockets.is_empty()) else {
+        return false;
+    };
+    let mut soon = after.iter().take_while(|look| look.at <= at + SHOWN_WITHIN);
+    soon.all(|look| sockets(look, port) == before)
+}
+
+/// The inodes of the listeners at that port.
+fn sockets(look: &Queue, port: u16) -> BTreeSet<u64> {
+    let at_port = look.listeners.iter().filter(|listener| match &listener.endpoint {
+        Endpoint::Tcp(address) => address.port() == port,
+        Endpoint::Unix(_) => false,
+    });
+    at_port.map(|listener| listener.inode).collect()
 }
 
 /// Whether `destination` is that very address.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{behind_socket, of_new, of_reused, plain, socket_becomes};
 use crate::analysis::analyse;
 use crate::analysis::result::ScenarioResult;
+use crate::analysis::simulator::plan::queue;
 use crate::analysis::simulator::{Request, Simulation, at_ms, at_us};
 use crate::model::Cause::{
     AcceptQueueReset, AcceptedUnread, Ambiguous, KeepAliveRace, KilledInFlight, NoListener, StartLimit,
@@ -160,6 +161,23 @@ fn a_pass_is_not_attested_for_an_address_that_was_not_traced() {
         let reasons = analyse(&run.record()).reasons;
         assert!(!reasons.iter().any(|reason| reason.contains("TCP_LISTEN")), "{host}: {reasons:?}");
     }
+}
+
+#[test]
+fn a_listener_on_the_same_port_in_another_network_namespace_is_none_of_ours() {
+    let attested = |looks: Vec<Line>| {
+        let lines = [traced_from_to(0, 15_000, 0).to_vec(), vec![listener_down(2_010_000)], looks].concat();
+        let result = analyse(&behind_socket().seeing(lines).record());
+        result.reasons.iter().any(|reason| reason.contains("the listener never left TCP_LISTEN"))
+    };
+    let steady = |ms| queue(at_ms(ms), Some((700, 0)));
+    let deeper = |ms| queue(at_ms(ms), Some((700, 3)));
+    assert!(attested(vec![steady(0), deeper(2_400)]), "ours was there before and after");
+    assert!(attested(vec![steady(0), queue(at_ms(9_000), Some((701, 0)))]), "ours went much later");
+    assert!(!attested(vec![steady(0), queue(at_ms(2_020), Some((701, 0)))]), "another one took its place");
+    assert!(!attested(vec![steady(0), queue(at_ms(2_020), None)]), "nobody did");
+    assert!(!attested(vec![queue(at_ms(0), None), queue(at_ms(9_000), None)]), "it came and went between two looks");
+    assert!(!attested(vec![steady(2_020)]), "nobody looked before");
 }
 
 #[test]
