@@ -66,7 +66,7 @@ impl SystemdManager {
         let outcome = sent.map_err(|error| {
             let failure = Failure::of(&error);
             if failure.is_no_process() || failure.is_called("NoSuchUnit") {
-                return ManagerError::NoProcess { signal: signal.to_string(), unit: unit.clone(), who: who.name() };
+                return ManagerError::NoProcess { signal: signal.to_string(), unit: unit.clone(), who };
             }
             failure.during(&self.bus, attempt)
         });

@@ -180,7 +180,8 @@ async fn a_signal_goes_to_those_named_and_nobody_is_an_error() {
     let nobody = fake.manager.kill(&unit("app.service"), KillWho::All, Signal::KILL).await;
     assert_eq!(
         nobody.expect_err("nobody").to_string(),
-        "cannot send SIGKILL to app.service: it has no such process (all)"
+        "cannot send SIGKILL to app.service: it has no such process (who = \"all\"); it has to run by then: \
+         start it in a step before, or see its journal for why it ended"
     );
     assert_eq!(fake.calls(), ["KillUnit app.service main-fail 1", "KillUnit app.service all-fail 9"]);
 }
