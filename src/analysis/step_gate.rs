@@ -1,6 +1,8 @@
 //! Gates: what they came to when the run passed them, as the record tells it.
 
-use super::checks::{self, Judged};
+use super::checks::Judged;
+use super::checks::instrument::{unsent, warmup};
+use super::checks::steps::events_are_proven;
 use super::event::Event;
 use super::facts::Facts;
 use super::figures::Figures;
@@ -48,8 +50,8 @@ pub(crate) fn evidence_so_far(facts: &Facts<'_>, ended: &Figures) -> Vec<Judged>
     let mut found = Vec::new();
     for (index, step) in (0_u16..).zip(&facts.timeline.plan.steps) {
         let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
-        found.extend(checks::events_are_proven(step.action.kind().name(), &events));
+        found.extend(events_are_proven(step.action.kind().name(), &events));
     }
-    found.extend([checks::warmup(facts), checks::unsent(ended)]);
+    found.extend([warmup(facts), unsent(ended)]);
     found
 }
