@@ -16,7 +16,8 @@ pub use protected::is_protected;
 use tokio::sync::mpsc;
 
 use crate::model::{JobResult, KillWho, MonoTime, Signal, UnitName, UnitSnapshot, UnitVerb};
-use crate::record::line::{ManagerKind, UnitChange};
+use crate::record::begin::ManagerKind;
+use crate::record::line::UnitChange;
 use crate::scenario::plan::UnitFile;
 
 /// How a job went.

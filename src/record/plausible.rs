@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::line::{Begin, Line};
+use super::begin::Begin;
+use super::line::Line;
 use super::segment::{ROW_NS, Row, Rows, Segment};
 use crate::model::MonoTime;
 

@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead};
 
-use super::line::{Begin, End, Line};
+use super::begin::Begin;
+use super::line::{End, Line};
 use super::{SCHEMA, plausible};
 
 /// A record as read: its first line, its last if there is one, and all between in order.

@@ -12,7 +12,7 @@ use gapless::manager::recover::recover;
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Manager, ManagerError};
 use gapless::model::{KillWho, Signal, UnitName, UnitVerb};
-use gapless::record::line::ManagerKind;
+use gapless::record::begin::ManagerKind;
 
 use crate::rig::{Foreign, Rig, SLEEPER, installed_path, is_active, systemctl, unit, within};
 

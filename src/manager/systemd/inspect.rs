@@ -10,7 +10,7 @@ use super::snapshot::snapshot;
 use super::systemd_manager::FindListeners;
 use crate::manager::ManagerError;
 use crate::model::{UnitKind, UnitName, UnitSnapshot};
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 
 /// A unit with where its files are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,8 @@ use crate::manager::ledger::{Change, EntryId, Ledger};
 use crate::manager::{Job, Manager, ManagerError};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
-use crate::record::line::{ManagerKind, UnitChange};
+use crate::record::begin::ManagerKind;
+use crate::record::line::UnitChange;
 use crate::scenario::plan::UnitFile;
 
 /// Asks the kernel which listeners there are at an address.

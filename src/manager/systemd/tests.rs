@@ -5,7 +5,7 @@ use crate::manager::recover::{needs, recover};
 use crate::manager::{Manager as _, ManagerError};
 use crate::model::{JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitVerb};
 use crate::probe::process;
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 use crate::scenario::plan::UnitFile;
 
 fn unit(name: &str) -> UnitName {
