@@ -28,11 +28,11 @@ pub(crate) fn why(gate: &GateOutcome) -> String {
 /// Each bound of each gate, as it was judged last. They explain the check of their step, which has the weight.
 pub(crate) fn checks(facts: &Facts<'_>) -> Vec<Judged> {
     let mut checks = Vec::new();
-    for (index, _) in (1_u16..).zip(&facts.timeline.plan.steps) {
-        let events = facts.timeline.events.iter().filter(|event| event.begin.step + 1 == index);
+    for (index, _) in (0_u16..).zip(&facts.timeline.plan.steps) {
+        let events = facts.timeline.events.iter().filter(|event| event.begin.step == index);
         let last = events.filter_map(|event| outcome(facts, event.begin.event)).next_back();
         let named = |check: &crate::record::gate::GateCheck| {
-            Judged::new(format!("step.{index}.{}", check.name), &check.expected, &check.actual, check.status)
+            Judged::new(format!("step.{}.{}", index + 1, check.name), &check.expected, &check.actual, check.status)
         };
         checks.extend(last.into_iter().flat_map(|gate| gate.checks.iter().map(named)));
     }

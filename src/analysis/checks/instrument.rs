@@ -142,16 +142,28 @@ fn lateness(whole: &Figures) -> Judged {
 /// Rows and segments count the same requests: in a complete record they must agree, and the plan must know
 /// every cohort that was counted.
 fn consistent(facts: &Facts<'_>, whole: &Figures) -> Judged {
-    let (rows, histograms) = (whole.requests.ok, whole.distributions.ok.len());
-    let known = facts.timeline.plan.cohorts.len();
-    let all_known = facts.tally.windows().all(|(cohort, ..)| usize::from(cohort) < known);
-    let agree = all_known && (facts.record.end.is_none() || rows == histograms);
-    let reason = if all_known {
-        format!("The record contradicts itself: {rows} requests were ok by its rows, {histograms} by its histograms.")
-    } else {
-        "The record contradicts itself: it counts requests of a cohort that is not in its plan.".to_owned()
-    };
-    let actual = if agree { "they agree" } else { "they differ" };
-    let status = passed_or(agree, Verdict::Inconclusive);
-    Judged::new("instrument.record", "plan, rows and histograms agree", actual, status).because(reason)
+    let contradiction = contradiction(facts, whole);
+    let actual = if contradiction.is_none() { "they agree" } else { "they differ" };
+    let status = passed_or(contradiction.is_none(), Verdict::Inconclusive);
+    let reason = contradiction.map(|what| format!("The record contradicts itself: {what}."));
+    Judged::new("instrument.record", "plan, rows and histograms agree", actual, status)
+        .because(reason.unwrap_or_default())
+}
+
+fn contradiction(facts: &Facts<'_>, whole: &Figures) -> Option<String> {
+    let cohorts = &facts.timeline.plan.cohorts;
+    if facts.tally.windows().any(|(cohort, ..)| usize::from(cohort) >= cohorts.len()) {
+        return Some("it counts requests of a cohort that is not in its plan".to_owned());
+    }
+    // Of a run that was cut off, one may have been handed over before the other.
+    facts.record.end.as_ref()?;
+    let (ok, wrong) = (&whole.distributions.ok, &whole.distributions.wrong);
+    for (rows, histograms, what) in [(whole.requests.ok, ok, "ok"), (whole.wrong(), wrong, "answered wrong")] {
+        let histograms = histograms.len();
+        if rows != histograms {
+            return Some(format!("{rows} requests were {what} by its rows, {histograms} by its histograms"));
+        }
+    }
+    let name = cohorts.get(usize::from(*facts.at_odds.first()?)).map_or("?", |cohort| &cohort.name);
+    Some(format!("the rows of cohort {name} count more of some than of all"))
 }
