@@ -151,8 +151,8 @@ async fn set_up<M: Manager>(
             }
         });
     }
-    for unit in held.iter().filter(|unit| !is_installed(plan, unit)) {
-        home.found.push(manager.snapshot(unit).await?);
+    for unit in found_units(plan, manager, held).await? {
+        home.found.push(manager.snapshot(&unit).await?);
     }
     for unit in units_to_start(plan) {
         let job = manager.perform(&unit, UnitVerb::Start).await?;
@@ -162,6 +162,17 @@ async fn set_up<M: Manager>(
         }
     }
     Ok(())
+}
+
+/// The units of the scenario that it did not bring, then those that may stop with them.
+async fn found_units<M: Manager>(plan: &Plan, manager: &M, held: &[UnitName]) -> Result<Vec<UnitName>, ManagerError> {
+    let mut found: Vec<UnitName> = held.iter().filter(|unit| !is_installed(plan, unit)).cloned().collect();
+    for place in 0..found.len() {
+        let along = manager.stopped_with(&found[place]).await?;
+        let new: Vec<UnitName> = along.into_iter().filter(|unit| !found.contains(unit)).collect();
+        found.extend(new);
+    }
+    Ok(found)
 }
 
 /// As [`under_load`], unless the run is to end early.

@@ -51,6 +51,11 @@ impl Inspector {
         Ok(Self { bus: Bus::user().await?, find_listeners })
     }
 
+    /// The same systemd as a manager's.
+    pub(super) fn on(bus: Bus, find_listeners: FindListeners) -> Self {
+        Self { bus, find_listeners }
+    }
+
     /// Which systemd it asks.
     #[must_use]
     pub fn kind(&self) -> ManagerKind {

@@ -324,6 +324,42 @@ async fn a_unit_that_was_active_is_in_the_ledger_until_it_is_active_again() {
 }
 
 #[tokio::test]
+async fn what_stops_with_a_unit_is_in_the_ledger_until_it_is_active_again() {
+    let fake = Fake::start().await;
+    let stopped = |name| Change::Stopped { manager: ManagerKind::System, unit: unit(name) };
+    let tied = |name, state, by: Vec<&'static str>| {
+        fake.has(
+            name,
+            UNIT,
+            vec![("LoadState", text("loaded")), ("ActiveState", text(state)), ("RequiredBy", value(by))],
+        );
+    };
+    let dependents = || vec!["near.service", "down.service", "some.target", "ssh.service"];
+    tied("app.socket", "active", dependents());
+    tied("near.service", "active", vec!["far.service"]);
+    for up in ["far.service", "some.target", "ssh.service"] {
+        fake.has_unit(up, "active");
+    }
+    fake.has_unit("down.service", "inactive");
+    fake.answers(Answer::Error("org.freedesktop.systemd1.TransactionIsDestructive", "No."));
+    fake.manager.perform(&unit("app.socket"), UnitVerb::Stop).await.expect("a failed job");
+    assert_eq!(fake.outstanding(), [], "nothing was stopped");
+
+    fake.manager.kill(&unit("app.socket"), KillWho::All, Signal::KILL).await.expect("sent");
+    for name in ["near.service", "far.service"] {
+        fake.has_unit(name, "inactive");
+    }
+    tied("app.socket", "inactive", dependents());
+    fake.answers(done(2));
+    fake.manager.perform(&unit("app.socket"), UnitVerb::Stop).await.expect("queued");
+    assert_eq!(fake.outstanding(), [stopped("far.service"), stopped("near.service"), stopped("app.socket")]);
+    fake.has_unit("near.service", "active");
+    fake.answers(done(3));
+    fake.manager.perform(&unit("near.service"), UnitVerb::Start).await.expect("queued");
+    assert_eq!(fake.outstanding(), [stopped("far.service"), stopped("app.socket")]);
+}
+
+#[tokio::test]
 async fn a_unit_that_was_not_active_is_in_the_ledger_while_it_is() {
     let fake = Fake::start().await;
     let app = unit("app.service");
