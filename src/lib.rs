@@ -36,6 +36,12 @@
 //!    SIGKILL the next run, from a ledger that is written before each change.
 //! 7. `unsafe` is forbidden; libraries do the system calls.
 
+// No panic is reachable from input; where one stands for what cannot be, the place says why.
+#![cfg_attr(
+    not(test),
+    warn(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::get_unwrap, clippy::panic_in_result_fn)
+)]
+
 pub mod analysis;
 pub mod app;
 pub mod check;

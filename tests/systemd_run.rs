@@ -308,6 +308,26 @@ fn a_plan_says_which_units_are_protected_and_which_are_not_there() {
     assert!(said.contains("REFUSED: systemd says that it is not-found"), "{said}");
 }
 
+#[test]
+#[ignore = "needs root and systemd"]
+fn what_stopped_with_a_unit_runs_again_when_the_run_is_over() {
+    let sleeps = "[Service]\nExecStart=sleep infinity\n";
+    let _app = Foreign::new("along-app.service", sleeps);
+    let needs = format!("[Unit]\nRequires=along-app.service\nAfter=along-app.service\n{sleeps}");
+    let _needs = Foreign::new("along-needs.service", &needs);
+    systemctl(&["start", "along-app.service", "along-needs.service"]);
+    let rest = "service = \"along-app.service\"\n[run]\nwarmup = \"0s\"\n[[steps]]\nstop = \"service\"\n";
+    let bench = Bench::new(&[], rest);
+    let ledgers = folder_of_ledgers();
+    let output = bench.run(&["--manager", "system", "--out", "out"]);
+    let report = std::fs::read_to_string(bench.path().join("out/report.md")).expect("a report");
+    let put_back = ["along-app", "along-needs"].map(|name| format!("put back: start {name}.service"));
+    let said = text(&output.stderr);
+    assert!(put_back.iter().all(|note| report.replace('\\', "").contains(note)), "{report}\n{said}");
+    assert_eq!(systemctl(&["is-active", "along-app.service", "along-needs.service"]), "active\nactive\n");
+    assert_eq!(folder_of_ledgers(), ledgers);
+}
+
 fn folder_of_ledgers() -> Vec<String> {
     let entries = std::fs::read_dir("/run/gapless").into_iter().flatten().filter_map(Result::ok);
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()

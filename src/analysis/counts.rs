@@ -31,7 +31,7 @@ impl<K: Ord + Copy> Counts<K> {
     }
 
     /// Keys and counts, by key.
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (K, u64)> + '_ {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (K, u64)> + DoubleEndedIterator + '_ {
         self.0.iter().copied()
     }
 

@@ -14,6 +14,7 @@ use crate::model::EventId;
 use crate::record::Record;
 use crate::record::line::EndReason;
 use crate::record::segment::Scope;
+use crate::scenario::plan::Scheme;
 
 /// Everything that is known of a record.
 pub(crate) struct Facts<'a> {
@@ -28,6 +29,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) cold_starts: BTreeMap<u16, f64>,
     /// Requests that fell due and never ended, by cohort.
     pub(crate) unended: BTreeMap<u16, u64>,
+    /// Cohorts with a row whose counts are not of the same requests.
+    pub(crate) at_odds: Vec<u16>,
     steps: BTreeMap<EventId, u16>,
 }
 
@@ -48,17 +51,22 @@ impl<'a> Facts<'a> {
         let attribution = Attribution::of(&tally, &timeline);
         let steps = timeline.events.iter().map(|event| (event.begin.event, event.begin.step)).collect();
         let (mut times, mut unended, mut cold_starts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for (cohort, _) in (0_u16..).zip(&timeline.plan.cohorts) {
+        let mut at_odds = Vec::new();
+        for (cohort, of_plan) in (0_u16..).zip(&timeline.plan.cohorts) {
             let rows = tally.counted_rows(cohort);
             let of_cohort = times_of(cohort, &rows, &tally, &timeline);
             times.extend(of_cohort.into_iter().map(|(scope, found)| ((cohort, scope), found)));
             let (due, ended) = rows.values().fold((0, 0), |(due, ended), cell| (due + cell.due, ended + cell.ended()));
             unended.insert(cohort, u64::saturating_sub(due, ended));
+            let has_status = of_plan.target.scheme != Scheme::Tcp;
+            if rows.values().any(|cell| !cell.adds_up(has_status)) {
+                at_odds.push(cohort);
+            }
             if timeline.plan.run.warmup.is_zero() {
                 cold_starts.extend(cold_start_ms(&rows).map(|ms| (cohort, ms)));
             }
         }
-        Self { record, timeline, tally, attribution, times, cold_starts, unended, steps }
+        Self { record, timeline, tally, attribution, times, cold_starts, unended, at_odds, steps }
     }
 
     pub(crate) fn group(&self, scope: Scope) -> Group {

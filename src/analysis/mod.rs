@@ -38,7 +38,7 @@ mod verdict;
 mod window;
 mod words;
 
-pub use self::checks::LATENESS_P99_LIMIT;
+pub use self::checks::instrument::LATENESS_P99_LIMIT;
 pub use self::result::{RunResult, ScenarioResult};
 pub use self::so_far::judge_so_far;
 

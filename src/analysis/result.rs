@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::charts::Charts;
 use crate::model::{ActionKind, Cause, FailureClass, JobResult, UnitName, Verdict};
-use crate::record::line::{Host, ManagerKind, Note, Tool};
+use crate::record::begin::{Host, ManagerKind, Tool};
+use crate::record::line::Note;
 
 /// The format's name and version.
 pub const SCHEMA: &str = "gapless/result/1";

@@ -1,6 +1,8 @@
 //! A gate: what holds of a run that is still under way.
 
-use super::checks::{self, Judged};
+use super::checks::Judged;
+use super::checks::bounds::bounds;
+use super::checks::instrument::is_late;
 use super::facts::Facts;
 use super::figures::{Figures, Part};
 use super::step_gate;
@@ -18,7 +20,7 @@ use crate::scenario::plan::Expectations;
 pub fn judge_so_far(record: &Record, expect: &Expectations, event: EventId, at: MonoTime) -> GateOutcome {
     let facts = Facts::of(record);
     let ended = Figures::of(&facts, None, Part::Ended);
-    let bounds = checks::bounds("gate", expect, Part::Ended, (&facts, &ended), checks::is_late(&ended));
+    let bounds = bounds("gate", expect, Part::Ended, (&facts, &ended), is_late(&ended));
     let evidence = step_gate::evidence_so_far(&facts, &ended);
     let doubtful = evidence.into_iter().filter(|judged| judged.check.status != Verdict::Passed);
     let notes = verdict::doubts(&facts).into_iter().map(|note| GateCheck {

@@ -1,6 +1,8 @@
 //! Gates: what they came to when the run passed them, as the record tells it.
 
-use super::checks::{self, Judged};
+use super::checks::Judged;
+use super::checks::instrument::{unsent, warmup};
+use super::checks::steps::events_are_proven;
 use super::event::Event;
 use super::facts::Facts;
 use super::figures::Figures;
@@ -26,11 +28,11 @@ pub(crate) fn why(gate: &GateOutcome) -> String {
 /// Each bound of each gate, as it was judged last. They explain the check of their step, which has the weight.
 pub(crate) fn checks(facts: &Facts<'_>) -> Vec<Judged> {
     let mut checks = Vec::new();
-    for (index, _) in (1_u16..).zip(&facts.timeline.plan.steps) {
-        let events = facts.timeline.events.iter().filter(|event| event.begin.step + 1 == index);
+    for (index, _) in (0_u16..).zip(&facts.timeline.plan.steps) {
+        let events = facts.timeline.events.iter().filter(|event| event.begin.step == index);
         let last = events.filter_map(|event| outcome(facts, event.begin.event)).next_back();
         let named = |check: &crate::record::gate::GateCheck| {
-            Judged::new(format!("step.{index}.{}", check.name), &check.expected, &check.actual, check.status)
+            Judged::new(format!("step.{}.{}", index + 1, check.name), &check.expected, &check.actual, check.status)
         };
         checks.extend(last.into_iter().flat_map(|gate| gate.checks.iter().map(named)));
     }
@@ -48,8 +50,8 @@ pub(crate) fn evidence_so_far(facts: &Facts<'_>, ended: &Figures) -> Vec<Judged>
     let mut found = Vec::new();
     for (index, step) in (0_u16..).zip(&facts.timeline.plan.steps) {
         let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
-        found.extend(checks::events_are_proven(step.action.kind().name(), &events));
+        found.extend(events_are_proven(step.action.kind().name(), &events));
     }
-    found.extend([checks::warmup(facts), checks::unsent(ended)]);
+    found.extend([warmup(facts), unsent(ended)]);
     found
 }

@@ -11,7 +11,7 @@ use super::counts::Counts;
 use crate::model::{EventId, FailureClass, FailureKey, MonoTime};
 use crate::record::LatencyHistogram;
 use crate::record::line::Line;
-use crate::record::segment::{ConnectionCounts, FailureSample, Gap, Row, Scope, Segment, SentOk};
+use crate::record::segment::{ConnectionCounts, FailureSample, Gap, Row, Scope, Segment, SentOk, density_bucket};
 
 /// Everything counted.
 #[derive(Debug, Default)]
@@ -168,6 +168,15 @@ impl Cell {
             self.lasting_oks.sort_unstable();
             self.lasting_oks.dedup();
         }
+    }
+
+    /// Whether its counts, over all scopes, can be of the same requests; of those with HTTP, each has a status.
+    pub(crate) fn adds_up(&self, has_status: bool) -> bool {
+        let slowest = self.density.iter().next_back().map_or(0, |(bucket, _)| bucket);
+        self.ended() <= self.due
+            && self.density.total() == self.ok
+            && (self.statuses.total() == self.ok || !has_status)
+            && density_bucket(self.max_us) == slowest
     }
 
     /// Requests that ended, however.

@@ -62,8 +62,22 @@ pub(crate) fn recovery_ms(
     // The row that the window's end falls into is not whole.
     let end = timeline.row_index(window.to);
     let last_start = end.checked_sub(ROWS_PER_SECOND).filter(|&last| last >= first)?;
-    let start = (first..=last_start).find(|&start| is_recovered(rows, start, limit_ms));
+    let start = recovered_from(rows, first, last_start, limit_ms);
     Some(start.map_or(f64::INFINITY, |start| span_ms(window.from, timeline.row_span(start).from)))
+}
+
+/// The first of the rows `first` to `last` that a recovered second starts with. Where nothing fell due for long, as in a
+/// record that says of itself that it lasted for weeks, only seconds that have a row are looked at.
+fn recovered_from(rows: &BTreeMap<u64, Cow<'_, Cell>>, first: u64, last: u64, limit_ms: f64) -> Option<u64> {
+    let mut start = first;
+    loop {
+        let (&next, _) = rows.range(start..).next()?;
+        start = start.max(next.saturating_sub(ROWS_PER_SECOND - 1));
+        if start > last || is_recovered(rows, start, limit_ms) {
+            return (start <= last).then_some(start);
+        }
+        start += 1;
+    }
 }
 
 fn is_recovered(rows: &BTreeMap<u64, Cow<'_, Cell>>, start: u64, limit_ms: f64) -> bool {

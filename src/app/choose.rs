@@ -2,7 +2,7 @@
 
 use crate::cli::ManagerArg;
 use crate::probe::host;
-use crate::record::line::{ManagerChoice, ManagerKind};
+use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::scenario::plan::Plan;
 
 /// What the choice depends on.

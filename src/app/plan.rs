@@ -9,7 +9,7 @@ use crate::manager::is_protected;
 use crate::manager::systemd::{Inspector, Link};
 use crate::model::{UnitKind, UnitName};
 use crate::probe::listener;
-use crate::record::line::{ManagerChoice, ManagerKind};
+use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::run::outline::{Along, UnitView, outline};
 use crate::run::{pacing, units};
 use crate::scenario::Scenario;

@@ -15,7 +15,8 @@ use crate::manager::{Manager, ManagerError, recover};
 use crate::model::Endpoint;
 use crate::model::address::Listener;
 use crate::probe::listener;
-use crate::record::line::{EndReason, Line, ManagerChoice, ManagerKind, NoteKind};
+use crate::record::begin::{ManagerChoice, ManagerKind};
+use crate::record::line::{EndReason, Line, NoteKind};
 use crate::run::{Interrupt, Progress, Recorder, Setup, Surroundings};
 use crate::scenario::plan::Plan;
 

@@ -14,7 +14,7 @@ use crate::model::address::Listener;
 use crate::model::{Endpoint, UnitKind, UnitName};
 use crate::probe::holder::{self, Holder};
 use crate::probe::listener;
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 use crate::unit_file::specifier::Directories;
 
 /// Why a unit cannot be looked at.

@@ -101,6 +101,7 @@ const fn ansi(severity: Severity) -> u8 {
 /// # Panics
 /// Never: strings and numbers always serialise.
 #[must_use]
+#[expect(clippy::expect_used, reason = "nothing in it can fail to serialise")]
 pub fn json<S: Serialize>(findings: &[Finding], sockets: Option<&[S]>) -> String {
     let document = Document { findings, sockets };
     serde_json::to_string_pretty(&document).expect("strings and numbers always serialise") + "\n"

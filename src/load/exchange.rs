@@ -67,6 +67,7 @@ impl Exchange {
 
     /// Sends the request of `target` and reads the answer to its end. `nth` is the number of the request on
     /// this connection, from 1.
+    #[expect(clippy::unreachable, reason = "an exchange is made for the request of its target")]
     pub(super) async fn run(&mut self, target: &ReadyTarget, wire: &mut Wire, nth: u64) -> Result<Answer, NoAnswer> {
         match (self, &target.request) {
             (Self::Http(http), RequestTemplate::Http(request)) => http.run(request, &target.expect, wire, nth).await,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::UnitName;
+use crate::model::{KillWho, UnitName};
 
 /// Why a manager could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -91,14 +91,14 @@ pub enum ManagerError {
         place: String,
     },
     /// There is no process to send a signal to.
-    #[error("cannot send {signal} to {unit}: it has no such process ({who})")]
+    #[error("cannot send {signal} to {unit}: it has no such process (who = \"{}\"); {}", who.name(), presence(*who))]
     NoProcess {
         /// Which signal.
         signal: String,
         /// Which unit.
         unit: UnitName,
         /// Whose process was meant.
-        who: &'static str,
+        who: KillWho,
     },
     /// A file could not be changed.
     #[error("cannot {action} {path}: {error}")]
@@ -130,4 +130,17 @@ pub enum ManagerError {
         /// Why.
         reason: String,
     },
+}
+
+/// How the process that a signal is for comes to be there.
+const fn presence(who: KillWho) -> &'static str {
+    match who {
+        KillWho::All => "it has to run by then: start it in a step before, or see its journal for why it ended",
+        KillWho::Main => {
+            "it has to run by then, and to have a main process (Type=forking: PIDFile=); who = \"all\" needs none"
+        }
+        KillWho::Control => {
+            "there is one only while a command such as ExecStartPre= or ExecReload= runs; who = \"main\" or \"all\" needs none"
+        }
+    }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::directory::Directory;
 use crate::model::UnitName;
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 
 mod directory;
 

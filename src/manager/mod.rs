@@ -16,7 +16,8 @@ pub use protected::is_protected;
 use tokio::sync::mpsc;
 
 use crate::model::{JobResult, KillWho, MonoTime, Signal, UnitName, UnitSnapshot, UnitVerb};
-use crate::record::line::{ManagerKind, UnitChange};
+use crate::record::begin::ManagerKind;
+use crate::record::line::UnitChange;
 use crate::scenario::plan::UnitFile;
 
 /// How a job went.
@@ -77,6 +78,15 @@ pub trait Manager {
     /// # Errors
     /// When the manager cannot be asked.
     async fn snapshot(&self, unit: &UnitName) -> Result<UnitSnapshot, ManagerError>;
+
+    /// The services and sockets that are active and would stop with `unit`, and those that would stop with them; the
+    /// nearest first. Without those that the machine needs: they are nobody's to start.
+    ///
+    /// # Errors
+    /// When the manager cannot be asked.
+    async fn stopped_with(&self, _unit: &UnitName) -> Result<Vec<UnitName>, ManagerError> {
+        Ok(Vec::new())
+    }
 
     /// Does `verb` to `unit` and waits for the job to end. A job that systemd refuses to queue for a reason
     /// that lies in the unit (RefuseManualStart=, start limit) is a job with result `failed`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::ledger::{AbandonedLedger, Change, EntryId};
 use super::{Job, Manager, ManagerError};
 use crate::model::{JobResult, UnitName, UnitSnapshot, UnitVerb};
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 
 /// A manager that can undo what another run did.
 #[expect(async_fn_in_trait, reason = "as for Manager: used on one thread only")]

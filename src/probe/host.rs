@@ -1,6 +1,6 @@
 //! The machine we run on.
 
-use crate::record::line::Host;
+use crate::record::begin::Host;
 
 /// What a record says of this machine. `manager_version` is the service manager's name and version.
 #[must_use]

@@ -213,12 +213,14 @@ fn said(line: &str) -> Option<Said> {
     }
 }
 
-/// One line of `trace_pipe`: `TASK-PID [CPU] FLAGS SECONDS.MICROS: event: key=value ...`.
+/// One line of `trace_pipe`: `TASK-PID [CPU] FLAGS SECONDS.MICROS: event: key=value ...`. A task may call itself
+/// whatever it likes (`gunicorn: maste`), so it is read from its end.
 fn parse(line: &str) -> Option<TraceEvent> {
-    let (head, rest) = line.split_once(": ")?;
-    let (event, fields) = rest.split_once(": ")?;
+    let (head, fields) = line.rsplit_once(": ")?;
+    let (head, event) = head.rsplit_once(": ")?;
     let (seconds, micros) = head.rsplit_once(' ')?.1.split_once('.')?;
-    let at = MonoTime::from_micros(seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?);
+    let micros = seconds.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros.parse().ok()?)?;
+    let at = MonoTime::from_micros(micros);
     let field = |key: &str| fields.split_whitespace().find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
     let traced = match event {
         "inet_sock_set_state" => {
@@ -292,8 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn a_task_may_call_itself_whatever_it_likes() {
+        for task in ["gunicorn: maste", "9.9: sys_e: a=b", "CPU:0", ": : : "] {
+            let line = LISTEN.replace("python3", task);
+            assert_eq!(said(&line), said(LISTEN), "{task}");
+        }
+    }
+
+    #[test]
     fn what_is_no_event_is_passed_over() {
-        for line in ["", "CPU:0 [LOST 5 EVENTS]\n", "x: y\n", "a-1 [000] . 1.2: sys_enter: foo=1\n"] {
+        let in_the_year_million = LISTEN.replace("2297.264216", "99999999999999.0");
+        for line in
+            ["", "CPU:0 [LOST 5 EVENTS]\n", "x: y\n", "a-1 [000] . 1.2: sys_enter: foo=1\n", &in_the_year_million]
+        {
             assert_eq!(parse(line), None, "{line}");
         }
     }

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::begin::Begin;
 use super::gate::GateOutcome;
 use super::request::RequestEnd;
 use super::segment::{Rows, Segment};
 use crate::model::address::Listener;
 use crate::model::{ActionKind, EventId, JobResult, MonoTime, ProcessId, UnitName, UnitSnapshot, Verdict};
-use crate::scenario::plan::Plan;
 
 /// One line. Unknown kinds are an error: a newer schema says so in its first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,84 +54,6 @@ pub enum Line {
     Note(Note),
     /// The last line.
     End(End),
-}
-
-/// The first line: what is needed to read the others.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Begin {
-    /// [`super::SCHEMA`].
-    pub schema: String,
-    /// What wrote it.
-    pub tool: Tool,
-    /// Where.
-    pub host: Host,
-    /// Wall-clock start, RFC 3339 in UTC.
-    pub started_at: String,
-    /// The monotonic time of `started_at`.
-    pub anchor: MonoTime,
-    /// Which manager carries actions out, and why this one; none if no step needs one.
-    pub manager: Option<ManagerChoice>,
-    /// What was to be done and what was expected.
-    pub plan: Plan,
-    /// The scenario file with secrets masked; empty for runs without a file.
-    pub scenario_text: String,
-}
-
-/// The program that wrote a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Tool {
-    /// `gapless`.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-}
-
-/// The machine a record was made on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Host {
-    /// uname(2) nodename.
-    pub name: String,
-    /// uname(2) release.
-    pub kernel: String,
-    /// uname(2) machine.
-    pub arch: String,
-    /// Processors that we may use.
-    pub cpus: u32,
-    /// Version of the service manager that was used, such as `systemd 252`.
-    pub manager_version: Option<String>,
-}
-
-/// Which manager was chosen, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManagerChoice {
-    /// Which.
-    pub kind: ManagerKind,
-    /// One clause: `asked for by --manager`, `root on a machine booted with systemd`.
-    pub reason: String,
-}
-
-/// What carries actions out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ManagerKind {
-    /// systemd, the system manager.
-    System,
-    /// systemd, the user's manager.
-    User,
-    /// Ours: the same unit files without systemd.
-    Embedded,
-}
-
-impl ManagerKind {
-    /// The word of `--manager`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Embedded => "embedded",
-        }
-    }
 }
 
 /// The load went from one phase to the next.

@@ -1,9 +1,10 @@
 //! The record: everything observed in one run of one scenario, one JSON object a line.
 //!
-//! Format `gapless/record/1`. [`line`] has the lines, [`segment`] those of the load, [`request`] and
-//! [`gate`] those of the steps of these names, [`writer`] and
+//! Format `gapless/record/1`. [`line`] has the lines, [`begin`] the first of them, [`segment`] those of the load,
+//! [`request`] and [`gate`] those of the steps of these names, [`writer`] and
 //! [`reader`] the file. A record is the single source of every report.
 
+pub mod begin;
 pub mod gate;
 pub mod histogram;
 pub mod line;

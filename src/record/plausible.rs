@@ -1,11 +1,14 @@
 //! What a record may say at most. It is read from a file that anybody may have edited, and analysis goes over its time
 //! second by second, and adds its counts up: beyond these limits that would take for ever, or overflow.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::line::{Begin, Line};
+use super::begin::Begin;
+use super::line::Line;
 use super::segment::{ROW_NS, Row, Rows, Segment};
 use crate::model::MonoTime;
+use crate::scenario::plan::{MOST_COHORTS, MOST_STEPS};
 
 /// No run takes longer.
 const RUN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
@@ -13,34 +16,64 @@ const RUN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// What is told may have happened so long before the record begins.
 const BEFORE_MAX: Duration = Duration::from_secs(3600);
 
-/// At most so much is counted in one place, be it requests, bytes or microseconds: a million of them can be added up.
+/// At most so much is counted in one place, be it requests, bytes or microseconds,
 const COUNT_MAX: u64 = 1 << 43;
+
+/// and so much in all of them together: whatever figures are made of them, each adds up none of them more than twice.
+const TOTAL_MAX: u64 = 1 << 62;
 
 /// The last density bucket: see [`super::segment::density_bucket`].
 const BUCKET_MAX: u16 = 63 * 8 + 7;
 
-/// Why a line cannot be true; none if it can.
-pub(super) fn doubt(begin: &Begin, line: &Line) -> Option<&'static str> {
-    let earliest = begin.anchor.as_nanos().saturating_sub(nanos(BEFORE_MAX));
-    let latest = begin.anchor.as_nanos().saturating_add(nanos(RUN_MAX));
-    let (times, counts) = match line {
-        Line::Rows(rows) => (times_of_rows(rows), rows.rows.iter().flat_map(counts_of_row).collect()),
-        Line::Segment(segment) => (times_of_segment(segment), counts_of_segment(segment)),
-        other => (time_of(other).into_iter().collect(), Vec::new()),
-    };
-    let rows = match line {
-        Line::Rows(rows) => rows.rows.as_slice(),
-        _ => &[],
-    };
-    if rows.iter().any(|row| row.density.iter().any(|&(bucket, _)| bucket > BUCKET_MAX)) {
-        return Some("it has a density bucket that there is not");
+/// What the lines of one record may say.
+#[derive(Debug)]
+pub(super) struct Limits {
+    times: RangeInclusive<u64>,
+    /// What may still be counted.
+    left: u64,
+}
+
+impl Limits {
+    /// Those behind that first line.
+    ///
+    /// # Errors
+    /// Why that line cannot be true.
+    pub(super) fn of(begin: &Begin) -> Result<Self, &'static str> {
+        if begin.plan.cohorts.len() > MOST_COHORTS || begin.plan.steps.len() > MOST_STEPS {
+            return Err("its plan has more cohorts or steps than a scenario may have");
+        }
+        let earliest = begin.anchor.as_nanos().saturating_sub(nanos(BEFORE_MAX));
+        let latest = begin.anchor.as_nanos().saturating_add(nanos(RUN_MAX));
+        Ok(Self { times: earliest..=latest, left: TOTAL_MAX })
     }
-    if rows.iter().any(|row| row.index > nanos(RUN_MAX) / ROW_NS)
-        || times.iter().any(|time| !(earliest..=latest).contains(&time.as_nanos()))
-    {
-        return Some("its time is out of all proportion to the beginning of the record");
+
+    /// Why a line cannot be true; none if it can.
+    pub(super) fn doubt(&mut self, line: &Line) -> Option<&'static str> {
+        let (times, counts) = match line {
+            Line::Rows(rows) => (times_of_rows(rows), rows.rows.iter().flat_map(counts_of_row).collect()),
+            Line::Segment(segment) => (times_of_segment(segment), counts_of_segment(segment)),
+            other => (time_of(other).into_iter().collect(), Vec::new()),
+        };
+        let rows = match line {
+            Line::Rows(rows) => rows.rows.as_slice(),
+            _ => &[],
+        };
+        if rows.iter().any(|row| row.density.iter().any(|&(bucket, _)| bucket > BUCKET_MAX)) {
+            return Some("it has a density bucket that there is not");
+        }
+        if rows.iter().any(|row| row.index > nanos(RUN_MAX) / ROW_NS)
+            || times.iter().any(|time| !self.times.contains(&time.as_nanos()))
+        {
+            return Some("its time is out of all proportion to the beginning of the record");
+        }
+        counts.iter().any(|&count| !self.can_be(count)).then_some("it counts more than there can be")
     }
-    counts.iter().any(|&count| count > COUNT_MAX).then_some("it counts more than there can be")
+
+    fn can_be(&mut self, count: u64) -> bool {
+        let left = self.left.checked_sub(count).filter(|_| count <= COUNT_MAX);
+        self.left = left.unwrap_or_default();
+        left.is_some()
+    }
 }
 
 fn nanos(span: Duration) -> u64 {
@@ -99,6 +132,7 @@ fn counts_of_segment(segment: &Segment) -> Vec<u64> {
         connections.closed_idle,
         connections.unframed,
         segment.samples_left_out,
+        segment.flaps,
     ]
 }
 
@@ -111,15 +145,29 @@ mod tests {
 
     const RECORD: &str = include_str!("../../tests/fixtures/ledger-socket.jsonl");
 
-    /// What is wrong with a record that goes on like this behind its first line.
-    fn doubt(line: &Line) -> Option<&'static str> {
-        let first = RECORD.lines().next().expect("it has one");
-        let text = format!("{first}\n{}\n", serde_json::to_string(line).expect("it serialises"));
+    fn json(line: &Line) -> String {
+        serde_json::to_string(line).expect("it serialises")
+    }
+
+    /// The number of the line that is wrong in a record of these lines, and what is wrong with it.
+    fn refusal<'a>(lines: impl IntoIterator<Item = &'a str>) -> Option<(u64, &'static str)> {
+        let text: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
         match Record::read(text.as_bytes()) {
             Ok(_) => None,
-            Err(RecordError::Implausible { number: 2, doubt }) => Some(doubt),
+            Err(RecordError::Implausible { number, doubt }) => Some((number, doubt)),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    fn first_line() -> &'static str {
+        RECORD.lines().next().expect("it has one")
+    }
+
+    /// What is wrong with a record that goes on like this behind its first line.
+    fn doubt(line: &Line) -> Option<&'static str> {
+        let refusal = refusal([first_line(), &json(line)]);
+        assert!(refusal.is_none_or(|(number, _)| number == 2), "{refusal:?}");
+        refusal.map(|(_, doubt)| doubt)
     }
 
     fn rows(row: Row) -> Line {
@@ -138,7 +186,29 @@ mod tests {
         let count = Some("it counts more than there can be");
         assert_eq!(doubt(&rows(Row { due: u64::MAX, ..Row::default() })), count);
         assert_eq!(doubt(&rows(Row { statuses: vec![(200, u64::MAX)], ..Row::default() })), count);
+        let flaps =
+            Segment { flaps: u64::MAX, ..Segment::empty(0, Scope::Before, MonoTime::from_nanos(1_000_000_000_000)) };
+        assert_eq!(doubt(&Line::Segment(Box::new(flaps))), count);
         let bucket = Some("it has a density bucket that there is not");
         assert_eq!(doubt(&rows(Row { density: vec![(512, 1)], ..Row::default() })), bucket);
+    }
+    fn begin() -> Begin {
+        serde_json::from_str(first_line()).expect("it is one")
+    }
+
+    #[test]
+    fn counts_that_would_overflow_together_are_refused_where_they_do() {
+        let most = rows(Row { due: COUNT_MAX, ..Row::default() });
+        let mut limits = Limits { left: 2 * COUNT_MAX, ..Limits::of(&begin()).expect("it can be") };
+        let doubts = [(); 3].map(|()| limits.doubt(&most));
+        assert_eq!(doubts, [None, None, Some("it counts more than there can be")]);
+    }
+
+    #[test]
+    fn a_plan_that_no_scenario_makes_is_refused() {
+        let mut begin = begin();
+        begin.plan.cohorts = vec![begin.plan.cohorts[0].clone(); MOST_COHORTS + 1];
+        let line = json(&Line::Begin(Box::new(begin)));
+        assert_eq!(refusal([line.as_str()]), Some((1, "its plan has more cohorts or steps than a scenario may have")));
     }
 }

@@ -2,8 +2,10 @@
 
 use std::io::{self, BufRead};
 
-use super::line::{Begin, End, Line};
-use super::{SCHEMA, plausible};
+use super::SCHEMA;
+use super::begin::Begin;
+use super::line::{End, Line};
+use super::plausible::Limits;
 
 /// A record as read: its first line, its last if there is one, and all between in order.
 #[derive(Clone, Debug)]
@@ -72,6 +74,8 @@ impl Record {
         let mut first = Vec::new();
         from.read_until(b'\n', &mut first)?;
         let mut record = Self { begin: parse_begin(&first)?, lines: Vec::new(), end: None };
+        let implausible = |number| move |doubt| RecordError::Implausible { number, doubt };
+        let mut limits = Limits::of(&record.begin).map_err(implausible(1))?;
         let mut checksum = crc32fast::Hasher::new();
         checksum.update(&first);
         let mut number = 1;
@@ -89,9 +93,7 @@ impl Record {
                 return Ok(record);
             }
             let line = parse_line(&bytes).map_err(|error| RecordError::Line { number: number + 1, error })?;
-            if let Some(doubt) = plausible::doubt(&record.begin, &line) {
-                return Err(RecordError::Implausible { number: number + 1, doubt });
-            }
+            limits.doubt(&line).map_or(Ok(()), |doubt| Err(implausible(number + 1)(doubt)))?;
             match line {
                 Line::End(end) => {
                     if end.lines != number {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::manager::ManagerError;
 use crate::manager::ledger::{Claim, EntryId, Ledger, LiveUse};
 use crate::model::UnitName;
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 use crate::scenario::plan::Plan;
 
 /// The run's own entries, to be ticked off at its end.

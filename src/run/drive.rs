@@ -12,24 +12,25 @@ use super::abort::EarlyEnd;
 use super::claim::Claims;
 use super::end_state::{self, Final};
 use super::exec::Surroundings;
+use super::halt::Halt;
 use super::interrupt::Interrupt;
 use super::observe::Observers;
-use super::pacing::{StartPacer, brings_a_start, limit_of};
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore;
 use super::so_far::SoFar;
-use super::step::{Stage, Went, Which};
+use super::step::Stage;
+use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
-use crate::load::{HeldUp, LoadError, LoadHandle, Observation};
+use crate::load::{HeldUp, LoadHandle, Observation};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::address::Listener;
-use crate::model::{Endpoint, EventId, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
-use crate::scenario::plan::{Plan, Spacing, Step, UnitFile};
+use crate::scenario::plan::{Plan, UnitFile};
 
 /// Requests of the warmup have at least so long to end before the first step.
 const SETTLE_MIN: Duration = Duration::from_secs(1);
@@ -55,37 +56,6 @@ pub struct Setup<'a, M> {
     pub listeners: ListenerLookup,
     /// What the commands of its steps get of ours.
     pub surroundings: Surroundings,
-}
-
-/// Why a run ended before its last step; every way ends in a record.
-#[derive(Debug, thiserror::Error)]
-enum Halt {
-    #[error(transparent)]
-    Manager(#[from] ManagerError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("{0}")]
-    Record(String),
-    #[error("{0}")]
-    NotReady(String),
-    #[error("{0}")]
-    Stopped(String),
-    #[error("a step failed")]
-    StepFailed,
-    #[error("interrupted")]
-    Interrupted,
-}
-
-impl From<Halt> for EndReason {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Manager(_) | Halt::Load(_) | Halt::Record(_) => Self::Error(halt.to_string()),
-            Halt::NotReady(reason) => Self::NotReady(reason),
-            Halt::Stopped(reason) => Self::Stopped(reason),
-            Halt::StepFailed => Self::StepFailed,
-            Halt::Interrupted => Self::Interrupted,
-        }
-    }
 }
 
 /// Runs a scenario: installs and starts its units, loads, carries out the steps, checks the end state, puts
@@ -181,8 +151,8 @@ async fn set_up<M: Manager>(
             }
         });
     }
-    for unit in held.iter().filter(|unit| !is_installed(plan, unit)) {
-        home.found.push(manager.snapshot(unit).await?);
+    for unit in found_units(plan, manager, held).await? {
+        home.found.push(manager.snapshot(&unit).await?);
     }
     for unit in units_to_start(plan) {
         let job = manager.perform(&unit, UnitVerb::Start).await?;
@@ -192,6 +162,17 @@ async fn set_up<M: Manager>(
         }
     }
     Ok(())
+}
+
+/// The units of the scenario that it did not bring, then those that may stop with them.
+async fn found_units<M: Manager>(plan: &Plan, manager: &M, held: &[UnitName]) -> Result<Vec<UnitName>, ManagerError> {
+    let mut found: Vec<UnitName> = held.iter().filter(|unit| !is_installed(plan, unit)).cloned().collect();
+    for place in 0..found.len() {
+        let along = manager.stopped_with(&found[place]).await?;
+        let new: Vec<UnitName> = along.into_iter().filter(|unit| !found.contains(unit)).collect();
+        found.extend(new);
+    }
+    Ok(found)
 }
 
 /// As [`under_load`], unless the run is to end early.
@@ -251,77 +232,6 @@ async fn warm_up<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTim
     // What was due in the warmup is to end before a step cuts it off; a target that never answers is not waited for.
     let ended = timeout(run.warmup.max(SETTLE_MIN), load.hand_over());
     setup.interrupt.unless_raised(ended).await.map(drop).ok_or(Halt::Interrupted)
-}
-
-async fn run_steps<M: Manager>(setup: &Setup<'_, M>, stage: &Stage<'_, M>) -> Result<(), Halt> {
-    let mut events = Events::of(setup.plan);
-    let mut pacer = StartPacer::default();
-    for snapshot in stage.snapshots().await? {
-        if let Some(started_at) = snapshot.service.as_ref().and_then(|service| service.main_started_at) {
-            pacer.started(&snapshot.unit, started_at);
-        }
-    }
-    for (index, step) in setup.plan.steps.iter().enumerate() {
-        let mut last_begin = None;
-        for run in 0..step.times {
-            space(setup, step, last_begin).await?;
-            let before = stage.snapshots().await?;
-            if setup.plan.run.pace {
-                pace(setup, step, &before, &mut pacer).await?;
-            }
-            last_begin = Some(clock::now());
-            let which = events.next(setup.progress, step, index, run);
-            match stage.run(step, which, before).await? {
-                Went::Well => {}
-                Went::Badly => return Err(Halt::StepFailed),
-                Went::Interrupted => return Err(Halt::Interrupted),
-            }
-            if let Some(reason) = setup.recorder.failure() {
-                return Err(Halt::Record(reason));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Waits as the step's `every` or `after` says.
-async fn space<M>(setup: &Setup<'_, M>, step: &Step, last_begin: Option<MonoTime>) -> Result<(), Halt> {
-    let pause = match (step.spacing, last_begin) {
-        (Spacing::After(pause), _) => pause,
-        (Spacing::Every(period), Some(begin)) => (begin + period).since(clock::now()),
-        (Spacing::Every(_), None) => Duration::ZERO,
-    };
-    setup.interrupt.unless_raised(sleep(pause)).await.ok_or(Halt::Interrupted)
-}
-
-/// Waits until the start that this step brings cannot trip the service's start limit.
-async fn pace<M>(
-    setup: &Setup<'_, M>,
-    step: &Step,
-    before: &[UnitSnapshot],
-    pacer: &mut StartPacer,
-) -> Result<(), Halt> {
-    let Some(unit) = step.action.unit().filter(|_| brings_a_start(&step.action)) else { return Ok(()) };
-    let Some(service) = before.iter().find(|snapshot| snapshot.unit == *unit && snapshot.service.is_some()) else {
-        return Ok(());
-    };
-    let now = clock::now();
-    let limit = limit_of(service);
-    let at = pacer.earliest(unit, limit, now);
-    if at > now {
-        let pause = at.since(now);
-        let (burst, interval) = limit.unwrap_or_default();
-        let message = format!(
-            "waited {:.1} s before {} of {unit}, so that its start limit ({burst} in {:?}) is not tripped by the harness",
-            pause.as_secs_f64(),
-            step.action.kind(),
-            interval,
-        );
-        setup.recorder.note(NoteKind::Info, message);
-        setup.interrupt.unless_raised(sleep(pause)).await.ok_or(Halt::Interrupted)?;
-    }
-    pacer.started(unit, clock::now());
-    Ok(())
 }
 
 async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[UnitName]) -> Result<(), Halt> {
@@ -412,28 +322,4 @@ async fn report_figures(
 
 fn phase(recorder: &Recorder, phase: Phase, at: MonoTime) {
     recorder.write(&Line::Phase(PhaseChange { phase, at }));
-}
-
-/// Numbers events over the whole scenario.
-struct Events {
-    next: u32,
-    total: u32,
-}
-
-impl Events {
-    fn of(plan: &Plan) -> Self {
-        Self { next: 0, total: plan.steps.iter().map(|step| step.times).sum() }
-    }
-
-    fn next(&mut self, progress: &dyn Progress, step: &Step, index: usize, run: u32) -> Which {
-        let which = Which { event: EventId(self.next), step: u16::try_from(index).unwrap_or(u16::MAX), run };
-        self.next += 1;
-        progress.stage(&ProgressStage::Step {
-            action: step.action.kind(),
-            unit: step.action.unit().cloned(),
-            event: self.next,
-            events: self.total,
-        });
-        which
-    }
 }

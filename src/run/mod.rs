@@ -10,6 +10,7 @@ pub mod drive;
 pub mod end_state;
 pub mod estimate;
 pub mod exec;
+mod halt;
 pub mod interrupt;
 mod observe;
 pub mod outline;
@@ -21,6 +22,7 @@ pub mod recorder;
 pub mod restore;
 mod so_far;
 pub mod step;
+mod steps;
 pub(crate) mod units;
 
 pub use discretion::Discretion;

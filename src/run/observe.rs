@@ -18,7 +18,8 @@ use crate::probe::counters;
 use crate::probe::host;
 use crate::probe::journal::{self, Journal};
 use crate::probe::trace::Tracer;
-use crate::record::line::{Cap, Counters, Line, ManagerKind, NoteKind, Queue, TraceEvent, Traced};
+use crate::record::begin::ManagerKind;
+use crate::record::line::{Cap, Counters, Line, NoteKind, Queue, TraceEvent, Traced};
 use crate::scenario::plan::{Destination, Plan};
 
 /// From one look at an accept queue to the next. A look goes over the kernel's whole table of listeners, and most of

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::estimate::{self, StartLimit};
 use crate::analysis::describe;
 use crate::model::{ActionKind, JobResult, UnitName, UnitVerb};
-use crate::record::line::ManagerChoice;
+use crate::record::begin::ManagerChoice;
 use crate::scenario::duration;
 use crate::scenario::plan::{Action, Plan, Spacing, Step};
 
@@ -157,7 +157,7 @@ fn ending(plan: &Plan) -> String {
 mod tests {
     use super::*;
     use crate::analysis::simulator::plan::{plan, unit};
-    use crate::record::line::ManagerKind;
+    use crate::record::begin::ManagerKind;
 
     #[test]
     fn a_plan_is_told_in_order_with_what_is_pulled_along() {

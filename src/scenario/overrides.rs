@@ -117,6 +117,7 @@ fn assign(root: &mut Table, assignment: &Assignment, mistakes: &mut Mistakes) {
 }
 
 /// The value of a key; a new table if there is none.
+#[expect(clippy::expect_used, reason = "it was just found; the borrow checker refuses to hand out that first find")]
 fn entry<'a>(table: &'a mut Table, segment: &Segment) -> &'a mut Node {
     if table.get(&segment.key).is_none() {
         let node = Node { place: segment.place, value: Value::Table(Table::default()) };

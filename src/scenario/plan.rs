@@ -12,6 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::model::time::{as_ns, as_ns_option};
 use crate::model::{ActionKind, Bound, Endpoint, JobResult, KillWho, Metric, Signal, UnitName, UnitVerb};
 
+/// A scenario has at most so many steps, and so many `[[load]]`.
+pub const MOST_STEPS: usize = 1_000;
+
+/// A plan has at most so many cohorts: those of `[[load]]`, and one for each `request` step. Their numbers are 16 bits
+/// wide.
+pub const MOST_COHORTS: usize = 2 * MOST_STEPS;
+
 /// What is to be done, in which order, and what is expected of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {

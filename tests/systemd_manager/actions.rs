@@ -10,7 +10,7 @@ use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Manager, ManagerError};
 use gapless::model::{JobResult, KillWho, Signal, UnitVerb};
 use gapless::probe::process;
-use gapless::record::line::ManagerKind;
+use gapless::record::begin::ManagerKind;
 use gapless::scenario::plan::UnitFile;
 
 use crate::rig::{Rig, SLEEPER, installed_path, systemctl, unit, within};

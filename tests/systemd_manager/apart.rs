@@ -12,7 +12,7 @@ use gapless::manager::recover::recover;
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Manager, ManagerError};
 use gapless::model::{KillWho, Signal, UnitName, UnitVerb};
-use gapless::record::line::ManagerKind;
+use gapless::record::begin::ManagerKind;
 
 use crate::rig::{Foreign, Rig, SLEEPER, installed_path, is_active, systemctl, unit, within};
 
@@ -58,6 +58,9 @@ async fn be_denied(place: PathBuf, name: &UnitName) {
 
 const VICTIM_PLACE: &str = "GAPLESS_TEST_VICTIM_PLACE";
 
+/// Requires gapless-test-ran.service: systemd stops it along with that one.
+const NEEDS: &str = "gapless-test-needs.service";
+
 /// Plays both parts: as a process of its own it is the run that is killed.
 #[tokio::test]
 #[ignore = "needs a real systemd: run by tests/all in the box"]
@@ -67,7 +70,11 @@ async fn what_a_killed_run_left_is_undone_by_the_next() {
     }
     let _ran = Foreign::new("gapless-test-ran.service", SLEEPER);
     let _rested = Foreign::new("gapless-test-rested.service", SLEEPER);
-    systemctl(&["start", "gapless-test-ran.service"]);
+    let _needs = Foreign::new(
+        NEEDS,
+        &format!("[Unit]\nRequires=gapless-test-ran.service\nAfter=gapless-test-ran.service\n{SLEEPER}"),
+    );
+    systemctl(&["start", "gapless-test-ran.service", NEEDS]);
     let place = tempfile::tempdir().expect("a place for files");
     let mut victim = Command::new(std::env::current_exe().expect("we run"))
         .args(["--ignored", "--exact", "apart::what_a_killed_run_left_is_undone_by_the_next"])
@@ -86,6 +93,7 @@ async fn what_a_killed_run_left_is_undone_by_the_next() {
     victim.wait().expect("ours");
     assert!(is_active("gapless-test-left.socket") && is_active("gapless-test-left.service"));
     assert!(!is_active("gapless-test-ran.service") && is_active("gapless-test-rested.service"));
+    assert!(!is_active(NEEDS), "it went down with the one that it requires");
 
     let mut abandoned = Ledger::abandoned_in(&place.path().join("ledger")).expect("readable");
     let rig = Rig::with(&[]).await;
@@ -98,9 +106,11 @@ async fn what_a_killed_run_left_is_undone_by_the_next() {
             "removed gapless-test-left.service (/run/systemd/system/gapless-test-left.service), which a run that was killed had installed",
             "stopped gapless-test-rested.service, which a run that was killed had started",
             "started gapless-test-ran.service, which a run that was killed had stopped",
+            "started gapless-test-needs.service, which a run that was killed had stopped",
         ]
     );
     assert!(is_active("gapless-test-ran.service") && !is_active("gapless-test-rested.service"));
+    assert!(is_active(NEEDS));
     assert_eq!(std::fs::read_dir(place.path().join("ledger")).expect("there").count(), 0, "the ledger is gone");
     rig.end(&["gapless-test-left.socket", "gapless-test-left.service"]).await;
 }
@@ -119,6 +129,7 @@ async fn be_killed(place: PathBuf) {
     let expected = [
         Change::Installed { manager: kind, unit: unit(socket), path: installed_path(socket) },
         Change::Installed { manager: kind, unit: unit(service), path: installed_path(service) },
+        Change::Stopped { manager: kind, unit: unit(NEEDS) },
         Change::Stopped { manager: kind, unit: unit("gapless-test-ran.service") },
         Change::Started { manager: kind, unit: unit("gapless-test-rested.service") },
     ];

@@ -135,7 +135,7 @@ impl Attribution {
             };
             Evidence {
                 cause,
-                event: event.map(|id| id.0 + 1),
+                event: event.map(|id| id.0.saturating_add(1)),
                 count: finding.count,
                 phases: finding.phases.clone(),
                 sentence: sentence::of(cause, finding, event.and_then(|id| timeline.event(id)), timeline),

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{FailureKey, MonoTime};
-use crate::record::line::{
-    Begin, End, EndReason, Host, Line, ManagerChoice, ManagerKind, Phase, PhaseChange, StepBegin, StepEnd, Tool,
-};
+use crate::record::begin::{Begin, Host, ManagerChoice, ManagerKind, Tool};
+use crate::record::line::{End, EndReason, Line, Phase, PhaseChange, StepBegin, StepEnd};
 use crate::record::segment::{
     FailureCount, FailureSample, Gap, ROW_NS, Row, Rows, Scope, Segment, SentOk, density_bucket,
 };

@@ -66,7 +66,7 @@ pub(super) async fn measure(case: Case) -> Result<Row, CalibrationError> {
         Injection::Fault(kind) if kind.scope() == Scope::Listener => counted.due,
         Injection::Fault(_) | Injection::Interrupt => met_by_server,
         // Those that the server never saw.
-        Injection::ConnectionHeld => counted.due - met_by_server,
+        Injection::ConnectionHeld => counted.due.saturating_sub(met_by_server),
     };
     if case.injection == Injection::ConnectionHeld {
         counted.expect(FailureClass::ResponseTimeout, met_by_server);

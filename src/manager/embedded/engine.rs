@@ -221,7 +221,7 @@ impl Engine {
     fn kill(&mut self, unit: &UnitName, who: KillWho, signal: Signal) -> Result<(), ManagerError> {
         self.known(unit, "send a signal to")?;
         let sent = self.units.services.get(unit).is_some_and(|service| service.kill(who, signal));
-        let nobody = || ManagerError::NoProcess { signal: signal.to_string(), unit: unit.clone(), who: who.name() };
+        let nobody = || ManagerError::NoProcess { signal: signal.to_string(), unit: unit.clone(), who };
         sent.then_some(()).ok_or_else(nobody)
     }
 

@@ -14,7 +14,8 @@ use super::guardian::Guardian;
 use super::host::Host;
 use crate::model::address::Listener;
 use crate::model::{Endpoint, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
-use crate::record::line::{ManagerKind, UnitChange};
+use crate::record::begin::ManagerKind;
+use crate::record::line::UnitChange;
 use crate::scenario::plan::UnitFile;
 use crate::unit_file::{Finding, IgnoredDirective};
 

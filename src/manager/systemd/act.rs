@@ -7,7 +7,7 @@ use super::snapshot;
 use super::systemd_manager::SystemdManager;
 use crate::clock;
 use crate::manager::ledger::Change;
-use crate::manager::{Job, ManagerError, is_protected};
+use crate::manager::{Job, Manager as _, ManagerError, is_protected};
 use crate::model::{JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
 
 impl SystemdManager {
@@ -17,10 +17,31 @@ impl SystemdManager {
         self.refuse_protected(attempt)?;
         let before = self.loaded(attempt, !matches!(verb, UnitVerb::Stop | UnitVerb::ResetFailed)).await?;
         self.refuse_strangers_job(attempt, &before)?;
-        self.note_before(unit, verb, &before)?;
+        let along = self.note_with_others(unit, verb, &before).await?;
         let job = self.run_job(unit, verb).await?;
-        self.note_after(unit).await?;
+        for unit in along.iter().chain([unit]) {
+            self.note_after(unit).await?;
+        }
         Ok(job)
+    }
+
+    /// Writes down how the unit was, and which others stop with it. Those are written first, the nearest last: what
+    /// is undone in the opposite order finds what it needs.
+    async fn note_with_others(
+        &self,
+        unit: &UnitName,
+        verb: UnitVerb,
+        before: &Properties,
+    ) -> Result<Vec<UnitName>, ManagerError> {
+        let stops =
+            matches!(verb, UnitVerb::Stop | UnitVerb::Restart | UnitVerb::TryRestart | UnitVerb::ReloadOrRestart);
+        let along = if stops && !is_down(before) { self.stopped_with(unit).await? } else { Vec::new() };
+        for other in along.iter().rev() {
+            let manager = self.bus.kind();
+            self.note(other, Change::Stopped { manager, unit: other.clone() })?;
+        }
+        self.note_before(unit, verb, before)?;
+        Ok(along)
     }
 
     /// Queues a job and waits for its end.
@@ -58,7 +79,7 @@ impl SystemdManager {
         self.refuse_protected(attempt)?;
         let before = self.loaded(attempt, false).await?;
         if signal.ends_by_default() {
-            self.note_before(unit, UnitVerb::Stop, &before)?;
+            self.note_with_others(unit, UnitVerb::Stop, &before).await?;
         }
         // With `-fail` systemd says so when there is nobody to send it to.
         let whom = format!("{}-fail", who.name());
@@ -66,7 +87,7 @@ impl SystemdManager {
         let outcome = sent.map_err(|error| {
             let failure = Failure::of(&error);
             if failure.is_no_process() || failure.is_called("NoSuchUnit") {
-                return ManagerError::NoProcess { signal: signal.to_string(), unit: unit.clone(), who: who.name() };
+                return ManagerError::NoProcess { signal: signal.to_string(), unit: unit.clone(), who };
             }
             failure.during(&self.bus, attempt)
         });
@@ -135,18 +156,21 @@ impl SystemdManager {
     /// Writes down how the unit was before something changes it, unless that is written already, or it goes
     /// with the files that were installed.
     fn note_before(&self, unit: &UnitName, verb: UnitVerb, before: &Properties) -> Result<(), ManagerError> {
+        let (manager, name) = (self.bus.kind(), unit.clone());
+        match verb {
+            UnitVerb::ResetFailed | UnitVerb::Reload => Ok(()),
+            _ if !is_down(before) => self.note(unit, Change::Stopped { manager, unit: name }),
+            UnitVerb::Stop | UnitVerb::TryRestart => Ok(()),
+            _ => self.note(unit, Change::Started { manager, unit: name }),
+        }
+    }
+
+    fn note(&self, unit: &UnitName, change: Change) -> Result<(), ManagerError> {
         if self.is_installed(unit) || self.noted.borrow().contains_key(unit) {
             return Ok(());
         }
-        let (manager, unit) = (self.bus.kind(), unit.clone());
-        let change = match verb {
-            UnitVerb::ResetFailed | UnitVerb::Reload => return Ok(()),
-            _ if !is_down(before) => Change::Stopped { manager, unit: unit.clone() },
-            UnitVerb::Stop | UnitVerb::TryRestart => return Ok(()),
-            _ => Change::Started { manager, unit: unit.clone() },
-        };
         let entry = self.write_entry(change.clone())?;
-        self.noted.borrow_mut().insert(unit, (entry, change));
+        self.noted.borrow_mut().insert(unit.clone(), (entry, change));
         Ok(())
     }
 

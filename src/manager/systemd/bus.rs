@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::properties::Properties;
 use crate::manager::ManagerError;
 use crate::model::{UnitKind, UnitName, UnitVerb};
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";

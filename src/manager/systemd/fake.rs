@@ -15,7 +15,7 @@ use super::bus::object_path;
 use super::systemd_manager::{Options, SystemdManager};
 use crate::manager::ledger::{Change, Ledger};
 use crate::model::UnitName;
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 
 pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
 pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";

@@ -10,7 +10,7 @@ use super::snapshot::snapshot;
 use super::systemd_manager::FindListeners;
 use crate::manager::ManagerError;
 use crate::model::{UnitKind, UnitName, UnitSnapshot};
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 
 /// A unit with where its files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,11 @@ impl Inspector {
     /// When there is no user bus, or no systemd on it.
     pub async fn user(find_listeners: FindListeners) -> Result<Self, ManagerError> {
         Ok(Self { bus: Bus::user().await?, find_listeners })
+    }
+
+    /// The same systemd as a manager's.
+    pub(super) fn on(bus: Bus, find_listeners: FindListeners) -> Self {
+        Self { bus, find_listeners }
     }
 
     /// Which systemd it asks.

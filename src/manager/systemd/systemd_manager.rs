@@ -13,13 +13,15 @@ use zbus::{Connection, OwnedObjectPath};
 use super::bus::Bus;
 use super::failure::{Attempt, Failure};
 use super::follow::follow;
+use super::inspect::Inspector;
 use super::install::{self, InstalledUnit};
 use super::jobs::Jobs;
 use crate::manager::ledger::{Change, EntryId, Ledger};
-use crate::manager::{Job, Manager, ManagerError};
+use crate::manager::{Job, Manager, ManagerError, is_protected};
 use crate::model::address::Listener;
-use crate::model::{Endpoint, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
-use crate::record::line::{ManagerKind, UnitChange};
+use crate::model::{Endpoint, KillWho, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::record::begin::ManagerKind;
+use crate::record::line::UnitChange;
 use crate::scenario::plan::UnitFile;
 
 /// Asks the kernel which listeners there are at an address.
@@ -184,6 +186,12 @@ impl Manager for SystemdManager {
 
     async fn snapshot(&self, unit: &UnitName) -> Result<UnitSnapshot, ManagerError> {
         self.look(unit, Attempt { action: "look at", unit }).await
+    }
+
+    async fn stopped_with(&self, unit: &UnitName) -> Result<Vec<UnitName>, ManagerError> {
+        let links = Inspector::on(self.bus.clone(), self.find_listeners).stopped_with(unit).await?;
+        let may_be_started = |unit: &UnitName| unit.kind() != UnitKind::Other && !is_protected(unit);
+        Ok(links.into_iter().map(|link| link.unit).filter(may_be_started).collect())
     }
 
     async fn perform(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {

@@ -5,7 +5,7 @@ use crate::manager::recover::{needs, recover};
 use crate::manager::{Manager as _, ManagerError};
 use crate::model::{JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitVerb};
 use crate::probe::process;
-use crate::record::line::ManagerKind;
+use crate::record::begin::ManagerKind;
 use crate::scenario::plan::UnitFile;
 
 fn unit(name: &str) -> UnitName {
@@ -180,7 +180,8 @@ async fn a_signal_goes_to_those_named_and_nobody_is_an_error() {
     let nobody = fake.manager.kill(&unit("app.service"), KillWho::All, Signal::KILL).await;
     assert_eq!(
         nobody.expect_err("nobody").to_string(),
-        "cannot send SIGKILL to app.service: it has no such process (all)"
+        "cannot send SIGKILL to app.service: it has no such process (who = \"all\"); it has to run by then: \
+         start it in a step before, or see its journal for why it ended"
     );
     assert_eq!(fake.calls(), ["KillUnit app.service main-fail 1", "KillUnit app.service all-fail 9"]);
 }
@@ -320,6 +321,42 @@ async fn a_unit_that_was_active_is_in_the_ledger_until_it_is_active_again() {
     fake.has_unit("app.service", "active");
     fake.manager.perform(&app, UnitVerb::Start).await.expect("queued");
     assert_eq!(fake.outstanding(), []);
+}
+
+#[tokio::test]
+async fn what_stops_with_a_unit_is_in_the_ledger_until_it_is_active_again() {
+    let fake = Fake::start().await;
+    let stopped = |name| Change::Stopped { manager: ManagerKind::System, unit: unit(name) };
+    let tied = |name, state, by: Vec<&'static str>| {
+        fake.has(
+            name,
+            UNIT,
+            vec![("LoadState", text("loaded")), ("ActiveState", text(state)), ("RequiredBy", value(by))],
+        );
+    };
+    let dependents = || vec!["near.service", "down.service", "some.target", "ssh.service"];
+    tied("app.socket", "active", dependents());
+    tied("near.service", "active", vec!["far.service"]);
+    for up in ["far.service", "some.target", "ssh.service"] {
+        fake.has_unit(up, "active");
+    }
+    fake.has_unit("down.service", "inactive");
+    fake.answers(Answer::Error("org.freedesktop.systemd1.TransactionIsDestructive", "No."));
+    fake.manager.perform(&unit("app.socket"), UnitVerb::Stop).await.expect("a failed job");
+    assert_eq!(fake.outstanding(), [], "nothing was stopped");
+
+    fake.manager.kill(&unit("app.socket"), KillWho::All, Signal::KILL).await.expect("sent");
+    for name in ["near.service", "far.service"] {
+        fake.has_unit(name, "inactive");
+    }
+    tied("app.socket", "inactive", dependents());
+    fake.answers(done(2));
+    fake.manager.perform(&unit("app.socket"), UnitVerb::Stop).await.expect("queued");
+    assert_eq!(fake.outstanding(), [stopped("far.service"), stopped("near.service"), stopped("app.socket")]);
+    fake.has_unit("near.service", "active");
+    fake.answers(done(3));
+    fake.manager.perform(&unit("near.service"), UnitVerb::Start).await.expect("queued");
+    assert_eq!(fake.outstanding(), [stopped("far.service"), stopped("app.socket")]);
 }
 
 #[tokio::test]

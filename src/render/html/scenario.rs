@@ -293,7 +293,7 @@ fn environment(section: &mut Markup, result: &RunResult, scenario: &ScenarioResu
     let host = &result.host;
     let lateness = &scenario.lateness_us;
     let us = |us: Option<u64>| us.map_or_else(|| "-".to_owned(), |us| format!("{us} µs"));
-    let manager = scenario.manager.map_or("none", crate::record::line::ManagerKind::name);
+    let manager = scenario.manager.map_or("none", crate::record::begin::ManagerKind::name);
     let reason = scenario.manager_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let facts = [
         ("started", scenario.started_at.clone()),

@@ -10,6 +10,7 @@ pub(crate) mod target;
 pub(crate) mod units;
 
 use super::mistake::Mistakes;
+use super::plan::MOST_STEPS;
 use super::reader::{Field, Reader};
 use super::source::Place;
 use super::tree::{Node, Table, Value};
@@ -63,7 +64,7 @@ fn tables<T>(
     mut read: impl FnMut(Place, Reader<'_>) -> T,
 ) -> Option<Vec<T>> {
     // Enough for any scenario, and bounds what a hostile file can make of one run.
-    const MOST: usize = 1_000;
+    const MOST: usize = MOST_STEPS;
     let help = format!("`{name}` is an array of tables: write [[{name}]], in double brackets");
     let Value::Array(nodes) = &node.value else {
         value::wrong_type(node, "an array of tables", mistakes, &help);

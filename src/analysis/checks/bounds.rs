@@ -1,0 +1,88 @@
+//! Expectations: figures held against their bounds.
+
+use super::instrument::is_late;
+use super::{Judged, passed_or};
+use crate::analysis::facts::Facts;
+use crate::analysis::figures::{Figures, Part};
+use crate::analysis::words;
+use crate::model::bound::{Comparison, Dimension, Limit};
+use crate::model::{Bound, Metric, Verdict};
+use crate::scenario::plan::Expectations;
+
+/// What the scenario expects, then what each step expects of its own events.
+pub(super) fn expectations(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
+    let plan = facts.timeline.plan;
+    let late = is_late(whole);
+    let has_own = plan.steps.iter().any(|step| step.expect.is_some());
+    let rest = if has_own { Part::Rest } else { Part::Whole };
+    let mut checks = bounds("expect", &plan.expect, rest, (facts, whole), late);
+    for (index, step) in (0_u16..).zip(&plan.steps) {
+        if let Some(own) = &step.expect {
+            checks.extend(bounds(&format!("step.{}.expect", index + 1), own, Part::Step(index), (facts, whole), late));
+        }
+    }
+    checks
+}
+
+/// What `expect` asks of a part of the run; each is called `prefix` and its metric.
+pub(crate) fn bounds(
+    prefix: &str,
+    expect: &Expectations,
+    part: Part,
+    (facts, whole): (&Facts<'_>, &Figures),
+    late: bool,
+) -> Vec<Judged> {
+    let of_part = matches!(part, Part::Step(_) | Part::Rest).then(|| Figures::of(facts, None, part));
+    let figures = of_part.as_ref().unwrap_or(whole);
+    let place = match part {
+        Part::Step(step) => format!(" in step {}", step + 1),
+        Part::Whole | Part::Ended | Part::Rest => String::new(),
+    };
+    let mut checks: Vec<Judged> = expect
+        .bounds
+        .iter()
+        .map(|&(metric, bound)| judge_bound(&format!("{prefix}.{metric}"), &place, metric, bound, figures, late))
+        .collect();
+    for (name, of_cohort) in &expect.cohorts {
+        let index = (0_u16..).zip(&facts.timeline.plan.cohorts).find(|(_, cohort)| cohort.name == *name);
+        let figures = index.map(|(index, _)| Figures::of(facts, Some(index), part)).unwrap_or_default();
+        let place = format!("{place} in cohort {name}");
+        checks.extend(of_cohort.iter().map(|&(metric, bound)| {
+            judge_bound(&format!("{prefix}.cohort.{name}.{metric}"), &place, metric, bound, &figures, late)
+        }));
+    }
+    checks
+}
+
+fn judge_bound(name: &str, place: &str, metric: Metric, bound: Bound, figures: &Figures, late: bool) -> Judged {
+    let limit = match bound.limit {
+        Limit::Number(number) => number,
+        Limit::Time(time) => time.as_secs_f64() * 1e3,
+    };
+    let Some(actual) = figures.value(metric) else {
+        return Judged::new(name, bound.to_string(), "not measured", Verdict::Inconclusive)
+            .because(format!("{metric} was not measured{place}, so nothing can be said of {metric} {bound}."));
+    };
+    let holds = bound.comparison.holds(actual, limit);
+    let is_time = metric.dimension() == Dimension::Time;
+    let status = passed_or(holds, if is_time && late { Verdict::Inconclusive } else { Verdict::Failed });
+    let judged = Judged::new(name, bound.to_string(), words::value(metric, actual), status);
+    let judged = judged.because(words::broken_bound(metric, bound, actual, place, figures));
+    let is_too_much =
+        matches!(bound.comparison, Comparison::AtMost | Comparison::LessThan | Comparison::Exactly) && actual >= limit;
+    if is_loss(metric) && is_too_much { judged.decisive() } else { judged }
+}
+
+/// Whether the metric counts requests that were lost.
+fn is_loss(metric: Metric) -> bool {
+    matches!(
+        metric,
+        Metric::Dropped
+            | Metric::Wrong
+            | Metric::Failed
+            | Metric::ErrorRate
+            | Metric::Http000
+            | Metric::Outcome(_)
+            | Metric::Cause(_)
+    )
+}

@@ -1,0 +1,169 @@
+//! The instrument itself: whether the run came to its end, and what was counted can be believed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Judged, passed_or};
+use crate::analysis::facts::Facts;
+use crate::analysis::figures::Figures;
+use crate::analysis::number::ns_to_ms;
+use crate::analysis::{step_gate, words};
+use crate::model::{FailureClass, MonoTime, Verdict};
+use crate::record::line::EndReason;
+use crate::record::segment::Scope;
+use crate::scenario::plan::{Cohort, Pace};
+
+/// The generator is good enough while the p99 of its lateness is at most this: one tick of a kernel with
+/// CONFIG_HZ=100, and the finest step in which `recovery` is judged. Beyond it, latencies are its own doing.
+pub const LATENESS_P99_LIMIT: Duration = Duration::from_millis(10);
+
+/// Whether the generator was not good enough: see [`LATENESS_P99_LIMIT`].
+pub(crate) fn is_late(figures: &Figures) -> bool {
+    figures.lateness_p99_ns().is_some_and(|ns| u128::from(ns) > LATENESS_P99_LIMIT.as_nanos())
+}
+
+/// What there is to say of it.
+pub(super) fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
+    vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(whole), consistent(facts, whole)]
+}
+
+fn ended(facts: &Facts<'_>) -> Judged {
+    let judged =
+        |actual: &str, status, reason: String| Judged::new("run.end", "completed", actual, status).because(reason);
+    let Some(end) = &facts.record.end else {
+        let reason = "The record is incomplete: the run was cut off, and what came after is not known.".to_owned();
+        return judged("cut off", Verdict::Inconclusive, reason);
+    };
+    let has_failed_step = facts.timeline.events.iter().any(|event| {
+        event.end.is_some_and(|end| end.error.is_some())
+            || step_gate::outcome(facts, event.begin.event).is_some_and(step_gate::is_shut)
+    });
+    match &end.reason {
+        EndReason::Completed => judged("completed", Verdict::Passed, String::new()),
+        EndReason::StepFailed if has_failed_step => {
+            // The step itself carries the reason and the weight.
+            judged("a step failed", Verdict::Inconclusive, "The steps after it were skipped.".to_owned())
+        }
+        EndReason::StepFailed => judged("a step failed", Verdict::Failed, "A step failed.".to_owned()).decisive(),
+        EndReason::Stopped(why) => {
+            judged("stopped", Verdict::Failed, words::sentence(&format!("Stopped early: {why}"))).decisive()
+        }
+        EndReason::NotReady(why) => judged(
+            "not ready",
+            Verdict::Inconclusive,
+            words::sentence(&format!("Not healthy before the first step: {why}")),
+        ),
+        EndReason::Interrupted => judged("interrupted", Verdict::Inconclusive, "The run was interrupted.".to_owned()),
+        EndReason::Error(why) => {
+            judged("error", Verdict::Inconclusive, words::sentence(&format!("The harness could not go on: {why}")))
+        }
+    }
+}
+
+/// Failures while the warmup counted down. What failed before every cohort had its first `ok` is not among them:
+/// the service may still have been starting.
+pub(crate) fn warmup(facts: &Facts<'_>) -> Judged {
+    let from = facts.timeline.origin - facts.timeline.plan.run.warmup;
+    let is_late = |due: Option<(MonoTime, MonoTime)>| due.is_none_or(|(_, last)| last >= from);
+    let windows = facts.tally.windows().filter(|&(_, scope, _)| scope == Scope::Warmup);
+    let cells = windows.flat_map(|(cohort, _, window)| window.rows.values().map(move |cell| (cohort, cell)));
+    let mut by_class = BTreeMap::<(u16, FailureClass), u64>::new();
+    for (cohort, cell) in cells.filter(|(_, cell)| is_late(cell.failed_due)) {
+        for (key, n) in cell.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
+            *by_class.entry((cohort, key.class)).or_default() += n;
+        }
+    }
+    let failed: u64 = by_class.values().sum();
+    let cohort_name =
+        |index: u16| facts.timeline.plan.cohorts.get(usize::from(index)).map_or("?", |cohort| &cohort.name);
+    let which = by_class.iter().map(|(&(cohort, class), n)| format!("{}: {n} {class}", cohort_name(cohort)));
+    let reason = format!(
+        "{failed} {} failed in the warmup ({}): the target was not healthy before the first step.",
+        words::requests(failed),
+        which.collect::<Vec<_>>().join(", "),
+    );
+    Judged::new(
+        "instrument.warmup",
+        "0 failed",
+        format!("{failed} failed"),
+        passed_or(failed == 0, Verdict::Inconclusive),
+    )
+    .because(reason)
+}
+
+/// A cohort without a request shows nothing of what its clients would have seen.
+fn cohorts(facts: &Facts<'_>) -> Judged {
+    let has_requests = |index: u16| {
+        let windows = facts.tally.windows().filter(|&(of, scope, _)| of == index && scope != Scope::Warmup);
+        windows.flat_map(|(.., window)| window.rows.values()).any(|cell| cell.due > 0)
+    };
+    // One that waits to be asked sends nothing while its step is skipped, which is told of the step.
+    let loads = |(_, cohort): &(u16, &Cohort)| cohort.pace != Pace::OnDemand;
+    let cohorts = || (0_u16..).zip(&facts.timeline.plan.cohorts).filter(loads);
+    let idle: Vec<&str> =
+        cohorts().filter(|&(index, _)| !has_requests(index)).map(|(_, cohort)| cohort.name.as_str()).collect();
+    let (all, good) = (cohorts().count(), cohorts().count() - idle.len());
+    let reason = format!("No request fell due in {}, so it shows nothing.", idle.join(", "));
+    let status = passed_or(idle.is_empty(), Verdict::Inconclusive);
+    Judged::new("instrument.cohorts", format!("{all} with requests"), format!("{good} with requests"), status)
+        .because(reason)
+}
+
+pub(crate) fn unsent(whole: &Figures) -> Judged {
+    let unsent = whole.requests.unsent;
+    let reason = format!(
+        "{unsent} of {} {} could not be sent, by the generator's own fault or because the run was cut off: what would have become of them is not known.",
+        whole.requests.due,
+        words::requests(whole.requests.due),
+    );
+    Judged::new("instrument.unsent", "0", unsent.to_string(), passed_or(unsent == 0, Verdict::Inconclusive))
+        .because(reason)
+}
+
+fn lateness(whole: &Figures) -> Judged {
+    let limit_ms = LATENESS_P99_LIMIT.as_secs_f64() * 1e3;
+    let expected = format!("p99 <= {limit_ms} ms");
+    let Some(p99_ns) = whole.lateness_p99_ns() else {
+        return Judged::new("instrument.lateness", expected, "not measured", Verdict::Inconclusive)
+            .because("No request was measured.");
+    };
+    let actual = words::ms(ns_to_ms(p99_ns));
+    let reason =
+        format!("The generator fell behind: the p99 of its lateness is {actual}, and {limit_ms} ms is the bound.");
+    Judged::new(
+        "instrument.lateness",
+        expected,
+        format!("p99 {actual}"),
+        passed_or(!is_late(whole), Verdict::Inconclusive),
+    )
+    .because(reason)
+}
+
+/// Rows and segments count the same requests: in a complete record they must agree, and the plan must know
+/// every cohort that was counted.
+fn consistent(facts: &Facts<'_>, whole: &Figures) -> Judged {
+    let contradiction = contradiction(facts, whole);
+    let actual = if contradiction.is_none() { "they agree" } else { "they differ" };
+    let status = passed_or(contradiction.is_none(), Verdict::Inconclusive);
+    let reason = contradiction.map(|what| format!("The record contradicts itself: {what}."));
+    Judged::new("instrument.record", "plan, rows and histograms agree", actual, status)
+        .because(reason.unwrap_or_default())
+}
+
+fn contradiction(facts: &Facts<'_>, whole: &Figures) -> Option<String> {
+    let cohorts = &facts.timeline.plan.cohorts;
+    if facts.tally.windows().any(|(cohort, ..)| usize::from(cohort) >= cohorts.len()) {
+        return Some("it counts requests of a cohort that is not in its plan".to_owned());
+    }
+    // Of a run that was cut off, one may have been handed over before the other.
+    facts.record.end.as_ref()?;
+    let (ok, wrong) = (&whole.distributions.ok, &whole.distributions.wrong);
+    for (rows, histograms, what) in [(whole.requests.ok, ok, "ok"), (whole.wrong(), wrong, "answered wrong")] {
+        let histograms = histograms.len();
+        if rows != histograms {
+            return Some(format!("{rows} requests were {what} by its rows, {histograms} by its histograms"));
+        }
+    }
+    let name = cohorts.get(usize::from(*facts.at_odds.first()?)).map_or("?", |cohort| &cohort.name);
+    Some(format!("the rows of cohort {name} count more of some than of all"))
+}
