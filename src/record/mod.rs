@@ -7,6 +7,7 @@
 pub mod gate;
 pub mod histogram;
 pub mod line;
+mod packed;
 mod plausible;
 pub mod reader;
 pub mod request;
