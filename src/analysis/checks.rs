@@ -224,7 +224,7 @@ fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
         }
         return Done::Failed(format!("{name} failed: {error}"));
     }
-    if let Some(gate) = step_gate::outcome(facts, event.begin.event) {
+    if let Some(gate) = facts.gates.get(&event.begin.event) {
         let place = format!("step {}", event.begin.step + 1);
         return match gate.verdict() {
             Verdict::Passed => Done::AsExpected,
@@ -328,7 +328,7 @@ fn ended(facts: &Facts<'_>) -> Judged {
     };
     let has_failed_step = facts.timeline.events.iter().any(|event| {
         event.end.is_some_and(|end| end.error.is_some())
-            || step_gate::outcome(facts, event.begin.event).is_some_and(step_gate::is_shut)
+            || facts.gates.get(&event.begin.event).is_some_and(|gate| step_gate::is_shut(gate))
     });
     match &end.reason {
         EndReason::Completed => judged("completed", Verdict::Passed, String::new()),
