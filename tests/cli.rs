@@ -35,6 +35,14 @@ impl Bench {
         ))
     }
 
+    /// From now on every answer is wrong, and no warmup waits for a good one.
+    fn expect_404(&self) {
+        let scenario = fs::read_to_string(self.path().join("scenario.toml")).expect("it is there");
+        let with_404 = scenario.replace("[run]\nwarmup = \"100ms\"", "expect_status = [404]\n[run]\nwarmup = \"0s\"");
+        assert_ne!(with_404, scenario);
+        fs::write(self.path().join("scenario.toml"), with_404).expect("written");
+    }
+
     fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -67,11 +75,25 @@ fn a_run_that_keeps_its_bounds_exits_0_and_leaves_its_folder() {
 fn a_wrong_answer_where_none_is_allowed_exits_1() {
     let server = server();
     let bench = Bench::loading(&server, "");
-    let scenario = fs::read_to_string(bench.path().join("scenario.toml")).expect("it is there");
-    let with_404 = scenario.replace("[run]\nwarmup = \"100ms\"", "expect_status = [404]\n[run]\nwarmup = \"0s\"");
-    assert_ne!(with_404, scenario);
-    fs::write(bench.path().join("scenario.toml"), with_404).expect("written");
+    bench.expect_404();
     bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert().code(1);
+}
+
+#[test]
+fn a_run_that_is_worse_than_its_baseline_exits_1_only_if_a_gate_says_so() {
+    let server = server();
+    let bench = Bench::loading(&server, "wrong = \">= 0\"");
+    // On a busy machine a verdict may be `inconclusive`; a gate is decisive there, too.
+    drop(bench.gapless(&["run", "scenario.toml", "--out", "before"]).assert());
+    bench.expect_404();
+    let compared = ["run", "scenario.toml", "--baseline", "before", "--out"];
+    let ungated = bench.gapless(&[&compared[..], &["after"]].concat()).assert();
+    assert_ne!(ungated.get_output().status.code(), Some(1));
+    let gated = bench.gapless(&[&compared[..], &["gated", "--fail-on", "wrong +0"]].concat()).assert().code(1);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&gated.get_output().stdout), text(&gated.get_output().stderr));
+    assert!(stdout.contains("\n\nload: "), "the comparison stands below the result: {stdout}");
+    assert!(stderr.contains("worse than allowed: load: wrong was 0 and is "), "{stderr}");
 }
 
 #[test]

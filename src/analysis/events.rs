@@ -27,7 +27,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
     let worst_of = |pick: fn(&Times) -> Option<f64>| finite_ms(worst(times.iter().map(pick)));
     let since_begin = |at| round3(span_ms(begin.at, at));
     let mut outcomes = std::collections::BTreeMap::new();
-    for cell in facts.tally.windows().filter(|&(_, of, _)| of == scope).flat_map(|(.., window)| window.rows.values()) {
+    for cell in facts.tally.windows_of(scope).flat_map(|window| window.rows.values()) {
         for (key, n) in cell.failures.iter() {
             *outcomes.entry(key.class).or_default() += n;
         }

@@ -12,7 +12,8 @@ use super::timeline::{Span, Timeline};
 use super::window::{cold_start_ms, first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
 use crate::model::EventId;
 use crate::record::Record;
-use crate::record::line::EndReason;
+use crate::record::gate::GateOutcome;
+use crate::record::line::{EndReason, Line};
 use crate::record::segment::Scope;
 use crate::scenario::plan::Scheme;
 
@@ -31,6 +32,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) unended: BTreeMap<u16, u64>,
     /// Cohorts with a row whose counts are not of the same requests.
     pub(crate) at_odds: Vec<u16>,
+    /// What the gate of an event came to; an event that is no gate, or was over before it was judged, has none.
+    pub(crate) gates: BTreeMap<EventId, &'a GateOutcome>,
     steps: BTreeMap<EventId, u16>,
 }
 
@@ -66,7 +69,8 @@ impl<'a> Facts<'a> {
                 cold_starts.extend(cold_start_ms(&rows).map(|ms| (cohort, ms)));
             }
         }
-        Self { record, timeline, tally, attribution, times, cold_starts, unended, at_odds, steps }
+        let gates = gates(record);
+        Self { record, timeline, tally, attribution, times, cold_starts, unended, at_odds, gates, steps }
     }
 
     pub(crate) fn group(&self, scope: Scope) -> Group {
@@ -97,9 +101,19 @@ impl<'a> Facts<'a> {
 
     /// Requests that fell due in the window of an event.
     pub(crate) fn due_in(&self, event: EventId) -> u64 {
-        let windows = self.tally.windows().filter(|&(_, scope, _)| scope == Scope::Event(event));
-        windows.flat_map(|(.., window)| window.rows.values()).map(|cell| cell.due).sum()
+        let windows = self.tally.windows_of(Scope::Event(event));
+        windows.flat_map(|window| window.rows.values()).map(|cell| cell.due).sum()
     }
+}
+
+fn gates(record: &Record) -> BTreeMap<EventId, &GateOutcome> {
+    let mut gates = BTreeMap::new();
+    for line in &record.lines {
+        if let Line::Gate(outcome) = line {
+            gates.entry(outcome.event).or_insert(outcome);
+        }
+    }
+    gates
 }
 
 fn times_of(

@@ -21,20 +21,42 @@ pub(crate) fn series(facts: &Facts<'_>) -> Series {
     let rows = timeline.row_index(timeline.load_end) + 1;
     let is_fine = |per_point: &&u32| rows <= POINTS * u64::from(**per_point);
     let per_point = *ROWS_PER_POINT.iter().find(is_fine).unwrap_or(&ROWS_PER_POINT[3]);
-    let mut cells = BTreeMap::<u64, Cell>::new();
+    let mut sums = BTreeMap::<u64, Sums>::new();
     for (.., window) in facts.tally.windows().filter(|&(_, scope, _)| scope != Scope::Warmup) {
         for (index, cell) in &window.rows {
-            cells.entry(index / u64::from(per_point)).or_default().add(cell);
+            sums.entry(index / u64::from(per_point)).or_default().add(cell);
         }
     }
     let at_ms = |place: u64| timeline.row_span(place * u64::from(per_point)).from.millis_since(timeline.origin);
-    let point = |(&place, cell): (&u64, &Cell)| SeriesPoint {
+    let point = |(&place, sums): (&u64, &Sums)| SeriesPoint {
         at_ms: round3(at_ms(place)),
-        due: cell.due.max(cell.ended()),
-        ok: cell.ok,
-        dropped: cell.count(FailureClass::is_dropped),
-        wrong: cell.count(FailureClass::is_wrong),
-        max_ms: (cell.ok > 0).then(|| round3(ns_to_ms(cell.max_us.saturating_mul(1_000)))),
+        due: sums.due.max(sums.ended),
+        ok: sums.ok,
+        dropped: sums.dropped,
+        wrong: sums.wrong,
+        max_ms: (sums.ok > 0).then(|| round3(ns_to_ms(sums.max_us.saturating_mul(1_000)))),
     };
-    Series { step_ms: per_point * 100, points: cells.iter().map(point).collect() }
+    Series { step_ms: per_point * 100, points: sums.iter().map(point).collect() }
+}
+
+/// What a point shows of its rows: much less than they hold.
+#[derive(Default)]
+struct Sums {
+    due: u64,
+    ended: u64,
+    ok: u64,
+    dropped: u64,
+    wrong: u64,
+    max_us: u64,
+}
+
+impl Sums {
+    fn add(&mut self, cell: &Cell) {
+        self.due += cell.due;
+        self.ended += cell.ended();
+        self.ok += cell.ok;
+        self.dropped += cell.count(FailureClass::is_dropped);
+        self.wrong += cell.count(FailureClass::is_wrong);
+        self.max_us = self.max_us.max(cell.max_us);
+    }
 }

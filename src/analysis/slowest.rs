@@ -33,8 +33,7 @@ pub(crate) fn of(event: &Event<'_>, facts: &Facts<'_>) -> Option<Slowest> {
 /// From its due time to its end.
 fn slowest(event: &Event<'_>, facts: &Facts<'_>) -> Option<Span> {
     let scope = Scope::Event(event.begin.event);
-    let windows = facts.tally.windows().filter(|&(_, of, _)| of == scope);
-    let cells = windows.flat_map(|(.., window)| window.rows.values());
+    let cells = facts.tally.windows_of(scope).flat_map(|window| window.rows.values());
     let slowest = cells.filter_map(|cell| cell.slowest).max_by_key(|&(due, end)| end.nanos_since(due));
     slowest.map(|(due, end)| Span::new(due, end))
 }
@@ -42,8 +41,7 @@ fn slowest(event: &Event<'_>, facts: &Facts<'_>) -> Option<Span> {
 /// When the new process gave its first answer to any cohort.
 fn first_answer(event: &Event<'_>, facts: &Facts<'_>, started: MonoTime) -> Option<MonoTime> {
     let scope = Scope::Event(event.begin.event);
-    let windows = facts.tally.windows().filter(|&(_, of, _)| of == scope);
-    windows.filter_map(|(.., window)| first_ok_end(window, started)).min()
+    facts.tally.windows_of(scope).filter_map(|window| first_ok_end(window, started)).min()
 }
 
 fn common_ms(waited: Span, from: MonoTime, to: MonoTime) -> f64 {

@@ -6,17 +6,8 @@ use super::checks::steps::events_are_proven;
 use super::event::Event;
 use super::facts::Facts;
 use super::figures::Figures;
-use crate::model::{EventId, Verdict};
+use crate::model::Verdict;
 use crate::record::gate::GateOutcome;
-use crate::record::line::Line;
-
-/// What the gate of an event came to; none if the event is no gate, or was over before it was judged.
-pub(crate) fn outcome<'a>(facts: &Facts<'a>, event: EventId) -> Option<&'a GateOutcome> {
-    facts.record.lines.iter().find_map(|line| match line {
-        Line::Gate(outcome) if outcome.event == event => Some(outcome),
-        _ => None,
-    })
-}
 
 /// Why a gate is shut: the sentences of what did not hold or, if all did, of what is in doubt.
 pub(crate) fn why(gate: &GateOutcome) -> String {
@@ -30,7 +21,7 @@ pub(crate) fn checks(facts: &Facts<'_>) -> Vec<Judged> {
     let mut checks = Vec::new();
     for (index, _) in (0_u16..).zip(&facts.timeline.plan.steps) {
         let events = facts.timeline.events.iter().filter(|event| event.begin.step == index);
-        let last = events.filter_map(|event| outcome(facts, event.begin.event)).next_back();
+        let last = events.filter_map(|event| facts.gates.get(&event.begin.event)).next_back();
         let named = |check: &crate::record::gate::GateCheck| {
             Judged::new(format!("step.{}.{}", index + 1, check.name), &check.expected, &check.actual, check.status)
         };

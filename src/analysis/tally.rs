@@ -4,8 +4,8 @@
 //! order; from here on that is forgotten.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::counts::Counts;
 use crate::model::{EventId, FailureClass, FailureKey, MonoTime};
@@ -18,6 +18,8 @@ use crate::record::segment::{ConnectionCounts, FailureSample, Gap, Row, Scope, S
 pub(crate) struct Tally {
     windows: BTreeMap<(u16, Scope), Window>,
     distributions: BTreeMap<(u16, Group), Distributions>,
+    /// Every cohort that has a window.
+    cohorts: BTreeSet<u16>,
 }
 
 /// What distributions are kept apart by: they are large, and nothing asks for those of a single event.
@@ -99,6 +101,7 @@ impl Tally {
                 _ => {}
             }
         }
+        tally.cohorts = tally.windows.keys().map(|&(cohort, _)| cohort).collect();
         tally
     }
 
@@ -115,6 +118,11 @@ impl Tally {
     /// All windows.
     pub(crate) fn windows(&self) -> impl Iterator<Item = (u16, Scope, &Window)> {
         self.windows.iter().map(|(&(cohort, scope), window)| (cohort, scope, window))
+    }
+
+    /// The windows of one scope, one for each cohort that has one.
+    pub(crate) fn windows_of(&self, scope: Scope) -> impl Iterator<Item = &Window> {
+        self.cohorts.iter().filter_map(move |&cohort| self.window(cohort, scope))
     }
 
     /// The rows of a cohort over all counted scopes, added up where scopes meet.

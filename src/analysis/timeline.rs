@@ -287,7 +287,9 @@ impl<'a> Timeline<'a> {
 
     /// Whether a main process of `service` (or of whatever an event restarted) ended in `span`.
     pub(crate) fn has_exit(&self, service: Option<&UnitName>, span: Span) -> bool {
-        self.exits.iter().any(|&(at, unit)| (unit.is_none() || unit == service) && span.overlaps(Span::new(at, at)))
+        let from = self.exits.partition_point(|&(at, _)| at < span.from);
+        let to = self.exits.partition_point(|&(at, _)| at <= span.to);
+        self.exits.get(from..to).unwrap_or_default().iter().any(|&(_, unit)| unit.is_none() || unit == service)
     }
 
     /// By how much a counter of the kernel rose in `span`; none if it was never read.

@@ -37,11 +37,12 @@ pub(super) fn with_baseline(
     format: Format,
 ) -> anyhow::Result<Exit> {
     let comparison = compare(baseline, result);
+    let below = |format| output::write(&[b"\n", rendered(&comparison, format).as_slice()].concat());
     match format {
-        Format::Table => output::write(&rendered(&comparison, CompareFormat::Table))?,
-        Format::Markdown => output::write(&rendered(&comparison, CompareFormat::Markdown))?,
+        Format::Table => below(CompareFormat::Table)?,
+        Format::Markdown => below(CompareFormat::Markdown)?,
         Format::Json | Format::Junit => {
-            let text = render::terminal::render_comparison(&comparison, output::width(), false);
+            let text = render::terminal::render_comparison(&comparison, output::stderr_width(), false);
             say(String::from_utf8_lossy(&text).trim_end());
         }
     }

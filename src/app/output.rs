@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -164,16 +165,28 @@ pub fn stdout_color() -> bool {
     color(io::stdout().is_terminal())
 }
 
-/// Whether to colour what goes to a stream; see <https://no-color.org>.
+/// Whether to colour what goes to a stream; see <https://no-color.org>. A terminal that calls itself dumb shows escape
+/// sequences as they are.
 #[must_use]
 pub fn color(is_terminal: bool) -> bool {
-    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    is_terminal && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Columns of the terminal on stdout.
 #[must_use]
 pub fn width() -> usize {
-    rustix::termios::tcgetwinsize(io::stdout())
+    width_of(io::stdout())
+}
+
+/// Columns of the terminal on stderr.
+#[must_use]
+pub fn stderr_width() -> usize {
+    width_of(io::stderr())
+}
+
+fn width_of(stream: impl AsFd) -> usize {
+    rustix::termios::tcgetwinsize(stream)
         .ok()
         .map(|size| usize::from(size.ws_col))
         .filter(|&columns| columns > 0)

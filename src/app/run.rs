@@ -30,7 +30,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     let scenarios = match scenario::load_all(&args.paths, &args.only, &overrides) {
         Ok(scenarios) => scenarios,
         Err(mistakes) => {
-            say(mistakes.render(output::color(output::stderr_is_terminal()), output::width()).trim_end());
+            say(mistakes.render(output::color(output::stderr_is_terminal()), output::stderr_width()).trim_end());
             return Ok(Exit::Usage);
         }
     };

@@ -44,7 +44,7 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
     }
     let scenario = match scenario::load_text("try.toml", &draft.text(), Path::new("/")) {
         Ok(scenario) => scenario,
-        Err(mistakes) => return Ok(wrong_usage(mistakes.render(false, output::width()).trim_end())),
+        Err(mistakes) => return Ok(wrong_usage(mistakes.render(false, output::stderr_width()).trim_end())),
     };
     session::block_on(run::run(run_args(args), vec![scenario]))
 }
@@ -100,7 +100,7 @@ fn consents() -> io::Result<bool> {
 fn say_findings(facts: &Facts) {
     let findings = check(facts, &[]);
     if !findings.is_empty() {
-        say(&render::table(&findings, output::width(), output::color(output::stderr_is_terminal())));
+        say(&render::table(&findings, output::stderr_width(), output::color(output::stderr_is_terminal())));
     }
 }
 

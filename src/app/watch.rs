@@ -34,7 +34,7 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
     match scenario::load_text(SOURCE, &text(args), &here) {
         Ok(scenario) => session::block_on(watch(args, scenario)),
         Err(mistakes) => {
-            say(mistakes.render(output::color(output::stderr_is_terminal()), output::width()).trim_end());
+            say(mistakes.render(output::color(output::stderr_is_terminal()), output::stderr_width()).trim_end());
             Ok(Exit::Usage)
         }
     }
@@ -45,8 +45,12 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     let scenarios = [scenario];
     check_loads(&scenarios)?;
     let folder = Folder::create(args.out.as_deref())?;
-    // Only a table may stand below what the command prints.
-    let surroundings = Surroundings::Users { stdout_to_stderr: args.format != Format::Table };
+    let surroundings = if args.command.is_empty() {
+        Surroundings::Stated
+    } else {
+        // Only a table may stand below what the command prints.
+        Surroundings::Users { stdout_to_stderr: args.format != Format::Table }
+    };
     // There is no unit to act on.
     let how = How { manager: ManagerArg::Auto, force: false, surroundings };
     let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::say;
+use super::output::{say, stderr_width};
 use crate::render::text;
 use crate::run::progress::{Figures, Progress, Stage};
 
@@ -35,7 +35,7 @@ impl Watcher {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             set_style(&bar, ENDLESS);
-            bar.set_prefix(name.to_owned());
+            bar.set_message(name.to_owned());
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
@@ -83,20 +83,35 @@ impl Watcher {
         self.rate.get()
     }
 
-    /// `0:03 of about 0:15`; without the latter if nobody said how long it takes.
-    fn clock(&self) -> String {
+    /// The line of figures in so many columns.
+    fn line(&self, figures: Figures, columns: usize) -> String {
         let elapsed = self.started.get().map_or(Duration::ZERO, |started| started.elapsed());
-        match self.expected {
-            Some(expected) if elapsed < expected => format!("{} of about {}", minutes(elapsed), minutes(expected)),
-            _ => minutes(elapsed),
-        }
+        let expected = self.expected.filter(|&expected| elapsed < expected);
+        fitted(elapsed, expected, self.rate(figures.due), figures, columns)
     }
 }
 
-/// What a bar shows: the stage, then the clock and the figures.
-const ENDLESS: &str = "{spinner} {prefix}\n  {msg}";
+/// `0:03 of about 0:15  148/s, 313 ok, 0 failed, p99 2.1 ms`. Where that has no room, without what is expected, then
+/// without the p99 too, then cut: a line that wraps would push up what is above it.
+fn fitted(elapsed: Duration, expected: Option<Duration>, rate: f64, figures: Figures, columns: usize) -> String {
+    let clock = minutes(elapsed);
+    let of_about = expected.map(|expected| format!(" of about {}", minutes(expected))).unwrap_or_default();
+    let sentence_of = |p99_ms| sentence(rate, Figures { p99_ms, ..figures });
+    let shortest = format!("{clock}  {}", sentence_of(None));
+    let longer = [(of_about.as_str(), figures.p99_ms), ("", figures.p99_ms)];
+    longer
+        .map(|(of_about, p99_ms)| format!("{clock}{of_about}  {}", sentence_of(p99_ms)))
+        .into_iter()
+        .find(|line| line.len() <= columns)
+        .unwrap_or_else(|| shortest.chars().take(columns).collect())
+}
+
+/// What a bar shows: the stage, cut where it is wider than the terminal, then the clock and the figures.
+const ENDLESS: &str = "{spinner} {wide_msg}\n  {prefix}";
 /// The same, with how much of the expected time is over.
-const BOUNDED: &str = "{spinner} {prefix}\n  {msg}  {wide_bar}";
+const BOUNDED: &str = "{spinner} {wide_msg}\n  {prefix}  {wide_bar}";
+/// What stands beside the figures, and must fit in the same line.
+const MARGINS: usize = "    ".len();
 
 fn set_style(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -133,12 +148,13 @@ impl Drop for Watcher {
 
 impl Progress for Watcher {
     fn stage(&self, stage: &Stage) {
+        // Without a warmup the load starts with the first step.
+        if *stage != Stage::SettingUp && self.started.get().is_none() {
+            self.started.set(Some(Instant::now()));
+        }
         let text = match stage {
             Stage::SettingUp => "setting up".to_owned(),
-            Stage::WarmingUp => {
-                self.started.set(Some(Instant::now()));
-                "warming up".to_owned()
-            }
+            Stage::WarmingUp => "warming up".to_owned(),
             Stage::Step { action, unit, event, events } => {
                 let unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
                 format!("{event}/{events} {action}{unit}")
@@ -147,7 +163,7 @@ impl Progress for Watcher {
             Stage::Restoring => "putting units back".to_owned(),
         };
         match &self.bar {
-            Some(bar) => bar.set_prefix(format!("{}: {text}", self.name)),
+            Some(bar) => bar.set_message(format!("{}: {text}", self.name)),
             None => say(&format!("{}: {text}", self.name)),
         }
     }
@@ -157,13 +173,14 @@ impl Progress for Watcher {
         if let Some(started) = self.started.get() {
             bar.set_position(millis(started.elapsed()));
         }
-        bar.set_message(format!("{}  {}", self.clock(), sentence(self.rate(figures.due), figures)));
+        bar.set_prefix(self.line(figures, stderr_width().saturating_sub(MARGINS)));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ActionKind;
 
     #[test]
     fn the_line_of_figures_says_what_failed_before_how_fast_it_was() {
@@ -172,5 +189,32 @@ mod tests {
         assert_eq!(sentence(148.4, Figures { p99_ms: Some(2.14), ..figures }), "148/s, 313 ok, 0 failed, p99 2.14 ms");
         let lost = Figures { failed: 7, p99_ms: Some(f64::INFINITY), ..figures };
         assert_eq!(sentence(148.4, lost), "148/s, 313 ok, 7 failed, p99 never");
+    }
+
+    #[test]
+    fn the_clock_runs_from_the_first_stage_under_load_be_it_the_warmup_or_a_step() {
+        let step = Stage::Step { action: ActionKind::Wait, unit: None, event: 1, events: 1 };
+        for under_load in [Stage::WarmingUp, step] {
+            let watcher = Watcher::in_lines("load");
+            watcher.stage(&Stage::SettingUp);
+            assert_eq!(watcher.started.get(), None);
+            watcher.stage(&under_load);
+            let started = watcher.started.get().expect("it runs");
+            watcher.stage(&Stage::CoolingDown);
+            assert_eq!(watcher.started.get(), Some(started));
+        }
+    }
+
+    #[test]
+    fn the_line_of_figures_says_less_where_there_is_less_room() {
+        let figures = Figures { due: 320, ok: 313, failed: 7, p99_ms: Some(2.14) };
+        let in_columns = |columns| {
+            let (elapsed, expected) = (Duration::from_secs(3), Duration::from_secs(75));
+            fitted(elapsed, Some(expected), 148.4, figures, columns)
+        };
+        assert_eq!(in_columns(56), "0:03 of about 1:15  148/s, 313 ok, 7 failed, p99 2.14 ms");
+        assert_eq!(in_columns(55), "0:03  148/s, 313 ok, 7 failed, p99 2.14 ms");
+        assert_eq!(in_columns(41), "0:03  148/s, 313 ok, 7 failed");
+        assert_eq!(in_columns(10), "0:03  148/");
     }
 }

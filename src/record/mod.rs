@@ -8,6 +8,7 @@ pub mod begin;
 pub mod gate;
 pub mod histogram;
 pub mod line;
+mod packed;
 mod plausible;
 pub mod reader;
 pub mod request;

@@ -134,7 +134,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// One that has counted nothing yet, from `from` on.
+    /// One that has counted nothing yet, from `from` on, with room for whatever it will count.
     #[must_use]
     pub fn empty(cohort: u16, scope: Scope, from: MonoTime) -> Self {
         Self {
@@ -142,10 +142,10 @@ impl Segment {
             scope,
             from,
             to: from,
-            ok: LatencyHistogram::default(),
-            wrong: LatencyHistogram::default(),
-            service: LatencyHistogram::default(),
-            lateness: LatencyHistogram::default(),
+            ok: LatencyHistogram::with_room(),
+            wrong: LatencyHistogram::with_room(),
+            service: LatencyHistogram::with_room(),
+            lateness: LatencyHistogram::with_room(),
             connections: ConnectionCounts::default(),
             gaps: Vec::new(),
             connect_gap_ns: None,

@@ -63,6 +63,17 @@ fn several_scenarios_are_compared_first() {
 }
 
 #[test]
+fn where_there_is_little_room_the_comparison_leaves_figures_out_rather_than_break_names() {
+    let stories = stories();
+    let shown = text(terminal::render(&result(&stories), 60, false));
+    let comparison: Vec<&str> = shown.lines().skip(2).take(1 + stories.len()).collect();
+    assert!(comparison[0].ends_with("verdict       dropped  p99 ms  stall ms"), "{comparison:?}");
+    for (line, record) in comparison[1..].iter().zip(&stories) {
+        assert!(line.starts_with(&format!("{} ", record.begin.plan.name)), "{line}");
+    }
+}
+
+#[test]
 fn no_line_is_wider_than_the_terminal() {
     let result = result(&stories());
     for width in [60, 80, 100, 120] {

@@ -36,7 +36,7 @@ fn ended(facts: &Facts<'_>) -> Judged {
     };
     let has_failed_step = facts.timeline.events.iter().any(|event| {
         event.end.is_some_and(|end| end.error.is_some())
-            || step_gate::outcome(facts, event.begin.event).is_some_and(step_gate::is_shut)
+            || facts.gates.get(&event.begin.event).is_some_and(|gate| step_gate::is_shut(gate))
     });
     match &end.reason {
         EndReason::Completed => judged("completed", Verdict::Passed, String::new()),

@@ -80,7 +80,7 @@ fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
         }
         return Done::Failed(format!("{name} failed: {error}"));
     }
-    if let Some(gate) = step_gate::outcome(facts, event.begin.event) {
+    if let Some(gate) = facts.gates.get(&event.begin.event) {
         let place = format!("step {}", event.begin.step + 1);
         return match gate.verdict() {
             Verdict::Passed => Done::AsExpected,

@@ -12,6 +12,9 @@ const TOP: f64 = 36.0;
 const BOTTOM: f64 = 300.0;
 const HEIGHT: f64 = 346.0;
 
+/// More than the words beside the line of what was never answered take.
+const NEVER_LABEL_WIDTH: f64 = 220.0;
+
 /// The marks below the plot: shares of the requests.
 const MARKS: [(f64, &str); 8] = [
     (0.0, "0 %"),
@@ -95,9 +98,19 @@ impl Plot {
             let x = self.x(share);
             line(to, "never", (x, self.y.at(ms)), (x, TOP));
             line(to, "never", (x, TOP), (RIGHT, TOP));
-            label(to, "never-text", (x + 6.0, TOP + 14.0), format!("never answered, from {:.3} % on", share * 100.0));
+            let (class, at) = never_label(x);
+            label(to, class, at, format!("never answered, from {:.3} % on", share * 100.0));
         }
     }
+}
+
+/// Where to say from where on requests were never answered, and how it is set: beside the line there, or above the
+/// plot where that would be cut off.
+fn never_label(line_x: f64) -> (&'static str, (f64, f64)) {
+    if line_x + NEVER_LABEL_WIDTH > RIGHT {
+        return ("never-text end", (RIGHT, TOP - 4.0));
+    }
+    ("never-text", (line_x + 6.0, TOP + 14.0))
 }
 
 fn legend(to: &mut Markup, curves: &[Curve]) {
@@ -108,8 +121,22 @@ fn legend(to: &mut Markup, curves: &[Curve]) {
             "answered" => "answered: from the due time",
             _ => "service: from the send",
         };
-        line(to, CLASSES[place % CLASSES.len()], (x, 16.0), (x + 18.0, 16.0));
-        label(to, "start", (x + 24.0, 20.0), text);
+        line(to, CLASSES[place % CLASSES.len()], (x, 12.0), (x + 18.0, 12.0));
+        label(to, "start", (x + 24.0, 16.0), text);
         x += (WIDTH - LEFT) / 3.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_on_what_was_never_answered_is_never_cut_off() {
+        let plot = Plot { y: LogScale::new((1.0, 100.0), (TOP, BOTTOM)), decades: 3.6 };
+        let of = |share| never_label(plot.x(share));
+        assert_eq!(of(0.84).0, "never-text");
+        assert!(of(0.84).1.0 + NEVER_LABEL_WIDTH < RIGHT);
+        assert_eq!(of(0.999_4), ("never-text end", (RIGHT, TOP - 4.0)));
     }
 }

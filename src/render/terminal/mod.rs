@@ -56,8 +56,8 @@ fn comparison(page: &mut Page, result: &RunResult) {
         Column::Words("scenario"),
         Column::Words("verdict"),
         Column::Number("dropped"),
-        Column::Number("000"),
-        Column::Number("p50 ms"),
+        Column::Detail("000"),
+        Column::Detail("p50 ms"),
         Column::Number("p99 ms"),
         Column::Number("stall ms"),
     ];
