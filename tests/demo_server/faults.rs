@@ -220,6 +220,27 @@ fn a_path_can_be_missing_forbidden_or_of_the_wrong_type() {
 }
 
 #[test]
+#[ignore = "needs root, for a raw socket: run by tests/all in the box"]
+fn every_handshake_is_reset_before_the_client_is_connected() {
+    let server = TestServer::with_fault(Transport::Tcp, "reset-handshake");
+    for _ in 0..8 {
+        let error = Client::connect(&server.endpoint).err().unwrap();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::CONNRESET));
+    }
+}
+
+#[test]
+fn handshakes_are_reset_on_one_ipv4_address_only() {
+    for address in ["0.0.0.0:0", "[::1]:0"] {
+        let mut options =
+            gapless::demo::server::ServerOptions::listening_on(vec![Endpoint::Tcp(address.parse().unwrap())]);
+        options.faults.push("reset-handshake".parse().unwrap());
+        let error = gapless::demo::server::Background::start(options).err().unwrap().to_string();
+        assert!(error.contains("no reset-handshake on such an address"), "{error}");
+    }
+}
+
+#[test]
 fn a_fault_that_the_transport_does_not_have_is_an_error_at_the_start() {
     for kind in FaultKind::ALL.iter().filter(|kind| kind.effect(Transport::Tcp) == Effect::Unavailable) {
         let mut options =

@@ -73,6 +73,7 @@ pub(super) fn of(kind: FaultKind) -> Option<(Bytes, Ending)> {
         FaultKind::ThousandsInformational => (Prelude(INFORMATIONAL, 2_000), Answered),
         FaultKind::Refuse
         | FaultKind::QueueFull
+        | FaultKind::ResetHandshake
         | FaultKind::PathMissing
         | FaultKind::NoPermission
         | FaultKind::WrongSocketType
