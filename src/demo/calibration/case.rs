@@ -192,7 +192,8 @@ impl Case {
             _ if !matches!(self.injection, Injection::Fault(_)) => Occurrence::All,
             _ if kind.scope() == Scope::Listener => Occurrence::All,
             // A whole body of that size takes long to read, and the server speaks no TLS at all.
-            FaultKind::ResetWhileSending | FaultKind::TlsGarbage | FaultKind::TlsAlert => Occurrence::All,
+            _ if self.is_large() => Occurrence::All,
+            FaultKind::TlsGarbage | FaultKind::TlsAlert => Occurrence::All,
             _ => Occurrence::First(INJECTED),
         };
         Some(FaultSpec { kind, occurrence })
@@ -203,7 +204,7 @@ impl Case {
         let timeout = if self.times_out() { IMPATIENT } else { PATIENT };
         let fault = self.injection.fault();
         let is_tls = matches!(fault, Some(FaultKind::TlsGarbage | FaultKind::TlsAlert));
-        let is_large = fault == Some(FaultKind::ResetWhileSending);
+        let is_large = self.is_large();
         let connect = match endpoint {
             Endpoint::Tcp(address) => Destination::Host { host: address.ip().to_string(), port: address.port() },
             Endpoint::Unix(path) => Destination::Unix(path.clone()),
@@ -227,6 +228,7 @@ impl Case {
         Cohort {
             name: self.injection.name().to_owned(),
             pace: match self.injection {
+                Injection::Fault(_) if is_large => Pace::OnDemand,
                 Injection::Fault(_) => Pace::Rate(RATE),
                 // All are due at the same moment, and so time out together.
                 Injection::ConnectionHeld | Injection::Interrupt => Pace::Clients(CLIENTS),
@@ -241,6 +243,12 @@ impl Case {
             connect_delay: Duration::ZERO,
             target,
         }
+    }
+
+    /// Whether its requests are so large that they are made one after the other: at once, they would take longer than
+    /// anybody waits.
+    pub(super) fn is_large(self) -> bool {
+        matches!(self.injection, Injection::Fault(FaultKind::ResetWhileSending | FaultKind::CloseWhileSending))
     }
 
     /// The case of that name, which is its [`Display`](std::fmt::Display).

@@ -139,19 +139,24 @@ async fn load(case: Case, server: &Background) -> Result<Counted, CalibrationErr
         }
         counted
     };
-    let send = async {
-        let sent = if let Some(resource) = case.injection.held() {
-            send_without(resource, &load).await
-        } else {
-            send_enough(case, server, &load).await;
-            Ok(())
-        };
+    let send_all = async {
+        let sent = send(case, server, &load).await;
         load.stop().await;
         load.join().await?;
         sent
     };
-    let (counted, ended) = tokio::join!(collect, send);
+    let (counted, ended) = tokio::join!(collect, send_all);
     ended.map(|()| counted)
+}
+
+/// Sends what the case needs.
+async fn send(case: Case, server: &Background, load: &LoadHandle) -> Result<(), CalibrationError> {
+    match case.injection.held() {
+        Some(resource) => send_without(resource, load).await?,
+        None if case.is_large() => request(load, REQUESTS).await,
+        None => send_enough(case, server, load).await,
+    }
+    Ok(())
 }
 
 /// Returns when enough requests were due.

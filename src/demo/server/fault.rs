@@ -121,6 +121,9 @@ fault_kinds! {
     TlsAlert = "tls-alert", Connection, tcp Tls, unix Tls;
     /// Reads the head of the request and resets with its body unread; for bodies that no socket buffer holds.
     ResetWhileSending = "reset-while-sending", Request, tcp WriteFailed, unix WriteFailed;
+    /// Reads the head of the request, ends the answer before it began, and resets when the client has gone on sending
+    /// all the same; for bodies that no socket buffer holds.
+    CloseWhileSending = "close-while-sending", Request, tcp WriteFailed, unix WriteFailed;
     /// Resets before a byte of the answer.
     ResetBefore = "reset-before", Request, tcp ResetBeforeResponse, unix ClosedBeforeResponse;
     /// Closes before a byte of the answer.
