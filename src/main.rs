@@ -5,13 +5,16 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use gapless::app::{self, exit::Exit};
 use gapless::cli::{Cli, Command};
+use gapless::demo::calibration::apart;
 use gapless::manager::embedded::exec;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|first| first == exec::SUBCOMMAND) {
-        // Started by the embedded manager, not by a person.
-        return exec::main(args);
+    // Started by the embedded manager or by a calibration, not by a person.
+    match args.next() {
+        Some(first) if first == exec::SUBCOMMAND => return exec::main(args),
+        Some(first) if first == apart::SUBCOMMAND => return apart::main(args),
+        _ => {}
     }
     let outcome = match Cli::parse().command {
         Command::Run(args) => app::run::main(args),

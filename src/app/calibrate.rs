@@ -1,5 +1,7 @@
 //! `gapless calibrate`: shows that the instrument counts right on this machine.
 
+use anyhow::Context as _;
+
 use super::exit::Exit;
 use super::output::{self, say};
 use super::session;
@@ -15,6 +17,7 @@ const CASES_PER_LINE: usize = 20;
 /// # Errors
 /// When a server or a load cannot be started, or stdout not be written to.
 pub fn main(args: &CalibrateArgs) -> anyhow::Result<Exit> {
+    let own = std::env::current_exe().context("cannot tell which program this is")?;
     let cases = Case::all();
     let total = cases.len();
     let done = |count: usize| {
@@ -22,7 +25,7 @@ pub fn main(args: &CalibrateArgs) -> anyhow::Result<Exit> {
             say(&format!("{count} of {total} faults injected"));
         }
     };
-    let calibration = session::block_on(async { Ok(calibrate(cases, done).await?) })?;
+    let calibration = session::block_on(async { Ok(calibrate(cases, &own, done).await?) })?;
     output::write(&match args.format {
         CalibrateFormat::Table => {
             render::terminal::render_calibration(&calibration, output::width(), output::stdout_color())

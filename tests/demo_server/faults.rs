@@ -15,6 +15,9 @@ use crate::server::TestServer;
 /// A client that must give up can do so soon: nothing comes however long it waits.
 const SHORT: Duration = Duration::from_millis(50);
 
+/// Those that show with large bodies alone.
+const WHILE_SENDING: [FaultKind; 2] = [FaultKind::ResetWhileSending, FaultKind::CloseWhileSending];
+
 fn kinds_of(scope: Scope) -> impl Iterator<Item = FaultKind> {
     FaultKind::ALL.iter().copied().filter(move |kind| kind.scope() == scope)
 }
@@ -66,7 +69,7 @@ fn twelve_requests(kind: FaultKind, transport: Transport, keep_alive: bool) -> B
 
 #[test]
 fn every_third_of_twelve_requests_meets_each_fault_on_both_transports_and_kinds_of_connection() {
-    for kind in kinds_of(Scope::Request).filter(|&kind| kind != FaultKind::ResetWhileSending) {
+    for kind in kinds_of(Scope::Request).filter(|kind| !WHILE_SENDING.contains(kind)) {
         for (transport, keep_alive) in
             Transport::ALL.iter().flat_map(|&transport| [(transport, false), (transport, true)])
         {
@@ -125,8 +128,10 @@ fn each_cut_falls_where_its_name_says() {
 
 #[test]
 fn a_request_that_cannot_be_written_whole_is_reset_while_it_is_sent() {
-    for transport in Transport::ALL {
-        let server = TestServer::with_fault(transport, "reset-while-sending@every=2");
+    for (kind, transport) in
+        WHILE_SENDING.into_iter().flat_map(|kind| Transport::ALL.map(|transport| (kind, transport)))
+    {
+        let server = TestServer::with_fault(transport, &format!("{kind}@every=2"));
         let body = vec![b'x'; 64 << 20];
         let send = || {
             let mut client = server.connect();
@@ -135,8 +140,8 @@ fn a_request_that_cannot_be_written_whole_is_reset_while_it_is_sent() {
             client.send(&body).map(|()| client.receive().class(None))
         };
         assert_eq!(send().unwrap(), None);
-        assert!(send().is_err(), "{transport:?}");
-        assert_eq!(server.stop().injected, [(FaultKind::ResetWhileSending, 1)].into());
+        assert!(send().is_err(), "{kind} {transport:?}");
+        assert_eq!(server.stop().injected, [(kind, 1)].into());
     }
 }
 
@@ -217,6 +222,27 @@ fn a_path_can_be_missing_forbidden_or_of_the_wrong_type() {
     // Whether that keeps a client out depends on who runs the test: root gets in.
     let forbidden = TestServer::with_fault(Transport::Unix, "no-permission");
     assert_eq!(forbidden.file("server.sock").metadata().unwrap().permissions().mode() & 0o777, 0);
+}
+
+#[test]
+#[ignore = "needs root, for a raw socket: run by tests/all in the box"]
+fn every_handshake_is_reset_before_the_client_is_connected() {
+    let server = TestServer::with_fault(Transport::Tcp, "reset-handshake");
+    for _ in 0..8 {
+        let error = Client::connect(&server.endpoint).err().unwrap();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::CONNRESET));
+    }
+}
+
+#[test]
+fn handshakes_are_reset_on_one_ipv4_address_only() {
+    for address in ["0.0.0.0:0", "[::1]:0"] {
+        let mut options =
+            gapless::demo::server::ServerOptions::listening_on(vec![Endpoint::Tcp(address.parse().unwrap())]);
+        options.faults.push("reset-handshake".parse().unwrap());
+        let error = gapless::demo::server::Background::start(options).err().unwrap().to_string();
+        assert!(error.contains("no reset-handshake on such an address"), "{error}");
+    }
 }
 
 #[test]

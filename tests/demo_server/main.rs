@@ -4,6 +4,7 @@
 
 mod answers;
 mod client;
+mod curl;
 mod faults;
 mod process;
 mod server;

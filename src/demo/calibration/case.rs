@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::hoard::Resource;
 use crate::demo::server::{Effect, FaultKind, FaultSpec, Occurrence, Scope, Transport};
 use crate::model::{Endpoint, FailureClass};
 use crate::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, StatusPattern, Target};
 
 /// How many requests or connections meet a fault that can be counted out.
-const INJECTED: NonZeroU64 = NonZeroU64::new(8).expect("8 is not 0");
+pub(super) const INJECTED: NonZeroU64 = NonZeroU64::new(8).expect("8 is not 0");
 /// Requests of a case, at least: some are left that meet no fault.
 pub(super) const REQUESTS: u64 = 24;
 /// Clients of a closed loop, where all requests must be due at once.
@@ -59,6 +60,10 @@ pub enum Injection {
     ConnectionHeld,
     /// The run is interrupted while every client waits for its answer.
     Interrupt,
+    /// The process has no descriptor left while so many requests are made.
+    DescriptorsHeld,
+    /// The network has no local port left while so many requests are made.
+    PortsHeld,
 }
 
 impl Injection {
@@ -69,16 +74,65 @@ impl Injection {
             Self::Fault(kind) => kind.name(),
             Self::ConnectionHeld => "connection-held",
             Self::Interrupt => "interrupt",
+            Self::DescriptorsHeld => "descriptors-held",
+            Self::PortsHeld => "ports-held",
         }
     }
 
-    /// What the server does.
-    pub(super) const fn fault(self) -> FaultKind {
+    /// What the server does; none if it answers as it should.
+    pub(super) const fn fault(self) -> Option<FaultKind> {
         match self {
-            Self::Fault(kind) => kind,
-            Self::ConnectionHeld | Self::Interrupt => FaultKind::Stall,
+            Self::Fault(kind) => Some(kind),
+            Self::ConnectionHeld | Self::Interrupt => Some(FaultKind::Stall),
+            Self::DescriptorsHeld | Self::PortsHeld => None,
         }
     }
+
+    /// What is all held while [`INJECTED`] requests are made, and let go for those after them.
+    pub(super) const fn held(self) -> Option<Resource> {
+        match self {
+            Self::DescriptorsHeld => Some(Resource::Descriptors),
+            Self::PortsHeld => Some(Resource::Ports),
+            Self::Fault(_) | Self::ConnectionHeld | Self::Interrupt => None,
+        }
+    }
+
+    /// Where it can be done: a resource that is all held, and packets that are forged, must be nobody else's.
+    pub(super) fn place(self) -> Place {
+        match self {
+            Self::DescriptorsHeld => Place::OwnProcess,
+            Self::Fault(FaultKind::NoPermission) if crate::probe::host::is_root() => Place::WithoutRoot,
+            Self::PortsHeld | Self::Fault(FaultKind::ResetHandshake) => Place::OwnNetwork,
+            Self::Fault(_) | Self::ConnectionHeld | Self::Interrupt => Place::Here,
+        }
+    }
+
+    /// Whether it exists on a transport.
+    fn is_on(self, transport: Transport) -> bool {
+        match self {
+            Self::Fault(kind) => kind.effect(transport) != Effect::Unavailable,
+            Self::PortsHeld => transport == Transport::Tcp,
+            Self::ConnectionHeld | Self::Interrupt | Self::DescriptorsHeld => true,
+        }
+    }
+
+    /// Whether it exists on connections of a kind.
+    fn is_with(self, policy: Policy) -> bool {
+        self != Self::ConnectionHeld || policy == Policy::Reused
+    }
+}
+
+/// Where a case is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In our own process.
+    Here,
+    /// In a process of its own with few descriptors.
+    OwnProcess,
+    /// In a process of its own in a network of its own.
+    OwnNetwork,
+    /// In a process of its own without root's rights, who may connect to any socket.
+    WithoutRoot,
 }
 
 impl std::fmt::Display for Injection {
@@ -108,23 +162,15 @@ impl Case {
     /// Every fault on every transport that has it, with both policies, and what can be done on the client's side.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let mut cases = Vec::new();
-        for &fault in FaultKind::ALL {
-            for transport in Transport::ALL {
-                if fault.effect(transport) == Effect::Unavailable {
-                    continue;
-                }
-                let injection = Injection::Fault(fault);
-                cases.extend(Policy::ALL.map(|policy| Self { injection, transport, policy }));
-            }
-        }
-        for transport in Transport::ALL {
-            let held = Self { injection: Injection::ConnectionHeld, transport, policy: Policy::Reused };
-            let interrupt = |policy| Self { injection: Injection::Interrupt, transport, policy };
-            cases.push(held);
-            cases.extend(Policy::ALL.map(interrupt));
-        }
-        cases
+        use Injection::{ConnectionHeld, DescriptorsHeld, Interrupt, PortsHeld};
+        let faults = FaultKind::ALL.iter().map(|&kind| Injection::Fault(kind));
+        let injections = faults.chain([ConnectionHeld, Interrupt, DescriptorsHeld, PortsHeld]);
+        let of_injection = |injection: Injection| {
+            let transports = Transport::ALL.into_iter().filter(move |&transport| injection.is_on(transport));
+            let policies = move || Policy::ALL.into_iter().filter(move |&policy| injection.is_with(policy));
+            transports.flat_map(move |transport| policies().map(move |policy| Self { injection, transport, policy }))
+        };
+        injections.flat_map(of_injection).collect()
     }
 
     /// The class that must be counted; none if the fault cannot be noticed.
@@ -134,33 +180,31 @@ impl Case {
             Injection::Fault(kind) => kind.expected_class(self.transport),
             Injection::ConnectionHeld => Some(FailureClass::NoConnection),
             Injection::Interrupt => Some(FailureClass::Interrupted),
+            Injection::DescriptorsHeld => Some(FailureClass::LocalFd),
+            Injection::PortsHeld => Some(FailureClass::LocalPort),
         }
     }
 
-    /// Why it cannot be run here; none if it can.
-    pub(super) fn left_out(self) -> Option<&'static str> {
-        let is_open = self.injection == Injection::Fault(FaultKind::NoPermission) && crate::probe::host::is_root();
-        is_open.then_some("root may connect to any socket")
-    }
-
-    /// What the server is asked to do.
-    pub(super) fn fault_spec(self) -> FaultSpec {
-        let occurrence = match self.injection.fault() {
+    /// What the server is asked to do wrong.
+    pub(super) fn fault_spec(self) -> Option<FaultSpec> {
+        let kind = self.injection.fault()?;
+        let occurrence = match kind {
             _ if !matches!(self.injection, Injection::Fault(_)) => Occurrence::All,
-            kind if kind.scope() == Scope::Listener => Occurrence::All,
+            _ if kind.scope() == Scope::Listener => Occurrence::All,
             // A whole body of that size takes long to read, and the server speaks no TLS at all.
-            FaultKind::ResetWhileSending | FaultKind::TlsGarbage | FaultKind::TlsAlert => Occurrence::All,
+            _ if self.is_large() => Occurrence::All,
+            FaultKind::TlsGarbage | FaultKind::TlsAlert => Occurrence::All,
             _ => Occurrence::First(INJECTED),
         };
-        FaultSpec { kind: self.injection.fault(), occurrence }
+        Some(FaultSpec { kind, occurrence })
     }
 
     /// The load.
     pub(super) fn cohort(self, endpoint: &Endpoint) -> Cohort {
         let timeout = if self.times_out() { IMPATIENT } else { PATIENT };
         let fault = self.injection.fault();
-        let is_tls = matches!(fault, FaultKind::TlsGarbage | FaultKind::TlsAlert);
-        let is_large = fault == FaultKind::ResetWhileSending;
+        let is_tls = matches!(fault, Some(FaultKind::TlsGarbage | FaultKind::TlsAlert));
+        let is_large = self.is_large();
         let connect = match endpoint {
             Endpoint::Tcp(address) => Destination::Host { host: address.ip().to_string(), port: address.port() },
             Endpoint::Unix(path) => Destination::Unix(path.clone()),
@@ -175,7 +219,7 @@ impl Case {
             headers: Vec::new(),
             body: if is_large { vec![b'x'; LARGE_BODY_BYTES] } else { Vec::new() },
             expect_status: vec![StatusPattern::Class(2)],
-            expect_body: (fault == FaultKind::WrongBody).then(|| "^ok".to_owned()),
+            expect_body: (fault == Some(FaultKind::WrongBody)).then(|| "^ok".to_owned()),
             timeout,
             connect_timeout: timeout,
             ca_file: None,
@@ -184,9 +228,12 @@ impl Case {
         Cohort {
             name: self.injection.name().to_owned(),
             pace: match self.injection {
+                Injection::Fault(_) if is_large => Pace::OnDemand,
                 Injection::Fault(_) => Pace::Rate(RATE),
                 // All are due at the same moment, and so time out together.
                 Injection::ConnectionHeld | Injection::Interrupt => Pace::Clients(CLIENTS),
+                // None is due before all is held.
+                Injection::DescriptorsHeld | Injection::PortsHeld => Pace::OnDemand,
             },
             connections: match (self.injection, self.policy) {
                 (Injection::ConnectionHeld, _) => Connections::Reused(1),
@@ -198,9 +245,26 @@ impl Case {
         }
     }
 
+    /// Whether its requests are so large that they are made one after the other: at once, they would take longer than
+    /// anybody waits.
+    pub(super) fn is_large(self) -> bool {
+        matches!(self.injection, Injection::Fault(FaultKind::ResetWhileSending | FaultKind::CloseWhileSending))
+    }
+
+    /// The case of that name, which is its [`Display`](std::fmt::Display).
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|case| case.to_string() == name)
+    }
+
     fn times_out(self) -> bool {
         use FailureClass::{ConnectTimeout, NoConnection, ResponseTimeout};
         matches!(self.class(), Some(ResponseTimeout | ConnectTimeout | NoConnection))
+    }
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} over {} on {} connections", self.injection, self.transport.name(), self.policy.name())
     }
 }
 
@@ -211,13 +275,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_is_calibrated_but_those_that_need_a_machine_of_their_own() {
+    fn every_class_is_calibrated() {
         let calibrated: BTreeSet<_> = Case::all().into_iter().filter_map(Case::class).collect();
-        let missing = FailureClass::ALL.iter().filter(|class| !calibrated.contains(class));
-        assert_eq!(
-            missing.collect::<Vec<_>>(),
-            [&FailureClass::ConnectReset, &FailureClass::LocalPort, &FailureClass::LocalFd]
-        );
+        assert_eq!(calibrated, FailureClass::ALL.iter().copied().collect());
+    }
+
+    #[test]
+    fn each_case_is_found_by_its_name() {
+        for case in Case::all() {
+            assert_eq!(Case::named(&case.to_string()), Some(case));
+        }
     }
 
     #[test]

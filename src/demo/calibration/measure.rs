@@ -5,11 +5,15 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Row;
-use super::case::{CLIENTS, Case, Injection, REQUESTS};
+use super::apart::{self, Finding};
+use super::case::{CLIENTS, Case, INJECTED, Injection, Place, REQUESTS};
+use super::hoard::{Hoard, Resource};
 use crate::demo::server::{Background, Scope, ServerError, ServerOptions, Transport};
-use crate::load::{LoadError, LoadHandle, Observation};
-use crate::model::{Endpoint, FailureClass};
+use crate::load::{Asked, LoadError, LoadHandle, Observation};
+use crate::model::{Endpoint, EventId, FailureClass};
 
 /// How often a load is asked whether it has sent enough.
 const POLL: Duration = Duration::from_millis(2);
@@ -31,6 +35,28 @@ pub enum CalibrationError {
         /// Why not.
         error: std::io::Error,
     },
+    /// Not all of a resource can be held.
+    #[error("cannot use up the descriptors or ports of a process made for it: {0}")]
+    Hoard(std::io::Error),
+    /// The process of a case broke.
+    #[error("cannot run {case} in a process of its own: {why}")]
+    Apart {
+        /// Which.
+        case: String,
+        /// What it said, or why it said nothing.
+        why: String,
+    },
+}
+
+/// What was injected, and what was counted for it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Figures {
+    /// Requests that met the fault.
+    pub(super) injected: u64,
+    /// Requests of its class.
+    pub(super) counted: u64,
+    /// Failures of other classes.
+    pub(super) strays: BTreeMap<FailureClass, u64>,
 }
 
 /// What a load counted.
@@ -41,42 +67,52 @@ struct Counted {
     failures: BTreeMap<FailureClass, u64>,
 }
 
-/// Runs the case, or says why it cannot be run here.
-pub(super) async fn measure(case: Case) -> Result<Row, CalibrationError> {
-    let row = Row {
+/// Runs the case in the place it needs, or says why it cannot be run here. `own` is our binary.
+pub(super) async fn measure(case: Case, own: &Path) -> Result<Row, CalibrationError> {
+    let finding = match case.injection.place() {
+        Place::Here => Finding::Measured(run(case).await?),
+        Place::OwnProcess | Place::OwnNetwork | Place::WithoutRoot => apart::measure(case, own).await?,
+    };
+    let (left_out, Figures { injected, counted, strays }) = match finding {
+        Finding::Measured(figures) => (None, figures),
+        Finding::LeftOut(why) => (Some(why), Figures::default()),
+    };
+    Ok(Row {
         fault: case.injection,
         transport: case.transport,
         connections: case.policy,
         class: case.class(),
-        left_out: case.left_out(),
-        injected: 0,
-        counted: 0,
-        strays: BTreeMap::new(),
-    };
-    if row.left_out.is_some() {
-        return Ok(row);
-    }
+        left_out,
+        injected,
+        counted,
+        strays,
+    })
+}
+
+/// Runs the case in this process.
+pub(super) async fn run(case: Case) -> Result<Figures, CalibrationError> {
     let folder = SocketFolder::create()?;
     let server = serve(case, folder.path()).await?;
     let mut counted = load(case, &server).await?;
-    let fault = case.injection.fault();
-    let met_by_server = server.counts().injected.get(&fault).copied().unwrap_or(0);
+    let met_by_server =
+        case.injection.fault().and_then(|fault| server.counts().injected.get(&fault).copied()).unwrap_or(0);
     let injected = match case.injection {
         // No request gets as far as the server: each of them meets the fault.
         Injection::Fault(kind) if kind.scope() == Scope::Listener => counted.due,
         Injection::Fault(_) | Injection::Interrupt => met_by_server,
         // Those that the server never saw.
         Injection::ConnectionHeld => counted.due.saturating_sub(met_by_server),
+        Injection::DescriptorsHeld | Injection::PortsHeld => INJECTED.get(),
     };
     if case.injection == Injection::ConnectionHeld {
         counted.expect(FailureClass::ResponseTimeout, met_by_server);
     }
-    let counted_as_it_is = match row.class {
+    let counted_as_it_is = match case.class() {
         Some(class) => counted.failures.remove(&class).unwrap_or(0),
         // An `ok` for each request that met it, beside those for the requests that did not.
         None => counted.ok.saturating_sub(counted.due.saturating_sub(injected)),
     };
-    Ok(Row { injected, counted: counted_as_it_is, strays: counted.failures, ..row })
+    Ok(Figures { injected, counted: counted_as_it_is, strays: counted.failures })
 }
 
 /// Starts the server of a case.
@@ -86,13 +122,13 @@ async fn serve(case: Case, folder: &Path) -> Result<Background, CalibrationError
         Transport::Unix => Endpoint::Unix(folder.join("server.sock")),
     };
     let mut options = ServerOptions::listening_on(vec![endpoint]);
-    options.faults.push(case.fault_spec());
+    options.faults.extend(case.fault_spec());
     let started = tokio::task::spawn_blocking(move || Background::start(options)).await;
     Ok(started.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?)
 }
 
 /// Loads until enough requests were due, and waits for what became of each.
-async fn load(case: Case, server: &Background) -> Result<Counted, LoadError> {
+async fn load(case: Case, server: &Background) -> Result<Counted, CalibrationError> {
     let mut load = LoadHandle::start_counting(&[case.cohort(&server.endpoints()[0])])?;
     let observations = load.take_observations();
     let collect = async {
@@ -103,21 +139,53 @@ async fn load(case: Case, server: &Background) -> Result<Counted, LoadError> {
         }
         counted
     };
-    let send = async {
-        while load.live().due.load(Ordering::Relaxed) < REQUESTS {
+    let send_all = async {
+        let sent = send(case, server, &load).await;
+        load.stop().await;
+        load.join().await?;
+        sent
+    };
+    let (counted, ended) = tokio::join!(collect, send_all);
+    ended.map(|()| counted)
+}
+
+/// Sends what the case needs.
+async fn send(case: Case, server: &Background, load: &LoadHandle) -> Result<(), CalibrationError> {
+    match case.injection.held() {
+        Some(resource) => send_without(resource, load).await?,
+        None if case.is_large() => request(load, REQUESTS).await,
+        None => send_enough(case, server, load).await,
+    }
+    Ok(())
+}
+
+/// Returns when enough requests were due.
+async fn send_enough(case: Case, server: &Background, load: &LoadHandle) {
+    while load.live().due.load(Ordering::Relaxed) < REQUESTS {
+        tokio::time::sleep(POLL).await;
+    }
+    if case.injection == Injection::Interrupt {
+        while server.counts().requests < u64::from(CLIENTS) {
             tokio::time::sleep(POLL).await;
         }
-        if case.injection == Injection::Interrupt {
-            while server.counts().requests < u64::from(CLIENTS) {
-                tokio::time::sleep(POLL).await;
-            }
-            load.interrupt();
-        }
-        load.stop().await;
-        load.join().await
-    };
-    let (counted, ended) = tokio::join!(collect, send);
-    ended.map(|()| counted)
+        load.interrupt();
+    }
+}
+
+/// Sends some requests while nothing is left of the resource, and the others when it is there again.
+async fn send_without(resource: Resource, load: &LoadHandle) -> Result<(), CalibrationError> {
+    let hoard = Hoard::all_of(resource).map_err(CalibrationError::Hoard)?;
+    request(load, INJECTED.get()).await;
+    drop(hoard);
+    request(load, REQUESTS - INJECTED.get()).await;
+    Ok(())
+}
+
+/// Makes so many requests, one after the other.
+async fn request(load: &LoadHandle, times: u64) {
+    let times = u32::try_from(times).unwrap_or(u32::MAX);
+    // A load that ended before says at its end why.
+    let _ = load.request(0, Asked { event: EventId(0), times, every: Duration::ZERO }).await;
 }
 
 impl Counted {

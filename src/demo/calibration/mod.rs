@@ -1,12 +1,17 @@
 //! Calibration: known faults, an exact number of each, and what the instrument counted for them.
 //!
 //! Each [`Case`] has a server of its own that injects one kind of fault, and a load of its own. The server counts
-//! what it injected, the load what it saw, and neither knows of the other.
+//! what it injected, the load what it saw, and neither knows of the other. What would disturb the rest of the machine
+//! is done in a process of its own ([`apart`]).
 
+pub mod apart;
 mod case;
+mod confine;
+mod hoard;
 mod measure;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
@@ -14,7 +19,7 @@ use serde::Serialize;
 pub use case::{Case, Injection, Policy};
 pub use measure::CalibrationError;
 
-use super::server::{Injector, Transport};
+use super::server::Transport;
 use crate::model::FailureClass;
 
 /// The identifier of the JSON that `gapless calibrate --format json` prints.
@@ -32,9 +37,6 @@ pub struct Calibration {
     pub exact: bool,
     /// One row for each fault, transport and connection policy.
     pub rows: Vec<Row>,
-    /// The classes that are not injected here, because that would take a machine of its own, and what brings each
-    /// about. The tests of gapless show them.
-    pub not_injected: BTreeMap<FailureClass, &'static str>,
 }
 
 /// One case and its counts.
@@ -50,8 +52,8 @@ pub struct Row {
     pub class: Option<FailureClass>,
     /// Why the case could not be run here; none if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<&'static str>,
-    /// Requests that met the fault, as the server counted.
+    pub left_out: Option<String>,
+    /// Requests that met the fault.
     pub injected: u64,
     /// Requests of the class, as the load counted.
     pub counted: u64,
@@ -78,36 +80,23 @@ impl Calibration {
     /// What the rows come to.
     #[must_use]
     pub fn of(rows: Vec<Row>) -> Self {
-        Self { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows, not_injected: not_injected() }
+        Self { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows }
     }
 }
 
-/// Runs `cases`; `done` is called after each, with how many are done.
+/// Runs `cases`; `done` is called after each, with how many are done. `own` is our binary, for the cases that need a
+/// process of their own.
 ///
 /// # Errors
-/// When a server or a load cannot be started.
-pub async fn calibrate(cases: Vec<Case>, done: impl Fn(usize)) -> Result<Calibration, CalibrationError> {
+/// When a server, a load or a process cannot be started.
+pub async fn calibrate(cases: Vec<Case>, own: &Path, done: impl Fn(usize)) -> Result<Calibration, CalibrationError> {
     let mut rows = Vec::with_capacity(cases.len());
-    let mut measured = stream::iter(cases).map(measure::measure).buffered(CASES_AT_ONCE);
+    let mut measured = stream::iter(cases).map(|case| measure::measure(case, own)).buffered(CASES_AT_ONCE);
     while let Some(row) = measured.next().await {
         rows.push(row?);
         done(rows.len());
     }
     Ok(Calibration::of(rows))
-}
-
-/// The classes that no case injects, and what brings each about.
-fn not_injected() -> BTreeMap<FailureClass, &'static str> {
-    let cases = Case::all();
-    let is_injected = |class: FailureClass| cases.iter().any(|case| case.class() == Some(class));
-    let missing = FailureClass::ALL.iter().copied().filter(|&class| !is_injected(class));
-    let by_client = |class| {
-        Injector::of(class).into_iter().find_map(|injector| match injector {
-            Injector::Client(how) => Some(how),
-            Injector::Fault(..) => None,
-        })
-    };
-    missing.filter_map(|class| Some((class, by_client(class)?))).collect()
 }
 
 #[cfg(test)]
@@ -139,6 +128,6 @@ mod tests {
     #[test]
     fn a_row_for_which_nothing_was_injected_shows_nothing() {
         assert!(!row(0, 0).is_exact());
-        assert!(Row { left_out: Some("root may connect"), ..row(0, 0) }.is_exact());
+        assert!(Row { left_out: Some("root may connect".to_owned()), ..row(0, 0) }.is_exact());
     }
 }

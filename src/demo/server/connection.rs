@@ -143,7 +143,7 @@ impl Connection {
         }
         let ordinal = self.service.counters.request();
         let fault = choose(&self.service.options.faults, Scope::Request, ordinal);
-        if fault != Some(FaultKind::ResetWhileSending) {
+        if !matches!(fault, Some(FaultKind::ResetWhileSending | FaultKind::CloseWhileSending)) {
             self.discard_body(head.body_length_bytes).await?;
             pause(self.service.options.service_time).await;
         }
@@ -195,6 +195,10 @@ impl Connection {
                     self.stream.write(&[*byte]).await?;
                     sleep(Duration::from_secs(1)).await;
                 }
+            }
+            Bytes::End(read_on_bytes) => {
+                self.stream.end().await?;
+                self.discard_body(head.body_length_bytes.min(read_on_bytes)).await?;
             }
         }
         Ok(ending)

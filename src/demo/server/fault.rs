@@ -102,6 +102,9 @@ fault_kinds! {
     Refuse = "refuse", Listener, tcp Refused, unix Refused;
     /// Listens with a backlog of 0, fills it with a connection of its own, and never accepts.
     QueueFull = "queue-full", Listener, tcp ConnectTimeout, unix QueueFull;
+    /// Listens as queue-full does, and answers each SYN with a SYN of its own, so that the client's next packet is
+    /// reset: the connect fails with ECONNRESET. Takes one IPv4 address, and CAP_NET_RAW.
+    ResetHandshake = "reset-handshake", Listener, tcp ConnectReset, unix Unavailable;
     /// Listens, and removes the socket's path.
     PathMissing = "path-missing", Listener, tcp Unavailable, unix PathMissing;
     /// Listens on a path of mode 000, which root may connect to all the same.
@@ -118,6 +121,9 @@ fault_kinds! {
     TlsAlert = "tls-alert", Connection, tcp Tls, unix Tls;
     /// Reads the head of the request and resets with its body unread; for bodies that no socket buffer holds.
     ResetWhileSending = "reset-while-sending", Request, tcp WriteFailed, unix WriteFailed;
+    /// Reads the head of the request, ends the answer before it began, and resets when the client has gone on sending
+    /// all the same; for bodies that no socket buffer holds.
+    CloseWhileSending = "close-while-sending", Request, tcp WriteFailed, unix WriteFailed;
     /// Resets before a byte of the answer.
     ResetBefore = "reset-before", Request, tcp ResetBeforeResponse, unix ClosedBeforeResponse;
     /// Closes before a byte of the answer.
@@ -197,7 +203,6 @@ pub enum Injector {
 
 /// Classes that no answer of a server can bring about alone.
 const CLIENT_INJECTORS: &[(FailureClass, &str)] = &[
-    (FailureClass::ConnectReset, "connect errno ECONNRESET: a listener that closes with the handshake in its queue"),
     (FailureClass::NoConnection, "more requests due than connections, all of them held by `stall`"),
     (FailureClass::LocalPort, "connect errno EADDRNOTAVAIL: every local port towards the target in use"),
     (FailureClass::LocalFd, "socket errno EMFILE: RLIMIT_NOFILE reached"),
@@ -274,12 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_exists_on_unix_and_those_without_a_path_on_tcp() {
+    fn every_kind_exists_on_a_transport_and_those_of_connections_and_requests_on_both() {
         for &kind in FaultKind::ALL {
-            assert_ne!(kind.effect(Transport::Unix), Effect::Unavailable, "{kind}");
-            if kind.scope() != Scope::Listener {
-                assert_ne!(kind.effect(Transport::Tcp), Effect::Unavailable, "{kind}");
-            }
+            let is_available = |&transport: &Transport| kind.effect(transport) != Effect::Unavailable;
+            let least = if kind.scope() == Scope::Listener { 1 } else { 2 };
+            assert!(Transport::ALL.iter().filter(|transport| is_available(transport)).count() >= least, "{kind}");
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod counts;
 pub mod error;
 pub mod fault;
 pub mod freeze;
+mod handshake;
 mod inherited;
 mod lifecycle;
 mod listener;

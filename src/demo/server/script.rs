@@ -28,7 +28,12 @@ pub(super) enum Bytes {
     Endless(&'static str, &'static str),
     /// These, one a second.
     Drip(&'static str),
+    /// The end of our side. Of the body that comes all the same, so many bytes are read.
+    End(u64),
 }
+
+/// More than socket buffers hold by default, tcp(7): who has sent that much has seen our end, if he looks at all.
+const READ_ON_BYTES: u64 = 16 << 20;
 
 const STATUS_LINE: &str = "HTTP/1.1 20";
 const HEAD: &str = "HTTP/1.1 200 OK\r\nServer: gapless-demo\r\nContent-Le";
@@ -47,10 +52,11 @@ const INFORMATIONAL: &str = "HTTP/1.1 103 Early Hints\r\n\r\n";
 
 /// The script of a fault of requests; none for the faults of connections and listeners, which have none.
 pub(super) fn of(kind: FaultKind) -> Option<(Bytes, Ending)> {
-    use Bytes::{Cut, Drip, Endless, Prelude, Whole};
+    use Bytes::{Cut, Drip, End, Endless, Prelude, Whole};
     use Ending::{Answered, Close, Reset, Wait};
     Some(match kind {
         FaultKind::ResetWhileSending | FaultKind::ResetBefore => (Cut(""), Reset),
+        FaultKind::CloseWhileSending => (End(READ_ON_BYTES), Reset),
         FaultKind::CloseBefore => (Cut(""), Close),
         FaultKind::ResetStatusLine => (Cut(STATUS_LINE), Reset),
         FaultKind::CloseStatusLine => (Cut(STATUS_LINE), Close),
@@ -73,6 +79,7 @@ pub(super) fn of(kind: FaultKind) -> Option<(Bytes, Ending)> {
         FaultKind::ThousandsInformational => (Prelude(INFORMATIONAL, 2_000), Answered),
         FaultKind::Refuse
         | FaultKind::QueueFull
+        | FaultKind::ResetHandshake
         | FaultKind::PathMissing
         | FaultKind::NoPermission
         | FaultKind::WrongSocketType

@@ -8,6 +8,7 @@ use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::fault::FaultKind;
+use super::handshake;
 use super::listener::remove_stale;
 use crate::model::Endpoint;
 
@@ -23,10 +24,11 @@ pub(super) struct Unserved {
 
 /// Whether `kind` needs a socket that is never served, and so one of the server's own.
 pub(super) fn is_unserved(kind: FaultKind) -> bool {
-    matches!(kind, FaultKind::Refuse | FaultKind::QueueFull | FaultKind::WrongSocketType)
+    use FaultKind::{QueueFull, Refuse, ResetHandshake, WrongSocketType};
+    matches!(kind, Refuse | QueueFull | ResetHandshake | WrongSocketType)
 }
 
-/// Takes `endpoint` in the way of `kind`.
+/// Takes `endpoint` in the way of `kind`. Within a runtime only.
 ///
 /// # Errors
 /// When the kernel refuses, or the kind does not exist on this transport.
@@ -42,7 +44,11 @@ pub(super) fn occupy(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserve
     let kind_of_socket = match (kind, endpoint) {
         (FaultKind::WrongSocketType, Endpoint::Unix(_)) => SocketType::DGRAM,
         (FaultKind::Refuse | FaultKind::QueueFull, _) => SocketType::STREAM,
-        _ => return Err(io::Error::new(io::ErrorKind::Unsupported, format!("there is no {kind} on this transport"))),
+        // The raw socket has to know which address a packet is for, and which one it comes from.
+        (FaultKind::ResetHandshake, Endpoint::Tcp(SocketAddr::V4(address))) if !address.ip().is_unspecified() => {
+            SocketType::STREAM
+        }
+        _ => return Err(io::Error::new(io::ErrorKind::Unsupported, format!("there is no {kind} on such an address"))),
     };
     let open = || rustix::net::socket_with(family, kind_of_socket, SocketFlags::CLOEXEC, None);
 
@@ -51,7 +57,7 @@ pub(super) fn occupy(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserve
     rustix::net::bind(&socket, &address)?;
     let bound = rustix::net::getsockname(&socket)?;
     let mut held = vec![socket];
-    if kind == FaultKind::QueueFull {
+    if matches!(kind, FaultKind::QueueFull | FaultKind::ResetHandshake) {
         // listen(n) holds n + 1 connections, so a single one fills it.
         rustix::net::listen(&held[0], 0)?;
         let client = open()?;
@@ -59,5 +65,8 @@ pub(super) fn occupy(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserve
         held.push(client);
     }
     let endpoint = SocketAddr::try_from(bound).map_or_else(|_| endpoint.clone(), Endpoint::Tcp);
+    if let (FaultKind::ResetHandshake, Endpoint::Tcp(SocketAddr::V4(address))) = (kind, &endpoint) {
+        handshake::spoil_all(*address)?;
+    }
     Ok(Unserved { endpoint, held })
 }
