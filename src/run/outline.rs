@@ -130,7 +130,8 @@ fn consequences(step: &Step, view: &UnitView, plan: &Plan) -> Vec<String> {
     }
     if let (true, Some((burst, interval))) = (starts, view.start_limit) {
         let limit = format!("its start limit is {burst} in {}", limit_interval(interval));
-        let how = if plan.run.pace { "waits where it must, not to trip it" } else { "not paced, so this may trip it" };
+        let is_paced = plan.run.pace && interval < Duration::MAX;
+        let how = if is_paced { "waits where it must, not to trip it" } else { "not paced, so this may trip it" };
         lines.push(format!("{limit}: {how}"));
     }
     lines

@@ -22,10 +22,11 @@ impl StartPacer {
         self.starts.entry(unit.clone()).or_default().push(at);
     }
 
-    /// The earliest time, not before `now`, at which the service may be started once more.
+    /// The earliest time, not before `now`, at which the service may be started once more. A limit for all time
+    /// (StartLimitIntervalSec=infinity) cannot be waited for: systemd is to say that it was hit.
     #[must_use]
     pub fn earliest(&self, unit: &UnitName, limit: Option<StartLimit>, now: MonoTime) -> MonoTime {
-        let Some((burst, interval)) = limit else { return now };
+        let Some((burst, interval)) = limit.filter(|(_, interval)| *interval < Duration::MAX) else { return now };
         let Some(starts) = self.starts.get(unit) else { return now };
         let burst = burst as usize;
         if burst == 0 || starts.len() < burst {
@@ -36,11 +37,12 @@ impl StartPacer {
     }
 }
 
-/// The start limit of a service.
+/// The start limit of a service. systemd's infinity is the longest duration.
 #[must_use]
 pub fn limit_of(service: &UnitSnapshot) -> Option<StartLimit> {
     let (burst, interval_us) = service.service.as_ref()?.start_limit?;
-    Some((burst, Duration::from_micros(interval_us)))
+    let interval = if interval_us == u64::MAX { Duration::MAX } else { Duration::from_micros(interval_us) };
+    Some((burst, interval))
 }
 
 /// Whether an action may start its unit.
@@ -55,6 +57,7 @@ pub(super) fn brings_a_start(action: &Action) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ServiceState;
 
     fn seconds(s: u64) -> MonoTime {
         MonoTime::from_nanos(s * 1_000_000_000)
@@ -70,6 +73,28 @@ mod tests {
         }
         assert_eq!(pacer.earliest(&unit, limit, seconds(3)), seconds(10));
         assert_eq!(pacer.earliest(&unit, limit, seconds(12)), seconds(12));
+    }
+
+    #[test]
+    fn a_limit_for_all_time_is_not_waited_for() {
+        let service = ServiceState { start_limit: Some((3, u64::MAX)), ..ServiceState::default() };
+        let unit = UnitName::new("a.service").unwrap();
+        let limit = limit_of(&UnitSnapshot {
+            unit: unit.clone(),
+            at: MonoTime::default(),
+            load_state: String::new(),
+            active_state: String::new(),
+            sub_state: String::new(),
+            result: String::new(),
+            invocation_id: None,
+            need_daemon_reload: false,
+            service: Some(service),
+            socket: None,
+        });
+        assert_eq!(limit, Some((3, Duration::MAX)));
+        let mut pacer = StartPacer::default();
+        (0..9).for_each(|s| pacer.started(&unit, seconds(s)));
+        assert_eq!(pacer.earliest(&unit, limit, seconds(9)), seconds(9));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::document::{RECORDS, leaves, read};
 
 /// A report of a record of this size takes a tenth of a second in a debug build.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the whole of this test may ever hold.
 const MEMORY_MAX_KIB: u64 = 1 << 20;
@@ -147,7 +147,7 @@ fn a_record_whose_checksum_was_made_to_fit_is_read() {
 #[test]
 fn a_month_in_which_nothing_fell_due_is_not_gone_through_tenth_by_tenth() {
     let mut lines = Lines::of(RECORDS[1]);
-    lines.0.retain(|line| line["type"] != "rows" || line["scope"]["event"] != 2);
+    lines.0.retain(|line| line["type"] != "rows" || line["scope"]["event"] != 1);
     let stopped = lines.0.iter().position(|line| line["phase"] == "stopped").expect("it stopped");
     let anchor = lines.0[0]["anchor"].as_u64().expect("a time");
     let at = Place { line: stopped, pointer: "/at".to_owned() };
