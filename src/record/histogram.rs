@@ -241,10 +241,10 @@ mod tests {
         assert!(sum.room.is_none());
         assert!(sum.iter().eq([(1, 2), (3, 2), (9, 2), (2047, 1)]));
         assert_eq!((sum.len(), sum.max_ns()), (7, 2047));
-        let many: Vec<u64> = (0..5_000).collect();
+        let many: Vec<u64> = (0..20_000).collect();
         sum.add(&read(&many));
         sum.add(&read(&many));
         assert!(sum.room.is_some(), "of so many there is");
-        assert_eq!((sum.len(), sum.max_ns()), (10_007, 4_999));
+        assert_eq!((sum.len(), sum.max_ns()), (40_007, 19_999));
     }
 }

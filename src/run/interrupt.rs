@@ -31,23 +31,28 @@ impl Interrupt {
         (InterruptSource(sender), Self(receiver))
     }
 
-    /// An interrupt that SIGINT, SIGTERM and SIGHUP raise. Call inside a `LocalSet`.
+    /// An interrupt that SIGINT, SIGTERM and SIGHUP raise; not SIGHUP where it was to be ignored, as nohup(1) has it.
+    /// Call inside a `LocalSet`.
     ///
     /// # Errors
     /// When a signal handler cannot be installed.
     pub fn on_signals() -> io::Result<Self> {
         let (source, interrupt) = Self::pair();
+        let minds_hangup = !ignores_hangup();
         let mut sigint = signal(SignalKind::interrupt())?;
         let mut sigterm = signal(SignalKind::terminate())?;
+        // Caught in any case: what is ignored would be ignored by the services that are started, too.
         let mut sighup = signal(SignalKind::hangup())?;
         tokio::task::spawn_local(async move {
             loop {
-                tokio::select! {
-                    _ = sigint.recv() => {}
-                    _ = sigterm.recv() => {}
-                    _ = sighup.recv() => {}
+                let asked = tokio::select! {
+                    _ = sigint.recv() => true,
+                    _ = sigterm.recv() => true,
+                    _ = sighup.recv() => minds_hangup,
+                };
+                if asked {
+                    source.raise();
                 }
-                source.raise();
             }
         });
         Ok(interrupt)
@@ -75,6 +80,13 @@ impl Interrupt {
             value = future => Some(value),
         }
     }
+}
+
+/// Whether this process was started with SIGHUP ignored: the first bit of the mask, proc_pid_status(5).
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]

@@ -39,6 +39,11 @@ impl Running {
         Self::start_with(scenario, manager, &scenario.folder().join("out"), |_| {})
     }
 
+    /// As [`Self::start`], as nohup(1) starts a command.
+    pub(crate) fn start_without_hangup(scenario: &Scenario, manager: &str) -> Self {
+        Self::spawn("--ignore-signal=HUP", scenario, manager, &scenario.folder().join("out"), |_| {})
+    }
+
     /// As [`Self::start`], with a command that `change` changed.
     pub(crate) fn start_with(
         scenario: &Scenario,
@@ -46,9 +51,14 @@ impl Running {
         out: &Path,
         change: impl FnOnce(&mut Command),
     ) -> Self {
+        // The tests themselves may have been started by nohup(1).
+        Self::spawn("--default-signal=HUP", scenario, manager, out, change)
+    }
+
+    fn spawn(hangup: &str, scenario: &Scenario, manager: &str, out: &Path, change: impl FnOnce(&mut Command)) -> Self {
         let said = File::create(scenario.folder().join("stderr")).expect("made");
-        let mut command = Command::new(GAPLESS);
-        command.args(["run", "--manager", manager, "--out"]).arg(out).arg(scenario.write());
+        let mut command = Command::new("env");
+        command.args([hangup, GAPLESS, "run", "--manager", manager, "--out"]).arg(out).arg(scenario.write());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         change(&mut command);
         let child = command.spawn().expect("it is built");

@@ -35,3 +35,14 @@ fn a_second_signal_does_not_keep_the_first_from_putting_everything_back() {
     interrupted_by(&[Signal::INT, Signal::INT]);
     interrupted_by(&[Signal::INT, Signal::TERM, Signal::HUP]);
 }
+
+#[test]
+fn a_run_that_nohup_started_goes_on_when_the_terminal_is_gone() {
+    let scenario = Scenario::new("hung-up").restarted(2);
+    let mut run = Running::start_without_hangup(&scenario, "embedded");
+    run.await_record("\"type\":\"step_begin\"");
+    run.signal(Signal::HUP);
+    let run = run.end();
+    assert!(run.record().end.is_some_and(|end| end.reason == EndReason::Completed));
+    nothing_is_left_of(&scenario);
+}
