@@ -1,5 +1,7 @@
 //! Why a job was not `done`, and what to do about it: one sentence from systemd's words.
 
+use std::time::Duration;
+
 use super::bus::Bus;
 use super::failure::Failure;
 use crate::model::{JobResult, ServiceState, UnitName, UnitSnapshot, UnitVerb};
@@ -101,10 +103,12 @@ fn unsaid(verb: UnitVerb, now: &UnitSnapshot) -> String {
     }
 }
 
-/// ` (5 starts in 10 s)`; empty without a limit.
+/// ` (5 starts in 10s)`; empty without a limit.
 fn limit_in_words(service: &ServiceState) -> String {
-    let in_words =
-        |(burst, interval_us)| format!(" ({burst} starts in {:?})", std::time::Duration::from_micros(interval_us));
+    let in_words = |(burst, interval_us)| match interval_us {
+        u64::MAX => format!(" ({burst} starts, however long ago)"),
+        _ => format!(" ({burst} starts in {:?})", Duration::from_micros(interval_us)),
+    };
     service.start_limit.map(in_words).unwrap_or_default()
 }
 
@@ -168,6 +172,12 @@ mod tests {
             reason("start-limit-hit", Some("killed 15")),
             "it was started too often (5 starts in 10s); `systemctl reset-failed app.service` lifts the limit"
         );
+    }
+
+    #[test]
+    fn a_start_limit_that_never_ends_is_told_as_such() {
+        let service = ServiceState { start_limit: Some((3, u64::MAX)), ..ServiceState::default() };
+        assert_eq!(limit_in_words(&service), " (3 starts, however long ago)");
     }
 
     #[test]

@@ -1,0 +1,147 @@
+//! `[target]`: what is sent where, and what must come back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Endpoint;
+use crate::model::time::as_ns;
+
+/// What is sent where, and what must come back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// The URL as given, without credentials: for people and for the Host header's origin.
+    pub url: String,
+    /// Where to connect.
+    pub connect: Destination,
+    /// The Host header and TLS server name, with the port where it is not the scheme's own.
+    pub authority: String,
+    /// Request method.
+    pub method: String,
+    /// Path and query; starts with `/`.
+    pub path: String,
+    /// Headers in order, as given. Values of secret headers are masked in the record.
+    pub headers: Vec<(String, String)>,
+    /// Request body; with `tcp`, what is sent. Base64 in the record.
+    #[serde(with = "as_base64")]
+    pub body: Vec<u8>,
+    /// Statuses that are expected; empty for `tcp`.
+    pub expect_status: Vec<StatusPattern>,
+    /// A regular expression (regex-lite) that the body must match somewhere.
+    pub expect_body: Option<String>,
+    /// From the due time until the answer must be whole.
+    #[serde(rename = "timeout_ns", with = "as_ns")]
+    pub timeout: Duration,
+    /// From the due time until the connection must be there; at most `timeout`.
+    #[serde(rename = "connect_timeout_ns", with = "as_ns")]
+    pub connect_timeout: Duration,
+    /// A PEM file with the CAs to trust beside none of the system's; https only.
+    pub ca_file: Option<PathBuf>,
+    /// Trust any certificate; https only.
+    pub insecure: bool,
+}
+
+/// How a target is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// HTTP/1.1 in the clear.
+    Http,
+    /// HTTP/1.1 over TLS.
+    Https,
+    /// Bytes over a stream.
+    Tcp,
+}
+
+/// Where to connect, before the host is resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// A host name or address, and a port. Resolved once, when the load starts.
+    Host {
+        /// Without brackets.
+        host: String,
+        /// 1 to 65535.
+        port: u16,
+    },
+    /// A Unix socket, absolute.
+    Unix(PathBuf),
+}
+
+impl Destination {
+    /// The endpoint, where it is known without asking a resolver.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Self::Unix(path) => Some(Endpoint::Unix(path.clone())),
+            Self::Host { host, port } => host.parse().ok().map(|ip| Endpoint::Tcp(SocketAddr::new(ip, *port))),
+        }
+    }
+}
+
+/// `200`, or `2xx`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StatusPattern {
+    /// One status, 100 to 599.
+    Exact(u16),
+    /// A hundred of them: 1 to 5.
+    Class(u8),
+}
+
+impl StatusPattern {
+    /// Whether `status` is meant.
+    #[must_use]
+    pub fn matches(self, status: u16) -> bool {
+        match self {
+            Self::Exact(exact) => status == exact,
+            Self::Class(class) => status / 100 == u16::from(class),
+        }
+    }
+}
+
+impl std::fmt::Display for StatusPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(status) => write!(f, "{status}"),
+            Self::Class(class) => write!(f, "{class}xx"),
+        }
+    }
+}
+
+impl From<StatusPattern> for String {
+    fn from(pattern: StatusPattern) -> Self {
+        pattern.to_string()
+    }
+}
+
+impl TryFrom<String> for StatusPattern {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let exact = text.parse::<u16>().ok().filter(|status| (100..600).contains(status)).map(Self::Exact);
+        let class = || {
+            let digit = text.strip_suffix("xx")?.parse::<u8>().ok()?;
+            (1..6).contains(&digit).then_some(Self::Class(digit))
+        };
+        exact.or_else(class).ok_or_else(|| format!("{text:?} is no status; say 200 or 2xx"))
+    }
+}
+
+/// Serialises bytes as base64.
+mod as_base64 {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
