@@ -142,7 +142,7 @@ pub struct WatchArgs {
     /// How long an answer may take, from when its request was due [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
-    /// What must hold, as in [expect] of a scenario: p99=500ms, dropped=0; may be given several times
+    /// What must hold, as under expect in a scenario: p99=500ms, dropped=0; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub expect: Vec<String>,
     /// Where to leave the record and the reports [default: a new folder under reports/]

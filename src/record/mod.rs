@@ -1,6 +1,6 @@
 //! The record: everything observed in one run of one scenario, one JSON object a line.
 //!
-//! Format `gapless/record/1`. [`line`] has the lines, [`begin`] the first of them, [`segment`] those of the load,
+//! Format `gapless/record/1`. [`mod@line`] has the lines, [`begin`] the first of them, [`segment`] those of the load,
 //! [`request`] and [`gate`] those of the steps of these names, [`writer`] and
 //! [`reader`] the file. A record is the single source of every report.
 

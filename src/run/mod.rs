@@ -1,6 +1,6 @@
 //! Drives a scenario: carries out its steps under load and linearises what is seen into the record.
 //!
-//! [`drive`] is the whole story of one scenario; the other files are its chapters. Everything here runs on the
+//! [`drive()`] is the whole story of one scenario; the other files are its chapters. Everything here runs on the
 //! control thread, on a current-thread runtime inside a `LocalSet`.
 
 mod abort;
