@@ -11,7 +11,7 @@ pub(crate) const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
 
 /// Where the service of a lab listens: nothing else uses this port, in this box or (the kernel's trace knows no
 /// network namespaces) in another.
-const TCP: &str = "127.0.0.1:18471";
+pub(crate) const TCP: &str = "127.0.0.1:18471";
 
 const UNIX: &str = "/run/gapless-lab/lab.sock";
 

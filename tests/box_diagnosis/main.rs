@@ -37,7 +37,7 @@
 //! | a client without permission | `permission::a_client_that_may_not_connect_...` | `permission::a_client_that_may_connect_has` |
 //!
 //! Percentiles over answered requests are tested in `analysis::figures`; what jobs, signals and properties mean, in
-//! `tests/systemd_manager.rs`. PollLimit= needs systemd 255, which throttles there what the trigger limit ends here.
+//! `tests/systemd_manager`. PollLimit= needs systemd 255, which throttles there what the trigger limit ends here.
 
 mod causes;
 mod clients;

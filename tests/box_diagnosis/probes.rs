@@ -1,12 +1,14 @@
 //! The probes beside the load have something to say.
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 
 use gapless::record::line::{Line, NoteKind, Traced};
 
 use crate::diagnosis::Diagnosis;
-use crate::lab::Lab;
+use crate::lab::{Lab, TCP};
 
 #[test]
 #[ignore = "needs root and systemd: run by tests/all in the box"]
@@ -42,4 +44,34 @@ fn a_journal_that_cannot_be_read_is_told_once_and_done_without() {
     for script in [None, Some(refused)] {
         restart_with_journalctl(script).notes_times("the journal cannot be read", 1);
     }
+}
+
+/// Listens at the address and stops again, over and over; says so once.
+const COMES_AND_GOES: &str = "
+import socket, sys, time
+host, port = sys.argv[1].rsplit(':', 1)
+while True:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, int(port)))
+        listener.listen()
+        print('listening', flush=True)
+        time.sleep(0.02)
+";
+
+#[test]
+#[ignore = "needs root and systemd: run by tests/all in the box"]
+fn a_listener_on_the_same_port_of_another_network_is_none_of_ours() {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", "ip link set lo up && exec python3 -c \"$0\" \"$1\"", COMES_AND_GOES, TCP]);
+    let mut stranger = command.stdout(Stdio::piped()).spawn().expect("we are root");
+    let mut said = BufReader::new(stranger.stdout.take().expect("piped"));
+    said.read_line(&mut String::new()).expect("it listens");
+    let reads = std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    let diagnosis = Lab::behind_a_socket().serving("--idle-grace 300ms").restarted().diagnosis();
+    stranger.kill().and_then(|()| stranger.wait()).expect("ours");
+    reads.join().expect("no panic").expect("a pipe");
+    let went = |line: &&Line| matches!(line, Line::Trace(event) if matches!(event.traced, Traced::ListenerDown { .. }));
+    assert!(diagnosis.record.lines.iter().filter(went).count() > 5, "the trace is one for all networks");
+    diagnosis.loses_nothing().says("the listener never left TCP_LISTEN, attested by the kernel's trace");
 }
