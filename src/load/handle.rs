@@ -25,7 +25,7 @@ use crate::clock;
 use crate::model::{EventId, MonoTime};
 use crate::scenario::plan::Cohort;
 
-/// The first request is due so long after the start, for the thread to be there by then.
+/// The first request is due so long after the thread has begun, for it to have set up its cohorts by then.
 const START_MARGIN: Duration = Duration::from_millis(5);
 
 /// A load that runs. Dropping it interrupts the load.
@@ -42,7 +42,6 @@ pub struct LoadHandle {
 
 /// What the load thread is made of.
 struct Parts {
-    origin: MonoTime,
     counting: bool,
     cohorts: Vec<Prepared>,
     pacer: Pacer,
@@ -91,25 +90,23 @@ impl LoadHandle {
         let (outbox, observations) = outbox::channel();
         let (alive, ended) = oneshot::channel();
         let live = Arc::<Live>::default();
-        let started_at = clock::now() + START_MARGIN;
-        let parts = Parts {
-            origin: started_at,
-            counting,
-            cohorts: prepared,
-            pacer,
-            commands: receiver,
-            outbox,
-            live: Arc::clone(&live),
-        };
+        let parts = Parts { counting, cohorts: prepared, pacer, commands: receiver, outbox, live: Arc::clone(&live) };
+        let (begin, begun) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
                 // Dropped at the end of the thread, after a panic as well.
                 let _alive: oneshot::Sender<()> = alive;
-                parts.run(&runtime)
+                let goes_first = keeps_pace && priority::go_ahead();
+                // Not before: on a busy machine, a new thread waits for its first turn.
+                let origin = clock::now() + START_MARGIN;
+                // Who started it waits for that.
+                let _ = begin.send((origin, goes_first));
+                parts.run(&runtime, origin)
             })
             .map_err(failed_to("start the load thread"))?;
-        let goes_first = keeps_pace && priority::put_ahead(&thread);
+        let is_gone = |_| failed_to("start the load thread")(io::Error::other("it ended at once"));
+        let (started_at, goes_first) = begun.recv().map_err(is_gone)?;
         Ok(Self { started_at, goes_first, commands, observations: Some(observations), live, thread, ended })
     }
 
@@ -222,8 +219,8 @@ fn prepare(cohorts: &[Cohort]) -> Result<Vec<Prepared>, LoadError> {
 }
 
 impl Parts {
-    fn run(self, runtime: &Runtime) -> io::Result<()> {
-        let Self { origin, counting, cohorts, pacer, commands, outbox, live } = self;
+    fn run(self, runtime: &Runtime, origin: MonoTime) -> io::Result<()> {
+        let Self { counting, cohorts, pacer, commands, outbox, live } = self;
         LocalSet::new().block_on(runtime, async move {
             let control = Rc::new(Control::new(cohorts.iter().map(Prepared::loads).collect()));
             if counting {
