@@ -34,6 +34,9 @@ const READ_EVERY: Duration = Duration::from_millis(50);
 /// At most so many events wait to be recorded.
 const CHANNEL_CAPACITY: usize = 8_192;
 
+/// What is traced.
+const EVENTS: [&str; 3] = ["inet_sock_set_state", "tcp_send_reset", "tcp_receive_reset"];
+
 /// Why there is no trace.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
@@ -214,10 +217,11 @@ fn said(line: &str) -> Option<Said> {
 }
 
 /// One line of `trace_pipe`: `TASK-PID [CPU] FLAGS SECONDS.MICROS: event: key=value ...`. A task may call itself
-/// whatever it likes (`gunicorn: maste`), so it is read from its end.
+/// whatever it likes (`gunicorn: maste`), and the fields have colons, too (`saddrv6=:: daddrv6=::`): what parts the two
+/// is the event's own name, which with its colons is longer than any task's.
 fn parse(line: &str) -> Option<TraceEvent> {
-    let (head, fields) = line.rsplit_once(": ")?;
-    let (head, event) = head.rsplit_once(": ")?;
+    let split = |event: &&'static str| Some((*event, line.split_once(&format!(": {event}: "))?));
+    let (event, (head, fields)) = EVENTS.iter().find_map(split)?;
     let (seconds, micros) = head.rsplit_once(' ')?.1.split_once('.')?;
     let micros = seconds.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros.parse().ok()?)?;
     let at = MonoTime::from_micros(micros);
@@ -266,6 +270,9 @@ mod tests {
     const LISTEN: &str = "         python3-13239   [001] .....  2297.264216: inet_sock_set_state: family=AF_INET \
         protocol=IPPROTO_TCP sport=18099 dport=0 saddr=127.0.0.1 daddr=0.0.0.0 saddrv6=::ffff:127.0.0.1 \
         daddrv6=::ffff:0.0.0.0 oldstate=TCP_CLOSE newstate=TCP_LISTEN\n";
+    const LISTEN_ON_ALL: &str = "         python3-12888   [001] ..... 22580.295762: inet_sock_set_state: family=AF_INET6 \
+        protocol=IPPROTO_TCP sport=18077 dport=0 saddr=0.0.0.0 daddr=0.0.0.0 saddrv6=:: daddrv6=:: oldstate=TCP_LISTEN \
+        newstate=TCP_CLOSE\n";
     const SENT: &str = "         a b-13239   [001] ..s1.  2297.272381: tcp_send_reset: skbaddr=0000000084f96ffc \
         skaddr=0000000000000000 src=127.0.0.1:18099 dest=127.0.0.1:60828 state=UNKNOWN reason=NO_SOCKET\n";
     const RECEIVED: &str = "         python3-13239   [001] ..s2.  2297.264357: tcp_receive_reset: family=AF_INET \
@@ -291,6 +298,13 @@ mod tests {
         );
         let received = Traced::ResetReceived { from: target, to: "127.0.0.1:60826".parse().unwrap() };
         assert_eq!(parse(RECEIVED).unwrap().traced, received);
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_one_like_any_other() {
+        let gone = parse(LISTEN_ON_ALL).unwrap();
+        assert_eq!(gone.at, MonoTime::from_micros(22_580_295_762));
+        assert_eq!(gone.traced, Traced::ListenerDown { local: "[::]:18077".parse().unwrap() });
     }
 
     #[test]
@@ -321,7 +335,13 @@ mod tests {
     #[test]
     #[ignore = "needs root and tracefs: run by tests/all in the box"]
     fn the_kernel_tells_of_a_listener_and_of_a_reset() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for any_port in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+            a_listener_and_a_reset_are_told_of(any_port);
+        }
+    }
+
+    fn a_listener_and_a_reset_are_told_of(any_port: &str) {
+        let listener = std::net::TcpListener::bind(any_port).unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
         let (tracer, mut events) = Tracer::start(&[address.port()]).unwrap();
