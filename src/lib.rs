@@ -9,6 +9,7 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`clock`] | the one clock that everything is told by |
 //! | [`model`] | the words as types: failure class, outcome, cause, verdict, unit and event ids, time |
 //! | [`scenario`] | a TOML file, its diagnostics, and the plan it means |
 //! | [`unit_file`] | systemd's unit files |

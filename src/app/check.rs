@@ -117,9 +117,7 @@ fn print(format: CheckFormat, findings: &[Finding], rows: Option<&[SocketRow]>) 
         (CheckFormat::Json, rows) => render::json(findings, rows),
         (CheckFormat::Github, _) => render::github(findings),
         (CheckFormat::Table, Some(rows)) => overview::table(rows, output::width()),
-        (CheckFormat::Table, None) => {
-            render::table(findings, output::width(), output::color(output::stdout_is_terminal()))
-        }
+        (CheckFormat::Table, None) => render::table(findings, output::width(), output::stdout_color()),
     };
     output::write(text.as_bytes())
 }

@@ -25,7 +25,7 @@ pub fn main(args: &DemoArgs) -> anyhow::Result<Exit> {
     match scenario::load_all(&paths, &[], &Overrides::default()) {
         Ok(scenarios) => session::block_on(demonstrate(args, &scenarios, &folder)),
         Err(mistakes) => {
-            say(mistakes.render(output::color(output::stderr_is_terminal()), output::stderr_width()).trim_end());
+            output::say_mistakes(&mistakes);
             Ok(Exit::Usage)
         }
     }

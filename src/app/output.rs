@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use crate::analysis::RunResult;
 use crate::cli::Format;
 use crate::render;
+use crate::scenario::ScenarioErrors;
 
 /// The width of tables where stdout is no terminal.
 const WIDTH_ELSEWHERE: usize = 100;
@@ -154,6 +155,11 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Says what is wrong with a scenario, each mistake at its place.
+pub fn say_mistakes(mistakes: &ScenarioErrors) {
+    say(mistakes.render(stderr_color(), stderr_width()).trim_end());
+}
+
 /// Says what went wrong, with everything that led to it.
 pub fn complain(error: &anyhow::Error) {
     say(&format!("error: {error:#}"));
@@ -165,10 +171,15 @@ pub fn stdout_color() -> bool {
     color(io::stdout().is_terminal())
 }
 
+/// Whether to colour what goes to stderr.
+#[must_use]
+pub fn stderr_color() -> bool {
+    color(io::stderr().is_terminal())
+}
+
 /// Whether to colour what goes to a stream; see <https://no-color.org>. A terminal that calls itself dumb shows escape
 /// sequences as they are.
-#[must_use]
-pub fn color(is_terminal: bool) -> bool {
+fn color(is_terminal: bool) -> bool {
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     is_terminal && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -191,18 +202,6 @@ fn width_of(stream: impl AsFd) -> usize {
         .map(|size| usize::from(size.ws_col))
         .filter(|&columns| columns > 0)
         .unwrap_or(WIDTH_ELSEWHERE)
-}
-
-/// Whether stdout is a terminal.
-#[must_use]
-pub fn stdout_is_terminal() -> bool {
-    io::stdout().is_terminal()
-}
-
-/// Whether stderr is a terminal.
-#[must_use]
-pub fn stderr_is_terminal() -> bool {
-    io::stderr().is_terminal()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     let scenarios = match scenario::load_all(&args.paths, &args.only, &overrides) {
         Ok(scenarios) => scenarios,
         Err(mistakes) => {
-            say(mistakes.render(output::color(output::stderr_is_terminal()), output::stderr_width()).trim_end());
+            output::say_mistakes(&mistakes);
             return Ok(Exit::Usage);
         }
     };

@@ -100,7 +100,7 @@ fn consents() -> io::Result<bool> {
 fn say_findings(facts: &Facts) {
     let findings = check(facts, &[]);
     if !findings.is_empty() {
-        say(&render::table(&findings, output::stderr_width(), output::color(output::stderr_is_terminal())));
+        say(&render::table(&findings, output::stderr_width(), output::stderr_color()));
     }
 }
 

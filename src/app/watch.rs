@@ -34,7 +34,7 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
     match scenario::load_text(SOURCE, &text(args), &here) {
         Ok(scenario) => session::block_on(watch(args, scenario)),
         Err(mistakes) => {
-            say(mistakes.render(output::color(output::stderr_is_terminal()), output::stderr_width()).trim_end());
+            output::say_mistakes(&mistakes);
             Ok(Exit::Usage)
         }
     }

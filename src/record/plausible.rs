@@ -192,6 +192,7 @@ mod tests {
         let bucket = Some("it has a density bucket that there is not");
         assert_eq!(doubt(&rows(Row { density: vec![(512, 1)], ..Row::default() })), bucket);
     }
+
     fn begin() -> Begin {
         serde_json::from_str(first_line()).expect("it is one")
     }

@@ -63,15 +63,14 @@ fn tables<T>(
     mistakes: &mut Mistakes,
     mut read: impl FnMut(Place, Reader<'_>) -> T,
 ) -> Option<Vec<T>> {
-    // Enough for any scenario, and bounds what a hostile file can make of one run.
-    const MOST: usize = MOST_STEPS;
     let help = format!("`{name}` is an array of tables: write [[{name}]], in double brackets");
     let Value::Array(nodes) = &node.value else {
         value::wrong_type(node, "an array of tables", mistakes, &help);
         return None;
     };
-    if nodes.len() > MOST {
-        mistakes.add(nodes[MOST].place, format!("more than {MOST} [[{name}]]")).help("split the scenario");
+    // Enough for any scenario, and bounds what a hostile file can make of one run.
+    if nodes.len() > MOST_STEPS {
+        mistakes.add(nodes[MOST_STEPS].place, format!("more than {MOST_STEPS} [[{name}]]")).help("split the scenario");
         return None;
     }
     let mut entries = Vec::new();
