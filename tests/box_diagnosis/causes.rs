@@ -109,7 +109,7 @@ fn a_backlog_too_small_for_the_boot_costs_a_patient_client_time_alone() {
 #[test]
 #[ignore = "needs root and systemd: run by tests/all in the box"]
 fn a_boot_slower_than_the_client_waits_is_a_slow_start() {
-    let lab = Lab::behind_a_socket().serving("--start-delay 2s").under_new_connections(50);
+    let lab = Lab::behind_a_socket().serving("--start-delay 2s --idle-grace 300ms").under_new_connections(50);
     let diagnosis = lab.with_target("timeout = \"500ms\"").restarted().diagnosis();
     diagnosis.blames(SlowStart).blames_only(&[SlowStart]);
 }

@@ -78,8 +78,9 @@ fn a_stop_without_flushing_keeps_what_is_queued() {
 #[test]
 #[ignore = "needs root and systemd: run by tests/all in the box"]
 fn a_socket_that_is_restarted_with_its_service_loses_its_queue() {
-    let lab =
-        Lab::behind_a_socket().with_unit("Requires=lab.socket").serving("--accept-delay 20ms --start-delay 100ms");
+    let lab = Lab::behind_a_socket()
+        .with_unit("Requires=lab.socket")
+        .serving("--accept-delay 20ms --start-delay 100ms --idle-grace 300ms");
     let diagnosis = lab.under_new_connections(100).then("restart = \"socket\"").diagnosis();
     diagnosis
         .blames(AcceptQueueReset)
