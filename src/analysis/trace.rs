@@ -18,10 +18,6 @@ const WITH_ITS_LISTENER_NS: u64 = 20_000_000;
 /// The trace counts in microseconds, and a client notices a reset a little after it was sent.
 const JOIN_SLACK_NS: u64 = 1_000_000;
 
-/// The kernel is asked for the listeners every 25 ms: what the trace tells of one of ours shows there by then, even if
-/// the machine is busy.
-const SHOWN_WITHIN: Duration = Duration::from_millis(500);
-
 /// Why the kernel reset a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResetWord {
@@ -148,14 +144,15 @@ impl<'a> Trace<'a> {
 }
 
 /// Whether a listener that came or went at `at` was one of another network namespace: a container's, on the same port.
-/// The trace is one for all of them, the looks at the listeners are at ours only, and those stayed what they were.
+/// The trace is one for all of them, the looks at the listeners are at ours only, and the last before and the first
+/// after it show the same sockets. Without one of the two it is taken for ours.
 fn is_a_strangers(at: MonoTime, port: u16, looks: &[&Queue]) -> bool {
-    let (before, after) = looks.split_at(looks.partition_point(|look| look.at < at));
-    let Some(before) = before.last().map(|look| sockets(look, port)).filter(|sockets| !sockets.is_empty()) else {
-        return false;
-    };
-    let mut soon = after.iter().take_while(|look| look.at <= at + SHOWN_WITHIN);
-    soon.all(|look| sockets(look, port) == before)
+    let slack = Duration::from_nanos(JOIN_SLACK_NS);
+    let before = looks.partition_point(|look| look.at + slack < at).checked_sub(1).and_then(|last| looks.get(last));
+    let after = looks.get(looks.partition_point(|look| look.at <= at + slack));
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    let ours = sockets(before, port);
+    !ours.is_empty() && ours == sockets(after, port)
 }
 
 /// The inodes of the listeners at that port.

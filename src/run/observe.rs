@@ -32,11 +32,26 @@ const LOOKS_PER_LINE: u32 = 5;
 /// What watches while a scenario runs.
 #[derive(Debug)]
 pub(super) struct Observers {
-    sampler: Option<JoinHandle<()>>,
+    sampler: Option<Follower>,
     trace: Option<(Tracer, JoinHandle<()>)>,
-    /// Ended by its sender.
-    journal: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    journal: Option<Follower>,
     recorder: Recorder,
+}
+
+/// A task that ends, after what it still has to record, when it is told to.
+#[derive(Debug)]
+struct Follower {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Follower {
+    async fn end(self) {
+        // Fails only if it has ended by itself.
+        let _ = self.stop.send(());
+        let ended = self.task.await;
+        debug_assert!(ended.is_ok(), "a follower neither panics nor is aborted");
+    }
 }
 
 impl Observers {
@@ -62,16 +77,10 @@ impl Observers {
         }
     }
 
-    /// Ends them. What the trace and the journal hold by now is still recorded.
+    /// Ends them. What the trace and the journal hold by now is still recorded, and a last look at the listeners.
     pub(super) async fn stop(self) {
-        if let Some(sampler) = self.sampler {
-            sampler.abort();
-        }
-        if let Some((stop, follower)) = self.journal {
-            // Fails only if the journal ended by itself.
-            let _ = stop.send(());
-            let ended = follower.await;
-            debug_assert!(ended.is_ok(), "the follower neither panics nor is aborted");
+        for follower in [self.sampler, self.journal].into_iter().flatten() {
+            follower.end().await;
         }
         if let Some((tracer, pump)) = self.trace {
             let at = clock::now();
@@ -108,19 +117,24 @@ fn local_endpoints(plan: &Plan) -> Vec<Endpoint> {
     endpoints
 }
 
-fn start_sampler(endpoints: Vec<Endpoint>, recorder: Recorder, lookup: ListenerLookup) -> Option<JoinHandle<()>> {
+fn start_sampler(endpoints: Vec<Endpoint>, recorder: Recorder, lookup: ListenerLookup) -> Option<Follower> {
     if let Err(error) = look(&endpoints, lookup) {
         recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}"));
         return None;
     }
-    Some(tokio::task::spawn_local(async move {
+    let (stop, mut stopped) = oneshot::channel();
+    let task = tokio::task::spawn_local(async move {
         let mut tick = interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut written, mut deepest, mut looks, mut looked_at) = (None, Vec::new(), 0, clock::now());
         let mut counted = counters::read().unwrap_or_default();
         recorder.write(&Line::Counters(Counters { at: clock::now(), values: counted.clone() }));
-        loop {
-            tick.tick().await;
+        let mut is_last = false;
+        while !is_last {
+            is_last = tokio::select! {
+                _ = tick.tick() => false,
+                _ = &mut stopped => true,
+            };
             let Ok(listeners) = look(&endpoints, lookup) else { continue };
             let moved = inodes(&listeners) != inodes(&deepest);
             if moved && looks > 0 && written.as_ref() != Some(&deepest) {
@@ -132,11 +146,12 @@ fn start_sampler(endpoints: Vec<Endpoint>, recorder: Recorder, lookup: ListenerL
                 deepest = listeners;
             }
             looks += 1;
-            if !moved && looks < LOOKS_PER_LINE {
+            if !moved && !is_last && looks < LOOKS_PER_LINE {
                 continue;
             }
             looks = 0;
-            if written.as_ref() != Some(&deepest) {
+            // The last shows that nothing changed since the line before.
+            if is_last || written.as_ref() != Some(&deepest) {
                 recorder.write(&Line::Queue(Queue { at: clock::now(), listeners: deepest.clone() }));
                 written = Some(deepest.clone());
             }
@@ -149,7 +164,8 @@ fn start_sampler(endpoints: Vec<Endpoint>, recorder: Recorder, lookup: ListenerL
                 counted = values;
             }
         }
-    }))
+    });
+    Some(Follower { stop, task })
 }
 
 fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, JoinHandle<()>)> {
@@ -183,11 +199,7 @@ fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, J
 }
 
 /// Follows the journal of units that systemd manages.
-fn start_journal(
-    manager: ManagerKind,
-    units: &[UnitName],
-    recorder: &Recorder,
-) -> Option<(oneshot::Sender<()>, JoinHandle<()>)> {
+fn start_journal(manager: ManagerKind, units: &[UnitName], recorder: &Recorder) -> Option<Follower> {
     let scope = match manager {
         ManagerKind::System => journal::Scope::System,
         ManagerKind::User => journal::Scope::User,
@@ -205,7 +217,7 @@ fn start_journal(
     };
     let recorder = recorder.clone();
     let (stop, mut stopped) = oneshot::channel();
-    let follower = tokio::task::spawn_local(async move {
+    let task = tokio::task::spawn_local(async move {
         loop {
             tokio::select! {
                 entry = journal.next() => {
@@ -222,7 +234,7 @@ fn start_journal(
             recorder.write(&Line::Cap(Cap { what: "lines of the journal".to_owned(), left_out: journal.left_out() }));
         }
     });
-    Some((stop, follower))
+    Some(Follower { stop, task })
 }
 
 fn look(endpoints: &[Endpoint], lookup: ListenerLookup) -> std::io::Result<Vec<Listener>> {

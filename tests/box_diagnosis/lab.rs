@@ -9,8 +9,8 @@ use crate::diagnosis::Diagnosis;
 
 pub(crate) const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
 
-/// Where the service of a lab listens: nothing else uses this port, in this box or (the kernel's trace knows no
-/// network namespaces) in another.
+/// Where the service of a lab listens. Nothing else uses this port, but for the stranger that `probes` puts there in
+/// another network namespace: the kernel's trace knows of none.
 pub(crate) const TCP: &str = "127.0.0.1:18471";
 
 const UNIX: &str = "/run/gapless-lab/lab.sock";
