@@ -11,9 +11,9 @@ use crate::record::segment::FailureSample;
 use crate::scenario::plan::Destination;
 
 /// A listener that closes resets its queue one by one, and the kernel lets others run in between (cond_resched in
-/// inet_csk_listen_stop, net/ipv4/inet_connection_sock.c): on a busy machine the last goes so much later. A reset
-/// further away has another reason.
-const WITH_ITS_LISTENER_NS: u64 = 20_000_000;
+/// inet_csk_listen_stop, net/ipv4/inet_connection_sock.c): on a busy machine the last goes so much later. A reset that
+/// is further away, and of which the kernel does not tell the reason, has another one.
+const WITH_ITS_LISTENER: Duration = Duration::from_millis(20);
 
 /// The trace counts in microseconds, and a client notices a reset a little after it was sent.
 const JOIN_SLACK_NS: u64 = 1_000_000;
@@ -93,16 +93,21 @@ impl<'a> Trace<'a> {
         let lifetime = Span::new(sample.connected.unwrap_or(sample.due), sample.end).widened(JOIN_SLACK_NS);
         let resets = self.resets.get(&SocketAddr::new(local.ip().to_canonical(), local.port()))?;
         let mut own = resets.iter().filter(|reset| lifetime.overlaps(Span::new(reset.at, reset.at)));
-        own.find(|reset| is_at(reset.from, destination)).and_then(|reset| self.word(reset))
+        own.find(|reset| is_at(reset.from, destination)).and_then(|reset| self.word(reset, lifetime.from))
     }
 
-    /// Kernels before 6.10 give no reason; the socket's state stands in where it is as clear.
-    fn word(&self, reset: &Reset<'_>) -> Option<ResetWord> {
+    /// What the reset of a connection says that began at `connected`. Kernels before 6.10 give no reason; the socket's
+    /// state stands in where it is as clear.
+    fn word(&self, reset: &Reset<'_>, connected: MonoTime) -> Option<ResetWord> {
+        let just_before = reset.at - WITH_ITS_LISTENER;
         match (reset.reason, reset.state) {
             (Some("NO_SOCKET"), _) | (None, "UNKNOWN") => Some(ResetWord::NoSocket),
             (Some("TCP_ABORT_ON_CLOSE"), _) => Some(ResetWord::ClosedUnread),
             (Some("TCP_TIMEWAIT_SOCKET"), _) | (None, "TCP_TIME_WAIT") => Some(ResetWord::WroteAfterClose),
-            (Some("TCP_STATE") | None, "TCP_CLOSE") if self.went_with_listener(reset) => Some(ResetWord::QueueClosed),
+            (Some("TCP_STATE"), "TCP_CLOSE") if self.lost_its_listener(reset, connected) => {
+                Some(ResetWord::QueueClosed)
+            }
+            (None, "TCP_CLOSE") if self.lost_its_listener(reset, just_before) => Some(ResetWord::QueueClosed),
             (Some("TCP_STATE" | "TCP_ABORT_ON_DATA"), "TCP_FIN_WAIT1" | "TCP_FIN_WAIT2") => {
                 Some(ResetWord::WroteAfterClose)
             }
@@ -111,11 +116,12 @@ impl<'a> Trace<'a> {
         }
     }
 
-    fn went_with_listener(&self, reset: &Reset<'_>) -> bool {
+    /// The listener that it had connected to went between `since` and the reset.
+    fn lost_its_listener(&self, reset: &Reset<'_>, since: MonoTime) -> bool {
         self.listeners.iter().any(|&(at, local, up)| {
             let same =
                 local.port() == reset.from.port() && (local.ip() == reset.from.ip() || local.ip().is_unspecified());
-            !up && same && at <= reset.at && reset.at.nanos_since(at) <= WITH_ITS_LISTENER_NS
+            !up && same && (since..=reset.at).contains(&at)
         })
     }
 

@@ -12,8 +12,11 @@ pub(crate) struct Judged {
     pub(crate) is_attested: bool,
 }
 
+/// What inference can only guess: which of the three ways it was that a connection was thrown away, when a server ends.
+const GUESSED: [Cause; 4] = [Cause::Ambiguous, Cause::AcceptQueueReset, Cause::AcceptedUnread, Cause::KilledInFlight];
+
 /// What becomes of a case: a word that confirms the inferred cause attests it, one that leaves no other choice
-/// stands in where nothing could be inferred, and one that contradicts leaves it ambiguous.
+/// stands in where no more than a guess could be inferred, and one that contradicts leaves it ambiguous.
 pub(crate) fn judge(case: &Case<'_>, word: Option<ResetWord>) -> Judged {
     let inferred = rules::infer(case);
     let unattested = Judged { cause: inferred, is_attested: false };
@@ -27,7 +30,7 @@ pub(crate) fn judge(case: &Case<'_>, word: Option<ResetWord>) -> Judged {
         Judged { cause: inferred, is_attested: true }
     } else if agrees_with.contains(&inferred) {
         unattested
-    } else if let ([only], Cause::Ambiguous) = (confirms, inferred) {
+    } else if let ([only], true) = (confirms, GUESSED.contains(&inferred)) {
         Judged { cause: *only, is_attested: true }
     } else {
         Judged { cause: Cause::Ambiguous, is_attested: false }
@@ -53,6 +56,10 @@ fn meaning(case: &Case<'_>, word: ResetWord) -> Meaning {
             (&[NoListener], &[StartLimit, TriggerLimit, SocketUnitDown])
         }
         (ResetWord::NoSocket, true) => (&[], &[KeepAliveRace, KilledInFlight]),
+        // The listener went before the handshake had ended: its half-open connections are its queue, too.
+        (ResetWord::NoSocket, false) if case.listener_was_lost() => {
+            (&[AcceptQueueReset], &[AcceptedUnread, KilledInFlight])
+        }
         (ResetWord::NoSocket, false) => (&[], &[AcceptQueueReset, AcceptedUnread, KilledInFlight]),
         (ResetWord::QueueClosed, false) => (&[AcceptQueueReset], &[]),
         // A server that stops closes its listener and its idle connections in one go.

@@ -66,10 +66,12 @@ fn nobody_listened(case: &Case<'_>) -> bool {
 }
 
 /// A killed process takes its listener and its open connections along, and both are reset: only a queue that
-/// was seen to be filled tells the two apart. A connection that had been open for long while no queue was filled
-/// had been accepted.
+/// was seen to be filled tells the two apart, or a client that had not even begun to send, for an accepted connection
+/// with nothing unread ends in order. A connection that had been open for long while no queue was filled had been
+/// accepted.
 fn listener_closed_over_its_queue(case: &Case<'_>) -> bool {
-    let is_told_apart = !case.died_with_process() || case.queue_was_filled();
+    let had_not_begun = case.is(&[FailureClass::ConnectReset]);
+    let is_told_apart = !case.died_with_process() || case.queue_was_filled() || had_not_begun;
     let was_queued = case.may_have_been_queued() && is_told_apart;
     case.is(RESET) && !case.key.reused && case.listener_was_lost() && was_queued
 }

@@ -217,6 +217,13 @@ fn reset_by_a_kill_is_an_accept_queue_reset_only_if_the_queue_was_filled() {
 }
 
 #[test]
+fn reset_by_a_kill_before_the_client_could_send_is_an_accept_queue_reset() {
+    let reset = of_new(FailureClass::ConnectReset);
+    assert_eq!(plain().by_kill().cause(reset, 2_010, 1), Cause::AcceptQueueReset);
+    assert_eq!(behind_socket().by_kill().seeing(steady()).cause(reset, 2_010, 1), Cause::KilledInFlight, "it stayed");
+}
+
+#[test]
 fn closed_on_a_new_connection_while_stopping_is_accepted_unread() {
     let closed = of_new(FailureClass::ClosedBeforeResponse);
     assert_eq!(behind_socket().cause(closed, 2_010, 5), Cause::AcceptedUnread);

@@ -96,11 +96,49 @@ fn that_nobody_listened_does_not_attest_the_limit_behind_it() {
 fn a_reset_as_the_listener_goes_attests_the_accept_queue() {
     let failed = of_new(FailureClass::ResetBeforeResponse);
     let closed = |down_us| [listener_down(down_us), reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_STATE")];
-    let result = |down_us| plain().seeing(closed(down_us)).losing(failed, 2_010, 5);
+    let result = |down_us| plain().seeing(closed(down_us)).losing(failed, 2_001, 14);
     assert_eq!(causes(&result(2_011_990)), (AcceptQueueReset, Some(AcceptQueueReset)));
     assert_eq!(causes(&result(2_002_000)), (AcceptQueueReset, Some(AcceptQueueReset)), "its turn came late");
-    assert_eq!(causes(&result(1_991_000)), (Ambiguous, NONE), "21 ms after the listener it has another reason");
+    assert_eq!(causes(&result(1_999_000)), (Ambiguous, NONE), "it began after that listener had gone");
     assert_eq!(causes(&result(2_012_010)), (Ambiguous, NONE), "before the listener it has another reason");
+}
+
+#[test]
+fn on_a_busy_machine_the_last_of_an_accept_queue_is_reset_long_after_its_listener_went() {
+    let failed = of_new(FailureClass::ResetBeforeResponse);
+    let closed = |reason: Option<&str>| {
+        let (state, reason) = ("TCP_CLOSE".to_owned(), reason.map(str::to_owned));
+        let sent = Traced::ResetSent { from: target(), to: client(40_000), state, reason };
+        [listener_down(2_020_000), trace(at_us(2_060_000), sent)]
+    };
+    let result = |reason| plain().seeing(closed(reason)).losing(failed, 2_010, 55);
+    assert_eq!(causes(&result(Some("TCP_STATE"))), (AcceptQueueReset, Some(AcceptQueueReset)));
+    assert_eq!(causes(&result(None)).1, NONE, "40 ms later it may have another reason, if the kernel tells none");
+}
+
+#[test]
+fn a_handshake_that_lost_its_listener_was_in_a_queue_of_it() {
+    let no_socket = [listener_down(2_011_990), reset(2_012_000, 40_000, "UNKNOWN", "NO_SOCKET")];
+    for class in [FailureClass::ConnectReset, FailureClass::ResetBeforeResponse] {
+        let result = plain().by_kill().seeing(no_socket.clone()).losing(of_new(class), 2_011, 2);
+        assert_eq!(causes(&result), (AcceptQueueReset, Some(AcceptQueueReset)), "{class:?}");
+    }
+    let kept = behind_socket().seeing(no_socket).losing(of_new(FailureClass::ResetBeforeResponse), 2_011, 2);
+    assert_eq!(causes(&kept).1, NONE, "the manager's listener stayed");
+}
+
+#[test]
+fn what_a_killed_process_had_accepted_is_told_from_what_was_queued() {
+    let failed = of_new(FailureClass::ResetBeforeResponse);
+    let filled = [queue(at_ms(2_000), Some((700, 3))), queue(at_ms(2_025), None)];
+    let result = |word: Line| {
+        let lines = [listener_down(2_011_990), word].into_iter().chain(filled.clone());
+        plain().by_kill().seeing(lines.collect::<Vec<_>>()).losing(failed, 2_010, 5)
+    };
+    let accepted = result(reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_ABORT_ON_CLOSE"));
+    assert_eq!(causes(&accepted), (KilledInFlight, Some(KilledInFlight)));
+    let queued = result(reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_STATE"));
+    assert_eq!(causes(&queued), (AcceptQueueReset, Some(AcceptQueueReset)));
 }
 
 #[test]
@@ -111,7 +149,11 @@ fn a_close_with_unread_data_attests_that_nobody_read() {
         causes(&behind_socket().seeing(unread()).losing(failed, 2_010, 5)),
         (AcceptedUnread, Some(AcceptedUnread))
     );
-    assert_eq!(causes(&plain().seeing(unread()).losing(failed, 2_010, 5)), (Ambiguous, NONE), "its listener went");
+    assert_eq!(
+        causes(&plain().seeing(unread()).losing(failed, 2_010, 5)),
+        (AcceptedUnread, Some(AcceptedUnread)),
+        "although its listener went"
+    );
 }
 
 #[test]
