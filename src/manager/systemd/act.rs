@@ -100,9 +100,9 @@ impl SystemdManager {
     /// Everything that is known of a unit now.
     pub(super) async fn look(&self, unit: &UnitName, attempt: Attempt<'_>) -> Result<UnitSnapshot, ManagerError> {
         let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, attempt);
-        let of_unit = self.bus.unit_properties(unit).await.map_err(failed)?;
-        let of_type = self.bus.type_properties(unit).await.map_err(failed)?;
-        Ok(snapshot::snapshot(unit, &of_unit, &of_type, self.find_listeners))
+        let at = clock::now();
+        let properties = self.bus.all_properties(unit).await.map_err(failed)?;
+        Ok(snapshot::snapshot(unit, at, &properties, self.find_listeners))
     }
 
     pub(super) fn refuse_protected(&self, attempt: Attempt<'_>) -> Result<(), ManagerError> {

@@ -11,13 +11,11 @@ use zbus::{Connection, OwnedObjectPath};
 use super::failure::Failure;
 use super::properties::Properties;
 use crate::manager::ManagerError;
-use crate::model::{UnitKind, UnitName, UnitVerb};
+use crate::model::{UnitName, UnitVerb};
 use crate::record::begin::ManagerKind;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
-const SERVICE: &str = "org.freedesktop.systemd1.Service";
-const SOCKET: &str = "org.freedesktop.systemd1.Socket";
 
 /// No call waits for a job. The longest is a reload of all unit files, which runs every generator (each of them
 /// at most 90 s); beyond that systemd has frozen.
@@ -151,22 +149,15 @@ impl Bus {
 
     /// The properties that all units have. systemd loads the unit for that if need be.
     pub(super) async fn unit_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
-        self.properties_at(&object_path(unit)?, UNIT).await
+        let interface = zbus::names::InterfaceName::from_static_str(UNIT)?;
+        Ok(Properties::new(self.properties_proxy(&object_path(unit)?).await?.get_all(interface).await?))
     }
 
-    /// The properties of the unit's type: the service's, the socket's; none for other types.
-    pub(super) async fn type_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
-        let interface = match unit.kind() {
-            UnitKind::Service => SERVICE,
-            UnitKind::Socket => SOCKET,
-            UnitKind::Other => return Ok(Properties::default()),
-        };
-        self.properties_at(&object_path(unit)?, interface).await
-    }
-
-    async fn properties_at(&self, path: &OwnedObjectPath, interface: &'static str) -> zbus::Result<Properties> {
-        let properties = self.properties_proxy(path).await?;
-        Ok(Properties::new(properties.get_all(zbus::names::InterfaceName::from_static_str(interface)?).await?))
+    /// These and the properties of the unit's type, all of one moment; no name occurs in both.
+    pub(super) async fn all_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
+        let properties = self.properties_proxy(&object_path(unit)?).await?;
+        // No interface means all of them. Asked for one by one, a change in between would be seen by half.
+        Ok(Properties::new(properties.inner().call("GetAll", &"").await?))
     }
 
     /// For the changes of a unit's properties.

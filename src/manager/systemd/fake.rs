@@ -13,8 +13,9 @@ use zbus::{Connection, Guid, Message, MessageStream, ObjectPath, OwnedObjectPath
 
 use super::bus::object_path;
 use super::systemd_manager::{Options, SystemdManager};
+use crate::clock;
 use crate::manager::ledger::{Change, Ledger};
-use crate::model::UnitName;
+use crate::model::{MonoTime, UnitName};
 use crate::record::begin::ManagerKind;
 
 pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
@@ -39,6 +40,22 @@ struct Script {
     properties: HashMap<(String, String), Values>,
     answers: VecDeque<Answer>,
     calls: Vec<String>,
+    /// When properties were asked for.
+    reads: Vec<MonoTime>,
+}
+
+impl Script {
+    /// The properties of a unit, of all its interfaces if none is named.
+    fn read(&mut self, path: &str, interface: &str) -> HashMap<&'static str, OwnedVariant> {
+        self.reads.push(clock::now());
+        let is_meant = |(of, named): &(String, String)| of == path && (interface.is_empty() || named == interface);
+        let meant = self.properties.iter().filter(|(key, _)| is_meant(key));
+        let values: HashMap<_, _> = meant.flat_map(|(_, values)| values.iter().cloned()).collect();
+        if values.is_empty() {
+            return HashMap::from([("LoadState", text("not-found")), ("ActiveState", text("inactive"))]);
+        }
+        values
+    }
 }
 
 /// A manager and the systemd that it talks to.
@@ -85,6 +102,11 @@ impl Fake {
     /// What changed systemd's state was called: method and arguments.
     pub(super) fn calls(&self) -> Vec<String> {
         self.script.lock().expect("no panic").calls.clone()
+    }
+
+    /// When properties were asked for.
+    pub(super) fn reads(&self) -> Vec<MonoTime> {
+        self.script.lock().expect("no panic").reads.clone()
     }
 
     /// Emits PropertiesChanged.
@@ -158,9 +180,7 @@ async fn answer(connection: &Connection, call: &Message, script: &Mutex<Script>)
         "GetAll" => {
             let interface: String = call.body().deserialize().expect("a name");
             let path = header.path().expect("every call has one").to_string();
-            let values = script.lock().expect("no panic").properties.get(&(path, interface)).cloned();
-            let not_found = || vec![("LoadState", text("not-found")), ("ActiveState", text("inactive"))];
-            let values: HashMap<&str, OwnedVariant> = values.unwrap_or_else(not_found).into_iter().collect();
+            let values = script.lock().expect("no panic").read(&path, &interface);
             connection.reply(&header, &values).await
         }
         "ListUnitsByPatterns" => connection.reply(&header, &Vec::<super::bus::ListedUnit>::new()).await,

@@ -15,7 +15,7 @@ use crate::record::line::UnitChange;
 /// Passes on every change of the unit's state until the bus is lost or nobody listens. A unit that is unloaded
 /// and comes back has the same path: it is followed on.
 ///
-/// `known` are the properties of the unit and of its type, read after `signals` began.
+/// `known` are all properties of the unit, read after `signals` began.
 pub(super) async fn follow(
     unit: UnitName,
     mut signals: PropertiesChangedStream,

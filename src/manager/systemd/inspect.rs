@@ -8,6 +8,7 @@ use super::failure::{Attempt, Failure, no_such_unit};
 use super::properties::Properties;
 use super::snapshot::snapshot;
 use super::systemd_manager::FindListeners;
+use crate::clock;
 use crate::manager::ManagerError;
 use crate::model::{UnitKind, UnitName, UnitSnapshot};
 use crate::record::begin::ManagerKind;
@@ -68,16 +69,16 @@ impl Inspector {
     /// When systemd cannot be asked.
     pub async fn look(&self, unit: &UnitName) -> Result<UnitDetails, ManagerError> {
         let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, Attempt { action: "look at", unit });
-        let of_unit = self.bus.unit_properties(unit).await.map_err(failed)?;
-        let of_type = self.bus.type_properties(unit).await.map_err(failed)?;
-        let fragment = Some(of_unit.text("FragmentPath")).filter(|path| !path.is_empty());
-        let files = fragment.into_iter().chain(of_unit.list("DropInPaths")).map(PathBuf::from).collect();
+        let at = clock::now();
+        let properties = self.bus.all_properties(unit).await.map_err(failed)?;
+        let fragment = Some(properties.text("FragmentPath")).filter(|path| !path.is_empty());
+        let files = fragment.into_iter().chain(properties.list("DropInPaths")).map(PathBuf::from).collect();
         Ok(UnitDetails {
-            snapshot: snapshot(unit, &of_unit, &of_type, self.find_listeners),
+            snapshot: snapshot(unit, at, &properties, self.find_listeners),
             files,
-            unit_file_state: of_unit.text("UnitFileState"),
-            start_took: start_took(&of_unit),
-            name: UnitName::new(of_unit.text("Id")).unwrap_or_else(|_| unit.clone()),
+            unit_file_state: properties.text("UnitFileState"),
+            start_took: start_took(&properties),
+            name: UnitName::new(properties.text("Id")).unwrap_or_else(|_| unit.clone()),
         })
     }
 

@@ -4,58 +4,58 @@ use std::path::PathBuf;
 
 use super::properties::Properties;
 use super::systemd_manager::FindListeners;
-use crate::clock;
 use crate::model::{Endpoint, MonoTime, ProcessId, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot};
 use crate::probe::process;
 
-/// The unit as its properties say, with what `/proc`, the control group and the kernel's listeners add.
+/// The unit as all its properties say, with what `/proc`, the control group and the kernel's listeners add. `at` is
+/// when systemd was asked: what it tells of afterwards is newer.
 pub(super) fn snapshot(
     unit: &UnitName,
-    of_unit: &Properties,
-    of_type: &Properties,
+    at: MonoTime,
+    properties: &Properties,
     find_listeners: FindListeners,
 ) -> UnitSnapshot {
     UnitSnapshot {
         unit: unit.clone(),
-        at: clock::now(),
-        load_state: of_unit.text("LoadState"),
-        active_state: of_unit.text("ActiveState"),
-        sub_state: of_unit.text("SubState"),
-        result: of_type.text("Result"),
-        invocation_id: of_unit.invocation_id(),
-        need_daemon_reload: of_unit.is("NeedDaemonReload"),
-        service: (unit.kind() == UnitKind::Service).then(|| service_state(of_unit, of_type)),
-        socket: (unit.kind() == UnitKind::Socket).then(|| socket_state(of_unit, of_type, find_listeners)),
+        at,
+        load_state: properties.text("LoadState"),
+        active_state: properties.text("ActiveState"),
+        sub_state: properties.text("SubState"),
+        result: properties.text("Result"),
+        invocation_id: properties.invocation_id(),
+        need_daemon_reload: properties.is("NeedDaemonReload"),
+        service: (unit.kind() == UnitKind::Service).then(|| service_state(properties)),
+        socket: (unit.kind() == UnitKind::Socket).then(|| socket_state(properties, find_listeners)),
     }
 }
 
-fn service_state(of_unit: &Properties, of_service: &Properties) -> ServiceState {
-    let processes = process::in_cgroup(&of_service.text("ControlGroup"));
+fn service_state(properties: &Properties) -> ServiceState {
+    let processes = process::in_cgroup(&properties.text("ControlGroup"));
     ServiceState {
-        main_process: main_pid(of_service).and_then(process::identify),
-        main_started_at: of_service.time("ExecMainStartTimestampMonotonic"),
-        main_exit: main_exit(of_service),
-        restarts: of_service.get("NRestarts").unwrap_or(0),
-        memory_bytes: memory_bytes(of_service, &processes),
+        main_process: main_pid(properties).and_then(process::identify),
+        main_started_at: properties.time("ExecMainStartTimestampMonotonic"),
+        main_exit: main_exit(properties),
+        restarts: properties.get("NRestarts").unwrap_or(0),
+        memory_bytes: memory_bytes(properties, &processes),
         processes,
-        start_limit: start_limit(of_unit),
-        restart_policy: of_service.text("Restart"),
-        kill_mode: of_service.text("KillMode"),
-        service_type: of_service.text("Type"),
-        refuse_manual_start: of_unit.is("RefuseManualStart"),
-        triggered_by: of_unit.units("TriggeredBy"),
+        start_limit: start_limit(properties),
+        restart_policy: properties.text("Restart"),
+        kill_mode: properties.text("KillMode"),
+        service_type: properties.text("Type"),
+        refuse_manual_start: properties.is("RefuseManualStart"),
+        triggered_by: properties.units("TriggeredBy"),
     }
 }
 
-fn socket_state(of_unit: &Properties, of_socket: &Properties, find_listeners: FindListeners) -> SocketState {
-    let listen = listen_endpoints(of_socket.list("Listen"));
+fn socket_state(properties: &Properties, find_listeners: FindListeners) -> SocketState {
+    let listen = listen_endpoints(properties.list("Listen"));
     SocketState {
-        accept: of_socket.is("Accept"),
-        flush_pending: of_socket.is("FlushPending"),
+        accept: properties.is("Accept"),
+        flush_pending: properties.is("FlushPending"),
         listeners: listen.iter().flat_map(|endpoint| find_listeners(endpoint).unwrap_or_default()).collect(),
         listen,
-        backlog: of_socket.get("Backlog").unwrap_or(0),
-        triggers: of_unit.units("Triggers"),
+        backlog: properties.get("Backlog").unwrap_or(0),
+        triggers: properties.units("Triggers"),
     }
 }
 
@@ -108,7 +108,7 @@ pub(super) struct Brief {
 }
 
 impl Brief {
-    /// `properties` are those of the unit and of its type together: no name occurs in both.
+    /// `properties` are all of the unit.
     pub(super) fn of(properties: &Properties) -> Self {
         Self {
             active_state: properties.text("ActiveState"),

@@ -144,8 +144,7 @@ impl SystemdManager {
         bus.hold(&path).await.map_err(failed)?;
         let proxy = bus.properties_proxy(&path).await.map_err(failed)?;
         let signals = proxy.receive_properties_changed().await.map_err(failed)?;
-        let mut known = bus.unit_properties(unit).await.map_err(failed)?;
-        known.update(bus.type_properties(unit).await.map_err(failed)?);
+        let known = bus.all_properties(unit).await.map_err(failed)?;
         self.followers.spawn(follow(unit.clone(), signals, known, self.change_sender.clone()));
         Ok(())
     }

@@ -233,6 +233,9 @@ async fn a_socket_is_read_whole() {
         ],
     );
     let seen = fake.manager.snapshot(&unit("app.socket")).await.expect("answers");
+    let reads = fake.reads();
+    assert_eq!(reads.len(), 1, "all of it is of one moment");
+    assert!(seen.at <= reads[0], "a change after that moment is newer");
     assert_eq!(seen.result, "service-start-limit-hit");
     let socket = seen.socket.expect("it is one");
     let listen: Vec<String> = socket.listen.iter().map(ToString::to_string).collect();
