@@ -20,6 +20,7 @@ pub mod progress;
 pub mod proof;
 pub mod recorder;
 pub mod restore;
+mod sampler;
 mod so_far;
 pub mod step;
 mod steps;

@@ -3,31 +3,21 @@
 //! Each gives evidence when it can and says once when it cannot. None is needed for a verdict.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::drive::ListenerLookup;
 use super::recorder::Recorder;
+use super::sampler::Sampler;
 use crate::clock;
-use crate::model::address::Listener;
 use crate::model::{Endpoint, UnitName};
-use crate::probe::counters;
 use crate::probe::host;
 use crate::probe::journal::{self, Journal};
 use crate::probe::trace::Tracer;
 use crate::record::begin::ManagerKind;
-use crate::record::line::{Cap, Counters, Line, NoteKind, Queue, TraceEvent, Traced};
+use crate::record::line::{Cap, Line, NoteKind, TraceEvent, Traced};
 use crate::scenario::plan::{Destination, Plan};
-
-/// From one look at an accept queue to the next. A look goes over the kernel's whole table of listeners, and most of
-/// what the probes cost is that: with looks every 20 ms all of them took 1.1 % of a core at the default load.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
-
-/// A queue is written down at most once in so many looks, at its deepest, so that an hour stays small.
-const LOOKS_PER_LINE: u32 = 5;
 
 /// What watches while a scenario runs.
 #[derive(Debug)]
@@ -70,7 +60,7 @@ impl Observers {
             return Self { sampler: None, trace: None, journal, recorder: recorder.clone() };
         }
         Self {
-            sampler: start_sampler(endpoints.clone(), recorder.clone(), lookup),
+            sampler: start_sampler(endpoints.clone(), recorder, lookup),
             trace: start_trace(&endpoints, recorder),
             journal,
             recorder: recorder.clone(),
@@ -117,55 +107,16 @@ fn local_endpoints(plan: &Plan) -> Vec<Endpoint> {
     endpoints
 }
 
-fn start_sampler(endpoints: Vec<Endpoint>, recorder: Recorder, lookup: ListenerLookup) -> Option<Follower> {
-    if let Err(error) = look(&endpoints, lookup) {
-        recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}"));
-        return None;
-    }
-    let (stop, mut stopped) = oneshot::channel();
-    let task = tokio::task::spawn_local(async move {
-        let mut tick = interval(LOOK_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut written, mut deepest, mut looks, mut looked_at) = (None, Vec::new(), 0, clock::now());
-        let mut counted = counters::read().unwrap_or_default();
-        recorder.write(&Line::Counters(Counters { at: clock::now(), values: counted.clone() }));
-        let mut is_last = false;
-        while !is_last {
-            is_last = tokio::select! {
-                _ = tick.tick() => false,
-                _ = &mut stopped => true,
-            };
-            let Ok(listeners) = look(&endpoints, lookup) else { continue };
-            let moved = inodes(&listeners) != inodes(&deepest);
-            if moved && looks > 0 && written.as_ref() != Some(&deepest) {
-                // How deep the queue was of a listener that is gone now.
-                recorder.write(&Line::Queue(Queue { at: looked_at, listeners: deepest.clone() }));
-            }
-            looked_at = clock::now();
-            if moved || depth(&listeners) > depth(&deepest) {
-                deepest = listeners;
-            }
-            looks += 1;
-            if !moved && !is_last && looks < LOOKS_PER_LINE {
-                continue;
-            }
-            looks = 0;
-            // The last shows that nothing changed since the line before.
-            if is_last || written.as_ref() != Some(&deepest) {
-                recorder.write(&Line::Queue(Queue { at: clock::now(), listeners: deepest.clone() }));
-                written = Some(deepest.clone());
-            }
-            for listener in &mut deepest {
-                listener.queued = 0;
-            }
-            let values = counters::read().unwrap_or_default();
-            if values != counted {
-                recorder.write(&Line::Counters(Counters { at: clock::now(), values: values.clone() }));
-                counted = values;
-            }
+fn start_sampler(endpoints: Vec<Endpoint>, recorder: &Recorder, lookup: ListenerLookup) -> Option<Follower> {
+    let sampler = match Sampler::new(endpoints, lookup, recorder.clone()) {
+        Ok(sampler) => sampler,
+        Err(error) => {
+            recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}"));
+            return None;
         }
-    });
-    Some(Follower { stop, task })
+    };
+    let (stop, stopped) = oneshot::channel();
+    Some(Follower { stop, task: tokio::task::spawn_local(sampler.run(stopped)) })
 }
 
 fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, JoinHandle<()>)> {
@@ -235,20 +186,4 @@ fn start_journal(manager: ManagerKind, units: &[UnitName], recorder: &Recorder) 
         }
     });
     Some(Follower { stop, task })
-}
-
-fn look(endpoints: &[Endpoint], lookup: ListenerLookup) -> std::io::Result<Vec<Listener>> {
-    let mut listeners = Vec::new();
-    for endpoint in endpoints {
-        listeners.extend(lookup(endpoint)?);
-    }
-    Ok(listeners)
-}
-
-fn depth(listeners: &[Listener]) -> u64 {
-    listeners.iter().map(|listener| u64::from(listener.queued)).sum()
-}
-
-fn inodes(listeners: &[Listener]) -> Vec<u64> {
-    listeners.iter().map(|listener| listener.inode).collect()
 }
