@@ -59,6 +59,11 @@ impl<'a> Event<'a> {
         (started >= self.begin.at).then_some(started)
     }
 
+    /// Whether it leaves everything as it is: what happens meanwhile is not its doing.
+    pub(crate) fn is_watching(&self) -> bool {
+        matches!(self.begin.action, ActionKind::Wait | ActionKind::Request | ActionKind::Gate)
+    }
+
     /// Whether it acts on a running unit, and so can drop something.
     pub(crate) fn is_acting(&self) -> bool {
         self.begin.unit.is_some() && self.begin.action != ActionKind::ResetFailed

@@ -25,17 +25,23 @@ pub(crate) struct PhaseSpan {
     pub(crate) span: Span,
     /// The event does not let the process end of its own will.
     pub(crate) is_killing: bool,
+    /// The event is to end or bring a process; during a mere wait, one crashes or comes up by itself.
+    pub(crate) is_asked: bool,
 }
 
 /// The phases of an event, in order; none if it neither ended nor brought a process.
 pub(crate) fn phases(event: &Event<'_>, is_killing: bool, first_ok_end: Option<MonoTime>) -> Vec<PhaseSpan> {
     let (begin, gone, started) = (event.begin.at, event.gone_at(), event.started_at());
     let mut phases = Vec::new();
-    let event_id = event.begin.event;
-    let mut push =
-        |phase, from, to| phases.push(PhaseSpan { event: event_id, phase, span: Span::new(from, to), is_killing });
-    if let Some(stopped) = gone.or(started) {
-        push(EventPhase::Stopping, begin, stopped);
+    let (event_id, is_asked) = (event.begin.event, !event.is_watching());
+    let mut push = |phase, from, to| {
+        phases.push(PhaseSpan { event: event_id, phase, span: Span::new(from, to), is_killing, is_asked });
+    };
+    match (gone, started) {
+        (Some(stopped), _) | (None, Some(stopped)) if is_asked => push(EventPhase::Stopping, begin, stopped),
+        // When it began to stop is not known.
+        (Some(gone), _) => push(EventPhase::Stopping, gone, gone),
+        _ => {}
     }
     if let Some(gone) = gone {
         push(EventPhase::Down, gone, started.unwrap_or(event.until));
@@ -59,6 +65,8 @@ pub(crate) struct Case<'a> {
     pub(crate) connected: Option<MonoTime>,
     /// The phases of all events, as its cohort saw them.
     pub(crate) phases: &'a [PhaseSpan],
+    /// When the service came up that no event had asked to.
+    pub(crate) unasked_starts: &'a [Span],
     pub(crate) timeline: &'a Timeline<'a>,
 }
 
@@ -113,6 +121,11 @@ impl<'a> Case<'a> {
 
     pub(crate) fn is_in(&self, phase: EventPhase) -> bool {
         self.phases.iter().any(|span| span.phase == phase && span.span.overlaps(self.seen()))
+    }
+
+    /// While a process was not up yet that no event had asked to start: a first start, or one after a crash.
+    pub(crate) fn is_in_unasked_start(&self) -> bool {
+        self.unasked_starts.iter().any(|start| start.overlaps(self.seen()))
     }
 
     /// A process was stopping at some time of its connection's life.

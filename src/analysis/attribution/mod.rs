@@ -8,6 +8,7 @@ mod attest;
 mod case;
 mod rules;
 mod sentence;
+mod starts;
 #[cfg(test)]
 mod tests;
 
@@ -64,8 +65,9 @@ impl Attribution {
         let mut attribution = Self::default();
         for (index, cohort) in (0_u16..).zip(&timeline.plan.cohorts) {
             let phases = phases_seen_by(index, tally, timeline);
+            let starts = starts::unasked(index, tally, timeline, &phases);
             for (_, scope, window) in tally.windows().filter(|&(of, scope, _)| of == index && scope != Scope::Warmup) {
-                attribution.add_window((index, cohort), scope, window, &phases, timeline);
+                attribution.add_window((index, cohort), scope, window, (&phases, &starts), timeline);
             }
         }
         attribution
@@ -76,14 +78,15 @@ impl Attribution {
         (index, cohort): (u16, &Cohort),
         scope: Scope,
         window: &Window,
-        phases: &[PhaseSpan],
+        (phases, unasked_starts): (&[PhaseSpan], &[Span]),
         timeline: &Timeline<'_>,
     ) {
         let mut samples = samples_by_row(window, timeline);
         for (&row, counts) in &window.rows {
             for (key, count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
                 let moment = Case::moment_of(key, cohort, timeline.row_span(row));
-                let by_row = Case { key, cohort, moment, waited_ns: None, connected: None, phases, timeline };
+                let by_row =
+                    Case { key, cohort, moment, waited_ns: None, connected: None, phases, unasked_starts, timeline };
                 let known = samples.remove(&(row, key)).unwrap_or_default();
                 let mut rest = count;
                 for sample in known.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {

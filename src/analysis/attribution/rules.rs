@@ -134,7 +134,7 @@ fn is_on_loopback(destination: &Destination) -> bool {
 
 fn new_process_was_too_slow(case: &Case<'_>) -> bool {
     case.is(&[FailureClass::ResponseTimeout, FailureClass::NoConnection])
-        && case.is_in(EventPhase::Starting)
+        && (case.is_in(EventPhase::Starting) || case.is_in_unasked_start())
         && !case.is_in(EventPhase::Stopping)
 }
 

@@ -3,13 +3,14 @@
 mod attested;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::super::simulator::plan::{failure, plan, queue, restart, socket, unit};
 use super::super::simulator::{Request, Simulation, at_ms, at_us};
 use super::super::tally::Tally;
 use super::super::timeline::Timeline;
 use super::Attribution;
-use crate::model::{Cause, FailureClass, FailureKey, KillWho, Signal, SocketState, UnitName, UnitVerb};
+use crate::model::{ActionKind, Cause, FailureClass, FailureKey, KillWho, Signal, SocketState, UnitName, UnitVerb};
 use crate::record::line::{Counters, EndReason, Line, UnitChange};
 use crate::scenario::plan::{Action, Destination};
 
@@ -59,6 +60,14 @@ impl Simulation {
     fn by_kill(mut self) -> Self {
         let unit = unit("ledger.service");
         self.plan.steps[0].action = Action::Kill { unit, signal: Signal::KILL, who: KillWho::All };
+        self
+    }
+
+    /// The event only waits: the service ended by itself.
+    fn while_waiting(mut self) -> Self {
+        self.plan.steps[0].action = Action::Wait { duration: Duration::from_secs(1) };
+        self.events[0].begin.action = ActionKind::Wait;
+        self.events[0].begin.unit = None;
         self
     }
 
@@ -224,6 +233,15 @@ fn reset_by_a_kill_before_the_client_could_send_is_an_accept_queue_reset() {
 }
 
 #[test]
+fn a_process_that_ends_during_a_wait_was_not_stopping_all_the_while() {
+    let closed = of_new(FailureClass::ClosedBeforeResponse);
+    let slowly = || Simulation { events: vec![restart(0, 2_000, false, (600, 640, 900))], ..plain() };
+    assert_eq!(slowly().cause(closed, 2_100, 5), Cause::AcceptedUnread);
+    assert_eq!(slowly().while_waiting().cause(closed, 2_100, 5), Cause::Ambiguous, "nobody had told it to stop");
+    assert_eq!(slowly().while_waiting().cause(closed, 2_590, 5), Cause::AcceptedUnread, "as it ended");
+}
+
+#[test]
 fn closed_on_a_new_connection_while_stopping_is_accepted_unread() {
     let closed = of_new(FailureClass::ClosedBeforeResponse);
     assert_eq!(behind_socket().cause(closed, 2_010, 5), Cause::AcceptedUnread);
@@ -281,6 +299,23 @@ fn timed_out_before_the_new_process_answered_is_a_slow_start() {
         assert_eq!(behind_socket().never_answering().cause(of_new(class), 2_100, 10_000), Cause::SlowStart);
         assert_eq!(behind_socket().cause(of_new(class), 2_100, 10_000), Cause::Ambiguous, "others were answered");
     }
+}
+
+#[test]
+fn timed_out_while_a_service_that_crashed_comes_up_is_slow_start() {
+    let timeout = of_new(FailureClass::ResponseTimeout);
+    let silent = |lines: &[Line]| {
+        let mut run = plain().seeing(lines.iter().cloned());
+        run.requests.retain(|request| request.due_us < 5_000_000 || request.due_us >= 8_000_000);
+        run
+    };
+    let service = unit("ledger.service");
+    let crashed = [change(&service, 5_000, "failed", "exit-code"), change(&service, 5_010, "activating", "exit-code")];
+    assert_eq!(silent(&crashed).cause(timeout, 5_100, 1_000), Cause::SlowStart);
+    assert_eq!(silent(&crashed).cause(timeout, 8_500, 1_000), Cause::Ambiguous, "it had answered again");
+    assert_eq!(silent(&[]).cause(timeout, 5_100, 1_000), Cause::Ambiguous, "it was up, and silent");
+    let asked = [change(&service, 2_010, "inactive", "success")];
+    assert_eq!(silent(&asked).cause(timeout, 5_100, 1_000), Cause::Ambiguous, "the event's own start was over");
 }
 
 #[test]
