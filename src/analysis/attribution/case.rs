@@ -8,7 +8,7 @@ use crate::record::segment::{FailureSample, Scope};
 use crate::scenario::plan::{Cohort, Destination};
 
 /// What the observers may lag behind what they observe.
-const OBSERVER_LAG_NS: u64 = 50_000_000;
+pub(super) const OBSERVER_LAG_NS: u64 = 50_000_000;
 
 /// A request in the air meets its fate within this time. When it took longer, the server had it.
 const IN_THE_AIR_NS: u64 = 50_000_000;

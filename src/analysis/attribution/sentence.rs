@@ -1,9 +1,10 @@
 //! Evidence in a sentence.
 
 use super::Finding;
+use super::case::OBSERVER_LAG_NS;
 use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
-use crate::analysis::timeline::{Span, Timeline};
+use crate::analysis::timeline::{Span, Timeline, UnitState};
 use crate::model::{Cause, MonoTime};
 
 /// What was seen of the failures in `finding`: their number and classes, then the mechanism with its times.
@@ -83,7 +84,7 @@ impl Scene<'_> {
         format!("nobody listened on {address} from {from} to {to}{}", processes.unwrap_or_default())
     }
 
-    /// By whom: with Accept=yes or FlushPending=yes the manager may have been the one.
+    /// By whom: with Accept=yes or FlushPending=yes the manager may have been the one, and as it stops a socket.
     fn accepted_unread(&self, when: &str) -> String {
         let socket = self.timeline.socket_state();
         let (who, why) = match socket {
@@ -92,6 +93,9 @@ impl Scene<'_> {
             }
             Some(socket) if socket.flush_pending => {
                 ("systemd or the service".to_owned(), format!("; {} has FlushPending=yes", self.socket()))
+            }
+            _ if self.socket_stopped() => {
+                (format!("systemd or {}", self.old_process()), format!(" as {} stopped", self.socket()))
             }
             _ => (self.old_process(), String::new()),
         };
@@ -127,6 +131,13 @@ impl Scene<'_> {
     fn new_process(&self) -> String {
         let pid = self.event.and_then(Event::pid_after);
         pid.map_or_else(|| "the new process".to_owned(), |pid| format!("the new process (PID {pid})"))
+    }
+
+    /// systemd accepts and closes what still connects to a socket that is about to stop.
+    fn socket_stopped(&self) -> bool {
+        let span = self.span.widened(OBSERVER_LAG_NS);
+        let states = self.timeline.socket().map(|unit| self.timeline.states(unit, span)).unwrap_or_default();
+        !states.iter().all(UnitState::is_active)
     }
 
     fn socket(&self) -> String {

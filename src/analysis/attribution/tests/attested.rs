@@ -157,6 +157,21 @@ fn a_close_with_unread_data_attests_that_nobody_read() {
 }
 
 #[test]
+fn what_is_closed_unread_as_a_socket_stops_may_be_the_managers_doing() {
+    let failed = of_new(FailureClass::ResetBeforeResponse);
+    let sentence = |run: Simulation| {
+        let unread = reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_ABORT_ON_CLOSE");
+        run.seeing([unread]).losing(failed, 2_010, 5).evidence.swap_remove(0).sentence
+    };
+    assert!(sentence(behind_socket()).contains(": PID 812 accepted"), "{}", sentence(behind_socket()));
+    let stopped = sentence(socket_becomes("inactive", "success"));
+    assert!(
+        stopped.contains(": systemd or PID 812 accepted") && stopped.contains("as ledger.socket stopped"),
+        "{stopped}"
+    );
+}
+
+#[test]
 fn a_write_after_the_servers_close_attests_a_keep_alive_race() {
     let failed = of_reused(FailureClass::ResetBeforeResponse);
     let crossed = || [reset(2_010_200, 40_000, "TCP_TIME_WAIT", "TCP_TIMEWAIT_SOCKET")];
