@@ -14,7 +14,7 @@ use crate::model::MonoTime;
 
 /// The shortest time between two wakes. Without it the thread would burn the core that the target needs, one wake for
 /// each request; with it, lateness at high rates has this as its bound, beside the time that a wake takes: at 20,000/s
-/// some 60 us at the median and 120 us at p99, undisturbed.
+/// some 65 us at the median and 130 us at p99, undisturbed.
 const MIN_PERIOD: Duration = Duration::from_micros(70);
 
 /// A timer on `CLOCK_MONOTONIC` with the kernel's own resolution.

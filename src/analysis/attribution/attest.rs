@@ -12,7 +12,7 @@ pub(crate) struct Judged {
     pub(crate) is_attested: bool,
 }
 
-/// What inference can only guess: which of the three ways it was that a connection was thrown away, when a server ends.
+/// What inference can only guess, as a server ends: in which of three ways a connection was thrown away, if it can at all.
 const GUESSED: [Cause; 4] = [Cause::Ambiguous, Cause::AcceptQueueReset, Cause::AcceptedUnread, Cause::KilledInFlight];
 
 /// What becomes of a case: a word that confirms the inferred cause attests it, one that leaves no other choice

@@ -5,8 +5,8 @@ use crate::analysis::tally::Tally;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
 use crate::model::MonoTime;
 
-/// From when the service was seen not to be up, outside the phases of events that ask for it, until it answered the cohort; in
-/// order. One that never did lasts as long as the load.
+/// From when the service was seen not to be up, outside the phases of events that ask for it, until it answered the
+/// cohort; in order. One that never did lasts as long as the load.
 pub(super) fn unasked(cohort: u16, tally: &Tally, timeline: &Timeline<'_>, phases: &[PhaseSpan]) -> Vec<Span> {
     let Some(service) = timeline.service() else { return Vec::new() };
     let states = timeline.states(service, Span::new(timeline.load_start, timeline.load_end));
