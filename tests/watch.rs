@@ -10,7 +10,7 @@ use assert_cmd::Command;
 use gapless::demo::server::{Background, ServerOptions};
 use gapless::model::Endpoint;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Runs that measure take turns: two at once would make each other late, and then no verdict is `passed`.
@@ -242,6 +242,27 @@ fn a_duration_without_a_command_loads_for_so_long() {
     assert!(due >= 200, "{due}");
     assert_eq!(result["requests"]["ok"], due);
     assert_eq!(bench.server.counts().requests, due, "every request came once");
+}
+
+#[test]
+fn a_target_that_nobody_listens_at_is_told_as_such_on_every_kind_of_address() {
+    let bench = Bench::new();
+    let missing = bench.path("missing.sock");
+    let stale = bench.path("stale.sock");
+    drop(std::os::unix::net::UnixListener::bind(&stale).expect("a socket"));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let by_name = format!("http://localhost:{port}/");
+    let over = |path: &Path| ["--unix".to_owned(), path.display().to_string()];
+    for (url, more) in [(&by_name, None), (&bench.url(), Some(over(&missing))), (&bench.url(), Some(over(&stale)))] {
+        // Enough of them that not each is kept as a sample.
+        let watch = ["watch", url, "--rate", "1200", "--duration", "1s", "--out", "out"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+        command.current_dir(bench.folder.path()).args(watch).args(more.into_iter().flatten());
+        command.assert().code(1);
+        let result = bench.result();
+        assert_eq!(result["causes"], json!({ "no_listener": result["requests"]["due"] }), "{url}");
+        fs::remove_dir_all(bench.path("out")).expect("it was there");
+    }
 }
 
 #[test]

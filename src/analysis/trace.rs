@@ -172,9 +172,7 @@ fn sockets(look: &Queue, port: u16) -> BTreeSet<u64> {
 
 /// Whether `destination` is that very address.
 fn is_same(target: SocketAddr, destination: &Destination) -> bool {
-    let Destination::Host { host, port } = destination else { return false };
-    let same_host = host.parse().map_or(host == "localhost", |ip: std::net::IpAddr| target.ip() == ip);
-    target.port() == *port && same_host
+    destination.endpoint() == Some(Endpoint::Tcp(target))
 }
 
 /// Whether a socket at `local` is one that connections to `destination` reach. A host name stands for any address.

@@ -55,7 +55,7 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Resu
     }
     // Before anything is run: a baseline that cannot be read must not cost a run.
     let baseline = args.baseline.as_deref().map(compare::read).transpose()?;
-    check_loads(&scenarios)?;
+    let scenarios = pin_loads(scenarios)?;
     let folder = Folder::create(args.out.as_deref())?;
     let how = How { manager: args.manager, force: args.force, surroundings: Surroundings::Stated };
     let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
@@ -79,15 +79,16 @@ pub(super) struct How {
     pub(super) surroundings: Surroundings,
 }
 
-/// Makes sure that each load can be started here, before any unit is touched: hosts resolve, descriptors suffice.
+/// Makes sure that each load can be started here, before any unit is touched: hosts resolve, to the addresses that
+/// they stand for from then on, and descriptors suffice.
 ///
 /// # Errors
 /// The first thing in the way, with its remedy.
-pub(super) fn check_loads(scenarios: &[Scenario]) -> anyhow::Result<()> {
-    for Scenario { plan, .. } in scenarios {
-        LoadHandle::check(&plan.cohorts).with_context(|| format!("{} cannot be run here", plan.name))?;
+pub(super) fn pin_loads(mut scenarios: Vec<Scenario>) -> anyhow::Result<Vec<Scenario>> {
+    for Scenario { plan, .. } in &mut scenarios {
+        LoadHandle::pin(&mut plan.cohorts).with_context(|| format!("{} cannot be run here", plan.name))?;
     }
-    Ok(())
+    Ok(scenarios)
 }
 
 /// Runs `scenarios` one after the other into `folder`, until one was interrupted: their result, and how the

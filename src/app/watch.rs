@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use super::exit::Exit;
 use super::output::{self, Folder, say};
-use super::run::{How, check_loads, record_all};
+use super::run::{How, pin_loads, record_all};
 use super::{github, session};
 use crate::cli::{Format, ManagerArg, WatchArgs};
 use crate::run::exec::resolve;
@@ -42,8 +42,7 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
 
 async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
-    let scenarios = [scenario];
-    check_loads(&scenarios)?;
+    let scenarios = pin_loads(vec![scenario])?;
     let folder = Folder::create(args.out.as_deref())?;
     let surroundings = if args.command.is_empty() {
         Surroundings::Stated

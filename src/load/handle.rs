@@ -23,7 +23,7 @@ use super::sequence::Asked;
 use super::setup::{Prepared, check_descriptors};
 use crate::clock;
 use crate::model::{EventId, MonoTime};
-use crate::scenario::plan::Cohort;
+use crate::scenario::plan::{Cohort, Destination};
 
 /// The first request is due so long after the thread has begun, for it to have set up its cohorts by then.
 const START_MARGIN: Duration = Duration::from_millis(5);
@@ -51,12 +51,21 @@ struct Parts {
 }
 
 impl LoadHandle {
-    /// Finds all that would keep [`Self::start`] from loading with `cohorts` here and now, before anything is begun.
+    /// Finds all that would keep [`Self::start`] from loading with `cohorts` here and now, before anything is begun,
+    /// and has an address stand for each host's name from then on: probes and load are to mean the same one.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn check(cohorts: &[Cohort]) -> Result<(), LoadError> {
-        prepare(cohorts).map(drop)
+    pub fn pin(cohorts: &mut [Cohort]) -> Result<(), LoadError> {
+        let prepared = prepare(cohorts)?;
+        for (cohort, ready) in cohorts.iter_mut().zip(&prepared) {
+            let pinned = Destination::at(ready.endpoint());
+            // An address with a zone (fe80::1%eth0) is more than a destination can say.
+            if pinned.endpoint().as_ref() == Some(ready.endpoint()) {
+                cohort.target.connect = pinned;
+            }
+        }
+        Ok(())
     }
 
     /// Resolves hosts once, compiles expectations, checks limits and starts the thread. The first request of

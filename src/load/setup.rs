@@ -15,7 +15,7 @@ use super::live::Live;
 use super::schedule::{Schedule, rate_micros};
 use super::tally::Tally;
 use super::target::ReadyTarget;
-use crate::model::MonoTime;
+use crate::model::{Endpoint, MonoTime};
 use crate::scenario::plan;
 use crate::scenario::plan::{Connections, Pace};
 
@@ -65,6 +65,11 @@ impl Prepared {
             on_demand: matches!(pace, ReadyPace::OnDemand),
         };
         Ok(Self { name: cohort.name.clone(), pace, health: HealthWatch::of(cohort.pace), policy })
+    }
+
+    /// Where its connections go.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.policy.target.endpoint
     }
 
     /// Whether it is made of clients that send again as soon as they were answered.

@@ -17,7 +17,7 @@ use crate::probe::journal::{self, Journal};
 use crate::probe::trace::Tracer;
 use crate::record::begin::ManagerKind;
 use crate::record::line::{Cap, Line, NoteKind, TraceEvent, Traced};
-use crate::scenario::plan::{Destination, Plan};
+use crate::scenario::plan::Plan;
 
 /// What watches while a scenario runs.
 #[derive(Debug)]
@@ -90,12 +90,7 @@ impl Observers {
 fn local_endpoints(plan: &Plan) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     for cohort in &plan.cohorts {
-        let endpoint = match &cohort.target.connect {
-            Destination::Host { host, port } if host == "localhost" => {
-                Some(Endpoint::Tcp(([127, 0, 0, 1], *port).into()))
-            }
-            other => other.endpoint(),
-        };
+        let endpoint = cohort.target.connect.endpoint();
         let local = endpoint.filter(|endpoint| match endpoint {
             Endpoint::Tcp(address) => host::is_local(address.ip()),
             Endpoint::Unix(_) => true,

@@ -152,6 +152,23 @@ mod tls {
 }
 
 #[test]
+fn an_address_stands_for_a_hosts_name_once_it_is_pinned() {
+    let server = Server::tcp(Fault::Stall, 0);
+    let pinned = |connect: Destination| {
+        let mut cohorts = [cohort(&server.endpoint, 1.0)];
+        cohorts[0].target.connect = connect;
+        LoadHandle::pin(&mut cohorts).unwrap();
+        cohorts[0].target.connect.clone()
+    };
+    let host = |host: &str| Destination::Host { host: host.to_owned(), port: 8008 };
+    assert_eq!(pinned(host("localhost")), host("127.0.0.1"));
+    assert_eq!(pinned(host("::1")), host("::1"));
+    assert_eq!(pinned(host("fe80::1%lo")), host("fe80::1%lo"), "a zone would be lost");
+    let path = Destination::Unix("/run/app.sock".into());
+    assert_eq!(pinned(path.clone()), path);
+}
+
+#[test]
 fn what_cannot_be_loaded_is_said_before_anything_is_sent() {
     let server = Server::tcp(Fault::Stall, 0);
     let start = |change: fn(&mut Cohort)| {

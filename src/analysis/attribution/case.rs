@@ -135,11 +135,6 @@ impl<'a> Case<'a> {
         self.phases.iter().filter(stopping).any(|span| span.span.overlaps(open))
     }
 
-    /// In a phase of any event that ends or replaces a process.
-    pub(crate) fn is_in_any_phase(&self) -> bool {
-        self.phases.iter().any(|span| span.span.overlaps(self.seen()))
-    }
-
     /// While a process was made to end that could not finish its work.
     pub(crate) fn is_in_killing(&self) -> bool {
         let killing = |span: &&PhaseSpan| span.is_killing && span.phase == EventPhase::Stopping;
@@ -214,11 +209,6 @@ impl<'a> Case<'a> {
     /// The socket unit was seen in another state than active.
     pub(crate) fn socket_is_down(&self) -> bool {
         self.socket_states().iter().any(|state| !state.is_active())
-    }
-
-    /// The service was seen neither serving nor about to stop.
-    pub(crate) fn service_is_down(&self) -> bool {
-        self.service_states().iter().any(|state| matches!(state.active_state, "inactive" | "failed" | "activating"))
     }
 
     /// A unit in the way had failed with that result.

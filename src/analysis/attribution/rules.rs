@@ -51,18 +51,17 @@ const ENDED_BEFORE_ANSWER: &[FailureClass] = &[
 
 const ENDED_MID_ANSWER: &[FailureClass] = &[FailureClass::ResetMidResponse, FailureClass::ClosedMidResponse];
 
-/// With a socket unit, only the kernel's word counts: an active unit is to hold its listener. Without one, the
-/// service binds its port itself, so it is gone while the service is.
+/// With a socket unit, only the kernel's word counts: an active unit is to hold its listener. Without one, a refusal
+/// speaks for itself, unless the listener was seen to stay.
 fn nobody_listened(case: &Case<'_>) -> bool {
     if !case.is(NOTHING_THERE) || start_limit_was_hit(case) {
         return false;
     }
-    let seen_absent = case.listener().is_some_and(|view| view.absent);
+    let listener = case.listener();
     if case.has_socket_unit() {
-        return seen_absent && case.socket_is_active();
+        return listener.is_some_and(|view| view.absent) && case.socket_is_active();
     }
-    let seen_steady = case.listener().is_some_and(ListenerView::is_steady);
-    !seen_steady && (seen_absent || case.is_in_any_phase() || case.service_is_down())
+    !listener.is_some_and(ListenerView::is_steady)
 }
 
 /// A killed process takes its listener and its open connections along, and both are reset: only a queue that

@@ -4,6 +4,7 @@ use super::Finding;
 use super::case::OBSERVER_LAG_NS;
 use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
+use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
 use crate::model::{Cause, MonoTime};
 
@@ -71,7 +72,8 @@ impl Scene<'_> {
             || self.finding.cohorts.iter().filter_map(|&index| self.timeline.plan.cohorts.get(usize::from(index)));
         let seen = cohorts().find_map(|cohort| self.timeline.listener_gap(&cohort.target.connect, self.span));
         let span = seen.unwrap_or(self.span);
-        let processes = self.event.map(|event| {
+        let is_of_event = self.finding.phases.keys().any(|phase| *phase != EventPhase::After);
+        let processes = self.event.filter(|_| is_of_event).map(|event| {
             match (event.pid_before().filter(|_| event.gone_at().is_some()), event.pid_after()) {
                 (Some(old), Some(new)) if old != new => {
                     format!(", between the exit of PID {old} and the start of PID {new}")

@@ -147,7 +147,8 @@ fn steady() -> [Line; 1] {
 fn refused_while_the_service_is_away_is_no_listener() {
     use FailureClass::Refused;
     assert_eq!(plain().cause(of_new(Refused), 2_030, 0), Cause::NoListener);
-    assert_eq!(plain().cause(of_new(Refused), 5_000, 0), Cause::Ambiguous, "long after the restart");
+    assert_eq!(plain().cause(of_new(Refused), 5_000, 0), Cause::NoListener, "a refusal speaks for itself");
+    assert_eq!(plain().cause(of_new(FailureClass::PathMissing), 5_000, 0), Cause::NoListener);
     assert_eq!(plain().seeing(steady()).cause(of_new(Refused), 2_030, 0), Cause::Ambiguous, "somebody listened");
     assert_eq!(behind_socket().cause(of_new(Refused), 2_030, 0), Cause::Ambiguous, "an active socket listens");
 }

@@ -205,14 +205,10 @@ impl Case {
         let fault = self.injection.fault();
         let is_tls = matches!(fault, Some(FaultKind::TlsGarbage | FaultKind::TlsAlert));
         let is_large = self.is_large();
-        let connect = match endpoint {
-            Endpoint::Tcp(address) => Destination::Host { host: address.ip().to_string(), port: address.port() },
-            Endpoint::Unix(path) => Destination::Unix(path.clone()),
-        };
         let target = Target {
             scheme: if is_tls { Scheme::Https } else { Scheme::Http },
             url: format!("{}://localhost/", if is_tls { "https" } else { "http" }),
-            connect,
+            connect: Destination::at(endpoint),
             authority: "localhost".to_owned(),
             method: if is_large { "POST" } else { "GET" }.to_owned(),
             path: "/".to_owned(),

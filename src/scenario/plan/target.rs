@@ -57,11 +57,11 @@ pub enum Scheme {
     Tcp,
 }
 
-/// Where to connect, before the host is resolved.
+/// Where to connect. As written it may name a host; in the plan of a run, an address stands in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {
-    /// A host name or address, and a port. Resolved once, when the load starts.
+    /// A host name or address, and a port. Resolved once, before anything is begun.
     Host {
         /// Without brackets.
         host: String,
@@ -73,6 +73,15 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// Where a listener at `endpoint` is connected to.
+    #[must_use]
+    pub fn at(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Tcp(address) => Self::Host { host: address.ip().to_string(), port: address.port() },
+            Endpoint::Unix(path) => Self::Unix(path.clone()),
+        }
+    }
+
     /// The endpoint, where it is known without asking a resolver.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
