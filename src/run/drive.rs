@@ -1,6 +1,7 @@
 //! One scenario from its first unit file to its last line.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -239,15 +240,14 @@ async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[
     for unit in held {
         units.push(manager.snapshot(unit).await?);
     }
-    let target = setup.plan.cohorts.first().and_then(|cohort| cohort.target.connect.endpoint());
-    let listeners = target.as_ref().map(setup.listeners);
-    let listeners = match listeners {
-        Some(Err(error)) => {
+    let addresses: BTreeSet<Endpoint> =
+        setup.plan.cohorts.iter().filter_map(|cohort| cohort.target.connect.endpoint()).collect();
+    let targets = match addresses.iter().map(setup.listeners).collect::<Result<Vec<_>, _>>() {
+        Ok(targets) => Some(targets),
+        Err(error) => {
             setup.recorder.note(NoteKind::Unavailable, format!("the kernel's listeners cannot be read: {error}"));
             None
         }
-        Some(Ok(listeners)) => Some(listeners),
-        None => None,
     };
     let paths = units.iter().filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
     let missing: Vec<_> = paths
@@ -256,7 +256,7 @@ async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[
             _ => None,
         })
         .collect();
-    let seen = Final { units: &units, target: listeners.as_deref(), missing_paths: &missing };
+    let seen = Final { units: &units, targets: targets.as_deref(), missing_paths: &missing };
     for check in end_state::checks(setup.plan, &seen) {
         setup.recorder.write(&Line::Check(check));
     }

@@ -10,8 +10,8 @@ use crate::scenario::plan::{Action, Plan};
 pub struct Final<'a> {
     /// The units of the scenario.
     pub units: &'a [UnitSnapshot],
-    /// The kernel's listeners at the first target's address; none where they cannot be asked.
-    pub target: Option<&'a [Listener]>,
+    /// The kernel's listeners at each address of the load; none where it cannot be asked.
+    pub targets: Option<&'a [Vec<Listener>]>,
     /// The sockets' paths that are gone from the file system.
     pub missing_paths: &'a [std::path::PathBuf],
 }
@@ -77,10 +77,10 @@ fn implied_state(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<(
     }
 }
 
-/// The kernel listens at every address of an active socket unit, and at the target's with that very listener.
+/// The kernel listens at every address of an active socket unit, and nobody else where the load goes to one of them.
 fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
     let Some(socket) = &unit.socket else { return Vec::new() };
-    let Some(target) = seen.target else { return Vec::new() };
+    let Some(targets) = seen.targets else { return Vec::new() };
     let missing: Vec<String> = socket
         .listen
         .iter()
@@ -98,8 +98,9 @@ fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
         status: status(missing.is_empty()),
     }];
     let own = |listener: &Listener| socket.listeners.iter().any(|held| held.inode == listener.inode);
-    if target.iter().any(own) {
-        let strangers = target.iter().filter(|listener| !own(listener)).count();
+    let mut own_targets = targets.iter().filter(|target| target.iter().any(own)).peekable();
+    if own_targets.peek().is_some() {
+        let strangers = own_targets.flatten().filter(|listener| !own(listener)).count();
         checks.push(StateCheck {
             name: "end.listener".to_owned(),
             expected: format!("the listener at the target's address is the one of {}", unit.unit),
@@ -188,9 +189,10 @@ mod tests {
     use crate::model::{Endpoint, MonoTime, SocketState};
     use crate::run::testing::plan;
 
-    fn latent_names(active_state: &str) -> Vec<String> {
-        let path = std::path::PathBuf::from("/run/a.sock");
-        let socket = UnitSnapshot {
+    /// A socket unit that is to listen there, and does with the sockets of these numbers.
+    fn socket_unit(active_state: &str, listen: Endpoint, inodes: &[u64]) -> UnitSnapshot {
+        let listeners = inodes.iter().map(|&inode| listener(&listen, inode)).collect();
+        UnitSnapshot {
             unit: UnitName::new("a.socket").unwrap(),
             at: MonoTime::default(),
             load_state: "loaded".into(),
@@ -200,11 +202,41 @@ mod tests {
             invocation_id: None,
             need_daemon_reload: false,
             service: None,
-            socket: Some(SocketState { listen: vec![Endpoint::Unix(path.clone())], ..SocketState::default() }),
-        };
-        let seen = Final { units: &[socket], target: None, missing_paths: &[path] };
+            socket: Some(SocketState { listen: vec![listen], listeners, ..SocketState::default() }),
+        }
+    }
+
+    fn listener(endpoint: &Endpoint, inode: u64) -> Listener {
+        Listener { endpoint: endpoint.clone(), inode, queued: 0, backlog: 128 }
+    }
+
+    fn latent_names(active_state: &str) -> Vec<String> {
+        let path = std::path::PathBuf::from("/run/a.sock");
+        let socket = socket_unit(active_state, Endpoint::Unix(path.clone()), &[7]);
+        let seen = Final { units: &[socket], targets: None, missing_paths: &[path] };
         let failed = latent_checks(&plan(""), &seen).into_iter().filter(|check| check.status == Verdict::Failed);
         failed.map(|check| check.name).collect()
+    }
+
+    #[test]
+    fn the_kernel_is_to_know_the_units_own_listener_and_no_other_at_each_address_of_the_load() {
+        let [direct, proxy] = [8008, 80].map(|port| Endpoint::Tcp(([127, 0, 0, 1], port).into()));
+        let found = |held: &[u64], targets: &[&[(&Endpoint, u64)]]| -> Vec<(String, Verdict)> {
+            let socket = socket_unit("active", direct.clone(), held);
+            let of = |target: &&[(&Endpoint, u64)]| target.iter().map(|(at, inode)| listener(at, *inode)).collect();
+            let targets: Vec<Vec<Listener>> = targets.iter().map(of).collect();
+            let seen = Final { units: std::slice::from_ref(&socket), targets: Some(&targets), missing_paths: &[] };
+            listener_checks(&seen, &socket).into_iter().map(|check| (check.name, check.status)).collect()
+        };
+        let latent = |status| ("latent.listener.a.socket".to_owned(), status);
+        let end = |status| ("end.listener".to_owned(), status);
+        let (passed, failed) = (Verdict::Passed, Verdict::Failed);
+        assert_eq!(found(&[7], &[&[(&direct, 7)]]), [latent(passed), end(passed)]);
+        assert_eq!(found(&[7], &[&[(&direct, 7), (&direct, 8)]]), [latent(passed), end(failed)], "one more");
+        let through_both: &[&[_]] = &[&[(&proxy, 3)], &[(&direct, 7), (&direct, 8)]];
+        assert_eq!(found(&[7], through_both), [latent(passed), end(failed)], "whichever cohort comes first");
+        assert_eq!(found(&[7], &[&[(&proxy, 3)]]), [latent(passed)], "a proxy's listener is its own affair");
+        assert_eq!(found(&[], &[&[(&direct, 8)]]), [latent(failed)], "somebody else has taken its place");
     }
 
     #[test]
