@@ -241,6 +241,7 @@ fn a_duration_without_a_command_loads_for_so_long() {
     let due = result["requests"]["due"].as_u64().expect("a number");
     assert!(due >= 200, "{due}");
     assert_eq!(result["requests"]["ok"], due);
+    assert_eq!(result["reasons"], json!([format!("None of {due} requests failed.")]));
     assert_eq!(bench.server.counts().requests, due, "every request came once");
 }
 

@@ -184,7 +184,12 @@ impl ScenarioComparison {
         let (Some(before), Some(after)) = (self.before, self.after) else {
             return if self.after.is_some() { Trend::New } else { Trend::Gone };
         };
-        let has = |changes: [Change; 2]| self.figures.iter().any(|figure| changes.contains(&figure.change));
+        // Fewer requests lost, if in another way: that way is new, but not worse.
+        let lost_fewer =
+            self.figures.iter().any(|figure| figure.metric == Metric::Failed && figure.change == Change::Better);
+        let is_part = |metric| matches!(metric, Metric::Outcome(_) | Metric::Cause(_));
+        let telling = || self.figures.iter().filter(move |figure| !(lost_fewer && is_part(figure.metric)));
+        let has = |changes: [Change; 2]| telling().any(|figure| changes.contains(&figure.change));
         if after > before || (after == before && has([Change::Worse, Change::New])) {
             Trend::Worse
         } else if after < before || has([Change::Better, Change::Gone]) {
@@ -335,6 +340,21 @@ mod tests {
             (better.scenarios[0].before, better.scenarios[0].after),
             (Some(Verdict::Failed), Some(Verdict::Passed))
         );
+    }
+
+    #[test]
+    fn fewer_losses_are_better_even_if_one_of_them_has_a_new_cause() {
+        let figure = |metric, before, after| FigureChange::of(metric, Some(before), Some(after));
+        let trend = |failed_after| {
+            let figures = vec![
+                figure(Metric::Failed, 580.0, failed_after),
+                figure(Metric::Cause(Cause::NoListener), 580.0, failed_after - 1.0),
+                figure(Metric::Cause(Cause::AcceptQueueReset), 0.0, 1.0),
+            ];
+            let verdict = Some(Verdict::Passed);
+            ScenarioComparison { name: String::new(), before: verdict, after: verdict, figures }.trend()
+        };
+        assert_eq!([trend(555.0), trend(580.0), trend(600.0)], [Trend::Better, Trend::Worse, Trend::Worse]);
     }
 
     #[test]

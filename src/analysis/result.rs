@@ -295,6 +295,14 @@ pub struct Slowest {
     pub rest_ms: f64,
 }
 
+impl Slowest {
+    /// How much of it was for the event.
+    #[must_use]
+    pub fn waited_ms(&self) -> f64 {
+        self.drain_ms + self.queue_ms + self.boot_ms
+    }
+}
+
 /// One step, over all its runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepResult {

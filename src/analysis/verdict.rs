@@ -57,6 +57,10 @@ pub(crate) fn reasons(
         reasons.push(without_steps(figures));
     }
     reasons.extend(steps.iter().filter_map(|step| confidence(step, facts)));
+    if reasons.is_empty() {
+        // No step acted on a unit: there is no chance to put a figure to.
+        reasons.push(format!("None of {} {} failed.", figures.requests.due, words::requests(figures.requests.due)));
+    }
     reasons
 }
 

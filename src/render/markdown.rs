@@ -150,7 +150,8 @@ fn figures(
 }
 
 fn events(page: &mut String, scenario: &ScenarioResult) {
-    if scenario.events.is_empty() {
+    let events = text::telling(&scenario.events);
+    if events.is_empty() {
         return;
     }
     push(page, "### Events");
@@ -169,8 +170,8 @@ fn events(page: &mut String, scenario: &ScenarioResult) {
         "#queue / backlog",
         "#backlog needed",
     ];
-    table(page, &head, scenario.events.iter().take(EVENTS_SHOWN).map(event));
-    if let Some(more @ 1..) = scenario.events.len().checked_sub(EVENTS_SHOWN) {
+    table(page, &head, events.iter().take(EVENTS_SHOWN).map(|shown| event(shown)));
+    if let Some(more @ 1..) = events.len().checked_sub(EVENTS_SHOWN) {
         push(page, &format!("And {more} more, in result.json."));
     }
 }

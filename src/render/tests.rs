@@ -292,7 +292,8 @@ fn chart_files_stay_in_their_folder() {
     let mut result = result(&stories());
     "../../etc/passwd".clone_into(&mut result.scenarios[0].name);
     let paths: Vec<String> = svg::files(&result.scenarios[0]).into_iter().map(|(path, _)| path).collect();
-    assert_eq!(paths, ["charts/.._.._etc_passwd-timeline.svg", "charts/.._.._etc_passwd-percentiles.svg"]);
+    let expected = ["timeline", "percentiles", "waits"].map(|chart| format!("charts/.._.._etc_passwd-{chart}.svg"));
+    assert_eq!(paths, expected);
 }
 
 #[test]

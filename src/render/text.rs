@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::analysis::result::{CohortResult, EventResult, Slowest};
+use crate::model::ActionKind;
 
 /// Makes control characters visible, and those that reorder or hide text: nothing from outside may move the
 /// cursor, change colours or pretend to be another line.
@@ -93,6 +94,15 @@ pub(crate) fn latency(latency: Option<f64>, requests: u64) -> String {
 pub(crate) fn subject(event: &EventResult) -> String {
     let action = event.action.name().replace('_', " ");
     event.unit.as_ref().map_or_else(|| action.clone(), |unit| format!("{action} {unit}"))
+}
+
+/// The events with something to tell: a wait in which nothing happened has nothing.
+pub(crate) fn telling(events: &[EventResult]) -> Vec<&EventResult> {
+    let tells = |event: &&EventResult| {
+        let is_process_changed = event.stop_ms.is_some() || event.boot_ms.is_some();
+        event.action != ActionKind::Wait || is_process_changed || event.dropped + event.wrong > 0
+    };
+    events.iter().filter(tells).collect()
 }
 
 #[cfg(test)]

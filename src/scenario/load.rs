@@ -117,12 +117,23 @@ fn parse(path: &Path, text: &str, directory: &Path, overrides: &Overrides) -> Re
     }
 }
 
-/// Adds what is no TOML. What follows from it on the same line would only confuse, and is dropped.
+/// Adds what is no TOML. What follows from it on the same line would only confuse, and is dropped; if most lines are
+/// none, the file is something else, and its first line says enough.
 fn add_syntax_errors(errors: &[toml::de::Error], text: &str, source: usize, mistakes: &mut Mistakes) {
     let breaks: Vec<usize> = text.match_indices('\n').map(|(byte, _)| byte).collect();
     let line_of = |byte: usize| breaks.partition_point(|line_break| *line_break < byte);
     let span = |error: &toml::de::Error| error.span().unwrap_or(0..0);
     let broken_lines: HashSet<_> = errors.iter().map(|error| line_of(span(error).start)).collect();
+    let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
+    if let Some(first) = errors.first().filter(|_| broken_lines.len() > 5 && broken_lines.len() * 2 > lines) {
+        mistakes.retain(|place| place.source != source);
+        let what = format!("this file is no scenario: {} of its {lines} lines are not TOML", broken_lines.len());
+        let span = span(first);
+        mistakes
+            .add(Place { source, start: span.start, end: span.end }, what)
+            .help("give the scenario's .toml file; `gapless init UNIT` writes one");
+        return;
+    }
     mistakes.retain(|place| place.source != source || !broken_lines.contains(&line_of(place.start)));
     for error in errors {
         let span = span(error);

@@ -10,7 +10,7 @@ use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
 use crate::render::markup::Markup;
 use crate::render::svg;
-use crate::render::text::{self, latency, ms, slowest, subject};
+use crate::render::text::{self, latency, ms, subject};
 
 /// The most events that the table shows.
 const EVENTS_SHOWN: usize = 50;
@@ -62,9 +62,9 @@ fn with_unit(figure: &str) -> String {
 }
 
 fn charts(section: &mut Markup, scenario: &ScenarioResult) {
-    for (name, chart) in svg::charts(scenario) {
-        section.element("h3", &[], if name == "timeline" { "The run over time" } else { "Latency by percentile" });
-        section.nested("div", &[("class", &"wide figure")], |figure| chart.inline(figure));
+    for chart in svg::charts(scenario) {
+        section.element("h3", &[], chart.title);
+        section.nested("div", &[("class", &"wide figure")], |figure| chart.inline(figure, &scenario.name));
     }
     let left_out = scenario.charts.failures_left_out;
     if left_out > 0 {
@@ -74,9 +74,10 @@ fn charts(section: &mut Markup, scenario: &ScenarioResult) {
 }
 
 fn events(section: &mut Markup, scenario: &ScenarioResult) {
-    let Some(first) = scenario.events.first() else { return };
+    let events = text::telling(&scenario.events);
+    let Some(first) = events.first() else { return };
     // What is the same in all rows stands in the heading: the table is wide enough.
-    let is_uniform = scenario.events.iter().all(|event| event.action == first.action && event.unit == first.unit);
+    let is_uniform = events.iter().all(|event| event.action == first.action && event.unit == first.unit);
     let heading = if is_uniform { format!("Events: {}", subject(first)) } else { "Events".to_owned() };
     section.element("h3", &[], heading);
     let mut columns = vec![Column::Words("run")];
@@ -92,30 +93,28 @@ fn events(section: &mut Markup, scenario: &ScenarioResult) {
         Column::Number("outage ms"),
         Column::Number("stall ms"),
         Column::Number("recovery ms"),
-        Column::Number("slowest ms = drain + queue + boot + rest"),
         Column::Number("queue / backlog"),
         Column::Number("backlog needed"),
         Column::Number("main PID"),
     ]);
-    table(section, &columns, telling(&scenario.events), |row, event| event_row(row, event, is_uniform));
-    if scenario.events.len() > EVENTS_SHOWN {
+    let all = events.len();
+    table(section, &columns, worst(events), |row, event| event_row(row, event, is_uniform));
+    if all > EVENTS_SHOWN {
         let caption = format!(
-            "{EVENTS_SHOWN} of {} events: those that lost the most, then those with the longest stalls. result.json has all.",
-            scenario.events.len()
+            "{EVENTS_SHOWN} of {all} events: those that lost the most, then those with the longest stalls. result.json has all."
         );
         section.element("p", &[("class", &"quiet")], caption);
     }
 }
 
 /// The events worth a row, in the order of the run.
-fn telling(events: &[EventResult]) -> Vec<&EventResult> {
-    let mut telling: Vec<&EventResult> = events.iter().collect();
+fn worst(mut events: Vec<&EventResult>) -> Vec<&EventResult> {
     let lost = |event: &EventResult| event.dropped + event.wrong;
     let stall = |event: &EventResult| event.stall_ms.unwrap_or_default();
-    telling.sort_by(|a, b| lost(b).cmp(&lost(a)).then(stall(b).total_cmp(&stall(a))));
-    telling.truncate(EVENTS_SHOWN);
-    telling.sort_by_key(|event| event.event);
-    telling
+    events.sort_by(|a, b| lost(b).cmp(&lost(a)).then(stall(b).total_cmp(&stall(a))));
+    events.truncate(EVENTS_SHOWN);
+    events.sort_by_key(|event| event.event);
+    events
 }
 
 fn event_row(row: &mut Row<'_>, event: &EventResult, is_uniform: bool) {
@@ -137,7 +136,6 @@ fn event_row(row: &mut Row<'_>, event: &EventResult, is_uniform: bool) {
     row.text(latency(event.outage_ms, event.dropped + event.wrong));
     row.text(ms(event.stall_ms));
     row.text(ms(event.recovery_ms));
-    row.text(slowest(event.slowest.as_ref()));
     let queue = event.queue_peak.zip(event.backlog).map(|(peak, backlog)| format!("{peak}/{backlog}"));
     row.text(queue.unwrap_or_else(|| "-".to_owned()));
     row.text(event.backlog_needed.map_or_else(|| "-".to_owned(), |needed| needed.to_string()));

@@ -69,6 +69,39 @@ impl TimeScale {
     }
 }
 
+/// Milliseconds from zero on, from left to right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinearScale {
+    end_ms: f64,
+    left: f64,
+    right: f64,
+}
+
+impl LinearScale {
+    pub(super) fn new(end_ms: f64, (left, right): (f64, f64)) -> Self {
+        Self { end_ms: end_ms.max(1e-3), left, right }
+    }
+
+    /// Where a value stands; beyond the scale, its edge.
+    pub(super) fn at(self, ms: f64) -> f64 {
+        self.left + (ms / self.end_ms).clamp(0.0, 1.0) * (self.right - self.left)
+    }
+
+    /// Round values with their labels, at most eleven.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a dozen ticks")]
+    pub(super) fn ticks(self) -> impl Iterator<Item = (f64, String)> {
+        let decade = 10_f64.powf((self.end_ms / 10.0).log10().floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * decade);
+        let step_ms = steps.into_iter().find(|step| self.end_ms / step <= 10.0).unwrap_or(self.end_ms);
+        let count = (self.end_ms / step_ms).floor() as u32;
+        let label = |ms: f64| if ms > 0.0 { time(ms) } else { "0".to_owned() };
+        (0..=count).map(move |n| {
+            let ms = f64::from(n) * step_ms;
+            (self.at(ms), label(ms))
+        })
+    }
+}
+
 /// A time with its unit: `50 µs`, `1.5 ms`, `2 s`.
 pub(super) fn time(ms: f64) -> String {
     if ms < 0.999_5 {
@@ -102,6 +135,21 @@ mod tests {
         let labels: Vec<String> = scale.ticks().map(|(_, label)| label).collect();
         assert_eq!(labels, ["1 ms", "10 ms", "100 ms", "1 s"]);
         assert!((scale.at(f64::INFINITY) - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_linear_scale_has_round_ticks_and_not_many() {
+        let labels = |end_ms| -> Vec<String> {
+            LinearScale::new(end_ms, (0.0, 900.0)).ticks().map(|(_, label)| label).collect()
+        };
+        assert_eq!(
+            labels(477.0),
+            ["0", "50 ms", "100 ms", "150 ms", "200 ms", "250 ms", "300 ms", "350 ms", "400 ms", "450 ms"]
+        );
+        assert_eq!(labels(2_100.0), ["0", "500 ms", "1 s", "1.5 s", "2 s"]);
+        for end_ms in [0.0, 0.004, 0.9, 1.0, 10.0, 99.9, 101.0, 86_400_000.0] {
+            assert!((1..=11).contains(&labels(end_ms).len()), "{end_ms}: {:?}", labels(end_ms));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod axis;
 mod percentiles;
 mod timeline;
+mod waits;
 
 use super::markup::{Attributes, Markup};
 use crate::analysis::ScenarioResult;
@@ -17,30 +18,32 @@ const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 68.0;
 const RIGHT: f64 = WIDTH - 16.0;
 
-/// A chart and its height.
+/// A chart of a scenario.
 #[derive(Debug)]
 pub(crate) struct Chart {
-    title: String,
+    /// As part of a file's name.
+    name: &'static str,
+    /// What it shows.
+    pub(crate) title: &'static str,
     height: f64,
     drawing: Markup,
 }
 
-/// The charts of a scenario that there is anything to draw for: by name.
-pub(crate) fn charts(scenario: &ScenarioResult) -> Vec<(&'static str, Chart)> {
-    let charts = [("timeline", timeline::draw(scenario)), ("percentiles", percentiles::draw(scenario))];
-    charts.into_iter().filter_map(|(name, chart)| Some((name, chart?))).collect()
+/// The charts of a scenario that there is anything to draw for.
+pub(crate) fn charts(scenario: &ScenarioResult) -> Vec<Chart> {
+    [timeline::draw(scenario), percentiles::draw(scenario), waits::draw(scenario)].into_iter().flatten().collect()
 }
 
-/// The charts of a scenario as files of their own: `charts/NAME-timeline.svg`, `charts/NAME-percentiles.svg`, by
-/// path from the report.
+/// The charts of a scenario as files of their own: `charts/NAME-timeline.svg`, `-percentiles` and `-waits`, by path
+/// from the report.
 #[must_use]
 pub fn files(scenario: &ScenarioResult) -> Vec<(String, Vec<u8>)> {
-    charts(scenario).into_iter().map(|(name, chart)| (path(scenario, name), chart.file())).collect()
+    charts(scenario).into_iter().map(|chart| (path(scenario, chart.name), chart.file(&scenario.name))).collect()
 }
 
 /// The names of the charts, and where their files are.
 pub(crate) fn paths(scenario: &ScenarioResult) -> Vec<(&'static str, String)> {
-    charts(scenario).into_iter().map(|(name, _)| (name, path(scenario, name))).collect()
+    charts(scenario).into_iter().map(|chart| (chart.name, path(scenario, chart.name))).collect()
 }
 
 /// Scenario names are file names, but a record may come from anywhere: nothing may lead out of the folder, or
@@ -53,12 +56,19 @@ fn path(scenario: &ScenarioResult, chart: &str) -> String {
 
 impl Chart {
     /// The chart as part of a page that has [`STYLE`].
-    pub(crate) fn inline(&self, page: &mut Markup) {
+    pub(crate) fn inline(&self, page: &mut Markup, scenario: &str) {
         let view = format!("0 0 {} {}", px(WIDTH), px(self.height));
-        self.svg(page, &[("class", &"chart"), ("role", &"img"), ("viewBox", &view)]);
+        page.nested("svg", &[("class", &"chart"), ("role", &"img"), ("viewBox", &view)], |svg| {
+            svg.element("title", &[], self.full_title(scenario));
+            svg.append(&self.drawing);
+        });
     }
 
-    fn file(&self) -> Vec<u8> {
+    fn full_title(&self, scenario: &str) -> String {
+        format!("{scenario}: {}", self.title)
+    }
+
+    fn file(&self, scenario: &str) -> Vec<u8> {
         let mut file = Markup::default();
         let (width, height) = (px(WIDTH), px(self.height));
         let view = format!("0 0 {width} {height}");
@@ -71,19 +81,12 @@ impl Chart {
             ("viewBox", &view),
         ];
         file.nested("svg", attributes, |svg| {
-            svg.element("title", &[], &self.title);
+            svg.element("title", &[], self.full_title(scenario));
             svg.nested("style", &[], |style| style.constant(STYLE));
             svg.shape("rect", &[("class", &"ground"), ("width", &width), ("height", &height)]);
             svg.append(&self.drawing);
         });
         file.into_bytes()
-    }
-
-    fn svg(&self, page: &mut Markup, attributes: Attributes<'_>) {
-        page.nested("svg", attributes, |svg| {
-            svg.element("title", &[], &self.title);
-            svg.append(&self.drawing);
-        });
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn draw(scenario: &ScenarioResult) -> Option<Chart> {
         plot.curve(&mut drawing, CLASSES[place % CLASSES.len()], curve);
     }
     legend(&mut drawing, curves);
-    Some(Chart { title: format!("{}: latency by percentile", scenario.name), height: HEIGHT, drawing })
+    Some(Chart { name: "percentiles", title: "Latency by percentile", height: HEIGHT, drawing })
 }
 
 const CLASSES: [&str; 3] = ["curve a", "curve b", "curve c"];

@@ -61,7 +61,7 @@ pub(super) fn draw(scenario: &ScenarioResult) -> Option<Chart> {
     drawing.units(layout.units);
     drawing.axis(layout.axis);
     drawing.legend();
-    Some(Chart { title: format!("{}: the run over time", scenario.name), height: layout.height, drawing: drawing.to })
+    Some(Chart { name: "timeline", title: "The run over time", height: layout.height, drawing: drawing.to })
 }
 
 /// The tops of the panels.

@@ -10,7 +10,7 @@ use crate::analysis::ScenarioResult;
 use crate::analysis::result::{CohortResult, EventResult, Latencies, Requests};
 use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
-use crate::render::text::{latency, load, ms, subject};
+use crate::render::text::{latency, load, ms, subject, telling};
 
 /// The most sentences of evidence that one cause is shown with.
 const SENTENCES_PER_CAUSE: usize = 3;
@@ -38,7 +38,7 @@ fn figures(page: &mut Page, scenario: &ScenarioResult) {
         Column::Number("due"),
         Column::Number("ok"),
         Column::Number("dropped"),
-        Column::Number("wrong"),
+        if scenario.wrong > 0 { Column::Number("wrong") } else { Column::Detail("wrong") },
         Column::Detail("unsent"),
         Column::Detail("p50 ms"),
         Column::Number("p99 ms"),
@@ -84,12 +84,16 @@ fn figure_row(
 
 fn run(page: &mut Page, scenario: &ScenarioResult) {
     let Some(spark) = spark(scenario, page.width()) else { return };
-    let peak = ms(Some(spark.peak_ms));
     let moment = match spark.moment_ms {
         ms if ms >= 1_000 && ms % 1_000 == 0 => format!("{} s", ms / 1_000),
         ms => format!("{ms} ms"),
     };
-    page.heading(&format!("Slowest answer in each {moment}, up to {peak} ms (× lost, ↑ event)"));
+    page.heading(&match spark.peak_ms {
+        Some(peak_ms) => {
+            format!("Slowest answer in each {moment}, up to {} ms (× lost, ↑ event)", ms(Some(peak_ms)))
+        }
+        None => format!("Nothing was answered; each mark is {moment} (× lost, ↑ event)"),
+    });
     page.raw(&spark.latency);
     if !spark.events.is_empty() {
         page.raw(&spark.events);
@@ -97,9 +101,10 @@ fn run(page: &mut Page, scenario: &ScenarioResult) {
 }
 
 fn events(page: &mut Page, scenario: &ScenarioResult) {
-    let Some(first) = scenario.events.first() else { return };
+    let events = telling(&scenario.events);
+    let Some(first) = events.first() else { return };
     // What is the same in all rows stands in the heading: narrow terminals have no room to repeat it.
-    let is_uniform = scenario.events.iter().all(|event| event.action == first.action && event.unit == first.unit);
+    let is_uniform = events.iter().all(|event| event.action == first.action && event.unit == first.unit);
     if is_uniform {
         page.heading(&format!("Events: {}", subject(first)));
     } else {
@@ -110,13 +115,35 @@ fn events(page: &mut Page, scenario: &ScenarioResult) {
         columns.push(Column::Words("action"));
     }
     columns.extend([Column::Words("job"), Column::Words("proven")]);
-    columns.extend([Column::Detail("stop ms"), Column::Detail("boot ms"), Column::Number("first ok ms")]);
+    columns.extend([Column::Detail("stop ms"), Column::Detail("boot ms"), Column::Detail("first ok ms")]);
     columns.extend([Column::Number("outage ms"), Column::Number("stall ms")]);
     columns.extend([Column::Detail("recovery ms"), Column::Detail("queue"), Column::Number("dropped")]);
-    let shown = scenario.events.iter().take(EVENTS_SHOWN);
+    let shown = events.iter().take(EVENTS_SHOWN);
     page.table(&columns, shown.map(|event| event_row(event, is_uniform)).collect());
-    if let Some(more @ 1..) = scenario.events.len().checked_sub(EVENTS_SHOWN) {
+    if let Some(more @ 1..) = events.len().checked_sub(EVENTS_SHOWN) {
         page.paragraph("", &format!("and {more} more, in result.json"));
+    }
+    slowest(page, &events);
+}
+
+/// What the users who waited longest waited for.
+fn slowest(page: &mut Page, events: &[&EventResult]) {
+    let of_events = events.iter().filter_map(|event| Some((event, event.slowest?)));
+    let Some((event, slowest)) = of_events.max_by(|(_, a), (_, b)| a.latency_ms.total_cmp(&b.latency_ms)) else {
+        return;
+    };
+    let parts = [
+        (slowest.drain_ms, "until the old process was gone"),
+        (slowest.queue_ms, "until the new one started"),
+        (slowest.boot_ms, "until that answered"),
+        (slowest.rest_ms, "besides"),
+    ];
+    if slowest.waited_ms() > 0.0 {
+        let parts = parts.iter().filter(|(part_ms, _)| *part_ms > 0.0);
+        let parts: Vec<String> = parts.map(|&(part_ms, until)| format!("{} {until}", ms(Some(part_ms)))).collect();
+        let latency = ms(Some(slowest.latency_ms));
+        let (step, run) = (event.step, event.run);
+        page.paragraph("", &format!("The slowest answer took {latency} ms, in {step}.{run}: {}.", parts.join(", ")));
     }
 }
 

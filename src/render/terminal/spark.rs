@@ -13,8 +13,8 @@ pub(super) struct Spark {
     pub(super) latency: String,
     /// A mark under each moment in which an event began.
     pub(super) events: String,
-    /// The slowest answer of all, in milliseconds.
-    pub(super) peak_ms: f64,
+    /// The slowest answer of all, in milliseconds; none if nothing was answered.
+    pub(super) peak_ms: Option<f64>,
     /// The time that one character stands for.
     pub(super) moment_ms: u64,
 }
@@ -36,9 +36,9 @@ pub(super) fn spark(scenario: &ScenarioResult, width: usize) -> Option<Spark> {
             *mark = '↑';
         }
     }
-    let peak_ms = moments.iter().filter_map(|moment| moment.max_ms).fold(0.0, f64::max);
+    let peak_ms = moments.iter().filter_map(|moment| moment.max_ms).reduce(f64::max);
     Some(Spark {
-        latency: moments.iter().map(|moment| moment.character(peak_ms)).collect(),
+        latency: moments.iter().map(|moment| moment.character(peak_ms.unwrap_or_default())).collect(),
         events: marks.into_iter().collect::<String>().trim_end().to_owned(),
         peak_ms,
         moment_ms: u64::from(series.step_ms) * per_character as u64,
