@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! causes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $remedy:literal;)+) => {
         /// The mechanism behind a failure. The names are those of `result.json`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
@@ -25,41 +25,62 @@ macro_rules! causes {
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
             }
+
+            /// What helps against it, in one or two sentences.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy,)+ }
+            }
         }
     };
 }
 
 causes! {
     /// Nobody listened on the address.
-    NoListener = "no_listener";
+    NoListener = "no_listener",
+        "Let a socket unit hold the listener: connections then wait while the service is away.";
     /// The listener was closed while the connection waited in its accept queue.
-    AcceptQueueReset = "accept_queue_reset";
+    AcceptQueueReset = "accept_queue_reset",
+        "Let a socket unit hold the listener: a queue dies with the last descriptor of its socket. Between listeners with SO_REUSEPORT, net.ipv4.tcp_migrate_req=1 hands it on.";
     /// The server accepted the connection and closed it without reading the request.
-    AcceptedUnread = "accepted_unread";
+    AcceptedUnread = "accepted_unread",
+        "Have the server, when it stops, answer what it has accepted before it closes. FlushPending=yes and MaxConnections= make systemd close connections, too.";
     /// The server closed an idle keep-alive connection while the request was in the air.
-    KeepAliveRace = "keep_alive_race";
+    KeepAliveRace = "keep_alive_race",
+        "Have the server announce the end: `Connection: close` in an answer to each kept connection before it closes it. Clients may send idempotent requests again.";
     /// The process was ended while it worked on the request.
-    KilledInFlight = "killed_in_flight";
+    KilledInFlight = "killed_in_flight",
+        "Let requests end: a graceful stop on SIGTERM, and a TimeoutStopSec= longer than the slowest of them.";
     /// The accept queue was full.
-    QueueOverflow = "queue_overflow";
+    QueueOverflow = "queue_overflow",
+        "Raise Backlog= and net.core.somaxconn to the backlog that the report says is needed; a server that calls listen() again sets its own. Or shorten the stall.";
     /// The new process took longer to answer than the client waits.
-    SlowStart = "slow_start";
+    SlowStart = "slow_start",
+        "Shorten the start, or bring the new process up before the old one stops; or let clients wait longer than the stall.";
     /// systemd refused to start the service again (StartLimitBurst=), and the socket failed with it.
-    StartLimit = "start_limit";
+    StartLimit = "start_limit",
+        "Find out why the service ends, or how often it is deployed: StartLimitBurst= and StartLimitIntervalSec= bound both. Until then: systemctl reset-failed, and start the socket.";
     /// The socket was triggered too often (TriggerLimitBurst=) and failed.
-    TriggerLimit = "trigger_limit";
+    TriggerLimit = "trigger_limit",
+        "Find out why the service leaves connections unaccepted; TriggerLimitBurst= and TriggerLimitIntervalSec= bound its starts. Until then: systemctl reset-failed, and start the socket.";
     /// The socket unit was not active.
-    SocketUnitDown = "socket_unit_down";
+    SocketUnitDown = "socket_unit_down",
+        "Restart the service and leave its socket alone; if it has failed, systemctl reset-failed and start it.";
     /// The path of the Unix socket was removed while its listener lived on.
-    PathUnlinked = "path_unlinked";
+    PathUnlinked = "path_unlinked",
+        "Keep the path out of the service's RuntimeDirectory=, and have the server not remove a socket that it was passed. Until then: restart the socket.";
     /// The client may not connect to the Unix socket.
-    Permission = "permission";
+    Permission = "permission",
+        "Let the client in: SocketUser=, SocketGroup= and SocketMode= of the socket, and the modes of the folders above it.";
     /// A proxy answered in place of a server it could not reach (502, 503, 504).
-    ProxyUpstream = "proxy_upstream";
+    ProxyUpstream = "proxy_upstream",
+        "See why the proxy could not reach its server: a cohort straight to that has the cause.";
     /// The application itself gave a wrong answer.
-    Application = "application";
+    Application = "application",
+        "See the application's own log: it was reached, and answered.";
     /// The evidence is missing or contradicts itself.
-    Ambiguous = "ambiguous";
+    Ambiguous = "ambiguous",
+        "Give it more evidence: root, tracefs and Linux 6.10 or later for the kernel's own word, a lower rate for a sample of every failure.";
 }
 
 impl Cause {
@@ -73,5 +94,24 @@ impl Cause {
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The row of the cause in the README.
+    fn row(cause: Cause) -> String {
+        format!("| `{cause}` | {} | {} |", cause.meaning(), cause.remedy())
+    }
+
+    #[test]
+    fn every_cause_has_its_meaning_and_its_remedy_and_the_readme_has_both() {
+        let readme = include_str!("../../README.md");
+        let missing: Vec<String> =
+            Cause::ALL.iter().map(|&cause| row(cause)).filter(|row| !readme.contains(row.as_str())).collect();
+        assert!(missing.is_empty(), "README.md lacks, or has otherwise:\n{}", missing.join("\n"));
+        assert!(Cause::ALL.iter().all(|cause| cause.remedy().ends_with('.')));
     }
 }

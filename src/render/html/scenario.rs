@@ -185,6 +185,10 @@ fn evidence(section: &mut Markup, scenario: &ScenarioResult) {
                         format!("And in {more} more events: see result.json."),
                     );
                 }
+                details.nested("p", &[("class", &"remedy")], |remedy| {
+                    remedy.element("b", &[], "What helps");
+                    remedy.text(format!(" {}", cause.remedy()));
+                });
             });
         }
     });

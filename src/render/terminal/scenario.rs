@@ -202,6 +202,7 @@ fn evidence(page: &mut Page, scenario: &ScenarioResult) {
         if let Some(more @ 1..) = evidence.len().checked_sub(SENTENCES_PER_CAUSE) {
             page.paragraph("-", &format!("and in {more} more events, in result.json"));
         }
+        page.paragraph("", &format!("What helps: {}", cause.remedy()));
     }
 }
 
