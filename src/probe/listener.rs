@@ -1,15 +1,19 @@
 //! Who listens: the kernel's listening sockets and their accept queues, by netlink, sock_diag(7).
 
+use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    Emitable as _, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
 use netlink_packet_sock_diag::inet::{self, ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
-use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
+use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName, Vfs};
 use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStateFlags, UnixRequest, UnixResponse};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
@@ -22,7 +26,8 @@ const PART_BYTES: usize = 64 * 1024;
 /// The listening sockets that a connection to `endpoint` could reach: those bound to it, and for TCP those bound to
 /// its port on all addresses. Several with SO_REUSEPORT; none when nobody listens. Takes some tens of microseconds.
 ///
-/// A Unix socket whose path was unlinked is still found by the path it was bound to.
+/// A Unix socket is found through links to its path as well, and where its path was unlinked, by the path that it was
+/// bound to.
 ///
 /// # Errors
 /// When the kernel cannot be asked.
@@ -36,7 +41,7 @@ pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
             if found.is_empty() { tcp(&socket, &[AF_INET6], Some(*address))? } else { found }
         }
         Endpoint::Tcp(address) => tcp(&socket, &[AF_INET6], Some(*address))?,
-        Endpoint::Unix(path) => unix(&socket, Some(path))?,
+        Endpoint::Unix(path) => unix_at(&socket, path)?,
     };
     listeners.sort_by_key(|listener| listener.inode);
     Ok(listeners)
@@ -49,7 +54,7 @@ pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
 pub fn all() -> io::Result<Vec<Listener>> {
     let socket = diagnostic_socket()?;
     let mut listeners = tcp(&socket, &[AF_INET, AF_INET6], None)?;
-    listeners.extend(unix(&socket, None)?);
+    listeners.extend(unix(&socket)?.into_iter().map(|bound| bound.listener));
     listeners.sort_by_key(|listener| listener.inode);
     Ok(listeners)
 }
@@ -103,27 +108,52 @@ fn of_tcp(response: &InetResponse) -> Listener {
     }
 }
 
-/// The listener bound to the path `wanted`, or all that are bound to a path.
-fn unix(socket: &OwnedFd, wanted: Option<&Path>) -> io::Result<Vec<Listener>> {
+/// The listeners that are reached by the path `wanted`: those whose file it leads to, through links and renames; or
+/// where it leads to none, those that were bound to it once and can be reached no more.
+fn unix_at(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
+    let file = fs::metadata(wanted).ok().map(|file| File { device: file.dev(), inode: file.ino() & 0xffff_ffff });
+    let of_path = |bound: &Bound| bound.listener.endpoint == Endpoint::Unix(wanted.to_owned());
+    let of_file = |bound: &Bound| file.is_some() && bound.file == file;
+    let mut found: Vec<Bound> = unix(socket)?.into_iter().filter(|bound| of_path(bound) || of_file(bound)).collect();
+    if found.iter().any(of_file) {
+        found.retain(of_file);
+    }
+    let as_asked_for = |bound: Bound| Listener { endpoint: Endpoint::Unix(wanted.to_owned()), ..bound.listener };
+    Ok(found.into_iter().map(as_asked_for).collect())
+}
+
+/// A listener bound to a path, and the file that the bind made.
+struct Bound {
+    listener: Listener,
+    file: Option<File>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct File {
+    /// As stat(2) has it.
+    device: u64,
+    /// Its lower half: sock_diag gives no more.
+    inode: u64,
+}
+
+/// Every listener that is bound to a path.
+fn unix(socket: &OwnedFd) -> io::Result<Vec<Bound>> {
     let request = UnixRequest {
         state_flags: UnixStateFlags::LISTEN,
         inode: 0,
-        show_flags: ShowFlags::NAME | ShowFlags::RQLEN,
+        show_flags: ShowFlags::NAME | ShowFlags::VFS | ShowFlags::RQLEN,
         cookie: [0xff; 8],
     };
     let mut listeners = Vec::new();
     dump(socket, SockDiagMessage::UnixRequest(request), &mut |message| {
-        if let SockDiagMessage::UnixResponse(response) = message
-            && let Some(listener) = of_unix(&response)
-            && wanted.is_none_or(|wanted| listener.endpoint == Endpoint::Unix(wanted.to_owned()))
-        {
-            listeners.push(listener);
+        if let SockDiagMessage::UnixResponse(response) = message {
+            listeners.extend(of_unix(&response));
         }
     })?;
     Ok(listeners)
 }
 
-fn of_unix(response: &UnixResponse) -> Option<Listener> {
+fn of_unix(response: &UnixResponse) -> Option<Bound> {
     let bound = response.nlas.iter().find_map(|attribute| match attribute {
         Nla::Name(UnixDiagName::Pathname(name)) => Some(name),
         _ => None,
@@ -132,12 +162,26 @@ fn of_unix(response: &UnixResponse) -> Option<Listener> {
         Nla::ReceiveQueueLength(queued, backlog) => Some((*queued, *backlog)),
         _ => None,
     })?;
-    Some(Listener {
-        endpoint: Endpoint::Unix(PathBuf::from(bound)),
-        inode: u64::from(response.header.inode),
-        queued,
-        backlog,
-    })
+    let file = response.nlas.iter().find_map(|attribute| match attribute {
+        Nla::Vfs(vfs) => Some(file_of(vfs)),
+        _ => None,
+    });
+    let endpoint = Endpoint::Unix(PathBuf::from(bound));
+    Some(Bound { listener: Listener { endpoint, inode: u64::from(response.header.inode), queued, backlog }, file })
+}
+
+/// The crate keeps the two numbers of `struct unix_diag_vfs` to itself, but writes them as the kernel does.
+fn file_of(vfs: &Vfs) -> File {
+    let mut bytes = [0; 8];
+    vfs.emit(&mut bytes);
+    let [inode, device] = [0, 4].map(|at| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
+    File { device: device_number(device), inode: u64::from(inode) }
+}
+
+/// The kernel's own number of a device as stat(2) gives it: 12 bits of major above 20 of minor
+/// (include/linux/kdev_t.h).
+fn device_number(own: u32) -> u64 {
+    rustix::fs::makedev(own >> 20, own & 0xf_ffff)
 }
 
 /// Sends one request and takes every answer to it.
@@ -174,7 +218,6 @@ fn garbled(error: impl std::fmt::Display) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::net::{Ipv6Addr, TcpListener, TcpStream};
     use std::os::fd::{AsFd, AsRawFd as _};
     use std::os::unix::net::{UnixListener, UnixStream};
@@ -235,6 +278,24 @@ mod tests {
         let found = at(&Endpoint::Unix(path.clone())).unwrap();
         let expected = Listener { endpoint: Endpoint::Unix(path), inode: inode_of(&listener), queued: 2, backlog: 5 };
         assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn a_unix_listener_is_found_through_links_and_renames_of_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let [real, link, new] = ["real", "link", "new"].map(|name| folder.path().join(name));
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let blue = UnixListener::bind(real.join("s")).unwrap();
+        let found = |path: &Path| -> Vec<(Endpoint, u64)> {
+            at(&Endpoint::Unix(path.to_owned())).unwrap().into_iter().map(|it| (it.endpoint, it.inode)).collect()
+        };
+        let asked = link.join("s");
+        assert_eq!(found(&asked), [(Endpoint::Unix(asked.clone()), inode_of(&blue))]);
+        let green = UnixListener::bind(&new).unwrap();
+        fs::rename(&new, real.join("s")).unwrap();
+        assert_eq!(found(&asked), [(Endpoint::Unix(asked.clone()), inode_of(&green))], "blue is reached no more");
+        assert_eq!(found(&real.join("s")), [(Endpoint::Unix(real.join("s")), inode_of(&green))]);
     }
 
     #[test]
