@@ -139,6 +139,9 @@ pub struct WatchArgs {
     /// Connect to this Unix socket instead of the URL's host
     #[arg(long, value_name = "PATH")]
     pub unix: Option<String>,
+    /// What is sent and what must come back
+    #[command(flatten)]
+    pub said: SaidArgs,
     /// How long an answer may take, from when its request was due [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
@@ -151,6 +154,18 @@ pub struct WatchArgs {
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+}
+
+/// What is said to a target that a plain GET is not meant for.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SaidArgs {
+    /// The body of each request; with a tcp URL, all that is sent
+    #[arg(long, value_name = "TEXT")]
+    pub body: Option<String>,
+    /// A regular expression that what comes back must match; with a tcp URL, an answer is whole once it does, and
+    /// without it when the target closes the connection
+    #[arg(long, value_name = "REGEX")]
+    pub expect_body: Option<String>,
 }
 
 /// `gapless calibrate`.

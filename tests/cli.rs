@@ -121,6 +121,30 @@ fn a_target_that_never_answers_before_the_first_step_is_inconclusive() {
 }
 
 #[test]
+fn a_tcp_target_that_speaks_but_never_closes_is_told_to_want_an_expectation() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("tcp://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            // A client that has given up is none of its business.
+            let _ = std::io::Write::write_all(&mut stream, b"hello\n");
+            kept.push(stream);
+        }
+    });
+    let never_ready = |expect_body: &str| {
+        let target = format!("name = \"tcp\"\n[target]\nurl = \"{url}\"\ntimeout = \"100ms\"\n{expect_body}\n");
+        let bench = Bench::with(&format!("{target}[run]\nready_timeout = \"300ms\"\nwarmup = \"100ms\"\n"));
+        bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert();
+        scenario_result(&bench)["reasons"].to_string()
+    };
+    let hint = "without expect_body, an answer to new is whole only when the target closes the connection";
+    assert!(never_ready("").contains(hint), "{}", never_ready(""));
+    assert!(!never_ready("expect_body = \"hello\"").contains("not every cohort"));
+    assert!(!never_ready("expect_body = \"bye\"").contains(hint));
+}
+
+#[test]
 fn a_scenario_with_a_mistake_exits_2_and_names_the_place() {
     let bench = Bench::with("name = \"x\"\n[target]\nurl = \"http://127.0.0.1:9/\"\nmethdo = \"GET\"\n");
     let run = bench.gapless(&["run", "scenario.toml"]).assert().code(2);

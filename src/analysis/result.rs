@@ -296,10 +296,10 @@ pub struct Slowest {
 }
 
 impl Slowest {
-    /// How much of it was for the event.
+    /// Whether it waited for the event long enough for anybody to notice: 10 ms.
     #[must_use]
-    pub fn waited_ms(&self) -> f64 {
-        self.drain_ms + self.queue_ms + self.boot_ms
+    pub fn has_waited(&self) -> bool {
+        self.drain_ms + self.queue_ms + self.boot_ms >= 10.0
     }
 }
 

@@ -245,12 +245,14 @@ impl<'a> Timeline<'a> {
         Some(view)
     }
 
-    /// The span around `within` in which nobody listened at an address, as the kernel showed it: by its trace to
-    /// the microsecond, else as often as we looked.
-    pub(crate) fn listener_gap(&self, destination: &Destination, within: Span) -> Option<Span> {
-        if let Some(gap) = self.trace.gap(destination, within, self.load_end) {
-            return Some(gap);
-        }
+    /// The spans around and in `within` in which nobody listened at an address, as the kernel showed it: by its trace
+    /// to the microsecond, else one, as often as we looked. Empty if it showed none.
+    pub(crate) fn listener_gaps(&self, destination: &Destination, within: Span) -> Vec<Span> {
+        let gaps = self.trace.gaps(destination, within, self.load_end);
+        if gaps.is_empty() { self.gap_between_looks(destination, within).into_iter().collect() } else { gaps }
+    }
+
+    fn gap_between_looks(&self, destination: &Destination, within: Span) -> Option<Span> {
         let is_absent = |queue: &&Queue| !is_served(queue, destination);
         self.listeners(destination, within).filter(|view| view.absent)?;
         let from = self.queues.iter().rposition(|queue| queue.at <= within.to && is_absent(queue))?;

@@ -138,14 +138,22 @@ impl<'a> Trace<'a> {
         covered && gone.next().is_none()
     }
 
-    /// The span around `within` in which no listener was at `destination`, to the microsecond: from the last
-    /// going to the next coming.
-    pub(crate) fn gap(&self, destination: &Destination, within: Span, load_end: MonoTime) -> Option<Span> {
-        let moves = || self.listeners.iter().filter(|&&(_, local, _)| is_at(local, destination));
-        let down = moves().filter(|&&(at, _, up)| !up && at <= within.to).map(|&(at, ..)| at).next_back()?;
-        let up = moves().find(|&&(at, _, up)| up && at >= down).map_or(load_end, |&(at, ..)| at);
-        let gap = Span::new(down, up);
-        gap.overlaps(within).then_some(gap)
+    /// The spans around and in `within` in which no listener was at `destination`, to the microsecond: each from the
+    /// last going to the next coming. Several where one came and went again, as a server's that tests its
+    /// configuration before it starts.
+    pub(crate) fn gaps(&self, destination: &Destination, within: Span, load_end: MonoTime) -> Vec<Span> {
+        let mut gaps = Vec::new();
+        let mut gone = None;
+        for &(at, _, up) in self.listeners.iter().filter(|&&(_, local, _)| is_at(local, destination)) {
+            if up {
+                gaps.extend(gone.take().map(|gone| Span::new(gone, at)));
+            } else {
+                gone = Some(at);
+            }
+        }
+        gaps.extend(gone.map(|gone| Span::new(gone, load_end)));
+        gaps.retain(|gap| gap.overlaps(within));
+        gaps
     }
 }
 

@@ -8,8 +8,9 @@ use anyhow::Context as _;
 
 use super::output::say;
 use crate::check::Facts;
+use crate::cli::SaidArgs;
 use crate::model::{Endpoint, UnitName};
-use crate::probe::http;
+use crate::probe::answer::{self, Greeting};
 use crate::scenario::duration;
 
 /// Paths that are asked for, the likeliest first.
@@ -33,6 +34,8 @@ pub(super) struct Found {
     pub(super) reason: String,
     /// Statuses to expect; none where it does not speak HTTP.
     pub(super) expect_status: Option<String>,
+    /// What is sent, and what must come back.
+    pub(super) said: SaidArgs,
     /// The length of the accept queue, if there is a socket.
     pub(super) backlog: Option<u32>,
     /// What limits a run, one sentence each.
@@ -44,7 +47,7 @@ impl Found {
     ///
     /// # Errors
     /// When nothing is found that answers.
-    pub(super) fn of(facts: &Facts, url: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) fn of(facts: &Facts, url: Option<&str>, said: &SaidArgs) -> anyhow::Result<Self> {
         let socket = facts.socket.as_ref();
         let mut found = Self {
             service: facts.service.as_ref().map(|service| service.source.name.clone()),
@@ -53,6 +56,7 @@ impl Found {
             unix: None,
             reason: "As it was given.".to_owned(),
             expect_status: url.is_none_or(|url| !url.starts_with("tcp:")).then(|| "2xx".to_owned()),
+            said: said.clone(),
             backlog: socket.map(|socket| socket.effective_backlog(facts.machine)),
             notes: notes(facts),
         };
@@ -79,11 +83,8 @@ impl Found {
         anyhow::ensure!(!endpoints.is_empty(), "nobody listens for {unit}: start it, or say --url");
         let mut refused = None;
         for endpoint in &endpoints {
-            match answer(endpoint) {
-                Ok(answer) => {
-                    self.take(endpoint, answer);
-                    return Ok(());
-                }
+            match best_answer(endpoint) {
+                Ok(answer) => return self.take(endpoint, answer),
                 Err(error) => {
                     refused.get_or_insert((endpoint, error));
                 }
@@ -93,7 +94,7 @@ impl Found {
         Err(error).with_context(|| format!("{unit} does not answer at {endpoint}; is it healthy? Otherwise say --url"))
     }
 
-    fn take(&mut self, endpoint: &Endpoint, answer: Option<(&str, u16)>) {
+    fn take(&mut self, endpoint: &Endpoint, answer: Option<(&str, u16)>) -> anyhow::Result<()> {
         let authority = match endpoint {
             Endpoint::Tcp(address) => address.to_string(),
             Endpoint::Unix(path) => {
@@ -108,18 +109,38 @@ impl Found {
         } else {
             let port = if self.unix.is_some() { ":1" } else { "" };
             self.url = format!("tcp://{authority}{port}");
-            self.reason = format!("{endpoint} does not answer in HTTP: connections alone are tested.");
             self.expect_status = None;
+            self.reason = format!("{endpoint} does not answer in HTTP{}.", self.listen(endpoint)?);
+        }
+        Ok(())
+    }
+
+    /// What to expect of a service that does not speak HTTP: what was said, or else what it says by itself.
+    fn listen(&mut self, endpoint: &Endpoint) -> anyhow::Result<&'static str> {
+        if self.said.body.is_some() || self.said.expect_body.is_some() {
+            return Ok("");
+        }
+        let greeting = answer::greeting_of(endpoint).with_context(|| format!("cannot talk to {endpoint}"))?;
+        match greeting {
+            Greeting::Closing => Ok(", but greets and closes"),
+            Greeting::Waiting => {
+                self.said.expect_body = Some(".".to_owned());
+                Ok(", but greets: its first byte is the answer")
+            }
+            Greeting::None => anyhow::bail!(
+                "{endpoint} does not answer in HTTP and says nothing by itself; say what to send and what must come \
+                 back: --body TEXT --expect-body REGEX, such as --body $'PING\\r\\n' --expect-body PONG"
+            ),
         }
     }
 }
 
 /// The path that is answered best, and its status; none if it does not speak HTTP.
-fn answer(endpoint: &Endpoint) -> std::io::Result<Option<(&'static str, u16)>> {
+fn best_answer(endpoint: &Endpoint) -> std::io::Result<Option<(&'static str, u16)>> {
     let mut answered = None;
     for path in PATHS {
         say(&format!("asking {endpoint} for {path}"));
-        match http::status_of(endpoint, path)? {
+        match answer::status_of(endpoint, path)? {
             Some(status) if (200..300).contains(&status) => return Ok(Some((path, status))),
             Some(status) => answered = Some((path, status)),
             None => return Ok(None),
@@ -191,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_comes_while_nobody_accepts_fits_into_the_queue() {
-        let mut found = Found::of(&Facts::default(), Some("http://127.0.0.1/")).unwrap();
+        let mut found = Found::of(&Facts::default(), Some("http://127.0.0.1/"), &SaidArgs::default()).unwrap();
         assert_eq!((found.rates(), found.connections()), (RATES, 16));
         found.backlog = Some(10);
         assert_eq!((found.rates(), found.connections()), ((200.0, 5.0), 10));

@@ -29,7 +29,7 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
         }
     };
     let facts = session::block_on(look(&unit, args.manager))?;
-    let found = Found::of(&facts, args.url.as_deref())?;
+    let found = Found::of(&facts, args.url.as_deref(), &args.said)?;
     let role = if found.service.is_some() { "service" } else { "socket" };
     let step = DraftStep { action: "restart", role, signal: None, times: 5, every: "3s".to_owned() };
     let text = draft(&unit, found, step).text();
@@ -60,6 +60,8 @@ pub(super) fn draft(unit: &UnitName, found: Found, step: DraftStep) -> Draft {
         url: (found.url, found.reason),
         unix: found.unix,
         expect_status: found.expect_status,
+        body: found.said.body,
+        expect_body: found.said.expect_body,
         service: found.service,
         socket: found.socket,
         rates,

@@ -27,7 +27,7 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
         return Err(ManagerError::Protected { action: args.action.key().to_owned(), unit }.into());
     }
     let facts = session::block_on(init::look(&unit, args.manager))?;
-    let found = Found::of(&facts, args.url.as_deref())?;
+    let found = Found::of(&facts, args.url.as_deref(), &args.said)?;
     let step = match step(&args, &unit, &found) {
         Ok(step) => step,
         Err(reason) => return Ok(wrong_usage(&reason)),
@@ -130,7 +130,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::{Cli, Command, SaidArgs};
 
     fn args(words: &[&str]) -> TryArgs {
         let all = ["gapless", "try", "a.service"].iter().chain(words);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn found(socket: Option<&str>) -> Found {
-        let mut found = Found::of(&Facts::default(), Some("http://127.0.0.1:80/")).unwrap();
+        let mut found = Found::of(&Facts::default(), Some("http://127.0.0.1:80/"), &SaidArgs::default()).unwrap();
         found.service = Some(UnitName::new("a.service").unwrap());
         found.socket = socket.map(|name| UnitName::new(name).unwrap());
         found

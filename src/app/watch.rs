@@ -85,6 +85,9 @@ fn text(args: &WatchArgs) -> String {
     if let Some(path) = &args.unix {
         text += &line("unix", path.as_str());
     }
+    for (key, text_of) in [("body", &args.said.body), ("expect_body", &args.said.expect_body)] {
+        text.extend(text_of.iter().map(|said| line(key, said.as_str())));
+    }
     if let Some(timeout) = &args.timeout {
         text += &line("timeout", timeout.as_str());
     }

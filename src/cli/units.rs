@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Format;
+use super::{Format, SaidArgs};
 use crate::check::facts::ClientUser;
 
 /// `gapless check`.
@@ -65,6 +65,9 @@ pub struct InitArgs {
     /// What to load [default: what the unit's socket or processes listen at]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// What is sent and what must come back
+    #[command(flatten)]
+    pub said: SaidArgs,
     /// Where to write the scenario, a new file [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -97,6 +100,9 @@ pub struct TryArgs {
     /// What to load [default: what the unit's socket or processes listen at]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// What is sent and what must come back
+    #[command(flatten)]
+    pub said: SaidArgs,
     /// Requests per second on kept connections [default: 200, and 50 more on new ones]
     #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
     pub rate: Option<f64>,

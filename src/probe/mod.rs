@@ -1,9 +1,9 @@
 //! What is read beside the load: processes, listeners, accept queues, the kernel's counters and its trace, the journal.
 
+pub mod answer;
 pub mod counters;
 pub mod holder;
 pub mod host;
-pub mod http;
 pub mod journal;
 pub mod listener;
 pub mod process;

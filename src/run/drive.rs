@@ -31,7 +31,7 @@ use crate::model::address::Listener;
 use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
-use crate::scenario::plan::{Plan, UnitFile};
+use crate::scenario::plan::{Cohort, Plan, Scheme, UnitFile};
 
 /// Requests of the warmup have at least so long to end before the first step.
 const SETTLE_MIN: Duration = Duration::from_secs(1);
@@ -225,14 +225,24 @@ async fn warm_up<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTim
     setup.progress.stage(&ProgressStage::WarmingUp);
     let healthy = timeout(run.ready_timeout, load.all_answered(started_at));
     if setup.interrupt.unless_raised(healthy).await.ok_or(Halt::Interrupted)?.is_err() {
-        let limit = run.ready_timeout;
-        return Err(Halt::NotReady(format!("not every cohort had an answer within ready_timeout ({limit:?})")));
+        return Err(Halt::NotReady(not_ready(setup.plan)));
     }
     setup.interrupt.unless_raised(sleep(run.warmup)).await.ok_or(Halt::Interrupted)?;
     phase(setup.recorder, Phase::Counting, load.begin_counting().await);
     // What was due in the warmup is to end before a step cuts it off; a target that never answers is not waited for.
     let ended = timeout(run.warmup.max(SETTLE_MIN), load.hand_over());
     setup.interrupt.unless_raised(ended).await.map(drop).ok_or(Halt::Interrupted)
+}
+
+/// Why the load found the target not healthy, with a hint where the scenario may be to blame.
+fn not_ready(plan: &Plan) -> String {
+    let limit = plan.run.ready_timeout;
+    let is_open_ended = |cohort: &&Cohort| cohort.target.scheme == Scheme::Tcp && cohort.target.expect_body.is_none();
+    let hint = plan.cohorts.iter().find(is_open_ended).map(|cohort| {
+        let name = &cohort.name;
+        format!("; without expect_body, an answer to {name} is whole only when the target closes the connection")
+    });
+    format!("not every cohort had an answer within ready_timeout ({limit:?}){}", hint.unwrap_or_default())
 }
 
 async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[UnitName]) -> Result<(), Halt> {

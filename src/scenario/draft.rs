@@ -16,6 +16,10 @@ pub struct Draft {
     pub unix: Option<PathBuf>,
     /// Statuses to expect, such as `2xx`; none for bytes over TCP.
     pub expect_status: Option<String>,
+    /// What is sent.
+    pub body: Option<String>,
+    /// A regular expression that what comes back must match.
+    pub expect_body: Option<String>,
     /// The service.
     pub service: Option<UnitName>,
     /// The socket in front of it.
@@ -100,6 +104,12 @@ impl Draft {
         if let Some(status) = &self.expect_status {
             writeln!(out, "expect_status = [{}]", quoted(status))?;
         }
+        if let Some(body) = &self.body {
+            writeln!(out, "body = {}", quoted(body))?;
+        }
+        if let Some(pattern) = &self.expect_body {
+            writeln!(out, "expect_body = {} # a regular expression", quoted(pattern))?;
+        }
         writeln!(out, "timeout = \"10s\" # from the moment a request is due\n")
     }
 
@@ -135,6 +145,8 @@ mod tests {
             url: ("http://127.0.0.1:8008/health".to_owned(), "GET /health answered 200.".to_owned()),
             unix: None,
             expect_status: Some("2xx".to_owned()),
+            body: None,
+            expect_body: None,
             service: Some(UnitName::new("ledger-api.service").unwrap()),
             socket: Some(UnitName::new("ledger-api.socket").unwrap()),
             rates: (200.0, 50.0),
@@ -165,6 +177,11 @@ mod tests {
         );
         let url = ("tcp://127.0.0.1:9".to_owned(), "It does not speak HTTP.".to_owned());
         assert_eq!(parsed(&Draft { url, expect_status: None, ..draft() }).plan.cohorts.len(), 1);
+        let url = ("tcp://127.0.0.1:9".to_owned(), "As it was given.".to_owned());
+        let [body, expect_body] = ["PING \"a\"\r\n", "^\\+PONG"].map(|text| Some(text.to_owned()));
+        let said =
+            parsed(&Draft { url, expect_status: None, body, expect_body, ..draft() }).plan.cohorts.remove(0).target;
+        assert_eq!((said.body.as_slice(), said.expect_body.as_deref()), (&b"PING \"a\"\r\n"[..], Some("^\\+PONG")));
         let step = DraftStep { action: "kill", signal: Some("KILL".to_owned()), ..draft().step };
         assert_eq!(parsed(&Draft { step, ..draft() }).plan.steps.len(), 1);
         let step = DraftStep { role: "socket", ..draft().step };

@@ -17,6 +17,9 @@ pub(crate) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, tim
     format!("{}: {}{}", classes.join(", "), scene.mechanism(cause), standing(cause, finding))
 }
 
+/// More gaps of a listener than these are counted instead of told one by one.
+const GAPS_TOLD: usize = 3;
+
 /// Whether the cause is to be believed on the kernel's word or on ours.
 fn standing(cause: Cause, finding: &Finding) -> String {
     match (finding.attested, finding.count) {
@@ -70,8 +73,17 @@ impl Scene<'_> {
     fn no_listener(&self, address: &str) -> String {
         let cohorts =
             || self.finding.cohorts.iter().filter_map(|&index| self.timeline.plan.cohorts.get(usize::from(index)));
-        let seen = cohorts().find_map(|cohort| self.timeline.listener_gap(&cohort.target.connect, self.span));
-        let span = seen.unwrap_or(self.span);
+        let seen = cohorts().map(|cohort| self.timeline.listener_gaps(&cohort.target.connect, self.span));
+        let gaps = seen.into_iter().find(|gaps| !gaps.is_empty()).unwrap_or_else(|| vec![self.span]);
+        let spans = match gaps.as_slice() {
+            [first, .., last] if gaps.len() > GAPS_TOLD => {
+                format!("{} times between {} and {}", gaps.len(), self.at(first.from), self.at(last.to))
+            }
+            few => {
+                let told = few.iter().map(|gap| format!("from {} to {}", self.at(gap.from), self.at(gap.to)));
+                told.collect::<Vec<_>>().join(" and ")
+            }
+        };
         let is_of_event = self.finding.phases.keys().any(|phase| *phase != EventPhase::After);
         let processes = self.event.filter(|_| is_of_event).map(|event| {
             match (event.pid_before().filter(|_| event.gone_at().is_some()), event.pid_after()) {
@@ -82,8 +94,7 @@ impl Scene<'_> {
                 _ => String::new(),
             }
         });
-        let (from, to) = (self.at(span.from), self.at(span.to));
-        format!("nobody listened on {address} from {from} to {to}{}", processes.unwrap_or_default())
+        format!("nobody listened on {address} {spans}{}", processes.unwrap_or_default())
     }
 
     /// By whom: with Accept=yes or FlushPending=yes the manager may have been the one, and as it stops a socket.

@@ -35,7 +35,7 @@ fn parts(slowest: &Slowest) -> [f64; 4] {
 /// The bars of a scenario; none if no answered request waited for an event.
 pub(super) fn draw(scenario: &ScenarioResult) -> Option<Chart> {
     let bars = bars(&scenario.events);
-    bars.iter().find(|(_, slowest)| slowest.waited_ms() > 0.0)?;
+    bars.iter().find(|(_, slowest)| slowest.has_waited())?;
     let longest_ms = bars.iter().map(|(_, slowest)| slowest.latency_ms).reduce(f64::max)?;
     let x = LinearScale::new(longest_ms, (LEFT, RIGHT - FIGURE));
     let bottom = TOP + float(bars.len()) * PITCH;

@@ -138,7 +138,7 @@ fn slowest(page: &mut Page, events: &[&EventResult]) {
         (slowest.boot_ms, "until that answered"),
         (slowest.rest_ms, "besides"),
     ];
-    if slowest.waited_ms() > 0.0 {
+    if slowest.has_waited() {
         let parts = parts.iter().filter(|(part_ms, _)| *part_ms > 0.0);
         let parts: Vec<String> = parts.map(|&(part_ms, until)| format!("{} {until}", ms(Some(part_ms)))).collect();
         let latency = ms(Some(slowest.latency_ms));

@@ -241,8 +241,31 @@ fn a_listener_on_the_same_port_in_another_network_namespace_is_none_of_ours() {
 
 #[test]
 fn the_gap_of_a_listener_is_told_to_the_microsecond() {
-    let moves = [listener_down(2_020_100), trace(at_us(2_040_900), Traced::ListenerUp { local: target() })];
-    let result = plain().seeing(moves).losing(of_new(FailureClass::Refused), 2_030, 1);
-    let sentence = &result.evidence[0].sentence;
-    assert!(sentence.contains("nobody listened on 127.0.0.1:8010 from 1.020 s to 1.041 s"), "{sentence}");
+    let up = |us| trace(at_us(us), Traced::ListenerUp { local: target() });
+    let told = |moves: &[Line]| {
+        let mut run = plain().seeing(moves.to_vec());
+        let refused = |due_us| Request {
+            cohort: 1,
+            due_us,
+            sent_us: Some(due_us),
+            end_us: Some(due_us + 100),
+            fate: Err(of_new(FailureClass::Refused)),
+        };
+        run.requests.extend([2_021_000, 2_055_000].map(refused));
+        let result = analyse(&run.record());
+        let sentence = result.evidence[0].sentence.clone();
+        let (gaps, _) = sentence.split_once(", between the exit").expect("the processes are told");
+        gaps.to_owned()
+    };
+    let once = [listener_down(2_020_100), up(2_060_000)];
+    assert_eq!(told(&once), "2 refused: nobody listened on 127.0.0.1:8010 from 1.020 s to 1.060 s");
+    // A server that tests its configuration binds its addresses for it.
+    let twice = [listener_down(2_020_100), up(2_040_900), listener_down(2_041_900), up(2_060_000)];
+    assert_eq!(
+        told(&twice),
+        "2 refused: nobody listened on 127.0.0.1:8010 from 1.020 s to 1.041 s and from 1.042 s to 1.060 s"
+    );
+    let often: Vec<Line> =
+        (0..5).flat_map(|n| [listener_down(2_020_000 + n * 8_000), up(2_024_000 + n * 8_000)]).collect();
+    assert_eq!(told(&often), "2 refused: nobody listened on 127.0.0.1:8010 5 times between 1.020 s and 1.056 s");
 }

@@ -1,0 +1,157 @@
+//! What a service answers, found out before any load is planned.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::model::Endpoint;
+
+/// How long an answer may take: the request may start the service.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long somebody who has connected waits to be spoken to. The service runs by then.
+const GREETING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A version and a status, `HTTP/1.1 200`: no more is read of what answers with less than a whole head.
+const STATUS_BYTES: usize = 12;
+
+/// What `GET path` is answered with: the status, or none if the answer is not HTTP.
+///
+/// # Errors
+/// When there is no connection, or no answer within 10 s.
+pub fn status_of(endpoint: &Endpoint, path: &str) -> io::Result<Option<u16>> {
+    let mut stream = connect(endpoint, PATIENCE)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host(endpoint));
+    stream.write_all(request.as_bytes())?;
+    let mut head = Vec::new();
+    match stream.take(STATUS_BYTES as u64).read_to_end(&mut head) {
+        // What spoke and fell silent does not speak HTTP.
+        Err(error) if is_timeout(&error) && !head.is_empty() => Ok(None),
+        read => read.map(|_| status(&head)),
+    }
+}
+
+/// What a service says to somebody who has connected and says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// It speaks, and closes the connection.
+    Closing,
+    /// It speaks, and waits for more.
+    Waiting,
+    /// Nothing.
+    None,
+}
+
+/// How a service greets.
+///
+/// # Errors
+/// When there is no connection, or it is lost.
+pub fn greeting_of(endpoint: &Endpoint) -> io::Result<Greeting> {
+    let mut stream = connect(endpoint, GREETING_PATIENCE)?;
+    let mut bytes = [0; 1024];
+    let mut has_spoken = false;
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(0) if has_spoken => return Ok(Greeting::Closing),
+            Ok(0) => return Ok(Greeting::None),
+            Ok(_) => has_spoken = true,
+            Err(error) if is_timeout(&error) && has_spoken => return Ok(Greeting::Waiting),
+            Err(error) if is_timeout(&error) => return Ok(Greeting::None),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+trait Stream: Read + Write {}
+impl Stream for TcpStream {}
+impl Stream for UnixStream {}
+
+/// Each read on it takes at most `patience`.
+fn connect(endpoint: &Endpoint, patience: Duration) -> io::Result<Box<dyn Stream>> {
+    Ok(match endpoint {
+        Endpoint::Tcp(address) => {
+            let stream = TcpStream::connect_timeout(address, PATIENCE)?;
+            stream.set_read_timeout(Some(patience))?;
+            Box::new(stream)
+        }
+        Endpoint::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(patience))?;
+            Box::new(stream)
+        }
+    })
+}
+
+fn host(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Tcp(address) => address.to_string(),
+        Endpoint::Unix(_) => "localhost".to_owned(),
+    }
+}
+
+fn status(head: &[u8]) -> Option<u16> {
+    let head = String::from_utf8_lossy(head);
+    let digits = head.strip_prefix("HTTP/1.")?.get(2..5)?;
+    digits.parse().ok().filter(|status| (100..600).contains(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn answered(answer: &'static [u8]) -> Option<u16> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).unwrap();
+            assert!(request[..length].starts_with(b"GET /x HTTP/1.1\r\n"));
+            stream.write_all(answer).unwrap();
+        });
+        let status = status_of(&endpoint, "/x").unwrap();
+        server.join().unwrap();
+        status
+    }
+
+    #[test]
+    fn the_status_of_an_answer_is_read_and_what_is_no_http_has_none() {
+        assert_eq!(answered(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), Some(404));
+        assert_eq!(answered(b"SSH-2.0-OpenSSH_9.2\r\n"), None);
+    }
+
+    #[test]
+    fn a_service_greets_or_not() {
+        let greeting = |answer: &'static [u8], closes: bool| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(answer).unwrap();
+                // Until the client is gone.
+                (!closes).then(|| stream.read(&mut [0]))
+            });
+            let greeting = greeting_of(&endpoint).unwrap();
+            server.join().unwrap();
+            greeting
+        };
+        assert_eq!(greeting(b"hello\n", true), Greeting::Closing);
+        assert_eq!(greeting(b"220 ready\r\n", false), Greeting::Waiting);
+        assert_eq!([greeting(b"", false), greeting(b"", true)], [Greeting::None; 2]);
+    }
+
+    #[test]
+    fn where_nobody_listens_there_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+        drop(listener);
+        assert!(status_of(&endpoint, "/").is_err());
+    }
+}
