@@ -53,7 +53,7 @@ pub(crate) fn reasons(
     reasons.extend(of(Verdict::Inconclusive, Weight::Decisive));
     reasons.extend(of(Verdict::Inconclusive, Weight::Ordinary));
     reasons.extend(doubts.iter().map(|note| words::sentence(&note.message)));
-    if steps.iter().all(|step| step.events == 0) {
+    if steps.iter().all(|step| step.events == 0) && figures.requests.due > 0 {
         reasons.push(without_steps(figures));
     }
     reasons.extend(steps.iter().filter_map(|step| confidence(step, facts)));

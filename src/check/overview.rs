@@ -1,6 +1,6 @@
 //! All sockets of the machine in one table.
 
-use comfy_table::{ContentArrangement, Row, Table, TableStyle};
+use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, TableStyle};
 use serde::Serialize;
 
 use super::facts::Facts;
@@ -59,7 +59,8 @@ impl SocketRow {
     }
 }
 
-/// One row for each socket, fitted to the width.
+/// One row for each socket, with its service and its addresses below it, fitted to the width: none of these is ever
+/// broken, they are what the next command is about.
 #[must_use]
 pub fn table(rows: &[SocketRow], width: usize) -> String {
     let mut table = Table::new();
@@ -67,29 +68,31 @@ pub fn table(rows: &[SocketRow], width: usize) -> String {
     table.force_no_tty();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width.max(40)).unwrap_or(u16::MAX));
-    table.set_header(Row::from(["socket", "state", "address", "held by", "service", "queue", "findings"]));
+    table.set_header(Row::from(["socket, service, address", "state", "queue", "held by", "findings"]));
     for row in rows {
-        let service = match &row.service_state {
-            Some(state) => format!("{}: {state}", row.service),
-            None => row.service.clone(),
-        };
         let queue = row.backlog.map_or_else(|| "-".to_owned(), |backlog| format!("{}/{backlog}", row.queued));
+        let service_state = row.service_state.as_deref().unwrap_or("one for each connection");
+        let below = [&row.service].into_iter().chain(&row.listen).map(|name| format!("\n  {}", escape(name)));
         let cells = [
-            row.unit.to_string(),
-            row.state.clone(),
-            row.listen.join(" "),
-            row.held_by.join(" "),
-            service,
+            escape(row.unit.as_str()) + &below.collect::<String>(),
+            [escape(&row.state), escape(service_state)].join("\n"),
             queue,
+            row.held_by.iter().map(|holder| escape(holder)).collect::<Vec<_>>().join("\n"),
             row.findings.join(" "),
         ];
-        table.add_row(Row::from(cells.map(|cell| escape(&cell))));
+        table.add_row(Row::from(cells));
     }
-    for column in table.column_iter_mut() {
+    for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
+        if place < WHOLE_COLUMNS {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
+
+/// The names and their states, line by line beside each other.
+const WHOLE_COLUMNS: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -115,7 +118,10 @@ mod tests {
         let row = SocketRow::of(&facts, &[]).unwrap();
         assert_eq!((row.queued, row.backlog, row.held_by.join(",").as_str()), (7, Some(64), "systemd (1)"));
         assert_eq!((row.service.as_str(), row.service_state.as_deref()), ("a.service", Some("active (running)")));
-        let text = table(&[row], 200);
+        let text = table(std::slice::from_ref(&row), 200);
         assert!(text.contains("127.0.0.1:8008") && text.contains("7/64"), "{text}");
+        let long = SocketRow { unit: UnitName::new(&format!("{}.socket", "a".repeat(30))).unwrap(), ..row };
+        let narrow = table(std::slice::from_ref(&long), 60);
+        assert!(narrow.contains(long.unit.as_str()) && narrow.contains("active (running)"), "{narrow}");
     }
 }
