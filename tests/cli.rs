@@ -132,16 +132,19 @@ fn a_tcp_target_that_speaks_but_never_closes_is_told_to_want_an_expectation() {
             kept.push(stream);
         }
     });
-    let never_ready = |expect_body: &str| {
+    let reasons = |expect_body: &str| {
         let target = format!("name = \"tcp\"\n[target]\nurl = \"{url}\"\ntimeout = \"100ms\"\n{expect_body}\n");
         let bench = Bench::with(&format!("{target}[run]\nready_timeout = \"300ms\"\nwarmup = \"100ms\"\n"));
-        bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert();
-        scenario_result(&bench)["reasons"].to_string()
+        let run = bench.gapless(&["run", "scenario.toml", "--out", "out"]).assert();
+        (run.get_output().status.code(), scenario_result(&bench)["reasons"].to_string())
     };
     let hint = "without expect_body, an answer to new is whole only when the target closes the connection";
-    assert!(never_ready("").contains(hint), "{}", never_ready(""));
-    assert!(!never_ready("expect_body = \"hello\"").contains("not every cohort"));
-    assert!(!never_ready("expect_body = \"bye\"").contains(hint));
+    let (code, unsaid) = reasons("");
+    assert!(code == Some(3) && unsaid.contains(hint), "{unsaid}");
+    let (code, other) = reasons("expect_body = \"bye\"");
+    assert!(code == Some(3) && other.contains("not every cohort") && !other.contains(hint), "{other}");
+    let (_, said) = reasons("expect_body = \"hello\"");
+    assert!(!said.contains("not every cohort"), "{said}");
 }
 
 #[test]
