@@ -120,7 +120,7 @@ mod tests {
         assert_eq!((row.service.as_str(), row.service_state.as_deref()), ("a.service", Some("active (running)")));
         let text = table(std::slice::from_ref(&row), 200);
         assert!(text.contains("127.0.0.1:8008") && text.contains("7/64"), "{text}");
-        let long = SocketRow { unit: UnitName::new(&format!("{}.socket", "a".repeat(30))).unwrap(), ..row };
+        let long = SocketRow { unit: UnitName::new(format!("{}.socket", "a".repeat(30))).unwrap(), ..row };
         let narrow = table(std::slice::from_ref(&long), 60);
         assert!(narrow.contains(long.unit.as_str()) && narrow.contains("active (running)"), "{narrow}");
     }
