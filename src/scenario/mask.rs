@@ -1,5 +1,5 @@
-//! Keeps secrets out of records: values of secret headers, credentials in URLs and commands, and what unit files
-//! put into the environment.
+//! Keeps secrets out of records: values of secret headers, credentials in URLs, their queries and in commands, and what
+//! unit files put into the environment.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,10 +8,12 @@ use super::plan::{Action, Plan};
 use super::tree::{Node, Table, Value};
 
 mod arguments;
+mod query;
 mod unit_text;
 
 pub use self::arguments::masked_arguments;
 use self::arguments::secrets_in;
+use self::query::{masked_query, secrets_in_query};
 
 /// What stands for a secret.
 const MASK: &str = "***";
@@ -20,12 +22,14 @@ const SECRET_HEADERS: &[&str] = &["authorization", "proxy-authorization", "cooki
 /// Parts of the names of such headers, lower case.
 const SECRET_PARTS: &[&str] = &["token", "secret", "password", "key"];
 
-/// The plan as it is recorded: without secrets, and without the folder it lay in. Its URLs hold no credentials in
-/// the first place.
+/// The plan as it is recorded: without secrets, and without the folder it lay in. Its URLs hold no users in the first
+/// place.
 #[must_use]
 pub fn masked(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
     for target in plan.cohorts.iter_mut().map(|cohort| &mut cohort.target) {
+        target.url = masked_query(&target.url);
+        target.path = masked_query(&target.path);
         for (_, value) in target.headers.iter_mut().filter(|(name, _)| is_secret_header(name)) {
             MASK.clone_into(value);
         }
@@ -40,8 +44,10 @@ pub fn masked(plan: &Plan) -> Plan {
         units.prepare.iter_mut().for_each(|argv| *argv = masked_arguments(argv));
     }
     for step in &mut plan.steps {
-        if let Action::Exec { argv, .. } = &mut step.action {
-            *argv = masked_arguments(argv);
+        match &mut step.action {
+            Action::Exec { argv, .. } => *argv = masked_arguments(argv),
+            Action::Request { path, .. } => *path = masked_query(path),
+            _ => {}
         }
     }
     plan
@@ -60,7 +66,9 @@ pub fn secrets(plan: &Plan) -> Vec<String> {
         _ => None,
     });
     let of_commands = commands.flat_map(|argv| secrets_in(argv)).map(str::to_owned);
-    of_headers.chain(of_files).chain(of_commands).collect()
+    let paths = plan.cohorts.iter().map(|cohort| &cohort.target.path);
+    let of_queries = paths.flat_map(|path| secrets_in_query(path)).map(str::to_owned);
+    of_headers.chain(of_files).chain(of_commands).chain(of_queries).collect()
 }
 
 /// Whether the value of that header is a secret.
@@ -89,6 +97,8 @@ enum Shown {
     Mask,
     /// The URL without its credentials.
     Url,
+    /// The path and query without theirs.
+    Path,
     /// This text.
     Text(String),
 }
@@ -100,6 +110,7 @@ impl Secrets {
             match (entry.key.as_str(), &entry.node.value) {
                 ("headers", Value::Table(headers)) => self.find_in_headers(headers),
                 ("url", _) => self.add(&entry.node, Shown::Url),
+                ("path", Value::String(_)) => self.add(&entry.node, Shown::Path),
                 ("exec", Value::Array(argv)) => self.find_in_command(argv),
                 ("prepare", Value::Array(commands)) => {
                     for command in commands {
@@ -158,6 +169,7 @@ impl Secrets {
             masked.push_str(&match &secret.shown {
                 Shown::Mask => quoted(MASK),
                 Shown::Url => masked_url(written),
+                Shown::Path => masked_path(written),
                 Shown::Text(text) => text.clone(),
             });
             done = secret.span.end;
@@ -178,12 +190,24 @@ fn masked_url(written: &str) -> String {
         // Written with escapes, or not a URL: nothing of it is safe to show.
         return quoted(MASK);
     };
-    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..authority].rfind('@') {
-        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
-        None if rest.contains('\\') => quoted(MASK),
-        None => written.to_owned(),
+    if rest.contains('\\') {
+        return quoted(MASK);
     }
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let rest = masked_path(rest);
+    match rest[..authority.min(rest.len())].rfind('@') {
+        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+/// A path and its query as written, with the quotes behind it, its credentials masked.
+fn masked_path(written: &str) -> String {
+    if written.contains('\\') && written.contains('?') {
+        return quoted(MASK);
+    }
+    let text = written.trim_end_matches(['"', '\'']);
+    masked_query(text) + &written[text.len()..]
 }
 
 #[cfg(test)]
@@ -215,6 +239,15 @@ mod tests {
         assert_eq!(mask("url = \"http://h/x@y\""), "url = \"http://h/x@y\"");
         assert_eq!(mask("url = \"http:\\u002f/u:p@h\""), "url = \"***\"");
         assert_eq!(mask("url = \"http://u:p\\u0040h\""), "url = \"***\"");
+    }
+
+    #[test]
+    fn credentials_leave_the_query_of_a_url_and_of_a_path() {
+        assert_eq!(mask("url = \"http://u:p@h/?token=x&a=b\""), "url = \"http://***@h/?token=***&a=b\"");
+        assert_eq!(mask("url = 'http://h/?a=b&key=x'\n"), "url = 'http://h/?a=b&key=***'\n");
+        assert_eq!(mask("[[load]]\npath = \"/?key=x\""), "[[load]]\npath = \"/?key=***\"");
+        assert_eq!(mask("[[steps]]\nrequest = { path = '/?sid=x' }"), "[[steps]]\nrequest = { path = '/?sid=***' }");
+        assert_eq!(mask("path = \"/?k\\u0065y=x\""), "path = \"***\"");
     }
 
     #[test]

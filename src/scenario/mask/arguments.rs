@@ -1,5 +1,6 @@
 //! Credentials in the arguments of commands.
 
+use super::query::{masked_query, secrets_in_query};
 use super::{MASK, is_secret_header};
 
 /// What the names of secrets contain, lower case, `-` and `_` left out.
@@ -21,20 +22,20 @@ pub fn masked_arguments(argv: &[String]) -> Vec<String> {
 
 /// The credentials that [`masked_arguments`] takes out.
 pub(super) fn secrets_in(argv: &[String]) -> impl Iterator<Item = &str> {
-    split(argv).filter_map(|part| part.secret)
+    split(argv).flat_map(|part| part.secrets)
 }
 
-/// An argument as it is shown, and the secret that is left out of it.
+/// An argument as it is shown, and the secrets that are left out of it.
 struct Part<'a> {
     shown: String,
-    secret: Option<&'a str>,
+    secrets: Vec<&'a str>,
 }
 
 fn split(argv: &[String]) -> impl Iterator<Item = Part<'_>> {
     let before = std::iter::once(None).chain(argv.iter().map(Some));
     argv.iter().zip(before).map(|(argument, before)| {
         let is_value = before.is_some_and(|option| is_secret_option(option)) && !argument.starts_with('-');
-        if is_value { Part { shown: MASK.to_owned(), secret: Some(argument) } } else { part(argument) }
+        if is_value { Part { shown: MASK.to_owned(), secrets: vec![argument] } } else { part(argument) }
     })
 }
 
@@ -44,22 +45,29 @@ fn is_secret_option(argument: &str) -> bool {
 }
 
 fn part(argument: &str) -> Part<'_> {
-    if let Some((name, value)) =
-        argument.split_once('=').filter(|(name, value)| is_secret_name(name) && !value.is_empty())
-    {
-        return Part { shown: format!("{name}={MASK}"), secret: Some(value) };
+    let is_named_secret =
+        |(name, value): &(&str, &str)| is_secret_name(name) && !name.contains("://") && !value.is_empty();
+    if let Some((name, value)) = argument.split_once('=').filter(is_named_secret) {
+        return Part { shown: format!("{name}={MASK}"), secrets: vec![value] };
     }
     if let Some((name, value)) = argument.split_once(": ").filter(|(name, _)| is_token(name) && is_secret_header(name))
     {
-        return Part { shown: format!("{name}: {MASK}"), secret: Some(value) };
+        return Part { shown: format!("{name}: {MASK}"), secrets: vec![value] };
     }
-    if let Some((start, end)) = user_of_url(argument) {
-        return Part {
-            shown: format!("{}{MASK}{}", &argument[..start], &argument[end..]),
-            secret: Some(&argument[start..end]),
-        };
+    if argument.contains("://") {
+        return url(argument);
     }
-    Part { shown: argument.to_owned(), secret: None }
+    Part { shown: argument.to_owned(), secrets: Vec::new() }
+}
+
+/// A URL, alone or within other words: its user, and what of its query is secret.
+fn url(argument: &str) -> Part<'_> {
+    let user = user_of_url(argument);
+    let (before, after) = user.map_or((argument, ""), |(start, end)| (&argument[..start], &argument[end..]));
+    let mask = if user.is_some() { MASK } else { "" };
+    let shown = format!("{}{mask}{}", masked_query(before), masked_query(after));
+    let users = user.map(|(start, end)| &argument[start..end]);
+    Part { shown, secrets: users.into_iter().chain(secrets_in_query(argument)).collect() }
 }
 
 /// Whether it can be the name of a header: RFC 9110, `token`, as far as headers are named in practice.
@@ -91,6 +99,8 @@ mod tests {
             (&["env", "DB_PASSWORD=hunter2", "run"], &["env", "DB_PASSWORD=***", "run"]),
             (&["curl", "-H", "Authorization: Bearer hunter2"], &["curl", "-H", "Authorization: ***"]),
             (&["git", "pull", "https://u:hunter2@h/x@y"], &["git", "pull", "https://***@h/x@y"]),
+            (&["curl", "http://h/?token=hunter2&a=b"], &["curl", "http://h/?token=***&a=b"]),
+            (&["curl", "http://u:x@h/?a=b&key=hunter2#c"], &["curl", "http://***@h/?a=b&key=***#c"]),
             (&["--password", "--verbose"], &["--password", "--verbose"]),
             (
                 &["x", "--color=red", "http://h/a@b", "note: monkey"],
@@ -103,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_is_masked_is_known() {
-        let argv = ["x", "--secret", "a", "T_TOKEN=b", "http://c@h"].map(str::to_owned);
-        assert_eq!(secrets_in(&argv).collect::<Vec<_>>(), ["a", "b", "c"]);
+        let argv = ["x", "--secret", "a", "T_TOKEN=b", "http://c@h/?token=d&key=e"].map(str::to_owned);
+        assert_eq!(secrets_in(&argv).collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
     }
 }
