@@ -328,6 +328,45 @@ fn what_stopped_with_a_unit_runs_again_when_the_run_is_over() {
     assert_eq!(folder_of_ledgers(), ledgers);
 }
 
+/// The service serves, the socket is active, and no request is lost; the next restart would lose them.
+#[test]
+#[ignore = "needs root and systemd"]
+fn a_service_that_listens_in_its_sockets_place_is_found() {
+    let path = "/run/gapless-usurped.sock";
+    let _socket = Foreign::new("usurped.socket", &format!("[Socket]\nListenStream={path}\n"));
+    let usurps = format!(
+        "[Service]\nType=notify\nExecStartPre=rm {path}\n\
+         ExecStart=env -u LISTEN_FDS -u LISTEN_PID {GAPLESS} demo-server --listen unix:{path}\n"
+    );
+    let _service = Foreign::new("usurped.service", &usurps);
+    systemctl(&["start", "usurped.socket"]);
+    let rest = format!(
+        "service = \"usurped.service\"\nsocket = \"usurped.socket\"\n[run]\nwarmup = \"300ms\"\ncooldown = \"300ms\"\n\
+         [[load]]\nname = \"new\"\nrate = 50\nreuse = false\nunix = \"{path}\"\n[[steps]]\nwait = \"500ms\"\n"
+    );
+    let told = |out: &str| {
+        let bench = Bench::new(&[], &rest);
+        let output = bench.run(&["--manager", "system", "--out", out]);
+        let document: Value =
+            serde_json::from_slice(&std::fs::read(bench.path().join(out).join("result.json")).expect("a result"))
+                .expect("JSON");
+        let scenario = &document["scenarios"][0];
+        let checks = scenario["checks"].as_array().expect("checks");
+        let check = checks.iter().find(|check| check["name"] == "end.listener").expect("the listener is looked at");
+        assert_eq!(scenario["dropped"], 0, "{}", text(&output.stderr));
+        (output.status.code(), word(&check["actual"]))
+    };
+    systemctl(&["start", "usurped.service"]);
+    assert_eq!(told("usurped"), (Some(1), "somebody else listens there".to_owned()));
+    // And by the book.
+    let serves = format!("[Service]\nType=notify\nExecStart={GAPLESS} demo-server\n");
+    std::fs::write("/run/systemd/system/usurped.service", serves).expect("we are root");
+    systemctl(&["daemon-reload"]);
+    systemctl(&["stop", "usurped.service"]);
+    systemctl(&["restart", "usurped.socket"]);
+    assert_eq!(told("by-the-book").1, "it is");
+}
+
 fn folder_of_ledgers() -> Vec<String> {
     let entries = std::fs::read_dir("/run/gapless").into_iter().flatten().filter_map(Result::ok);
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()

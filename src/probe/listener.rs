@@ -17,6 +17,7 @@ use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName, Vfs};
 use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStateFlags, UnixRequest, UnixResponse};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
+use super::holder;
 use crate::model::Endpoint;
 use crate::model::address::Listener;
 
@@ -32,6 +33,22 @@ const PART_BYTES: usize = 64 * 1024;
 /// # Errors
 /// When the kernel cannot be asked.
 pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
+    find(endpoint, unix_at)
+}
+
+/// The listeners at an address that the machine's systemd holds itself: a socket unit's own, also where its path leads
+/// to another one by now. Every listener that [`at`] finds where what systemd holds may not be read.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn of_systemd(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
+    let Some(held) = holder::sockets_of_systemd() else { return at(endpoint) };
+    let mut listeners = find(endpoint, unix_bound_to)?;
+    listeners.retain(|listener| held.contains(&listener.inode));
+    Ok(listeners)
+}
+
+fn find(endpoint: &Endpoint, unix: impl Fn(&OwnedFd, &Path) -> io::Result<Vec<Listener>>) -> io::Result<Vec<Listener>> {
     let socket = diagnostic_socket()?;
     let mut listeners = match endpoint {
         Endpoint::Tcp(address) if address.is_ipv4() => {
@@ -41,7 +58,7 @@ pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
             if found.is_empty() { tcp(&socket, &[AF_INET6], Some(*address))? } else { found }
         }
         Endpoint::Tcp(address) => tcp(&socket, &[AF_INET6], Some(*address))?,
-        Endpoint::Unix(path) => unix_at(&socket, path)?,
+        Endpoint::Unix(path) => unix(&socket, path)?,
     };
     listeners.sort_by_key(|listener| listener.inode);
     Ok(listeners)
@@ -111,15 +128,29 @@ fn of_tcp(response: &InetResponse) -> Listener {
 /// The listeners that are reached by the path `wanted`: those whose file it leads to, through links and renames; or
 /// where it leads to none, those that were bound to it once and can be reached no more.
 fn unix_at(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
-    let file = fs::metadata(wanted).ok().map(|file| File { device: file.dev(), inode: file.ino() & 0xffff_ffff });
-    let of_path = |bound: &Bound| bound.listener.endpoint == Endpoint::Unix(wanted.to_owned());
-    let of_file = |bound: &Bound| file.is_some() && bound.file == file;
-    let mut found: Vec<Bound> = unix(socket)?.into_iter().filter(|bound| of_path(bound) || of_file(bound)).collect();
-    if found.iter().any(of_file) {
-        found.retain(of_file);
+    let file = File::at(wanted);
+    let mut found = unix(socket)?;
+    let is_reached = |bound: &Bound| file.is_some() && bound.file == file;
+    if found.iter().any(is_reached) {
+        found.retain(is_reached);
+    } else {
+        found.retain(|bound| bound.is_named(wanted));
     }
-    let as_asked_for = |bound: Bound| Listener { endpoint: Endpoint::Unix(wanted.to_owned()), ..bound.listener };
-    Ok(found.into_iter().map(as_asked_for).collect())
+    Ok(asked_for(found, wanted))
+}
+
+/// Every listener that has to do with the path `wanted`, whether it is reached by it or was bound to it.
+fn unix_bound_to(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
+    let file = File::at(wanted);
+    let mut found = unix(socket)?;
+    found.retain(|bound| bound.is_named(wanted) || file.is_some() && bound.file == file);
+    Ok(asked_for(found, wanted))
+}
+
+/// The listeners by the path that was asked for.
+fn asked_for(found: Vec<Bound>, wanted: &Path) -> Vec<Listener> {
+    let named = |bound: Bound| Listener { endpoint: Endpoint::Unix(wanted.to_owned()), ..bound.listener };
+    found.into_iter().map(named).collect()
 }
 
 /// A listener bound to a path, and the file that the bind made.
@@ -128,12 +159,26 @@ struct Bound {
     file: Option<File>,
 }
 
+impl Bound {
+    fn is_named(&self, path: &Path) -> bool {
+        self.listener.endpoint == Endpoint::Unix(path.to_owned())
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct File {
     /// As stat(2) has it.
     device: u64,
     /// Its lower half: sock_diag gives no more.
     inode: u64,
+}
+
+impl File {
+    /// Where `path` leads to now.
+    fn at(path: &Path) -> Option<Self> {
+        let file = fs::metadata(path).ok()?;
+        Some(Self { device: file.dev(), inode: file.ino() & 0xffff_ffff })
+    }
 }
 
 /// Every listener that is bound to a path.
@@ -296,6 +341,10 @@ mod tests {
         fs::rename(&new, real.join("s")).unwrap();
         assert_eq!(found(&asked), [(Endpoint::Unix(asked.clone()), inode_of(&green))], "blue is reached no more");
         assert_eq!(found(&real.join("s")), [(Endpoint::Unix(real.join("s")), inode_of(&green))]);
+        let mut all = find(&Endpoint::Unix(real.join("s")), unix_bound_to).unwrap();
+        all.sort_by_key(|listener| listener.inode != inode_of(&blue));
+        let all: Vec<u64> = all.iter().map(|listener| listener.inode).collect();
+        assert_eq!(all, [inode_of(&blue), inode_of(&green)], "blue was bound to it once");
     }
 
     #[test]

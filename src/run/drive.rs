@@ -252,7 +252,8 @@ async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[
     }
     let addresses: BTreeSet<Endpoint> =
         setup.plan.cohorts.iter().filter_map(|cohort| cohort.target.connect.endpoint()).collect();
-    let targets = match addresses.iter().map(setup.listeners).collect::<Result<Vec<_>, _>>() {
+    let look = |address: Endpoint| (setup.listeners)(&address).map(|listeners| (address, listeners));
+    let targets = match addresses.into_iter().map(look).collect::<Result<Vec<_>, _>>() {
         Ok(targets) => Some(targets),
         Err(error) => {
             setup.recorder.note(NoteKind::Unavailable, format!("the kernel's listeners cannot be read: {error}"));

@@ -1,7 +1,7 @@
 //! What must hold after the last step: the end state, and that the next restart would survive.
 
 use crate::model::address::Listener;
-use crate::model::{UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
+use crate::model::{Endpoint, UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
 use crate::record::line::StateCheck;
 use crate::scenario::plan::{Action, Plan};
 
@@ -10,8 +10,8 @@ use crate::scenario::plan::{Action, Plan};
 pub struct Final<'a> {
     /// The units of the scenario.
     pub units: &'a [UnitSnapshot],
-    /// The kernel's listeners at each address of the load; none where it cannot be asked.
-    pub targets: Option<&'a [Vec<Listener>]>,
+    /// Each address of the load, with the kernel's listeners there; none where it cannot be asked.
+    pub targets: Option<&'a [(Endpoint, Vec<Listener>)]>,
     /// The sockets' paths that are gone from the file system.
     pub missing_paths: &'a [std::path::PathBuf],
 }
@@ -98,21 +98,41 @@ fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
         status: status(missing.is_empty()),
     }];
     let own = |listener: &Listener| socket.listeners.iter().any(|held| held.inode == listener.inode);
-    let mut own_targets = targets.iter().filter(|target| target.iter().any(own)).peekable();
-    if own_targets.peek().is_some() {
-        let strangers = own_targets.flatten().filter(|listener| !own(listener)).count();
+    let is_its = |(address, listeners): &&(Endpoint, Vec<Listener>)| {
+        listeners.iter().any(own) || socket.listen.iter().any(|listen| reaches(listen, address))
+    };
+    let its_targets: Vec<_> = targets.iter().filter(is_its).collect();
+    if !its_targets.is_empty() {
+        let strangers =
+            its_targets.iter().flat_map(|(_, listeners)| listeners).filter(|listener| !own(listener)).count();
+        let are_all_held = its_targets.iter().all(|(_, listeners)| listeners.iter().any(own));
         checks.push(StateCheck {
             name: "end.listener".to_owned(),
             expected: format!("the listener at the target's address is the one of {}", unit.unit),
-            actual: if strangers == 0 { "it is".to_owned() } else { format!("{strangers} more listen there") },
-            status: status(strangers == 0),
+            actual: match (are_all_held, strangers) {
+                (true, 0) => "it is".to_owned(),
+                (true, _) => format!("{strangers} more listen there"),
+                (false, 0) => "nobody listens there".to_owned(),
+                (false, _) => "somebody else listens there".to_owned(),
+            },
+            status: status(are_all_held && strangers == 0),
         });
     }
     checks
 }
 
-fn serves(listener: &Listener, endpoint: &crate::model::Endpoint) -> bool {
-    use crate::model::Endpoint::{Tcp, Unix};
+/// Whether a connection to `address` is meant for a listener at `listen`.
+fn reaches(listen: &Endpoint, address: &Endpoint) -> bool {
+    match (listen, address) {
+        (Endpoint::Tcp(listen), Endpoint::Tcp(address)) => {
+            listen.port() == address.port() && (listen.ip() == address.ip() || listen.ip().is_unspecified())
+        }
+        _ => listen == address,
+    }
+}
+
+fn serves(listener: &Listener, endpoint: &Endpoint) -> bool {
+    use Endpoint::{Tcp, Unix};
     match (&listener.endpoint, endpoint) {
         (Tcp(held), Tcp(wanted)) => held.port() == wanted.port(),
         (Unix(held), Unix(wanted)) => held == wanted,
@@ -149,8 +169,8 @@ fn latent_checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
     let active = seen.units.iter().filter(|unit| unit.is_active());
     let paths = active.filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
     for path in paths.filter_map(|endpoint| match endpoint {
-        crate::model::Endpoint::Unix(path) => Some(path),
-        crate::model::Endpoint::Tcp(_) => None,
+        Endpoint::Unix(path) => Some(path),
+        Endpoint::Tcp(_) => None,
     }) {
         let missing = seen.missing_paths.contains(path);
         checks.push(StateCheck {
@@ -186,7 +206,7 @@ fn or_none(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Endpoint, MonoTime, SocketState};
+    use crate::model::{MonoTime, SocketState};
     use crate::run::testing::plan;
 
     /// A socket unit that is to listen there, and does with the sockets of these numbers.
@@ -221,22 +241,28 @@ mod tests {
     #[test]
     fn the_kernel_is_to_know_the_units_own_listener_and_no_other_at_each_address_of_the_load() {
         let [direct, proxy] = [8008, 80].map(|port| Endpoint::Tcp(([127, 0, 0, 1], port).into()));
-        let found = |held: &[u64], targets: &[&[(&Endpoint, u64)]]| -> Vec<(String, Verdict)> {
+        let found = |held: &[u64], targets: &[(&Endpoint, &[u64])]| -> Vec<(String, String)> {
             let socket = socket_unit("active", direct.clone(), held);
-            let of = |target: &&[(&Endpoint, u64)]| target.iter().map(|(at, inode)| listener(at, *inode)).collect();
-            let targets: Vec<Vec<Listener>> = targets.iter().map(of).collect();
+            let of = |(at, inodes): &(&Endpoint, &[u64])| {
+                ((*at).clone(), inodes.iter().map(|&inode| listener(at, inode)).collect())
+            };
+            let targets: Vec<_> = targets.iter().map(of).collect();
             let seen = Final { units: std::slice::from_ref(&socket), targets: Some(&targets), missing_paths: &[] };
-            listener_checks(&seen, &socket).into_iter().map(|check| (check.name, check.status)).collect()
+            let checks = listener_checks(&seen, &socket).into_iter();
+            checks.map(|check| (check.name, format!("{}: {}", check.status, check.actual))).collect()
         };
-        let latent = |status| ("latent.listener.a.socket".to_owned(), status);
-        let end = |status| ("end.listener".to_owned(), status);
-        let (passed, failed) = (Verdict::Passed, Verdict::Failed);
-        assert_eq!(found(&[7], &[&[(&direct, 7)]]), [latent(passed), end(passed)]);
-        assert_eq!(found(&[7], &[&[(&direct, 7), (&direct, 8)]]), [latent(passed), end(failed)], "one more");
-        let through_both: &[&[_]] = &[&[(&proxy, 3)], &[(&direct, 7), (&direct, 8)]];
-        assert_eq!(found(&[7], through_both), [latent(passed), end(failed)], "whichever cohort comes first");
-        assert_eq!(found(&[7], &[&[(&proxy, 3)]]), [latent(passed)], "a proxy's listener is its own affair");
-        assert_eq!(found(&[], &[&[(&direct, 8)]]), [latent(failed)], "somebody else has taken its place");
+        let latent = |told: &str| ("latent.listener.a.socket".to_owned(), told.to_owned());
+        let end = |told: &str| ("end.listener".to_owned(), told.to_owned());
+        let fine = || latent("passed: it does");
+        assert_eq!(found(&[7], &[(&direct, &[7])]), [fine(), end("passed: it is")]);
+        assert_eq!(found(&[7], &[(&direct, &[7, 8])]), [fine(), end("failed: 1 more listen there")]);
+        let both: &[(&Endpoint, &[u64])] = &[(&proxy, &[3]), (&direct, &[7, 8])];
+        assert_eq!(found(&[7], both), [fine(), end("failed: 1 more listen there")], "whichever cohort comes first");
+        assert_eq!(found(&[7], &[(&direct, &[8])]), [fine(), end("failed: somebody else listens there")]);
+        assert_eq!(found(&[7], &[(&direct, &[])]), [fine(), end("failed: nobody listens there")]);
+        assert_eq!(found(&[7], &[(&proxy, &[3])]), [fine()], "a proxy's listener is its own affair");
+        let gone = latent("failed: nobody listens on 127.0.0.1:8008");
+        assert_eq!(found(&[], &[(&direct, &[8])]), [gone, end("failed: somebody else listens there")]);
     }
 
     #[test]
