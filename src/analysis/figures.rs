@@ -1,6 +1,7 @@
 //! Figures over any selection of cohorts and events: what expectations read and results show.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::facts::Facts;
 use super::number::{finite_ms, float, ns_to_ms, worst};
@@ -169,6 +170,12 @@ impl Figures {
     pub(crate) fn lateness_p99_ns(&self) -> Option<u64> {
         let lateness = &self.distributions.lateness;
         lateness.at_rank(rank(lateness.len(), 9_900))
+    }
+
+    /// How many requests were sent later than `limit` after they could have been, to three significant digits.
+    pub(crate) fn sent_later_than(&self, limit: Duration) -> u64 {
+        let later = self.distributions.lateness.iter().filter(|(ns, _)| u128::from(*ns) > limit.as_nanos());
+        later.map(|(_, n)| n).sum()
     }
 
     pub(crate) fn latencies(&self) -> Latencies {

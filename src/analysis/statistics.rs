@@ -22,7 +22,7 @@ pub fn drop_probability_upper_95(bad: u32, trials: u32) -> Option<f64> {
     // Halving 60 times leaves less than a float can hold between the two.
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
-        if at_most(bad, trials, middle) > ALPHA {
+        if at_most(bad.into(), trials.into(), middle) > ALPHA {
             low = middle;
         } else {
             high = middle;
@@ -31,15 +31,29 @@ pub fn drop_probability_upper_95(bad: u32, trials: u32) -> Option<f64> {
     Some(high)
 }
 
+/// Whether more than the `share` of all goes wrong (0 < share < 1), by `bad` of `trials` that did: with 95 % confidence.
+///
+/// The exact one-sided binomial test: as many as `bad` would have a probability below 5 % if it were just that share.
+/// Of few trials a single bad one proves nothing; of many it takes little more than the share.
+#[must_use]
+pub fn is_surely_above(share: f64, bad: u64, trials: u64) -> bool {
+    bad > 0 && at_most(bad.min(trials) - 1, trials, share) > 1.0 - ALPHA
+}
+
 /// The probability of `bad` or fewer out of `trials`, each with probability `p` (0 < p < 1).
-fn at_most(bad: u32, trials: u32, p: f64) -> f64 {
+fn at_most(bad: u64, trials: u64, p: f64) -> f64 {
     // Terms are built in logarithms: (1 - p)^trials underflows for many trials.
     let odds = p.ln() - (-p).ln_1p();
-    let mut log_term = f64::from(trials) * (-p).ln_1p();
+    let mut log_term = float(trials) * (-p).ln_1p();
     let mut sum = log_term.exp();
     for k in 0..bad {
-        log_term += (float(u64::from(trials - k)) / float(u64::from(k) + 1)).ln() + odds;
-        sum += log_term.exp();
+        log_term += (float(trials - k) / float(k + 1)).ln() + odds;
+        let term = log_term.exp();
+        sum += term;
+        // Beyond the most probable count, terms only shrink: these add nothing that a float could hold.
+        if term < sum * f64::EPSILON && float(k) > float(trials) * p {
+            break;
+        }
     }
     sum.min(1.0)
 }
@@ -68,6 +82,17 @@ mod tests {
         assert!((bound(9, 10) - 0.95_f64.powf(0.1)).abs() < 1e-12);
         assert!((bound(1, 10) - 0.394_163).abs() < 1e-5);
         assert!((bound(1, 2) - 0.974_679).abs() < 1e-5);
+    }
+
+    #[test]
+    fn few_bad_ones_of_few_prove_nothing_and_many_of_many_do() {
+        // The first that is sure is one above the binomial distribution's 95 % quantile.
+        for (trials, first_sure) in [(1, 1), (6, 2), (41, 3), (177, 5), (1_000, 16), (100_000, 1_053)] {
+            assert!(is_surely_above(0.01, first_sure, trials), "{first_sure} of {trials}");
+            assert!(!is_surely_above(0.01, first_sure - 1, trials), "{} of {trials}", first_sure - 1);
+        }
+        assert!(is_surely_above(0.01, 10_000_000, 10_000_000));
+        assert!(!is_surely_above(0.01, 0, 0));
     }
 
     #[test]

@@ -126,6 +126,7 @@ mod properties {
                 end: is_complete.then_some(EndReason::Completed),
                 flush_ms: 1_000,
                 lateness_us: 40,
+                hiccup_ms: 0..0,
             }
         })
     }

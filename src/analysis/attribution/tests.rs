@@ -39,6 +39,7 @@ fn restarted(has_socket: bool) -> Simulation {
         end: Some(EndReason::Completed),
         flush_ms: 1_000,
         lateness_us: 40,
+        hiccup_ms: 0..0,
     }
 }
 

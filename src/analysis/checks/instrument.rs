@@ -7,6 +7,7 @@ use super::{Judged, passed_or};
 use crate::analysis::facts::Facts;
 use crate::analysis::figures::Figures;
 use crate::analysis::number::ns_to_ms;
+use crate::analysis::statistics::is_surely_above;
 use crate::analysis::{step_gate, words};
 use crate::model::{FailureClass, MonoTime, Verdict};
 use crate::record::line::EndReason;
@@ -17,7 +18,7 @@ use crate::scenario::plan::{Cohort, Pace};
 /// CONFIG_HZ=100, and the finest step in which `recovery` is judged. Beyond it, latencies are its own doing.
 pub const LATENESS_P99_LIMIT: Duration = Duration::from_millis(10);
 
-/// Whether the generator was not good enough: see [`LATENESS_P99_LIMIT`].
+/// Whether the p99 of lateness, as measured, is over its limit: then a latency may be the generator's own.
 pub(crate) fn is_late(figures: &Figures) -> bool {
     figures.lateness_p99_ns().is_some_and(|ns| u128::from(ns) > LATENESS_P99_LIMIT.as_nanos())
 }
@@ -127,16 +128,20 @@ fn lateness(whole: &Figures) -> Judged {
         return Judged::new("instrument.lateness", expected, "not measured", Verdict::Inconclusive)
             .because("No request was measured.");
     };
-    let actual = words::ms(ns_to_ms(p99_ns));
-    let reason =
-        format!("The generator fell behind: the p99 of its lateness is {actual}, and {limit_ms} ms is the bound.");
-    Judged::new(
-        "instrument.lateness",
-        expected,
-        format!("p99 {actual}"),
-        passed_or(!is_late(whole), Verdict::Inconclusive),
-    )
-    .because(reason)
+    let p99 = words::ms(ns_to_ms(p99_ns));
+    if !is_late(whole) {
+        return Judged::new("instrument.lateness", expected, format!("p99 {p99}"), Verdict::Passed);
+    }
+    // The p99 of a few hundred requests is the second or third latest of them: one hiccup of the machine does not show
+    // that the generator was too slow for its load.
+    let (late, sent) = (whole.sent_later_than(LATENESS_P99_LIMIT), whole.distributions.lateness.len());
+    let actual = format!("p99 {p99}, {late} of {sent} over {limit_ms} ms");
+    let reason = format!(
+        "The generator fell behind: {late} of {sent} {} were sent over {limit_ms} ms late, and the p99 of lateness is {p99}.",
+        words::requests(sent),
+    );
+    let is_slow = is_surely_above(0.01, late, sent);
+    Judged::new("instrument.lateness", expected, actual, passed_or(!is_slow, Verdict::Inconclusive)).because(reason)
 }
 
 /// Rows and segments count the same requests: in a complete record they must agree, and the plan must know

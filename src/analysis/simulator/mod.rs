@@ -5,6 +5,7 @@ pub(crate) mod plan;
 pub(crate) mod stories;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::model::{FailureKey, MonoTime};
@@ -62,8 +63,10 @@ pub(crate) struct Simulation {
     pub(crate) end: Option<EndReason>,
     /// How often rows are flushed, in milliseconds; 0 writes each count in a part of its own.
     pub(crate) flush_ms: u64,
-    /// The lateness of every request.
+    /// The lateness of every request but those in `hiccup`.
     pub(crate) lateness_us: u64,
+    /// When the generator was held up, in milliseconds: what was due then was sent 25 ms late.
+    pub(crate) hiccup_ms: Range<u64>,
 }
 
 impl Simulation {
@@ -153,7 +156,8 @@ impl Simulation {
             let key = (end_us / 10_000_000, request.cohort, scope);
             let segment = segments.entry(key).or_insert_with(|| Segment::empty(request.cohort, scope, end));
             segment.to = end;
-            segment.lateness.record(self.lateness_us * 1_000);
+            let is_held_up = self.hiccup_ms.contains(&(request.due_us / 1_000));
+            segment.lateness.record(if is_held_up { 25_000_000 } else { self.lateness_us * 1_000 });
             count_in_segment(segment, request, self.begin_of(scope));
             if request.fate.is_ok() && scope != Scope::Warmup {
                 let from = last_ok.insert(request.cohort, end).unwrap_or(at_ms(self.counting_ms));

@@ -62,6 +62,7 @@ pub(crate) fn socket_restart() -> Simulation {
         end: Some(EndReason::Completed),
         flush_ms: 1_000,
         lateness_us: 40,
+        hiccup_ms: 0..0,
     }
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn plain_restart() -> Simulation {
         end: Some(EndReason::Completed),
         flush_ms: 1_000,
         lateness_us: 40,
+        hiccup_ms: 0..0,
     }
 }
 
