@@ -2,22 +2,22 @@
 //!
 //! A new folder of `scenarios/` needs one line in [`folders`]; a test says so if it is forgotten.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use gapless::analysis::result::{CheckResult, RunResult, ScenarioResult};
+use common::{assert_passed, not_as_said, result_in};
 use gapless::model::Verdict;
-use gapless::record::line::NoteKind;
 use gapless::scenario::{self, Overrides};
 
 fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
-/// Runs every scenario of a folder and asserts that each passed, its negative controls included. Whether the machine was
-/// quiet enough to vouch for latencies is not asked here: that says something of the machine.
+/// Runs every scenario of a folder and asserts that each passed, its negative controls included.
 #[expect(clippy::print_stdout, reason = "shown when the test fails")]
 fn every_scenario_passes(folder: &str) {
     let place = tempfile::tempdir().expect("a folder");
@@ -28,33 +28,15 @@ fn every_scenario_passes(folder: &str) {
         .output()
         .expect("gapless runs");
     println!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-    let bytes = fs::read(place.path().join("out/result.json")).expect("result.json is there");
-    let result: RunResult = serde_json::from_slice(&bytes).expect("result.json is a result");
-    let not_as_said: Vec<_> = result.scenarios.iter().filter_map(not_as_said).collect();
-    assert!(not_as_said.is_empty(), "{not_as_said:#?}");
+    let result = result_in(&place.path().join("out"));
+    assert_passed(&output, &result);
     assert_eq!(result.scenarios.len(), files_of(folder).len(), "every file of {folder} was run");
-    let have_passed = result.scenarios.iter().all(|scenario| scenario.verdict == Verdict::Passed);
-    assert_eq!(output.status.code(), Some(if have_passed { 0 } else { 3 }));
-}
-
-/// Why the scenario did not pass, but for the lateness of its load.
-fn not_as_said(scenario: &ScenarioResult) -> Option<String> {
-    let is_late = |check: &CheckResult| check.name == "instrument.lateness" && check.status == Verdict::Inconclusive;
-    let mut checks = scenario.checks.iter().filter(|check| check.status != Verdict::Passed && !is_late(check));
-    let is_in_doubt = scenario.notes.iter().any(|note| note.kind == NoteKind::Doubt);
-    let is_as_said = match scenario.verdict {
-        Verdict::Passed => true,
-        Verdict::Inconclusive => checks.next().is_none() && !is_in_doubt,
-        Verdict::Failed => false,
-    };
-    (!is_as_said).then(|| format!("{}: {:?}: {:?}", scenario.name, scenario.verdict, scenario.reasons))
 }
 
 #[test]
 fn only_a_late_load_is_no_fault_of_a_scenario() {
-    let path = library().join("../reports/fastapi/result.json");
-    let result: RunResult = serde_json::from_slice(&fs::read(path).expect("it is there")).expect("a result");
-    let mut scenario = result.scenarios.into_iter().next().expect("there is one");
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/fastapi");
+    let mut scenario = result_in(&published).scenarios.into_iter().next().expect("there is one");
     assert_eq!(not_as_said(&scenario), None);
     scenario.verdict = Verdict::Inconclusive;
     let lateness = scenario.checks.iter().position(|check| check.name == "instrument.lateness").expect("it is checked");
@@ -118,8 +100,7 @@ fn a_rollout_of_a_broken_release_is_stopped_at_the_canary() {
     // It ends where the broken release is deployed; the others begin with a whole one.
     let _ = fs::remove_dir_all("/run/runbook");
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
-    let bytes = fs::read(place.path().join("out/result.json")).expect("result.json is there");
-    let result: RunResult = serde_json::from_slice(&bytes).expect("result.json is a result");
+    let result = result_in(&place.path().join("out"));
     let scenario = &result.scenarios[0];
     assert!(scenario.reasons.iter().any(|reason| reason.contains("The gate of step 3 did not hold")));
     assert_eq!(scenario.events.len(), 3, "the second wave was not begun");

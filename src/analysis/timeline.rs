@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::event::{self, Event};
 use super::trace::Trace;
 use crate::model::address::Listener;
-use crate::model::{Endpoint, EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
 use crate::record::line::{Line, Phase, Queue};
 use crate::record::segment::ROW_NS;
@@ -235,7 +235,7 @@ impl<'a> Timeline<'a> {
         let mut inodes: Option<Vec<u64>> = None;
         for queue in during {
             let listeners: Vec<&Listener> =
-                queue.listeners.iter().filter(|listener| serves(&listener.endpoint, destination)).collect();
+                queue.listeners.iter().filter(|listener| destination.reaches(&listener.endpoint)).collect();
             view.absent |= listeners.is_empty();
             view.peak = view.peak.max(listeners.iter().map(|listener| (listener.queued, listener.backlog)).max());
             let now: Vec<u64> = listeners.iter().map(|listener| listener.inode).collect();
@@ -307,20 +307,7 @@ impl<'a> Timeline<'a> {
 }
 
 fn is_served(queue: &Queue, destination: &Destination) -> bool {
-    queue.listeners.iter().any(|listener| serves(&listener.endpoint, destination))
-}
-
-/// Whether a listener at `endpoint` takes connections to `destination`. A host name stands for any address:
-/// only its port can be compared.
-fn serves(endpoint: &Endpoint, destination: &Destination) -> bool {
-    match (endpoint, destination) {
-        (Endpoint::Unix(path), Destination::Unix(wanted)) => path == wanted,
-        (Endpoint::Tcp(address), Destination::Host { host, port }) => {
-            let same_host = host.parse().map_or(true, |ip: std::net::IpAddr| address.ip() == ip);
-            address.port() == *port && (same_host || address.ip().is_unspecified())
-        }
-        _ => false,
-    }
+    queue.listeners.iter().any(|listener| destination.reaches(&listener.endpoint))
 }
 
 /// The last moment that anything in the record speaks of.

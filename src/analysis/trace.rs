@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::timeline::Span;
+use crate::model::address::takes;
 use crate::model::{Endpoint, MonoTime};
 use crate::record::line::{Line, Queue, TraceEvent, Traced};
 use crate::record::segment::FailureSample;
@@ -93,7 +94,8 @@ impl<'a> Trace<'a> {
         let lifetime = Span::new(sample.connected.unwrap_or(sample.due), sample.end).widened(JOIN_SLACK_NS);
         let resets = self.resets.get(&SocketAddr::new(local.ip().to_canonical(), local.port()))?;
         let mut own = resets.iter().filter(|reset| lifetime.overlaps(Span::new(reset.at, reset.at)));
-        own.find(|reset| is_at(reset.from, destination)).and_then(|reset| self.word(reset, lifetime.from))
+        own.find(|reset| destination.reaches(&Endpoint::Tcp(reset.from)))
+            .and_then(|reset| self.word(reset, lifetime.from))
     }
 
     /// What the reset of a connection says that began at `connected`. Kernels before 6.10 give no reason; the socket's
@@ -118,11 +120,9 @@ impl<'a> Trace<'a> {
 
     /// The listener that it had connected to went between `since` and the reset.
     fn lost_its_listener(&self, reset: &Reset<'_>, since: MonoTime) -> bool {
-        self.listeners.iter().any(|&(at, local, up)| {
-            let same =
-                local.port() == reset.from.port() && (local.ip() == reset.from.ip() || local.ip().is_unspecified());
-            !up && same && (since..=reset.at).contains(&at)
-        })
+        self.listeners
+            .iter()
+            .any(|&(at, local, up)| !up && takes(local, reset.from) && (since..=reset.at).contains(&at))
     }
 
     /// The listener at `destination` stayed in TCP_LISTEN all through `span`: the trace was there, lost nothing,
@@ -131,10 +131,9 @@ impl<'a> Trace<'a> {
         let Some((began, targets)) = self.began else { return false };
         let is_traced = targets.iter().any(|target| is_same(*target, destination));
         let covered = is_traced && began <= span.from && self.ended.is_some_and(|ended| span.to <= ended);
-        let mut gone = self
-            .listeners
-            .iter()
-            .filter(|&&(at, local, up)| !up && is_at(local, destination) && span.overlaps(Span::new(at, at)));
+        let mut gone = self.listeners.iter().filter(|&&(at, local, up)| {
+            !up && destination.reaches(&Endpoint::Tcp(local)) && span.overlaps(Span::new(at, at))
+        });
         covered && gone.next().is_none()
     }
 
@@ -144,7 +143,7 @@ impl<'a> Trace<'a> {
     pub(crate) fn gaps(&self, destination: &Destination, within: Span, load_end: MonoTime) -> Vec<Span> {
         let mut gaps = Vec::new();
         let mut gone = None;
-        for &(at, _, up) in self.listeners.iter().filter(|&&(_, local, _)| is_at(local, destination)) {
+        for &(at, _, up) in self.listeners.iter().filter(|&&(_, local, _)| destination.reaches(&Endpoint::Tcp(local))) {
             if up {
                 gaps.extend(gone.take().map(|gone| Span::new(gone, at)));
             } else {
@@ -181,11 +180,4 @@ fn sockets(look: &Queue, port: u16) -> BTreeSet<u64> {
 /// Whether `destination` is that very address.
 fn is_same(target: SocketAddr, destination: &Destination) -> bool {
     destination.endpoint() == Some(Endpoint::Tcp(target))
-}
-
-/// Whether a socket at `local` is one that connections to `destination` reach. A host name stands for any address.
-fn is_at(local: SocketAddr, destination: &Destination) -> bool {
-    let Destination::Host { host, port } = destination else { return false };
-    let same_host = host.parse().map_or(true, |ip: std::net::IpAddr| local.ip() == ip.to_canonical());
-    local.port() == *port && (same_host || local.ip().is_unspecified())
 }

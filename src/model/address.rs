@@ -16,6 +16,27 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// Whether a socket that is bound here takes connections to `address`, as far as addresses tell: see [`takes`].
+    #[must_use]
+    pub fn takes(&self, address: &Self) -> bool {
+        match (self, address) {
+            (Self::Tcp(bound), Self::Tcp(address)) => takes(*bound, *address),
+            (Self::Unix(bound), Self::Unix(path)) => bound == path,
+            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
+        }
+    }
+}
+
+/// Whether a socket that is bound to `bound` takes connections to `address`: to its own address; by `0.0.0.0`, to every
+/// one of IPv4; by `[::]`, to every one of either family, unless it has `IPV6_V6ONLY`, which no address tells (ipv6(7)).
+#[must_use]
+pub fn takes(bound: SocketAddr, address: SocketAddr) -> bool {
+    let (ip, wanted) = (bound.ip().to_canonical(), address.ip().to_canonical());
+    let is_wildcard = ip.is_unspecified() && (ip.is_ipv6() || wanted.is_ipv4());
+    bound.port() == address.port() && (ip == wanted || is_wildcard)
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -36,4 +57,33 @@ pub struct Listener {
     pub queued: u32,
     /// The effective backlog: the kernel queues one more than this.
     pub backlog: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takes(bound: &str, address: &str) -> bool {
+        let of = |text: &str| text.parse().map_or_else(|_| Endpoint::Unix(text.into()), Endpoint::Tcp);
+        of(bound).takes(&of(address))
+    }
+
+    #[test]
+    fn a_socket_takes_what_is_meant_for_its_address() {
+        assert!(takes("127.0.0.1:80", "127.0.0.1:80"));
+        assert!(takes("127.0.0.1:80", "[::ffff:127.0.0.1]:80"));
+        assert!(takes("/run/a.sock", "/run/a.sock"));
+        for other in ["127.0.0.2:80", "127.0.0.1:81", "[::1]:80", "/run/a.sock"] {
+            assert!(!takes("127.0.0.1:80", other), "{other}");
+        }
+        assert!(!takes("/run/a.sock", "/run/b.sock") && !takes("/run/a.sock", "127.0.0.1:80"));
+    }
+
+    #[test]
+    fn a_wildcard_takes_its_family_and_that_of_ipv6_both() {
+        assert!(takes("0.0.0.0:80", "127.0.0.1:80") && takes("[::]:80", "[::1]:80"));
+        assert!(takes("[::]:80", "127.0.0.1:80"));
+        assert!(!takes("0.0.0.0:80", "[::1]:80"));
+        assert!(!takes("0.0.0.0:80", "127.0.0.1:81") && !takes("[::]:80", "[::1]:81"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::holder;
 use crate::model::Endpoint;
-use crate::model::address::Listener;
+use crate::model::address::{Listener, takes};
 
 /// The kernel sends a dump in parts of at most this size.
 const PART_BYTES: usize = 64 * 1024;
@@ -96,7 +96,7 @@ fn tcp(socket: &OwnedFd, families: &[u8], wanted: Option<SocketAddr>) -> io::Res
         };
         dump(socket, SockDiagMessage::InetRequest(request), &mut |message| {
             if let SockDiagMessage::InetResponse(response) = message
-                && wanted.is_none_or(|wanted| reaches(&response, wanted))
+                && wanted.is_none_or(|wanted| is_taken(&response, wanted))
             {
                 listeners.push(of_tcp(&response));
             }
@@ -109,11 +109,10 @@ fn bound_to(response: &InetResponse) -> SocketAddr {
     SocketAddr::new(response.header.socket_id.source_address, response.header.socket_id.source_port)
 }
 
-fn reaches(response: &InetResponse, wanted: SocketAddr) -> bool {
+fn is_taken(response: &InetResponse, wanted: SocketAddr) -> bool {
     let bound = bound_to(response);
-    let of_family = bound.is_ipv4() == wanted.is_ipv4() || !response.nlas.contains(&inet::nlas::Nla::SkV6Only(true));
-    let reaches = |ip: IpAddr| (ip.is_unspecified() && of_family) || ip.to_canonical() == wanted.ip().to_canonical();
-    bound.port() == wanted.port() && reaches(bound.ip())
+    let is_both = !response.nlas.contains(&inet::nlas::Nla::SkV6Only(true));
+    takes(bound, wanted) && (is_both || bound.is_ipv4() == wanted.ip().to_canonical().is_ipv4())
 }
 
 fn of_tcp(response: &InetResponse) -> Listener {

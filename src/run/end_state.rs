@@ -84,7 +84,7 @@ fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
     let missing: Vec<String> = socket
         .listen
         .iter()
-        .filter(|endpoint| !socket.listeners.iter().any(|listener| serves(listener, endpoint)))
+        .filter(|endpoint| !socket.listeners.iter().any(|listener| listener.endpoint.takes(endpoint)))
         .map(ToString::to_string)
         .collect();
     let mut checks = vec![StateCheck {
@@ -99,7 +99,7 @@ fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
     }];
     let own = |listener: &Listener| socket.listeners.iter().any(|held| held.inode == listener.inode);
     let is_its = |(address, listeners): &&(Endpoint, Vec<Listener>)| {
-        listeners.iter().any(own) || socket.listen.iter().any(|listen| reaches(listen, address))
+        listeners.iter().any(own) || socket.listen.iter().any(|listen| listen.takes(address))
     };
     let its_targets: Vec<_> = targets.iter().filter(is_its).collect();
     if !its_targets.is_empty() {
@@ -119,25 +119,6 @@ fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
         });
     }
     checks
-}
-
-/// Whether a connection to `address` is meant for a listener at `listen`.
-fn reaches(listen: &Endpoint, address: &Endpoint) -> bool {
-    match (listen, address) {
-        (Endpoint::Tcp(listen), Endpoint::Tcp(address)) => {
-            listen.port() == address.port() && (listen.ip() == address.ip() || listen.ip().is_unspecified())
-        }
-        _ => listen == address,
-    }
-}
-
-fn serves(listener: &Listener, endpoint: &Endpoint) -> bool {
-    use Endpoint::{Tcp, Unix};
-    match (&listener.endpoint, endpoint) {
-        (Tcp(held), Tcp(wanted)) => held.port() == wanted.port(),
-        (Unix(held), Unix(wanted)) => held == wanted,
-        _ => false,
-    }
 }
 
 /// What no request has felt yet, but the next restart would.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Endpoint;
+use crate::model::address::{self, Endpoint};
 use crate::model::time::as_ns;
 
 /// What is sent where, and what must come back.
@@ -79,6 +79,19 @@ impl Destination {
         match endpoint {
             Endpoint::Tcp(address) => Self::Host { host: address.ip().to_string(), port: address.port() },
             Endpoint::Unix(path) => Self::Unix(path.clone()),
+        }
+    }
+
+    /// Whether connections to it reach a listener at `endpoint`. Of a host name, only the port can be compared.
+    #[must_use]
+    pub fn reaches(&self, endpoint: &Endpoint) -> bool {
+        match (self, endpoint) {
+            (Self::Host { host, port }, Endpoint::Tcp(bound)) => match host.parse() {
+                Ok(ip) => address::takes(*bound, SocketAddr::new(ip, *port)),
+                Err(_) => bound.port() == *port,
+            },
+            (Self::Unix(path), Endpoint::Unix(bound)) => bound == path,
+            (Self::Host { .. }, Endpoint::Unix(_)) | (Self::Unix(_), Endpoint::Tcp(_)) => false,
         }
     }
 
