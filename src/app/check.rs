@@ -77,8 +77,11 @@ pub(super) async fn inspector(asked: SystemdArg) -> anyhow::Result<Inspector> {
         SystemdArg::System => true,
         SystemdArg::User => false,
     };
-    let connected =
-        if of_machine { Inspector::system(listener::at).await } else { Inspector::user(listener::at).await };
+    let connected = if of_machine {
+        Inspector::system(listener::of_systemd).await
+    } else {
+        Inspector::user(listener::of_systemd).await
+    };
     connected.context("no unit can be looked at (unit files can, anywhere)")
 }
 

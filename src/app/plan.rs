@@ -45,8 +45,8 @@ pub(super) async fn main(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Resu
 /// The units that the plan brings or names.
 async fn views(plan: &Plan, choice: Option<&ManagerChoice>, force: bool) -> Result<Vec<UnitView>, ManagerError> {
     let inspector = match choice.map(|choice| choice.kind) {
-        Some(ManagerKind::System) => Some(Inspector::system(listener::at).await?),
-        Some(ManagerKind::User) => Some(Inspector::user(listener::at).await?),
+        Some(ManagerKind::System) => Some(Inspector::system(listener::of_systemd).await?),
+        Some(ManagerKind::User) => Some(Inspector::user(listener::of_systemd).await?),
         Some(ManagerKind::Embedded) | None => None,
     };
     let mut views = Vec::new();

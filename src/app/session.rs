@@ -107,9 +107,7 @@ async fn with_systemd(
             return Err(error);
         }
     };
-    let is_of_machine = request.choice.is_some_and(|choice| choice.kind == ManagerKind::System);
-    let find_listeners = if is_of_machine { listener::of_systemd } else { listener::at };
-    let options = Options { ledger: Rc::clone(&ledger), find_listeners, force: request.force };
+    let options = Options { ledger: Rc::clone(&ledger), find_listeners: listener::of_systemd, force: request.force };
     let mut manager = match connect(options).await {
         Ok(manager) => manager,
         Err(error) => {

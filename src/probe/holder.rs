@@ -39,12 +39,12 @@ pub fn of_sockets() -> BTreeMap<u64, Vec<Holder>> {
     holders
 }
 
-/// The inodes of the sockets that the machine's systemd holds; none where PID 1 is something else, as in a container,
-/// or may not be read.
+/// The inodes of the sockets that a systemd holds; none where that process is something else, as one whose PID is of
+/// another namespace, or may not be read.
 #[must_use]
-pub fn sockets_of_systemd() -> Option<Vec<u64>> {
-    let name = fs::read_to_string("/proc/1/comm").ok()?;
-    (name.trim_end() == "systemd" && may_read(1)).then(|| sockets_of(1))
+pub fn sockets_of_systemd(pid: u32) -> Option<Vec<u64>> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (name.trim_end() == "systemd" && may_read(pid)).then(|| sockets_of(pid))
 }
 
 /// Whether the descriptors of a process may be read.

@@ -36,13 +36,13 @@ pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
     find(endpoint, unix_at)
 }
 
-/// The listeners at an address that the machine's systemd holds itself: a socket unit's own, also where its path leads
-/// to another one by now. Every listener that [`at`] finds where what systemd holds may not be read.
+/// The listeners at an address that the systemd with this PID holds itself: a socket unit's own, also where its path
+/// leads to another one by now. Every listener that [`at`] finds where what it holds is not known.
 ///
 /// # Errors
 /// When the kernel cannot be asked.
-pub fn of_systemd(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
-    let Some(held) = holder::sockets_of_systemd() else { return at(endpoint) };
+pub fn of_systemd(endpoint: &Endpoint, systemd: Option<u32>) -> io::Result<Vec<Listener>> {
+    let Some(held) = systemd.and_then(holder::sockets_of_systemd) else { return at(endpoint) };
     let mut listeners = find(endpoint, unix_bound_to)?;
     listeners.retain(|listener| held.contains(&listener.inode));
     Ok(listeners)

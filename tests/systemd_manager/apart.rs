@@ -46,7 +46,7 @@ async fn a_user_who_may_not_is_told_what_to_allow() {
 
 async fn be_denied(place: PathBuf, name: &UnitName) {
     let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger")).expect("opens")));
-    let options = Options { ledger, find_listeners: |_| Ok(Vec::new()), force: false };
+    let options = Options { ledger, find_listeners: |_, _| Ok(Vec::new()), force: false };
     let manager = SystemdManager::system(options).await.expect("everybody may ask");
     assert_eq!(manager.snapshot(name).await.expect("everybody may look").active_state, "active");
     let denied = manager.perform(name, UnitVerb::Restart).await.expect_err("not everybody may act");

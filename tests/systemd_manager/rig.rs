@@ -36,7 +36,7 @@ impl Rig {
 
     pub(crate) async fn with_ledger_in(place: PathBuf, files: &[(&str, &str)]) -> Self {
         let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger")).expect("opens")));
-        let options = Options { ledger: Rc::clone(&ledger), find_listeners: |_| Ok(Vec::new()), force: false };
+        let options = Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false };
         let mut manager = SystemdManager::system(options).await.expect("systemd is there");
         let files: Vec<UnitFile> =
             files.iter().map(|(name, text)| UnitFile { unit: unit(name), text: (*text).to_owned() }).collect();

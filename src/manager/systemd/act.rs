@@ -102,7 +102,7 @@ impl SystemdManager {
         let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, attempt);
         let at = clock::now();
         let properties = self.bus.all_properties(unit).await.map_err(failed)?;
-        Ok(snapshot::snapshot(unit, at, &properties, self.find_listeners))
+        Ok(snapshot::snapshot(unit, at, &properties, |endpoint| (self.find_listeners)(endpoint, self.bus.pid())))
     }
 
     pub(super) fn refuse_protected(&self, attempt: Attempt<'_>) -> Result<(), ManagerError> {

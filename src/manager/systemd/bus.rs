@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zbus::fdo::PropertiesProxy;
+use zbus::fdo::{DBusProxy, PropertiesProxy};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath};
 
@@ -65,19 +65,25 @@ pub(super) struct Bus {
     connection: Connection,
     systemd: SystemdProxy<'static>,
     kind: ManagerKind,
+    /// systemd's own; none where no bus tells it.
+    pid: Option<u32>,
 }
 
 impl Bus {
     /// The systemd of the machine.
     pub(super) async fn system() -> Result<Self, ManagerError> {
-        let connected = zbus::connection::Builder::system().method_timeout(METHOD_TIMEOUT).build().await;
-        Self::on(connected.map_err(|error| no_bus(ManagerKind::System, &error))?, ManagerKind::System).await
+        Self::by(zbus::connection::Builder::system(), ManagerKind::System).await
     }
 
     /// The systemd of the user.
     pub(super) async fn user() -> Result<Self, ManagerError> {
-        let connected = zbus::connection::Builder::session().method_timeout(METHOD_TIMEOUT).build().await;
-        Self::on(connected.map_err(|error| no_bus(ManagerKind::User, &error))?, ManagerKind::User).await
+        Self::by(zbus::connection::Builder::session(), ManagerKind::User).await
+    }
+
+    async fn by(builder: zbus::connection::Builder<'_>, kind: ManagerKind) -> Result<Self, ManagerError> {
+        let connected = builder.method_timeout(METHOD_TIMEOUT).build().await;
+        let bus = Self::on(connected.map_err(|error| no_bus(kind, &error))?, kind).await?;
+        Ok(Self { pid: pid_of_systemd(&bus.connection).await.ok(), ..bus })
     }
 
     /// The systemd at the other end of `connection`, asked to send signals.
@@ -85,10 +91,14 @@ impl Bus {
         let proxy = SystemdProxy::builder(&connection).cache_properties(CacheProperties::No).build().await;
         let systemd = proxy.map_err(|error| no_bus(kind, &error))?;
         match systemd.subscribe().await {
-            Ok(()) => Ok(Self { connection, systemd, kind }),
-            Err(error) if Failure::of(&error).is_called("AlreadySubscribed") => Ok(Self { connection, systemd, kind }),
-            Err(error) => Err(no_bus(kind, &error)),
+            Err(error) if !Failure::of(&error).is_called("AlreadySubscribed") => Err(no_bus(kind, &error)),
+            _ => Ok(Self { connection, systemd, kind, pid: None }),
         }
+    }
+
+    /// The PID of this systemd, where a bus tells it.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     pub(super) fn kind(&self) -> ManagerKind {
@@ -189,6 +199,11 @@ pub(super) fn object_path(unit: &UnitName) -> zbus::Result<OwnedObjectPath> {
 /// a moment are complete (`dbus-unit.c`, `send_changed_signal`).
 pub(super) fn is_unit_interface(interface: &str) -> bool {
     interface == UNIT
+}
+
+async fn pid_of_systemd(connection: &Connection) -> zbus::Result<u32> {
+    let systemd = zbus::names::BusName::try_from(SYSTEMD)?;
+    Ok(DBusProxy::new(connection).await?.get_connection_unix_process_id(systemd).await?)
 }
 
 fn bus_name(kind: ManagerKind) -> &'static str {

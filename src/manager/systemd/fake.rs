@@ -79,7 +79,7 @@ impl Fake {
         let place = tempfile::tempdir().expect("a place for files");
         let ledger = Ledger::open_in(&place.path().join("ledger")).expect("opens");
         let ledger = Rc::new(RefCell::new(ledger));
-        let options = Options { ledger: Rc::clone(&ledger), find_listeners: |_| Ok(Vec::new()), force: false };
+        let options = Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false };
         let manager = SystemdManager::on(client, ManagerKind::System, place.path().join("units"), options).await;
         Self { manager: manager.expect("it answers"), ledger, server, script, place }
     }

@@ -74,7 +74,7 @@ impl Inspector {
         let fragment = Some(properties.text("FragmentPath")).filter(|path| !path.is_empty());
         let files = fragment.into_iter().chain(properties.list("DropInPaths")).map(PathBuf::from).collect();
         Ok(UnitDetails {
-            snapshot: snapshot(unit, at, &properties, self.find_listeners),
+            snapshot: snapshot(unit, at, &properties, |endpoint| (self.find_listeners)(endpoint, self.bus.pid())),
             files,
             unit_file_state: properties.text("UnitFileState"),
             start_took: start_took(&properties),

@@ -1,9 +1,10 @@
 //! Properties as what the harness knows of a unit.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::properties::Properties;
-use super::systemd_manager::FindListeners;
+use crate::model::address::Listener;
 use crate::model::{Endpoint, MonoTime, ProcessId, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot};
 use crate::probe::process;
 
@@ -13,7 +14,7 @@ pub(super) fn snapshot(
     unit: &UnitName,
     at: MonoTime,
     properties: &Properties,
-    find_listeners: FindListeners,
+    find_listeners: impl Fn(&Endpoint) -> io::Result<Vec<Listener>>,
 ) -> UnitSnapshot {
     UnitSnapshot {
         unit: unit.clone(),
@@ -47,7 +48,10 @@ fn service_state(properties: &Properties) -> ServiceState {
     }
 }
 
-fn socket_state(properties: &Properties, find_listeners: FindListeners) -> SocketState {
+fn socket_state(
+    properties: &Properties,
+    find_listeners: impl Fn(&Endpoint) -> io::Result<Vec<Listener>>,
+) -> SocketState {
     let listen = listen_endpoints(properties.list("Listen"));
     SocketState {
         accept: properties.is("Accept"),

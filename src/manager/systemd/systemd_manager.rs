@@ -24,15 +24,16 @@ use crate::record::begin::ManagerKind;
 use crate::record::line::UnitChange;
 use crate::scenario::plan::UnitFile;
 
-/// Asks the kernel which listeners there are at an address.
-pub type FindListeners = fn(&Endpoint) -> io::Result<Vec<Listener>>;
+/// Asks the kernel which listeners there are at an address, of those that the systemd with this PID holds. It has none
+/// where the bus does not know it.
+pub type FindListeners = fn(&Endpoint, Option<u32>) -> io::Result<Vec<Listener>>;
 
 /// What a [`SystemdManager`] is made with.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where changes are written down before they are made.
     pub ledger: Rc<RefCell<Ledger>>,
-    /// Asks the kernel which listeners there are at an address.
+    /// Asks the kernel for a socket unit's listeners.
     pub find_listeners: FindListeners,
     /// Act on units that the machine needs, too.
     pub force: bool,
