@@ -5,6 +5,12 @@ use super::number::float;
 /// One minus the confidence of every bound: 95 %.
 const ALPHA: f64 = 0.05;
 
+/// The normal distribution's quantile at 1 - [`ALPHA`].
+const QUANTILE_95: f64 = 1.644_854;
+
+/// Beyond this many, the normal distribution tells what adding up the binomial's terms would, and at once.
+const EXACT_TRIALS_MAX: u64 = 100_000;
+
 /// The share of events that may go wrong, when `bad` of `trials` did: with 95 % confidence it is below this.
 ///
 /// Clopper and Pearson's exact one-sided upper bound ("The use of confidence or fiducial limits illustrated in
@@ -33,10 +39,14 @@ pub fn drop_probability_upper_95(bad: u32, trials: u32) -> Option<f64> {
 
 /// Whether more than the `share` of all goes wrong (0 < share < 1), by `bad` of `trials` that did: with 95 % confidence.
 ///
-/// The exact one-sided binomial test: as many as `bad` would have a probability below 5 % if it were just that share.
-/// Of few trials a single bad one proves nothing; of many it takes little more than the share.
+/// The one-sided binomial test: as many as `bad` would have a probability below 5 % if it were just that share. Of few
+/// trials a single bad one proves nothing; of many it takes little more than the share.
 #[must_use]
 pub fn is_surely_above(share: f64, bad: u64, trials: u64) -> bool {
+    if trials > EXACT_TRIALS_MAX {
+        let mean = share * float(trials);
+        return float(bad) - 0.5 > mean + QUANTILE_95 * (mean * (1.0 - share)).sqrt();
+    }
     bad > 0 && at_most(bad.min(trials) - 1, trials, share) > 1.0 - ALPHA
 }
 
@@ -48,12 +58,7 @@ fn at_most(bad: u64, trials: u64, p: f64) -> f64 {
     let mut sum = log_term.exp();
     for k in 0..bad {
         log_term += (float(trials - k) / float(k + 1)).ln() + odds;
-        let term = log_term.exp();
-        sum += term;
-        // Beyond the most probable count, terms only shrink: these add nothing that a float could hold.
-        if term < sum * f64::EPSILON && float(k) > float(trials) * p {
-            break;
-        }
+        sum += log_term.exp();
     }
     sum.min(1.0)
 }
@@ -87,11 +92,12 @@ mod tests {
     #[test]
     fn few_bad_ones_of_few_prove_nothing_and_many_of_many_do() {
         // The first that is sure is one above the binomial distribution's 95 % quantile.
-        for (trials, first_sure) in [(1, 1), (6, 2), (41, 3), (177, 5), (1_000, 16), (100_000, 1_053)] {
+        for (trials, first_sure) in [(1, 1), (6, 2), (41, 3), (177, 5), (1_000, 16), (100_000, 1_053), (100_001, 1_053)]
+        {
             assert!(is_surely_above(0.01, first_sure, trials), "{first_sure} of {trials}");
             assert!(!is_surely_above(0.01, first_sure - 1, trials), "{} of {trials}", first_sure - 1);
         }
-        assert!(is_surely_above(0.01, 10_000_000, 10_000_000));
+        assert!(is_surely_above(0.01, u64::MAX, u64::MAX) && !is_surely_above(0.01, 10_000, 1_000_000));
         assert!(!is_surely_above(0.01, 0, 0));
     }
 

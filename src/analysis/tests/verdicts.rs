@@ -71,8 +71,9 @@ fn one_hiccup_of_the_machine_does_not_put_a_run_in_doubt_but_a_slow_generator_do
     // Nine of 813 make the p99 late; that fourteen are is no chance.
     let late = |count| format!("p99 25.000 ms, {count} of 813 over 10 ms");
     assert_eq!(held_up(2_056), (Verdict::Passed, "p99 0.040 ms".to_owned()));
-    assert_eq!(held_up(2_066), (Verdict::Passed, late(9)));
-    assert_eq!(held_up(2_096), (Verdict::Passed, late(13)));
+    for (until_ms, count) in [(2_066, 9), (2_096, 13)] {
+        assert_eq!(held_up(until_ms), (Verdict::Passed, late(count) + ", which may be chance"));
+    }
     assert_eq!(held_up(2_106), (Verdict::Inconclusive, late(14)));
 }
 
