@@ -80,7 +80,7 @@ causes! {
         "See the application's own log: it was reached, and answered.";
     /// The evidence is missing or contradicts itself.
     Ambiguous = "ambiguous",
-        "Give it more evidence: root, tracefs and Linux 6.10 or later for the kernel's own word, a lower rate for a sample of every failure.";
+        "See the service's own log of that time: one that listens and does not answer is none of the others. More evidence comes with root, tracefs and Linux 6.10 or later, and with a lower rate for a sample of every failure.";
 }
 
 impl Cause {

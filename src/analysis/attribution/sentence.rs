@@ -2,11 +2,13 @@
 
 use super::Finding;
 use super::case::OBSERVER_LAG_NS;
+use crate::analysis::describe;
 use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
 use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
 use crate::model::{Cause, MonoTime};
+use crate::scenario::plan::Destination;
 
 /// What was seen of the failures in `finding`: their number and classes, then the mechanism with its times.
 pub(crate) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, timeline: &Timeline<'_>) -> String {
@@ -65,16 +67,18 @@ impl Scene<'_> {
             Cause::Permission => format!("the client may not connect to {address}, {when}"),
             Cause::ProxyUpstream => format!("a proxy answered for a server that it could not reach, {when}"),
             Cause::Application => format!("the application answered {address} otherwise than expected, {when}"),
-            Cause::Ambiguous => format!("the evidence is missing or contradicts itself, {when}"),
+            Cause::Ambiguous => {
+                let stop = if self.is_of_event() { self.stop() } else { String::new() };
+                format!("no one mechanism explains them, {when}{}{stop}", self.seen_of_listeners())
+            }
         }
     }
 
     /// By the kernel's word where there is one, else by what the clients saw.
     fn no_listener(&self, address: &str) -> String {
-        let cohorts =
-            || self.finding.cohorts.iter().filter_map(|&index| self.timeline.plan.cohorts.get(usize::from(index)));
-        let seen = cohorts().map(|cohort| self.timeline.listener_gaps(&cohort.target.connect, self.span));
-        let gaps = seen.into_iter().find(|gaps| !gaps.is_empty()).unwrap_or_else(|| vec![self.span]);
+        let mut seen =
+            self.destinations().into_iter().map(|destination| self.timeline.listener_gaps(destination, self.span));
+        let gaps = seen.find(|gaps| !gaps.is_empty()).unwrap_or_else(|| vec![self.span]);
         let spans = match gaps.as_slice() {
             [first, .., last] if gaps.len() > GAPS_TOLD => {
                 format!("{} times between {} and {}", gaps.len(), self.at(first.from), self.at(last.to))
@@ -84,8 +88,7 @@ impl Scene<'_> {
                 told.collect::<Vec<_>>().join(" and ")
             }
         };
-        let is_of_event = self.finding.phases.keys().any(|phase| *phase != EventPhase::After);
-        let processes = self.event.filter(|_| is_of_event).map(|event| {
+        let processes = self.event.filter(|_| self.is_of_event()).map(|event| {
             match (event.pid_before().filter(|_| event.gone_at().is_some()), event.pid_after()) {
                 (Some(old), Some(new)) if old != new => {
                     format!(", between the exit of PID {old} and the start of PID {new}")
@@ -95,6 +98,30 @@ impl Scene<'_> {
             }
         });
         format!("nobody listened on {address} {spans}{}", processes.unwrap_or_default())
+    }
+
+    /// Whether the event was still under way when some of them failed.
+    fn is_of_event(&self) -> bool {
+        self.finding.phases.keys().any(|phase| *phase != EventPhase::After)
+    }
+
+    /// What the kernel showed of the listeners that these requests were meant for, where no mechanism tells it.
+    fn seen_of_listeners(&self) -> String {
+        let seen = self.destinations().into_iter().filter_map(|destination| {
+            let (view, address) =
+                (self.timeline.listeners(destination, self.span)?, describe::destination(destination));
+            Some(match view.peak {
+                _ if view.absent => format!("; at times nobody listened on {address}"),
+                _ if view.changed => format!("; another listener took the place of the one on {address}"),
+                Some((0, _)) => format!("; the listener on {address} stayed, with an empty queue"),
+                Some((queued, backlog)) => format!(
+                    "; the listener on {address} stayed, and of {} places in its queue at most {queued} were taken",
+                    u64::from(backlog) + 1
+                ),
+                None => format!("; the listener on {address} stayed"),
+            })
+        });
+        seen.collect()
     }
 
     /// By whom: with Accept=yes or FlushPending=yes the manager may have been the one, and as it stops a socket.
@@ -124,15 +151,21 @@ impl Scene<'_> {
         if from == to { format!("at {from}") } else { format!("between {from} and {to}") }
     }
 
-    fn addresses(&self) -> String {
-        let mut addresses: Vec<String> = Vec::new();
-        for &index in &self.finding.cohorts {
-            let Some(cohort) = self.timeline.plan.cohorts.get(usize::from(index)) else { continue };
-            let address = super::super::describe::destination(&cohort.target.connect);
-            if !addresses.contains(&address) {
-                addresses.push(address);
+    /// Where the cohorts that lost them connect to, each once.
+    fn destinations(&self) -> Vec<&Destination> {
+        let cohorts = &self.timeline.plan.cohorts;
+        let lost = self.finding.cohorts.iter().filter_map(|&index| cohorts.get(usize::from(index)));
+        let mut destinations: Vec<&Destination> = Vec::new();
+        for cohort in lost {
+            if !destinations.contains(&&cohort.target.connect) {
+                destinations.push(&cohort.target.connect);
             }
         }
+        destinations
+    }
+
+    fn addresses(&self) -> String {
+        let addresses: Vec<String> = self.destinations().into_iter().map(describe::destination).collect();
         addresses.join(" and ")
     }
 
