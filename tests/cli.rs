@@ -1,10 +1,13 @@
 //! The command line as scripts see it: exit codes, streams, and the folder a run leaves.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use assert_cmd::Command;
+use common::{assert_passed, result_in};
 use gapless::demo::server::{Background, ServerOptions};
 use gapless::model::Endpoint;
 use tempfile::TempDir;
@@ -64,7 +67,8 @@ fn a_run_that_keeps_its_bounds_exits_0_and_leaves_its_folder() {
     let server = server();
     let bench = Bench::loading(&server, "");
     let run = bench.gapless(&["run", "scenario.toml", "--out", "out", "--format", "json"]).assert();
-    let output = run.code(0).get_output().clone();
+    let output = run.get_output();
+    assert_passed(output, &result_in(&bench.path().join("out")));
     let saved = fs::read(bench.path().join("out/result.json")).expect("it is there");
     assert_eq!(output.stdout, saved, "--format json prints the same document");
     assert!(String::from_utf8_lossy(&output.stderr).contains("saved in out"));
