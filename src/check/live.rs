@@ -158,12 +158,9 @@ impl Gatherer {
 
     fn held(&self, listener: &Listener) -> HeldListener {
         let holders = self.holders.get(&listener.inode).cloned().unwrap_or_default();
-        // A user's systemd has some PID; its name tells it.
-        let is_systemd = |holder: &Holder| match self.inspector.kind() {
-            ManagerKind::System => holder.pid == 1,
-            _ => holder.name == "systemd",
-        };
-        let known = self.inspector.kind() != ManagerKind::System || holder::may_read(1);
+        let systemd = self.inspector.pid();
+        let is_systemd = |holder: &Holder| Some(holder.pid) == systemd;
+        let known = systemd.is_some_and(holder::may_read);
         HeldListener {
             listener: listener.clone(),
             held_by_systemd: !known || holders.iter().any(is_systemd),

@@ -247,6 +247,17 @@ mod tests {
     }
 
     #[test]
+    fn each_address_of_a_port_is_missed_for_itself() {
+        let [first, second] = [1, 2].map(|last| Endpoint::Tcp(([127, 0, 0, last], 8008).into()));
+        let mut unit = socket_unit("active", first, &[7]);
+        let socket = unit.socket.as_mut().expect("it is one");
+        socket.listen.push(second);
+        let seen = Final { units: &[], targets: Some(&[]), missing_paths: &[] };
+        let told: Vec<String> = listener_checks(&seen, &unit).into_iter().map(|check| check.actual).collect();
+        assert_eq!(told, ["nobody listens on 127.0.0.2:8008"]);
+    }
+
+    #[test]
     fn a_path_is_missed_only_where_its_socket_is_active() {
         assert_eq!(latent_names("active"), ["latent.path_unlinked"]);
         assert_eq!(latent_names("failed"), Vec::<String>::new());

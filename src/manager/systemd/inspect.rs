@@ -63,6 +63,12 @@ impl Inspector {
         self.bus.kind()
     }
 
+    /// The PID of that systemd, where its bus tells it.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.bus.pid()
+    }
+
     /// The unit; one that is not there has LoadState `not-found`.
     ///
     /// # Errors

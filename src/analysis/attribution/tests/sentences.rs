@@ -32,6 +32,15 @@ fn a_listener_that_went_or_was_another_is_told() {
 }
 
 #[test]
+fn the_old_process_is_told_of_what_failed_while_the_event_was_under_way() {
+    let timeout = of_new(FailureClass::ConnectTimeout);
+    let result = behind_socket().seeing(steady()).losing(timeout, 2_100, 10);
+    assert_eq!(result.causes.keys().collect::<Vec<_>>(), [&Cause::Ambiguous]);
+    let sentence = &result.evidence[0].sentence;
+    assert!(sentence.ends_with("; PID 812 was gone at 1.020 s"), "{sentence}");
+}
+
+#[test]
 fn of_a_listener_that_was_not_looked_at_nothing_is_told() {
     let sentence = told(plain());
     assert!(!sentence.contains("listener") && !sentence.contains("listened"), "{sentence}");
