@@ -21,6 +21,7 @@ mod figures;
 mod fixtures;
 pub mod gate;
 mod number;
+mod processes;
 pub mod result;
 mod series;
 #[cfg(test)]

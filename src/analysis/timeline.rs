@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::event::{self, Event};
+use super::processes::Processes;
 use super::trace::Trace;
 use crate::model::address::Listener;
-use crate::model::{EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{EventId, MonoTime, ServiceState, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
-use crate::record::line::{Line, Phase, Queue};
+use crate::record::line::{Line, Phase, ProcessChange, Queue, UnitChange};
 use crate::record::segment::ROW_NS;
-use crate::scenario::plan::{Action, Destination, Plan};
+use crate::scenario::plan::{Destination, Plan};
 
 /// A span of time, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,20 @@ pub(crate) struct Span {
 impl Span {
     pub(crate) fn new(from: MonoTime, to: MonoTime) -> Self {
         Self { from, to: to.max(from) }
+    }
+
+    /// From the beginning of the earlier to the end of the later one.
+    pub(crate) fn hull(self, other: Self) -> Self {
+        Self { from: self.from.min(other.from), to: self.to.max(other.to) }
+    }
+
+    pub(crate) fn holds(self, at: MonoTime) -> bool {
+        (self.from..=self.to).contains(&at)
+    }
+
+    /// How long both last, in nanoseconds.
+    pub(crate) fn shared_ns(self, other: Self) -> u64 {
+        self.to.min(other.to).nanos_since(self.from.max(other.from))
     }
 
     pub(crate) fn overlaps(self, other: Self) -> bool {
@@ -49,7 +64,7 @@ pub(crate) struct Timeline<'a> {
     pub(crate) trace: Trace<'a>,
     queues: Vec<&'a Queue>,
     units: BTreeMap<&'a UnitName, Vec<UnitState<'a>>>,
-    exits: Vec<(MonoTime, Option<&'a UnitName>)>,
+    pub(crate) processes: Processes<'a>,
     counters: BTreeMap<&'a str, Vec<(MonoTime, u64)>>,
     /// The destinations whose listeners were ever shown: about others nothing is known.
     watched: Vec<&'a Destination>,
@@ -109,14 +124,16 @@ impl<'a> Timeline<'a> {
             trace: Trace::of(&record.lines),
             queues: Vec::new(),
             units: BTreeMap::new(),
-            exits: Vec::new(),
+            processes: Processes::default(),
             counters: BTreeMap::new(),
             watched: Vec::new(),
         };
         // What units do while they are put back is none of the run's.
         let over = phase(Phase::PuttingBack);
         let is_of_run = |line: &&Line| match line {
-            Line::Unit(change) => over.is_none_or(|over| change.at < over),
+            Line::Unit(UnitChange { at, .. }) | Line::Process(ProcessChange { at, .. }) => {
+                over.is_none_or(|over| *at < over)
+            }
             _ => true,
         };
         record.lines.iter().filter(is_of_run).for_each(|line| timeline.note(line));
@@ -125,12 +142,10 @@ impl<'a> Timeline<'a> {
     }
 
     fn note(&mut self, line: &'a Line) {
+        self.processes.note(line);
         match line {
             Line::StepBegin(begin) => self.note_snapshots(&begin.before),
-            Line::StepEnd(end) => {
-                self.note_snapshots(&end.after);
-                self.exits.extend(end.old_main_gone_at.map(|at| (at, None)));
-            }
+            Line::StepEnd(end) => self.note_snapshots(&end.after),
             Line::Unit(change) => self.units.entry(&change.unit).or_default().push(UnitState {
                 at: change.changed_at.unwrap_or(change.at),
                 active_state: &change.active_state,
@@ -138,9 +153,6 @@ impl<'a> Timeline<'a> {
                 result: &change.result,
             }),
             Line::Queue(queue) => self.queues.push(queue),
-            Line::Process(change) if change.ended.is_some() => {
-                self.exits.push((change.at, change.process.unit.as_ref()));
-            }
             Line::Counters(counters) => {
                 for (name, value) in &counters.values {
                     self.counters.entry(name).or_default().push((counters.at, *value));
@@ -164,7 +176,7 @@ impl<'a> Timeline<'a> {
     fn sort(&mut self) {
         self.queues.sort_by_key(|queue| queue.at);
         self.units.values_mut().for_each(|states| states.sort_by_key(|state| state.at));
-        self.exits.sort();
+        self.processes.sort();
         self.counters.values_mut().for_each(|points| points.sort_unstable());
         let destinations = self.plan.cohorts.iter().map(|cohort| &cohort.target.connect);
         self.watched = destinations.filter(|to| self.queues.iter().any(|queue| is_served(queue, to))).collect();
@@ -207,6 +219,13 @@ impl<'a> Timeline<'a> {
         named.or_else(seen)
     }
 
+    /// What was first known of the service.
+    pub(crate) fn service_state(&self) -> Option<&'a ServiceState> {
+        let unit = self.service()?;
+        let mut before = self.events.iter().flat_map(|event| &event.begin.before);
+        before.find(|snapshot| snapshot.unit == *unit)?.service.as_ref()
+    }
+
     /// Every unit whose state was ever seen, by name.
     pub(crate) fn units(&self) -> impl Iterator<Item = &'a UnitName> + '_ {
         self.units.keys().copied()
@@ -223,6 +242,11 @@ impl<'a> Timeline<'a> {
         let entered = states.partition_point(|state| state.at <= span.from).saturating_sub(1);
         let left = states.partition_point(|state| state.at <= span.to);
         states.get(entered..left).unwrap_or_default()
+    }
+
+    /// Whether the listeners at `destination` were looked at.
+    pub(crate) fn is_watched(&self, destination: &Destination) -> bool {
+        self.watched.contains(&destination)
     }
 
     /// What the kernel showed at an address during `span`; none if it was never asked about it.
@@ -274,8 +298,7 @@ impl<'a> Timeline<'a> {
     /// Whether the process of before did not end of its own will: by a signal that cannot be caught, or because
     /// systemd lost patience (TimeoutStopSec=).
     pub(crate) fn is_killing(&self, event: &Event<'_>) -> bool {
-        let by_action =
-            matches!(event.step.map(|step| &step.action), Some(Action::Kill { signal, .. }) if *signal == Signal::KILL);
+        let by_action = event.signal() == Some(Signal::KILL);
         let exit = event.service_after().and_then(|after| after.service.as_ref()?.main_exit.as_deref());
         let by_exit = exit.is_some_and(|exit| exit == "killed 9" || exit.starts_with("dumped"));
         let states = self.service().map(|service| self.states(service, event.span())).unwrap_or_default();
@@ -287,13 +310,6 @@ impl<'a> Timeline<'a> {
     pub(crate) fn listeners_at(&self, at: MonoTime) -> Option<&'a [Listener]> {
         let seen = self.queues.partition_point(|queue| queue.at <= at);
         Some(&self.queues.get(seen.checked_sub(1)?)?.listeners)
-    }
-
-    /// Whether a main process of `service` (or of whatever an event restarted) ended in `span`.
-    pub(crate) fn has_exit(&self, service: Option<&UnitName>, span: Span) -> bool {
-        let from = self.exits.partition_point(|&(at, _)| at < span.from);
-        let to = self.exits.partition_point(|&(at, _)| at <= span.to);
-        self.exits.get(from..to).unwrap_or_default().iter().any(|&(_, unit)| unit.is_none() || unit == service)
     }
 
     /// By how much a counter of the kernel rose in `span`; none if it was never read.
