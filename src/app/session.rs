@@ -9,13 +9,13 @@ use tokio::task::LocalSet;
 
 use super::output::say;
 use super::stamp;
+use crate::host::listener;
 use crate::manager::embedded::EmbeddedManager;
 use crate::manager::ledger::{Ledger, LedgerError, Owner};
 use crate::manager::systemd::{Options, SystemdManager};
 use crate::manager::{Manager, ManagerError, recover};
 use crate::model::Endpoint;
 use crate::model::address::Listener;
-use crate::probe::listener;
 use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::record::line::{EndReason, Line, NoteKind};
 use crate::run::{Ended, Interrupt, Progress, Recorder, Setup, Surroundings, aliases};
@@ -182,7 +182,7 @@ async fn with<M: Manager>(
         recorder: request.recorder,
         interrupt: request.interrupt,
         progress: request.progress,
-        listeners: listener::at,
+        host: Rc::new(crate::host::Local),
         surroundings: request.surroundings,
     })
     .await
