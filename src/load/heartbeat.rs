@@ -2,13 +2,17 @@
 //!
 //! What passed its timeout meanwhile says nothing about the target.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::model::MonoTime;
+use crate::record::generator::{PAUSE_MIN, PAUSES_KEPT, Pause};
 
 /// From when on being late is more than a hiccup: far beyond what a scheduler does to a thread that it lets run.
 const HELD_UP_MIN: Duration = Duration::from_millis(500);
+
+/// The thread wants to run at least this often, whatever is due: so a pause shows also when nothing is.
+pub(super) const BEAT_EVERY: Duration = Duration::from_millis(100);
 
 /// How often and how long the load thread did not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,14 +23,35 @@ pub struct HeldUp {
     pub longest: Duration,
 }
 
+/// Pauses that were not handed over yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pauses {
+    /// Longest first, at most [`PAUSES_KEPT`].
+    pub(super) kept: Vec<Pause>,
+    /// Shorter ones.
+    pub(super) left_out: u64,
+}
+
+impl Pauses {
+    fn add(&mut self, pause: Pause) {
+        let place = self.kept.partition_point(|kept| kept.length_ns() >= pause.length_ns());
+        self.kept.insert(place, pause);
+        if self.kept.len() > PAUSES_KEPT {
+            self.kept.truncate(PAUSES_KEPT);
+            self.left_out += 1;
+        }
+    }
+}
+
 /// The pulse of the load thread.
 #[derive(Debug, Default)]
 pub(super) struct Heartbeat {
     /// When the engine wants to run next; none while it runs.
     wake_at: Cell<Option<MonoTime>>,
-    /// From when to when the thread was last held up.
-    last: Cell<Option<(MonoTime, MonoTime)>>,
+    /// When the thread was last held up.
+    last: Cell<Option<Pause>>,
     total: Cell<HeldUp>,
+    pauses: RefCell<Pauses>,
 }
 
 impl Heartbeat {
@@ -37,23 +62,32 @@ impl Heartbeat {
 
     /// Something on the thread runs at `now`, the engine or a task that was woken before it.
     pub(super) fn beat(&self, now: MonoTime) {
-        let Some(wake_at) = self.wake_at.get().filter(|&at| now.since(at) >= HELD_UP_MIN) else { return };
+        let Some(wake_at) = self.wake_at.get().filter(|&at| now.since(at) >= PAUSE_MIN) else { return };
         self.wake_at.set(None);
-        self.last.set(Some((wake_at, now)));
-        let HeldUp { times, longest } = self.total.get();
-        self.total.set(HeldUp { times: times.saturating_add(1), longest: longest.max(now.since(wake_at)) });
+        let pause = Pause { from: wake_at, to: now };
+        self.pauses.borrow_mut().add(pause);
+        if now.since(wake_at) >= HELD_UP_MIN {
+            self.last.set(Some(pause));
+            let HeldUp { times, longest } = self.total.get();
+            self.total.set(HeldUp { times: times.saturating_add(1), longest: longest.max(now.since(wake_at)) });
+        }
     }
 
     /// Whether the thread was held up, as seen from `now`, in the time that a request due at `due` had: until
     /// `deadline`.
     pub(super) fn cut_into(&self, due: MonoTime, deadline: MonoTime, now: MonoTime) -> bool {
         self.beat(now);
-        self.last.get().is_some_and(|(from, to)| from <= deadline && due <= to)
+        self.last.get().is_some_and(|last| last.from <= deadline && due <= last.to)
     }
 
     /// All of it so far.
     pub(super) fn total(&self) -> HeldUp {
         self.total.get()
+    }
+
+    /// The pauses since they were last taken.
+    pub(super) fn take_pauses(&self) -> Pauses {
+        self.pauses.take()
     }
 }
 
@@ -86,5 +120,32 @@ mod tests {
         heartbeat.beat(at(4_600));
         let longest = Duration::from_secs(2);
         assert_eq!(heartbeat.total(), HeldUp { times: 2, longest });
+    }
+
+    #[test]
+    fn each_pause_is_told_once_with_its_times() {
+        let heartbeat = Heartbeat::default();
+        let pause = |from, to| Pause { from: at(from), to: at(to) };
+        heartbeat.sleeps_until(at(100));
+        heartbeat.beat(at(109));
+        heartbeat.sleeps_until(at(200));
+        heartbeat.beat(at(215));
+        heartbeat.beat(at(230));
+        heartbeat.sleeps_until(at(300));
+        heartbeat.beat(at(900));
+        assert_eq!(heartbeat.take_pauses(), Pauses { kept: vec![pause(300, 900), pause(200, 215)], left_out: 0 });
+        assert_eq!(heartbeat.take_pauses(), Pauses::default());
+    }
+
+    #[test]
+    fn of_many_pauses_the_longest_are_kept() {
+        let heartbeat = Heartbeat::default();
+        for number in 1..=12 {
+            heartbeat.sleeps_until(at(number * 1_000));
+            heartbeat.beat(at(number * 1_000 + 10 + number));
+        }
+        let Pauses { kept, left_out } = heartbeat.take_pauses();
+        let lengths: Vec<u64> = kept.iter().map(|pause| pause.length_ns() / 1_000_000).collect();
+        assert_eq!((lengths, left_out), (vec![22, 21, 20, 19, 18, 17, 16, 15], 4));
     }
 }

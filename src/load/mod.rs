@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `handle` | starts the thread, talks to it |
 //! | `setup`, `target`, `tls`, `error` | from the plan to what runs, and all that can be wrong with it |
-//! | `engine`, `control`, `pacer`, `heartbeat`, `priority` | the loop of the thread, what its tasks share, the timer, whether it runs, and before whom |
+//! | `engine`, `control`, `pacer`, `heartbeat`, `thread_use`, `priority` | the loop of the thread, what its tasks share, the timer, whether it runs, what it has of the machine, and before whom |
 //! | `cohort`, `agenda`, `schedule`, `sequence` | what is due when, and what waits for a connection |
 //! | `slot`, `guard`, `connect` | one connection and the request on it |
 //! | `exchange`, `http`, `tcp_exchange`, `body` | request and answer |
@@ -56,6 +56,7 @@ mod stream;
 mod tally;
 mod target;
 mod tcp_exchange;
+mod thread_use;
 mod timeline;
 mod tls;
 mod wire;
@@ -69,6 +70,7 @@ pub use sequence::Asked;
 use tokio::sync::oneshot;
 
 use crate::model::MonoTime;
+use crate::record::generator::GeneratorUse;
 use crate::record::line::Cap;
 use crate::record::request::RequestEnd;
 use crate::record::segment::{Rows, Segment};
@@ -84,8 +86,12 @@ pub enum Observation {
     Request(RequestEnd),
     /// All that was counted until a moment was handed over before this.
     HandedOver(Receipt),
+    /// What the load thread had of the machine.
+    Generator(GeneratorUse),
     /// A limit on what is kept was reached.
     Cap(Cap),
+    /// This many connections brought bytes that no request had asked for. Comes near the end.
+    Unasked(u64),
     /// The load thread did not run when it should have. Comes last.
     HeldUp(HeldUp),
 }

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod counters;
+pub mod cpu_taken;
 pub mod holder;
 pub mod host;
 pub mod journal;

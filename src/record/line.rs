@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::begin::Begin;
 use super::gate::GateOutcome;
+use super::generator::GeneratorUse;
 use super::request::RequestEnd;
 use super::segment::{Rows, Segment};
 use crate::model::address::Listener;
@@ -24,6 +25,8 @@ pub enum Line {
     Rows(Rows),
     /// Distributions of a span.
     Segment(Box<Segment>),
+    /// What the load thread had of the machine over a span.
+    Generator(GeneratorUse),
     /// An event began.
     StepBegin(StepBegin),
     /// An event is over.

@@ -29,6 +29,8 @@ use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
+use crate::probe::cpu_taken::CpuTaken;
+use crate::record::generator::GeneratorUse;
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
 use crate::scenario::plan::{Cohort, Plan, Scheme, UnitFile};
@@ -292,6 +294,7 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
     let observations = load.take_observations();
     tokio::task::spawn_local(async move {
         let Some(mut observations) = observations else { return };
+        let mut machine = CpuTaken::begin();
         while let Some(observation) = observations.recv().await {
             match observation {
                 Observation::Rows(rows) => {
@@ -300,12 +303,25 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
                 }
                 Observation::Segment(segment) => recorder.write(&Line::Segment(segment)),
                 Observation::Request(request) => recorder.write(&Line::Request(request)),
+                Observation::Generator(generator) => {
+                    let taken = machine.taken();
+                    recorder.write(&Line::Generator(GeneratorUse { taken, ..generator }));
+                }
                 Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
                 Observation::HandedOver(receipt) => receipt.confirm(),
+                Observation::Unasked(connections) => recorder.note(NoteKind::Doubt, unasked(connections)),
                 Observation::HeldUp(held_up) => recorder.note(NoteKind::Doubt, doubt(held_up)),
             }
         }
     })
+}
+
+fn unasked(connections: u64) -> String {
+    let of = if connections == 1 { "1 connection".to_owned() } else { format!("{connections} connections") };
+    format!(
+        "{of} brought bytes that no request had asked for, after an answer or between two requests: an answer may have \
+         been taken for that of another request"
+    )
 }
 
 fn doubt(HeldUp { times, longest }: HeldUp) -> String {
