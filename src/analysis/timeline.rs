@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{self, Event};
+use super::generator::Generator;
 use super::trace::Trace;
 use crate::model::address::Listener;
 use crate::model::{EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
@@ -47,6 +48,7 @@ pub(crate) struct Timeline<'a> {
     pub(crate) last: MonoTime,
     pub(crate) events: Vec<Event<'a>>,
     pub(crate) trace: Trace<'a>,
+    pub(crate) generator: Generator<'a>,
     queues: Vec<&'a Queue>,
     units: BTreeMap<&'a UnitName, Vec<UnitState<'a>>>,
     exits: Vec<(MonoTime, Option<&'a UnitName>)>,
@@ -107,6 +109,7 @@ impl<'a> Timeline<'a> {
             last,
             events: event::of(record, load_end),
             trace: Trace::of(&record.lines),
+            generator: Generator::of(&record.lines),
             queues: Vec::new(),
             units: BTreeMap::new(),
             exits: Vec::new(),
