@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::timeline::{Span, Timeline};
 use crate::model::time::nanos;
 use crate::model::{FailureClass, FailureKey};
-use crate::record::generator::GeneratorUse;
+use crate::record::generator::{GeneratorUse, PAUSE_MIN, Pause};
 use crate::record::line::Line;
 use crate::record::segment::Scope;
 use crate::scenario::plan::Target;
@@ -126,7 +126,7 @@ impl<'a> Generator<'a> {
         for generator in self.during(span) {
             shortage.waiting = shortage.waiting.max(generator.waiting);
             if !is_saturated(generator) {
-                shortage.paused_ns += generator.pauses.iter().map(|pause| pause.length_ns()).sum::<u64>();
+                shortage.paused_ns += generator.pauses.iter().map(Pause::length_ns).sum::<u64>();
                 continue;
             }
             shortage.saturated_ns += generator.span_ns();
@@ -152,8 +152,7 @@ fn time_limit(class: FailureClass, target: &Target) -> Option<Duration> {
 fn is_saturated(generator: &GeneratorUse) -> bool {
     let span_ns = generator.span_ns();
     // What is shorter than a pause says nothing of a share.
-    u128::from(span_ns) >= crate::record::generator::PAUSE_MIN.as_nanos()
-        && (generator.idle_ns() as f64) < span_ns as f64 * IDLE_SHARE_MIN
+    u128::from(span_ns) >= PAUSE_MIN.as_nanos() && (generator.idle_ns() as f64) < span_ns as f64 * IDLE_SHARE_MIN
 }
 
 fn overlap_ns(a: Span, b: Span) -> u64 {
@@ -207,7 +206,7 @@ impl Shortage {
 mod tests {
     use super::*;
     use crate::model::{Disposition, MonoTime};
-    use crate::record::generator::{Pause, Taken};
+    use crate::record::generator::Taken;
 
     const MS: u64 = 1_000_000;
 

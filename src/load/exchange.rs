@@ -90,7 +90,7 @@ impl Exchange {
     /// While no request runs: resolves when the connection is of no further use.
     pub(super) fn poll_over(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Over> {
         match self {
-            Self::Http(http) => http.poll_over(wire, cx),
+            Self::Http(_) => HttpExchange::poll_over(wire, cx),
             Self::Tcp => Poll::Pending,
         }
     }

@@ -18,6 +18,7 @@
 //! | `wire`, `stream` | the bytes under them |
 //! | `classify` | from errors and bytes to a failure class |
 //! | `tally`, `row_tally`, `gaps`, `health`, `timeline`, `readiness`, `live` | what is counted, under which scope |
+//! | `cpu_taken` | what the machine takes from the process, for the control thread |
 //! | `outbox` | hands it over |
 //! | `internals` | what benches and fuzzing reach in for |
 //!
@@ -30,6 +31,7 @@ mod classify;
 mod cohort;
 mod connect;
 mod control;
+mod cpu_taken;
 mod ended;
 mod engine;
 mod error;
@@ -61,6 +63,7 @@ mod timeline;
 mod tls;
 mod wire;
 
+pub use cpu_taken::CpuTaken;
 pub use error::LoadError;
 pub use handle::LoadHandle;
 pub use heartbeat::HeldUp;

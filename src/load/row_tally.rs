@@ -45,10 +45,10 @@ impl RowTally {
         }
         if accepted.unconfirmed {
             row.unframed += 1;
-            row.unframed_ends = hull(row.unframed_ends, end);
+            row.unframed_ends = Some(hull(row.unframed_ends, end));
         }
         count(&mut row.density, density_bucket(latency_us));
-        row.ok_ends = hull(row.ok_ends, end);
+        row.ok_ends = Some(hull(row.ok_ends, end));
         let slot = usize::try_from(offset_ns / SLOT_NS).unwrap_or(usize::MAX).min(SLOTS - 1);
         let earliest = &mut self.earliest_ok[slot];
         if earliest.is_none_or(|(earliest_due, _)| due < earliest_due) {
@@ -64,7 +64,7 @@ impl RowTally {
             None => row.failures.push(FailureCount { key, n: 1 }),
         }
         if !key.class.is_unsent() {
-            row.failed_due = hull(row.failed_due, due);
+            row.failed_due = Some(hull(row.failed_due, due));
         }
     }
 
@@ -78,8 +78,8 @@ impl RowTally {
 }
 
 /// The first and the last of some moments and one more.
-fn hull(of: Option<(MonoTime, MonoTime)>, at: MonoTime) -> Option<(MonoTime, MonoTime)> {
-    Some(of.map_or((at, at), |(first, last)| (first.min(at), last.max(at))))
+fn hull(of: Option<(MonoTime, MonoTime)>, at: MonoTime) -> (MonoTime, MonoTime) {
+    of.map_or((at, at), |(first, last)| (first.min(at), last.max(at)))
 }
 
 /// Adds 1 to the count of `key`; `counts` is ascending by key.

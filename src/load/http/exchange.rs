@@ -36,7 +36,7 @@ impl HttpExchange {
     }
 
     /// Between two requests: resolves when the connection is of no further use.
-    pub(in crate::load) fn poll_over(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Over> {
+    pub(in crate::load) fn poll_over(wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Over> {
         wire.poll_read(cx, |_| ()).map(|read| match read {
             Ok(Some(())) => Over::Unasked,
             Ok(None) | Err(_) => Over::Ended,
@@ -52,8 +52,8 @@ impl HttpExchange {
         nth: u64,
     ) -> Result<Answer, NoAnswer> {
         if nth > 1 {
-            self.still_usable(wire).await?;
-        } else if self.has_spoken_first(wire).await {
+            Self::still_usable(wire).await?;
+        } else if Self::has_spoken_first(wire).await {
             return Err(NoAnswer::Failed(Failure::NotHttp));
         }
         self.response.begin();
@@ -69,7 +69,7 @@ impl HttpExchange {
 
     /// Makes sure, as far as anybody can, that the server has not closed an idle connection: by asking the
     /// kernel, which may know of a FIN that the reactor has not delivered yet.
-    async fn still_usable(&mut self, wire: &mut Wire) -> Result<(), NoAnswer> {
+    async fn still_usable(wire: &mut Wire) -> Result<(), NoAnswer> {
         match wire.look() {
             Idle::Quiet => return Ok(()),
             Idle::Ended => return Err(NoAnswer::NotSent(Over::Ended)),
@@ -77,7 +77,7 @@ impl HttpExchange {
             // Lets the reactor deliver what there is, for TLS to read.
             Idle::Unclear => tokio::task::yield_now().await,
         }
-        match poll_fn(|cx| Poll::Ready(self.poll_over(wire, cx))).await {
+        match poll_fn(|cx| Poll::Ready(Self::poll_over(wire, cx))).await {
             Poll::Ready(over) => Err(NoAnswer::NotSent(over)),
             Poll::Pending => Ok(()),
         }
@@ -85,11 +85,11 @@ impl HttpExchange {
 
     /// Whether the server sent something over a connection that no request has used. What it did else will show when
     /// the request is written.
-    async fn has_spoken_first(&mut self, wire: &mut Wire) -> bool {
+    async fn has_spoken_first(wire: &mut Wire) -> bool {
         match wire.look() {
             Idle::Bytes => true,
             Idle::Quiet | Idle::Ended => false,
-            Idle::Unclear => poll_fn(|cx| Poll::Ready(self.poll_over(wire, cx) == Poll::Ready(Over::Unasked))).await,
+            Idle::Unclear => poll_fn(|cx| Poll::Ready(Self::poll_over(wire, cx) == Poll::Ready(Over::Unasked))).await,
         }
     }
 
