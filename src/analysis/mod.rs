@@ -23,6 +23,7 @@ pub mod gate;
 mod number;
 pub mod result;
 mod series;
+mod sight;
 #[cfg(test)]
 pub(crate) mod simulator;
 mod slowest;

@@ -2,31 +2,24 @@
 //!
 //! What passed its timeout meanwhile says nothing about the target.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::model::MonoTime;
+use crate::record::line::Pause;
 
 /// From when on being late is more than a hiccup: far beyond what a scheduler does to a thread that it lets run.
 const HELD_UP_MIN: Duration = Duration::from_millis(500);
-
-/// How often and how long the load thread did not run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeldUp {
-    /// So many times.
-    pub times: u32,
-    /// For so long at most.
-    pub longest: Duration,
-}
 
 /// The pulse of the load thread.
 #[derive(Debug, Default)]
 pub(super) struct Heartbeat {
     /// When the engine wants to run next; none while it runs.
     wake_at: Cell<Option<MonoTime>>,
-    /// From when to when the thread was last held up.
-    last: Cell<Option<(MonoTime, MonoTime)>>,
-    total: Cell<HeldUp>,
+    /// When the thread was last held up.
+    last: Cell<Option<Pause>>,
+    /// What was not taken yet.
+    pauses: RefCell<Vec<Pause>>,
 }
 
 impl Heartbeat {
@@ -39,21 +32,22 @@ impl Heartbeat {
     pub(super) fn beat(&self, now: MonoTime) {
         let Some(wake_at) = self.wake_at.get().filter(|&at| now.since(at) >= HELD_UP_MIN) else { return };
         self.wake_at.set(None);
-        self.last.set(Some((wake_at, now)));
-        let HeldUp { times, longest } = self.total.get();
-        self.total.set(HeldUp { times: times.saturating_add(1), longest: longest.max(now.since(wake_at)) });
+        let pause = Pause { from: wake_at, to: now };
+        self.last.set(Some(pause));
+        self.pauses.borrow_mut().push(pause);
     }
 
     /// Whether the thread was held up, as seen from `now`, in the time that a request due at `due` had: until
     /// `deadline`.
     pub(super) fn cut_into(&self, due: MonoTime, deadline: MonoTime, now: MonoTime) -> bool {
         self.beat(now);
-        self.last.get().is_some_and(|(from, to)| from <= deadline && due <= to)
+        self.last.get().is_some_and(|pause| pause.from <= deadline && due <= pause.to)
     }
 
-    /// All of it so far.
-    pub(super) fn total(&self) -> HeldUp {
-        self.total.get()
+    /// Takes the oldest pause that was not taken yet.
+    pub(super) fn take(&self) -> Option<Pause> {
+        let mut pauses = self.pauses.borrow_mut();
+        (!pauses.is_empty()).then(|| pauses.remove(0))
     }
 }
 
@@ -71,7 +65,7 @@ mod tests {
         heartbeat.beat(at(5_000));
         heartbeat.sleeps_until(at(6_000));
         assert!(!heartbeat.cut_into(at(5_000), at(6_100), at(6_499)));
-        assert_eq!(heartbeat.total(), HeldUp::default());
+        assert_eq!(heartbeat.take(), None);
     }
 
     #[test]
@@ -84,7 +78,8 @@ mod tests {
         assert!(!heartbeat.cut_into(at(0), at(999), at(3_001)) && !heartbeat.cut_into(at(3_001), at(4_001), at(4_002)));
         heartbeat.sleeps_until(at(4_000));
         heartbeat.beat(at(4_600));
-        let longest = Duration::from_secs(2);
-        assert_eq!(heartbeat.total(), HeldUp { times: 2, longest });
+        let pauses: Vec<Pause> = std::iter::from_fn(|| heartbeat.take()).collect();
+        let pause = |from, to| Pause { from: at(from), to: at(to) };
+        assert_eq!(pauses, [pause(1_000, 3_000), pause(4_000, 4_600)]);
     }
 }

@@ -62,14 +62,13 @@ mod wire;
 
 pub use error::LoadError;
 pub use handle::LoadHandle;
-pub use heartbeat::HeldUp;
 pub use live::Live;
 pub use sequence::Asked;
 
 use tokio::sync::oneshot;
 
 use crate::model::MonoTime;
-use crate::record::line::Cap;
+use crate::record::line::{Cap, Pause};
 use crate::record::request::RequestEnd;
 use crate::record::segment::{Rows, Segment};
 
@@ -86,8 +85,8 @@ pub enum Observation {
     HandedOver(Receipt),
     /// A limit on what is kept was reached.
     Cap(Cap),
-    /// The load thread did not run when it should have. Comes last.
-    HeldUp(HeldUp),
+    /// The load thread did not run when it should have.
+    Pause(Pause),
 }
 
 /// Answers a [`LoadHandle::hand_over`] once what was handed over has got where it goes.

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 
 use super::Observation;
 use super::cohort::Cohort;
+use super::heartbeat::Heartbeat;
 use super::tally::Tally;
 use crate::model::MonoTime;
 
@@ -42,6 +43,14 @@ impl Outbox {
         while let Ok(room) = self.0.try_reserve() {
             let Some(request) = cohort.take_request() else { return };
             room.send(Observation::Request(request));
+        }
+    }
+
+    /// Hands over when the thread did not run, as far as there is room.
+    pub(super) fn offer_pauses(&self, heartbeat: &Heartbeat) {
+        while let Ok(room) = self.0.try_reserve() {
+            let Some(pause) = heartbeat.take() else { return };
+            room.send(Observation::Pause(pause));
         }
     }
 

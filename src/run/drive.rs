@@ -24,7 +24,7 @@ use super::step::Stage;
 use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
-use crate::load::{HeldUp, LoadHandle, Observation};
+use crate::load::{LoadHandle, Observation};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::address::Listener;
@@ -302,16 +302,10 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
                 Observation::Request(request) => recorder.write(&Line::Request(request)),
                 Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
                 Observation::HandedOver(receipt) => receipt.confirm(),
-                Observation::HeldUp(held_up) => recorder.note(NoteKind::Doubt, doubt(held_up)),
+                Observation::Pause(pause) => recorder.write(&Line::Pause(pause)),
             }
         }
     })
-}
-
-fn doubt(HeldUp { times, longest }: HeldUp) -> String {
-    let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
-    let longest_s = longest.as_secs_f64();
-    format!("the load thread did not run {times}, for up to {longest_s:.1} s: the process was stopped, or got no CPU")
 }
 
 async fn report_figures(

@@ -12,6 +12,7 @@ pub mod estimate;
 pub mod exec;
 mod halt;
 pub mod interrupt;
+mod looks;
 mod observe;
 pub mod outline;
 pub mod pacing;

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::drive::ListenerLookup;
+use super::looks::LookLog;
 use super::recorder::Recorder;
 use crate::clock;
 use crate::model::address::Listener;
@@ -32,6 +33,7 @@ pub(super) struct Sampler {
     deepest: Vec<Listener>,
     looked_at: MonoTime,
     looks_since_line: u32,
+    log: LookLog,
     written: Option<Vec<Listener>>,
     counted: Option<Vec<(String, u64)>>,
 }
@@ -47,6 +49,7 @@ impl Sampler {
             deepest: Vec::new(),
             looked_at: clock::now(),
             looks_since_line: 0,
+            log: LookLog::default(),
             written: None,
             counted: None,
         };
@@ -67,9 +70,11 @@ impl Sampler {
             let at = clock::now();
             // One that fails tells nothing; the next one may.
             if let Ok(listeners) = self.listeners() {
+                self.log.look(at, &mut |looks| self.recorder.write(&Line::Looks(looks)));
                 self.see(at, listeners, is_last);
             }
         }
+        self.log.finish(&mut |looks| self.recorder.write(&Line::Looks(looks)));
     }
 
     fn listeners(&self) -> io::Result<Vec<Listener>> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::model::{JobResult, UnitName, UnitVerb};
-use crate::scenario::plan::{Abort, Action, Expectations, Plan, RunOptions, Spacing, Step, Units};
+use crate::scenario::plan::{Abort, Action, Expectations, MaxUnseen, Plan, RunOptions, Spacing, Step, Units};
 
 /// A plan without load whose steps do these verbs (`"start stop"`) to `a.service`.
 pub(crate) fn plan(verbs: &str) -> Plan {
@@ -27,6 +27,7 @@ pub(crate) fn plan(verbs: &str) -> Plan {
         cohorts: Vec::new(),
         units: None,
         run: RunOptions {
+            max_unseen: MaxUnseen::Off,
             warmup: Duration::ZERO,
             cooldown: Duration::ZERO,
             ready_timeout: Duration::from_secs(5),

@@ -37,6 +37,7 @@ pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
             connect_timeout: Duration::from_secs(20),
             ca_file: None,
             insecure: false,
+            front: false,
         },
     }
 }
@@ -83,7 +84,7 @@ impl Totals {
             Observation::Request(request) => self.requests.push(request),
             Observation::HandedOver(receipt) => receipt.confirm(),
             Observation::Cap(cap) => self.samples_left_out += cap.left_out,
-            Observation::HeldUp(_) => {}
+            Observation::Pause(_) => {}
         }
     }
 
@@ -118,7 +119,7 @@ where
                 Observation::Rows(rows) => rows.scope,
                 Observation::Segment(segment) => segment.scope,
                 Observation::Request(request) => Scope::Event(request.event),
-                Observation::HandedOver(_) | Observation::Cap(_) | Observation::HeldUp(_) => Scope::Before,
+                Observation::HandedOver(_) | Observation::Cap(_) | Observation::Pause(_) => Scope::Before,
             };
             scopes.entry(scope).or_default().add(observation);
         }
