@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs root and tracefs: run by tests/all in the box"]
+    #[ignore = "runs in the box"]
     fn the_kernel_tells_of_a_listener_and_of_a_reset() {
         for any_port in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
             a_listener_and_a_reset_are_told_of(any_port);
