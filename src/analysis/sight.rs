@@ -22,8 +22,17 @@ use crate::scenario::plan::{Destination, MaxUnseen, Pace};
 pub(crate) struct Sight {
     /// A listener gap that was shorter may have gone unseen; 0 where the kernel's trace attests the listener.
     pub(crate) unseen_ns: u64,
-    /// What forbids a pass, one clause each.
-    pub(crate) doubts: Vec<String>,
+    /// What forbids a pass.
+    pub(crate) doubts: Vec<Doubt>,
+}
+
+/// Why an event does not show that no listener gap went unseen.
+#[derive(Debug)]
+pub(crate) struct Doubt {
+    /// What was seen, in one clause.
+    pub(crate) clause: String,
+    /// What would show it, in one sentence.
+    pub(crate) remedy: String,
 }
 
 /// What can have gone unseen in the events of the step at that place in the plan; none where nobody asks, or nothing
@@ -109,12 +118,12 @@ impl View<'_, '_> {
     }
 
     /// The gravest reason not to let the event pass.
-    fn doubt(&self, limit: Duration) -> Option<String> {
+    fn doubt(&self, limit: Duration) -> Option<Doubt> {
         self.gone().or_else(|| self.replaced_unseen()).or_else(|| self.unseen(limit))
     }
 
     /// The record shows that the listener was gone, and no request has met that: none was dropped.
-    fn gone(&self) -> Option<String> {
+    fn gone(&self) -> Option<Doubt> {
         let timeline = &self.facts.timeline;
         let gaps = timeline.listener_gaps(self.address, self.span()).into_iter();
         let longest = gaps.filter(|gap| !timeline.is_refuted(self.address, *gap)).max_by_key(|gap| length_ns(*gap))?;
@@ -122,33 +131,36 @@ impl View<'_, '_> {
         let from_s = longest.from.millis_since(timeline.origin) / 1e3;
         let gap = words::ms(span_ms(longest.from, longest.to));
         let rate = (2e9 / float(length_ns(longest).max(1))).ceil();
-        Some(format!(
-            "no process was listening on {address} for {gap} from {from_s:.3} s, in {name}, and no request met this gap; \
-             make new connections (reuse = false) at a rate of {rate} per second or more"
-        ))
+        Some(Doubt {
+            clause: format!(
+                "no process was listening on {address} for {gap} from {from_s:.3} s, in {name}, and no request met this gap"
+            ),
+            remedy: format!("Make new connections (reuse = false) at a rate of {rate} per second or more."),
+        })
     }
 
     /// Another listener took its place while nobody looked, longer than a look is usually late.
-    fn replaced_unseen(&self) -> Option<String> {
+    fn replaced_unseen(&self) -> Option<Doubt> {
         if self.is_traced() {
             return None;
         }
         let changes = self.facts.timeline.listener_changes(self.address, self.span());
         let apart_ns = changes.into_iter().map(|change| self.looks_apart_ns(change)).max()?;
         let unseen_ns = apart_ns.min(self.attempts_apart_ns());
-        (unseen_ns >= nanos(Looks::LATE_MIN)).then(|| {
-            format!(
+        (unseen_ns >= nanos(Looks::LATE_MIN)).then(|| Doubt {
+            clause: format!(
                 "the listener on {} was replaced in {}, while gapless neither looked at it nor connected for {}: it may \
-                 have been gone; give gapless the CPU time that it needs, and do not stop it",
+                 have been gone",
                 describe::destination(self.address),
                 words::lower_event(self.event),
                 words::ms(ns_to_ms(unseen_ns)),
-            )
+            ),
+            remedy: "Give gapless the CPU time that it needs, and do not stop it.".to_owned(),
         })
     }
 
     /// A gap longer than `limit` would not have been seen.
-    fn unseen(&self, limit: Duration) -> Option<String> {
+    fn unseen(&self, limit: Duration) -> Option<Doubt> {
         let unseen_ns = self.unseen_ns();
         (unseen_ns > nanos(limit)).then(|| {
             let attempts_ns = self.attempts_apart_ns();
@@ -158,15 +170,19 @@ impl View<'_, '_> {
                 "and the kernel showed no listener there".to_owned()
             };
             let rate = (1.0 / limit.as_secs_f64()).ceil() + 1.0;
-            format!(
+            let clause = format!(
                 "in {} the listener on {} may have been gone for up to {} unseen, over max_unseen ({limit:?}): connection \
-                 attempts were up to {} apart, {looks}; make new connections (reuse = false) at a rate of {rate} per \
-                 second or more, or run as root on the target's machine, where the kernel's trace attests the listener",
+                 attempts were up to {} apart, {looks}",
                 words::lower_event(self.event),
                 describe::destination(self.address),
                 words::ms(ns_to_ms(unseen_ns)),
                 words::ms(ns_to_ms(attempts_ns)),
-            )
+            );
+            let remedy = format!(
+                "Make new connections (reuse = false) at a rate of {rate} per second or more, or run as root on the \
+                 target's machine, where the kernel's trace attests the listener."
+            );
+            Doubt { clause, remedy }
         })
     }
 }

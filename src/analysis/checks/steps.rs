@@ -150,5 +150,7 @@ fn events_were_seen(suffix: &str, step: u16, facts: &Facts<'_>) -> Option<Judged
     let status = passed_or(sight.doubts.is_empty(), Verdict::Inconclusive);
     let judged =
         Judged::new(format!("sight.{suffix}"), format!("no listener gap over {limit:?} unseen"), actual, status);
-    Some(judged.because(words::sentences(&sight.doubts)))
+    let clauses: Vec<String> = sight.doubts.iter().map(|doubt| doubt.clause.clone()).collect();
+    let remedy = sight.doubts.first().map(|doubt| format!(" {}", doubt.remedy)).unwrap_or_default();
+    Some(judged.because(words::sentences(&clauses) + &remedy))
 }

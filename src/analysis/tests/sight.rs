@@ -72,7 +72,7 @@ fn a_gap_that_a_look_has_seen_and_no_request_has_met_is_inconclusive() {
 #[test]
 fn so_is_one_that_only_the_kernels_trace_has_seen_however_short() {
     let Endpoint::Tcp(local) = endpoint() else { panic!("it is one") };
-    let blip = traced(&[(1_601, Traced::ListenerDown { local }), (1_604, Traced::ListenerUp { local })]);
+    let blip = traced(&[(1_601, Traced::ListenerDown { local, cookie: None }), (1_604, Traced::ListenerUp { local })]);
     let result = with(replaced(), blip);
     let (verdict, reason) = why(&result);
     assert_eq!(verdict, Verdict::Inconclusive, "{:?}", result.reasons);
@@ -83,7 +83,8 @@ fn so_is_one_that_only_the_kernels_trace_has_seen_however_short() {
 fn a_listener_that_goes_while_another_stays_leaves_no_gap() {
     let Endpoint::Tcp(local) = endpoint() else { panic!("it is one") };
     // SO_REUSEPORT: the new one comes before the old one goes.
-    let handover = traced(&[(1_930, Traced::ListenerUp { local }), (1_935, Traced::ListenerDown { local })]);
+    let handover =
+        traced(&[(1_930, Traced::ListenerUp { local }), (1_935, Traced::ListenerDown { local, cookie: None })]);
     let result = with(replaced(), handover);
     assert_eq!(result.verdict, Verdict::Passed, "{:?}", result.reasons);
 }

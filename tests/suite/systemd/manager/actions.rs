@@ -5,11 +5,11 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use gapless::host::process;
 use gapless::manager::ledger::Ledger;
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Manager, ManagerError};
 use gapless::model::{JobResult, KillWho, Signal, UnitVerb};
-use gapless::probe::process;
 use gapless::record::begin::ManagerKind;
 use gapless::scenario::plan::UnitFile;
 

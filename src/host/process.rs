@@ -12,7 +12,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::clock;
-use crate::model::{MonoTime, ProcessId};
+use crate::model::process::{Exit, ExitSource, Process};
+use crate::model::{MonoTime, ProcessId, UnitName};
 
 /// Where control groups are mounted: the unified hierarchy, then systemd's two hybrid layouts.
 const CGROUP_ROOTS: &[&str] = &["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
@@ -55,15 +56,62 @@ pub fn pss_bytes(pid: u32) -> Option<u64> {
 ///
 /// A zombie has ended: its sockets are closed. Needs a tokio runtime with I/O and time.
 pub async fn exited(process: ProcessId) -> MonoTime {
+    exit_of(process).await.at
+}
+
+/// As [`exited`], and by what it was noticed.
+pub async fn exit_of(process: ProcessId) -> Exit {
     match pidfd(process) {
-        Ok(None) => clock::now(),
+        Ok(None) => Exit { at: clock::now(), source: ExitSource::Late },
         // With the identity checked after the descriptor was opened, it is of this process for certain.
         Ok(Some(pidfd)) => match pidfd.readable().await {
-            Ok(_) => clock::now(),
-            Err(_) => poll_exit(process).await,
+            Ok(_) => Exit { at: clock::now(), source: ExitSource::Pidfd },
+            Err(_) => Exit { at: poll_exit(process).await, source: ExitSource::Proc },
         },
-        Err(_) => poll_exit(process).await,
+        Err(_) => Exit { at: poll_exit(process).await, source: ExitSource::Proc },
     }
+}
+
+/// What is known of the process that has this PID now; none if there is none.
+#[must_use]
+pub fn describe(pid: u32) -> Option<Process> {
+    let id = identify(pid)?;
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+    let link = |file: &str| fs::read_link(format!("/proc/{pid}/{file}")).ok()?.to_str().map(str::to_owned);
+    let control_group = read("cgroup").and_then(|text| control_group_of(&text));
+    let process = Process {
+        id,
+        name: read("comm").unwrap_or_default().trim_end().to_owned(),
+        unit: control_group.as_deref().and_then(unit_of),
+        control_group,
+        exe: link("exe"),
+        netns: link("ns/net").and_then(|link| link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()),
+        caught_signals: read("status").and_then(|text| caught_signals(&text)),
+    };
+    // The PID may have gone to another process meanwhile.
+    (identify(pid) == Some(id)).then_some(process)
+}
+
+/// The control group of `/proc/PID/cgroup`: that of the unified hierarchy, else systemd's own, cgroups(7).
+fn control_group_of(text: &str) -> Option<String> {
+    let of = |hierarchy: &str| text.lines().find_map(|line| line.split_once(':')?.1.strip_prefix(hierarchy));
+    of("name=systemd:").or_else(|| of(":")).filter(|group| group.starts_with('/')).map(str::to_owned)
+}
+
+/// The unit that a control group belongs to: the first below the slices; below a user's manager, the first below the
+/// slices of that, as `sd_pid_get_user_unit(3)` has it.
+fn unit_of(control_group: &str) -> Option<UnitName> {
+    let mut units = control_group.split('/').filter(|part| !part.is_empty() && !part.ends_with(".slice"));
+    let unit = units.next()?;
+    let of_user = unit.starts_with("user@").then(|| units.next()).flatten();
+    // A name that would begin with an underscore or a dot is escaped by one underscore.
+    UnitName::new(of_user.unwrap_or(unit).trim_start_matches('_')).ok()
+}
+
+/// SigCgt of `/proc/PID/status`.
+fn caught_signals(status: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }
 
 /// A descriptor that becomes readable when `process` ends; none if it is gone.
@@ -189,6 +237,40 @@ mod tests {
         sleeper.0.kill().expect("it is ours");
         sleeper.0.wait().expect("it is ours");
         assert_eq!(identify(id.pid), None);
+    }
+
+    #[test]
+    fn a_process_has_a_name_a_control_group_and_the_signals_that_it_catches() {
+        let sleeper = Sleeper::start();
+        let process = describe(sleeper.0.id()).expect("it runs");
+        assert_eq!(process.id, sleeper.id());
+        // Between fork and exec it is still called as we are.
+        assert!(!process.name.is_empty() && process.netns.is_some());
+        assert_eq!(caught_signals("Name:\tx\nSigCgt:\t0000000000004002\n"), Some(0x4002));
+        assert_eq!(describe(0), None);
+    }
+
+    #[test]
+    fn a_control_group_is_of_the_unit_that_systemd_would_say() {
+        for (group, unit) in [
+            ("/system.slice/ledger-api.service", Some("ledger-api.service")),
+            ("/system.slice/system-app.slice/app@1.service/worker", Some("app@1.service")),
+            ("/user.slice/user-1000.slice/user@1000.service/app.slice/a.service", Some("a.service")),
+            ("/user.slice/user-1000.slice/session-3.scope", Some("session-3.scope")),
+            ("/init.scope", Some("init.scope")),
+            ("/", None),
+            ("/docker/0123", None),
+        ] {
+            assert_eq!(unit_of(group).as_ref().map(UnitName::as_str), unit, "{group}");
+        }
+    }
+
+    #[test]
+    fn the_control_group_is_read_in_both_layouts() {
+        assert_eq!(control_group_of("0::/a.slice/b.service\n").as_deref(), Some("/a.slice/b.service"));
+        let hybrid = "12:pids:/x\n1:name=systemd:/a.slice/b.service\n0::/y\n";
+        assert_eq!(control_group_of(hybrid).as_deref(), Some("/a.slice/b.service"));
+        assert_eq!(control_group_of(""), None);
     }
 
     #[test]

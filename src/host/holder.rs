@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
+use super::{listener, process};
+use crate::model::{Endpoint, holder};
+
 /// A process that holds a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
@@ -24,10 +27,7 @@ impl fmt::Display for Holder {
 #[must_use]
 pub fn of_sockets() -> BTreeMap<u64, Vec<Holder>> {
     let mut holders: BTreeMap<u64, Vec<Holder>> = BTreeMap::new();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    for pid in pids {
+    for pid in pids() {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned();
         for inode in sockets_of(pid) {
             let known = holders.entry(inode).or_default();
@@ -37,6 +37,34 @@ pub fn of_sockets() -> BTreeMap<u64, Vec<Holder>> {
         }
     }
     holders
+}
+
+/// Who holds the listener with that inode at `at`, by PID; with what else those processes do with sockets.
+#[must_use]
+pub fn of_listener(at: &Endpoint, inode: u64) -> Vec<holder::Holder> {
+    let connections = listener::connections(at).unwrap_or_default();
+    let listeners = listener::all().unwrap_or_default();
+    let holder = |pid: u32| {
+        let mut own = sockets_of(pid);
+        own.sort_unstable();
+        own.dedup();
+        own.binary_search(&inode).ok()?;
+        let accepted = own.iter().filter(|own| connections.contains(own)).count();
+        let others = listeners.iter().filter(|other| other.inode != inode && own.contains(&other.inode));
+        Some(holder::Holder {
+            process: process::describe(pid)?,
+            accepted: u32::try_from(accepted).unwrap_or(u32::MAX),
+            also_listens: others.map(|other| other.endpoint.clone()).collect(),
+        })
+    };
+    pids().into_iter().filter_map(holder).collect()
+}
+
+fn pids() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
 }
 
 /// The inodes of the sockets that a systemd holds; none where that process is something else, as one whose PID is of
@@ -77,6 +105,20 @@ mod tests {
         let held = of_sockets().remove(&inode).unwrap();
         assert_eq!(held.iter().map(|holder| holder.pid).collect::<Vec<_>>(), [pid]);
         assert!(may_read(pid) && sockets_of(pid).contains(&inode));
+    }
+
+    #[test]
+    fn who_holds_a_listener_is_told_with_what_it_accepted_and_where_else_it_listens() {
+        let [listener, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let address = listener.local_addr().unwrap();
+        let [_first, _waiting] = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+        let _accepted = listener.accept().unwrap();
+        let inode = rustix::fs::fstat(listener.as_fd()).unwrap().st_ino;
+        let holders = of_listener(&Endpoint::Tcp(address), inode);
+        let [own] = holders.as_slice() else { panic!("{holders:?}") };
+        assert_eq!((own.process.id.pid, own.accepted), (std::process::id(), 1));
+        assert!(own.also_listens.contains(&Endpoint::Tcp(other.local_addr().unwrap())));
+        assert!(!own.also_listens.contains(&Endpoint::Tcp(address)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -22,8 +23,8 @@ use crate::record::line::{TraceEvent, Traced};
 /// Where tracefs is mounted, in the order tried.
 const TRACEFS: &[&str] = &["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
-/// Our instances are called this, followed by the PID of their run and a number: PIDs of two PID namespaces may be
-/// equal, tracefs is one for all.
+/// Our instances are called this, followed by the PID of their run and a number. Their runs hold a lock on them:
+/// tracefs is one for all PID namespaces, a PID says nothing in another one.
 const INSTANCE_PREFIX: &str = "gapless-";
 
 /// From one look at the pipe to the next. Events carry their time, so nothing is lost by taking them together, and a
@@ -35,13 +36,13 @@ const READ_EVERY: Duration = Duration::from_millis(50);
 const CHANNEL_CAPACITY: usize = 8_192;
 
 /// What is traced.
-const EVENTS: [&str; 3] = ["inet_sock_set_state", "tcp_send_reset", "tcp_receive_reset"];
+const EVENTS: [&str; 4] = ["inet_sock_set_state", "tcp_destroy_sock", "tcp_send_reset", "tcp_receive_reset"];
 
 /// Why there is no trace.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// tracefs is not mounted, or not for us.
-    #[error("the kernel's trace is not to be had: {0}; it needs root and a mounted tracefs")]
+    #[error("the kernel's trace is unavailable: {0}; it needs root and a mounted tracefs")]
     Unavailable(String),
     /// The instance could not be set up.
     #[error("the kernel's trace cannot be set up ({path}): {error}")]
@@ -57,6 +58,8 @@ pub enum TraceError {
 #[derive(Debug)]
 pub struct Tracer {
     instance: PathBuf,
+    /// Held while we live: see [`remove_abandoned`].
+    _lock: File,
     began: MonoTime,
     stop: Arc<AtomicBool>,
     left_out: Arc<AtomicU64>,
@@ -71,13 +74,10 @@ impl Tracer {
     pub fn start(ports: &[u16]) -> Result<(Self, mpsc::Receiver<TraceEvent>), TraceError> {
         let tracefs = TRACEFS.iter().map(Path::new).find(|path| path.join("instances").is_dir());
         let tracefs = tracefs.ok_or_else(|| TraceError::Unavailable("no tracefs is mounted".to_owned()))?;
-        let instances = tracefs.join("instances");
-        remove_abandoned(&instances);
-        let instance = instances.join(format!("{INSTANCE_PREFIX}{}-{}", std::process::id(), clock::now().as_nanos()));
-        fs::create_dir(&instance).map_err(|error| TraceError::Unavailable(error.to_string()))?;
+        let (instance, lock) = new_instance(&tracefs.join("instances"))?;
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
-        let mut tracer =
-            Self { instance, began: clock::now(), stop: Arc::default(), left_out: Arc::default(), thread: None };
+        let (began, stop, left_out) = (clock::now(), Arc::default(), Arc::default());
+        let mut tracer = Self { instance, _lock: lock, began, stop, left_out, thread: None };
         let pipe = tracer.set_up(ports)?;
         tracer.began = clock::now();
         let (stop, left_out, ports) = (Arc::clone(&tracer.stop), Arc::clone(&tracer.left_out), ports.to_vec());
@@ -86,6 +86,7 @@ impl Tracer {
                 let missed = match line {
                     Said::Event(event) => u64::from(event.traced.concerns(&ports) && sender.try_send(event).is_err()),
                     Said::Lost(events) => events,
+                    Said::Destroyed { .. } => 0,
                 };
                 left_out.fetch_add(missed, Ordering::Relaxed);
             });
@@ -125,6 +126,9 @@ impl Tracer {
         self.write("trace_clock", "mono")?;
         self.write("events/sock/inet_sock_set_state/filter", &listeners)?;
         self.write("events/sock/inet_sock_set_state/enable", "1")?;
+        // Only a listener has no port on the other side.
+        self.write("events/tcp/tcp_destroy_sock/filter", &format!("({of_ports}) && dport == 0"))?;
+        self.write("events/tcp/tcp_destroy_sock/enable", "1")?;
         self.write("events/tcp/tcp_send_reset/enable", "1")?;
         // A reset that is sent has no ports to filter by; one that is received has those of the client's socket. It
         // only spares us the strangers' resets: what comes is looked at again.
@@ -151,15 +155,34 @@ impl Drop for Tracer {
     }
 }
 
-/// Removes the instances of runs that are no more. One that is still read, by a run in another PID namespace, is busy
-/// and stays.
+/// Makes an instance and locks it; removes those of runs that are no more. Two runs do so one after the other.
+fn new_instance(instances: &Path) -> Result<(PathBuf, File), TraceError> {
+    let unavailable = |error: io::Error| TraceError::Unavailable(error.to_string());
+    let one_by_one = File::open(instances).map_err(unavailable)?;
+    flock(&one_by_one, FlockOperation::LockExclusive).map_err(|error| unavailable(error.into()))?;
+    remove_abandoned(instances);
+    let instance = instances.join(format!("{INSTANCE_PREFIX}{}-{}", std::process::id(), clock::now().as_nanos()));
+    fs::create_dir(&instance).map_err(unavailable)?;
+    let locked = File::open(&instance).and_then(|lock| {
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(lock)
+    });
+    match locked {
+        Ok(lock) => Ok((instance, lock)),
+        Err(error) => {
+            let _ = fs::remove_dir(&instance);
+            Err(TraceError::Setup { path: instance, error })
+        }
+    }
+}
+
+/// Removes the instances that no run holds a lock on: their runs were killed.
 fn remove_abandoned(instances: &Path) {
     let Ok(entries) = fs::read_dir(instances) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let owner =
-            name.to_str().and_then(|name| name.strip_prefix(INSTANCE_PREFIX)?.split('-').next()?.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(INSTANCE_PREFIX));
+        let Some(instance) = is_ours.then(|| File::open(entry.path()).ok()).flatten() else { continue };
+        if flock(&instance, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = fs::remove_dir(entry.path());
         }
     }
@@ -169,12 +192,54 @@ fn remove_abandoned(instances: &Path) {
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Event(TraceEvent),
-    /// So many events are missing here: the kernel's buffer was full.
+    /// A listener was destroyed: it has just gone, or had been shut down before.
+    Destroyed {
+        local: SocketAddr,
+        cookie: u64,
+    },
+    /// This many events are missing here: the kernel's buffer was full.
     Lost(u64),
+}
+
+/// Joins the going of a listener with its destruction, which follows it at once where it was closed.
+#[derive(Default)]
+struct Joiner {
+    gone: Option<TraceEvent>,
+}
+
+impl Joiner {
+    fn take(&mut self, said: Said, deliver: &mut dyn FnMut(Said)) {
+        match said {
+            Said::Destroyed { local, cookie } => {
+                if let Some(TraceEvent { traced: Traced::ListenerDown { local: gone, cookie: known }, .. }) =
+                    &mut self.gone
+                    && *gone == local
+                {
+                    *known = Some(cookie);
+                }
+                self.flush(deliver);
+            }
+            Said::Event(event) if matches!(event.traced, Traced::ListenerDown { .. }) => {
+                self.flush(deliver);
+                self.gone = Some(event);
+            }
+            other => {
+                self.flush(deliver);
+                deliver(other);
+            }
+        }
+    }
+
+    fn flush(&mut self, deliver: &mut dyn FnMut(Said)) {
+        if let Some(gone) = self.gone.take() {
+            deliver(Said::Event(gone));
+        }
+    }
 }
 
 fn read_until(mut pipe: File, stop: &AtomicBool, deliver: &mut dyn FnMut(Said)) {
     let mut pending = Vec::new();
+    let mut joiner = Joiner::default();
     let mut buffer = [0; 16 * 1024];
     loop {
         match pipe.read(&mut buffer) {
@@ -183,13 +248,18 @@ fn read_until(mut pipe: File, stop: &AtomicBool, deliver: &mut dyn FnMut(Said)) 
                 while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
                     let line: Vec<u8> = pending.drain(..=end).collect();
                     if let Some(said) = std::str::from_utf8(&line).ok().and_then(said) {
-                        deliver(said);
+                        joiner.take(said, deliver);
                     }
                 }
             }
-            // Nothing is there. What was traced before the wish to stop has been delivered.
-            _ if stop.load(Ordering::Relaxed) => return,
-            _ => std::thread::park_timeout(READ_EVERY),
+            // Nothing is left. What was traced before the wish to stop has been delivered.
+            _ => {
+                joiner.flush(deliver);
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::park_timeout(READ_EVERY);
+            }
         }
     }
 }
@@ -199,7 +269,7 @@ impl Traced {
     fn concerns(&self, ports: &[u16]) -> bool {
         let target = match self {
             Self::Began { .. } | Self::Ended { .. } => return true,
-            Self::ListenerUp { local } | Self::ListenerDown { local } => local,
+            Self::ListenerUp { local } | Self::ListenerDown { local, .. } => local,
             Self::ResetSent { from, .. } | Self::ResetReceived { from, .. } => from,
         };
         ports.contains(&target.port())
@@ -212,14 +282,14 @@ fn said(line: &str) -> Option<Said> {
     match lost {
         // Without a number the kernel does not know how many.
         Some((_, rest)) => Some(Said::Lost(rest.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(1))),
-        None => parse(line).map(Said::Event),
+        None => parse(line),
     }
 }
 
 /// One line of `trace_pipe`: `TASK-PID [CPU] FLAGS SECONDS.MICROS: event: key=value ...`. A task may call itself
 /// whatever it likes (`gunicorn: maste`), and the fields have colons, too (`saddrv6=:: daddrv6=::`): what parts the two
 /// is the event's own name, which with its colons is longer than any task's.
-fn parse(line: &str) -> Option<TraceEvent> {
+fn parse(line: &str) -> Option<Said> {
     let split = |event: &&'static str| Some((*event, line.split_once(&format!(": {event}: "))?));
     let (event, (head, fields)) = EVENTS.iter().find_map(split)?;
     let (seconds, micros) = head.rsplit_once(' ')?.1.split_once('.')?;
@@ -231,9 +301,13 @@ fn parse(line: &str) -> Option<TraceEvent> {
             let local = address(field("saddr")?, field("saddrv6")?, field("sport")?)?;
             match (field("oldstate")?, field("newstate")?) {
                 (_, "TCP_LISTEN") => Traced::ListenerUp { local },
-                ("TCP_LISTEN", "TCP_CLOSE") => Traced::ListenerDown { local },
+                ("TCP_LISTEN", "TCP_CLOSE") => Traced::ListenerDown { local, cookie: None },
                 _ => return None,
             }
+        }
+        "tcp_destroy_sock" => {
+            let local = address(field("saddr")?, field("saddrv6")?, field("sport")?)?;
+            return Some(Said::Destroyed { local, cookie: u64::from_str_radix(field("sock_cookie")?, 16).ok()? });
         }
         "tcp_send_reset" => Traced::ResetSent {
             from: unmapped(field("src")?.parse().ok()?),
@@ -247,7 +321,7 @@ fn parse(line: &str) -> Option<TraceEvent> {
         },
         _ => return None,
     };
-    Some(TraceEvent { at, traced })
+    Some(Said::Event(TraceEvent { at, traced }))
 }
 
 /// The kernel prints both forms; `::ffff:a.b.c.d` is the IPv4 one.
@@ -279,13 +353,43 @@ mod tests {
         sport=60826 dport=18099 saddr=127.0.0.1 daddr=127.0.0.1 saddrv6=::ffff:127.0.0.1 \
         daddrv6=::ffff:127.0.0.1 sock_cookie=1\n";
 
+    const DESTROYED: &str = "         python3-12888   [001] ..... 22580.295770: tcp_destroy_sock: family=AF_INET6 \
+        sport=18077 dport=0 saddr=0.0.0.0 daddr=0.0.0.0 saddrv6=:: daddrv6=:: sock_cookie=1f\n";
+
+    fn event(line: &str) -> TraceEvent {
+        match said(line) {
+            Some(Said::Event(event)) => event,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn joined(lines: &[&str]) -> Vec<Traced> {
+        let (mut joiner, mut delivered) = (Joiner::default(), Vec::new());
+        let mut deliver = |said| match said {
+            Said::Event(event) => delivered.push(event.traced),
+            other => panic!("{other:?}"),
+        };
+        lines.iter().for_each(|line| joiner.take(said(line).unwrap(), &mut deliver));
+        joiner.flush(&mut deliver);
+        delivered
+    }
+
+    #[test]
+    fn a_listener_that_was_closed_has_its_cookie_and_one_that_was_shut_down_has_none() {
+        let local = "[::]:18077".parse().unwrap();
+        let gone = |cookie| Traced::ListenerDown { local, cookie };
+        assert_eq!(joined(&[LISTEN_ON_ALL, DESTROYED]), [gone(Some(0x1f))]);
+        assert_eq!(joined(&[LISTEN_ON_ALL]), [gone(None)]);
+        assert_eq!(joined(&[LISTEN_ON_ALL, LISTEN, DESTROYED]), [gone(None), event(LISTEN).traced], "another one went");
+    }
+
     #[test]
     fn a_line_of_the_kernel_is_an_event_on_our_clock() {
         let target: SocketAddr = "127.0.0.1:18099".parse().unwrap();
-        let up = parse(LISTEN).unwrap();
+        let up = event(LISTEN);
         assert_eq!(up.at, MonoTime::from_micros(2_297_264_216));
         assert_eq!(up.traced, Traced::ListenerUp { local: target });
-        let sent = parse(SENT).unwrap().traced;
+        let sent = event(SENT).traced;
         assert!(sent.concerns(&[18099]) && !sent.concerns(&[60828]));
         assert_eq!(
             sent,
@@ -297,14 +401,14 @@ mod tests {
             }
         );
         let received = Traced::ResetReceived { from: target, to: "127.0.0.1:60826".parse().unwrap() };
-        assert_eq!(parse(RECEIVED).unwrap().traced, received);
+        assert_eq!(event(RECEIVED).traced, received);
     }
 
     #[test]
     fn a_listener_on_all_addresses_is_one_like_any_other() {
-        let gone = parse(LISTEN_ON_ALL).unwrap();
+        let gone = event(LISTEN_ON_ALL);
         assert_eq!(gone.at, MonoTime::from_micros(22_580_295_762));
-        assert_eq!(gone.traced, Traced::ListenerDown { local: "[::]:18077".parse().unwrap() });
+        assert_eq!(gone.traced, Traced::ListenerDown { local: "[::]:18077".parse().unwrap(), cookie: None });
     }
 
     #[test]
@@ -329,7 +433,6 @@ mod tests {
     fn what_the_kernel_lost_is_counted() {
         assert_eq!(said("CPU:0 [LOST 5 EVENTS]\n"), Some(Said::Lost(5)));
         assert_eq!(said("CPU:1 [LOST EVENTS]\n"), Some(Said::Lost(1)));
-        assert_eq!(said(LISTEN), parse(LISTEN).map(Said::Event));
     }
 
     #[test]
@@ -354,9 +457,15 @@ mod tests {
             seen.push(events.blocking_recv().unwrap().traced);
         }
         assert_eq!(seen[0], Traced::ListenerUp { local: address });
-        assert_eq!(seen[1], Traced::ListenerDown { local: address });
+        let cookie = match &seen[1] {
+            Traced::ListenerDown { local, cookie } if *local == address => *cookie,
+            other => panic!("{other:?}"),
+        };
+        assert!(cookie.is_some(), "it was closed");
         assert!(matches!(&seen[2], Traced::ResetSent { reason: Some(reason), .. } if reason == "NO_SOCKET"));
-        drop(tracer);
+        let (second, _events) = Tracer::start(&[address.port()]).unwrap();
+        assert!(instance.exists(), "its run lives");
+        drop((tracer, second));
         assert!(!instance.exists());
     }
 }

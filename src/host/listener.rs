@@ -1,5 +1,6 @@
 //! Who listens: the kernel's listening sockets and their accept queues, by netlink, sock_diag(7).
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -76,6 +77,35 @@ pub fn all() -> io::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
+/// The inodes of the open connections that a listener at `endpoint` took: the server's ends, accepted or waiting to be.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn connections(endpoint: &Endpoint) -> io::Result<Vec<u64>> {
+    let socket = diagnostic_socket()?;
+    let mut inodes = Vec::new();
+    match endpoint {
+        Endpoint::Tcp(address) => {
+            let families: &[u8] = if address.is_ipv4() { &[AF_INET, AF_INET6] } else { &[AF_INET6] };
+            let states = StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT;
+            dump_tcp(&socket, families, &states, &mut |response| {
+                let local = bound_to(response);
+                if local.port() == address.port() && local.ip().to_canonical() == address.ip().to_canonical() {
+                    inodes.push(u64::from(response.header.inode));
+                }
+            })?;
+        }
+        Endpoint::Unix(path) => {
+            dump_unix(&socket, UnixStateFlags::ESTABLISHED, ShowFlags::NAME, &mut |response| {
+                if path_of(response).is_some_and(|bound| bound == path.as_os_str()) {
+                    inodes.push(u64::from(response.header.inode));
+                }
+            })?;
+        }
+    }
+    Ok(inodes)
+}
+
 fn diagnostic_socket() -> io::Result<OwnedFd> {
     let socket =
         socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
@@ -85,24 +115,31 @@ fn diagnostic_socket() -> io::Result<OwnedFd> {
 /// The listeners of these families that reach `wanted`, or all of them.
 fn tcp(socket: &OwnedFd, families: &[u8], wanted: Option<SocketAddr>) -> io::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
+    dump_tcp(socket, families, &StateFlags::LISTEN, &mut |response| {
+        if wanted.is_none_or(|wanted| is_taken(response, wanted)) {
+            listeners.push(of_tcp(response));
+        }
+    })?;
+    Ok(listeners)
+}
+
+fn dump_tcp(
+    socket: &OwnedFd,
+    families: &[u8],
+    states: &StateFlags,
+    take: &mut dyn FnMut(&InetResponse),
+) -> io::Result<()> {
     for &family in families {
         let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
-        let request = InetRequest {
-            family,
-            protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
-            states: StateFlags::LISTEN,
-            socket_id,
-        };
+        let extensions = ExtensionFlags::empty();
+        let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states: states.clone(), socket_id };
         dump(socket, SockDiagMessage::InetRequest(request), &mut |message| {
-            if let SockDiagMessage::InetResponse(response) = message
-                && wanted.is_none_or(|wanted| is_taken(&response, wanted))
-            {
-                listeners.push(of_tcp(&response));
+            if let SockDiagMessage::InetResponse(response) = message {
+                take(&response);
             }
         })?;
     }
-    Ok(listeners)
+    Ok(())
 }
 
 fn bound_to(response: &InetResponse) -> SocketAddr {
@@ -121,7 +158,14 @@ fn of_tcp(response: &InetResponse) -> Listener {
         inode: u64::from(response.header.inode),
         queued: response.header.recv_queue,
         backlog: response.header.send_queue,
+        cookie: Some(cookie_of(response)),
     }
+}
+
+/// Two words, the lower first (sock_diag_save_cookie, net/core/sock_diag.c).
+fn cookie_of(response: &InetResponse) -> u64 {
+    let [a, b, c, d, e, f, g, h] = response.header.socket_id.cookie;
+    u64::from(u32::from_ne_bytes([a, b, c, d])) | u64::from(u32::from_ne_bytes([e, f, g, h])) << 32
 }
 
 /// The listeners that are reached by the path `wanted`: those whose file it leads to, through links and renames; or
@@ -182,26 +226,36 @@ impl File {
 
 /// Every listener that is bound to a path.
 fn unix(socket: &OwnedFd) -> io::Result<Vec<Bound>> {
-    let request = UnixRequest {
-        state_flags: UnixStateFlags::LISTEN,
-        inode: 0,
-        show_flags: ShowFlags::NAME | ShowFlags::VFS | ShowFlags::RQLEN,
-        cookie: [0xff; 8],
-    };
+    let shown = ShowFlags::NAME | ShowFlags::VFS | ShowFlags::RQLEN;
     let mut listeners = Vec::new();
-    dump(socket, SockDiagMessage::UnixRequest(request), &mut |message| {
-        if let SockDiagMessage::UnixResponse(response) = message {
-            listeners.extend(of_unix(&response));
-        }
-    })?;
+    dump_unix(socket, UnixStateFlags::LISTEN, shown, &mut |response| listeners.extend(of_unix(response)))?;
     Ok(listeners)
 }
 
-fn of_unix(response: &UnixResponse) -> Option<Bound> {
-    let bound = response.nlas.iter().find_map(|attribute| match attribute {
-        Nla::Name(UnixDiagName::Pathname(name)) => Some(name),
+fn dump_unix(
+    socket: &OwnedFd,
+    states: UnixStateFlags,
+    shown: ShowFlags,
+    take: &mut dyn FnMut(&UnixResponse),
+) -> io::Result<()> {
+    let request = UnixRequest { state_flags: states, inode: 0, show_flags: shown, cookie: [0xff; 8] };
+    dump(socket, SockDiagMessage::UnixRequest(request), &mut |message| {
+        if let SockDiagMessage::UnixResponse(response) = message {
+            take(&response);
+        }
+    })
+}
+
+/// The path that a socket is bound to. An accepted one has its listener's.
+fn path_of(response: &UnixResponse) -> Option<&OsStr> {
+    response.nlas.iter().find_map(|attribute| match attribute {
+        Nla::Name(UnixDiagName::Pathname(name)) => Some(name.as_os_str()),
         _ => None,
-    })?;
+    })
+}
+
+fn of_unix(response: &UnixResponse) -> Option<Bound> {
+    let bound = path_of(response)?;
     let (queued, backlog) = response.nlas.iter().find_map(|attribute| match attribute {
         Nla::ReceiveQueueLength(queued, backlog) => Some((*queued, *backlog)),
         _ => None,
@@ -211,7 +265,8 @@ fn of_unix(response: &UnixResponse) -> Option<Bound> {
         _ => None,
     });
     let endpoint = Endpoint::Unix(PathBuf::from(bound));
-    Some(Bound { listener: Listener { endpoint, inode: u64::from(response.header.inode), queued, backlog }, file })
+    let inode = u64::from(response.header.inode);
+    Some(Bound { listener: Listener { endpoint, inode, queued, backlog, cookie: None }, file })
 }
 
 /// The crate keeps the two numbers of `struct unix_diag_vfs` to itself, but writes them as the kernel does.
@@ -284,8 +339,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let _waiting: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
         let found = at(&Endpoint::Tcp(address)).unwrap();
-        let expected = Listener { endpoint: Endpoint::Tcp(address), inode: inode_of(&listener), queued: 3, backlog: 7 };
-        assert_eq!(found, [expected]);
+        let cookie = Some(rustix::net::sockopt::socket_cookie(&listener).unwrap());
+        let (endpoint, inode) = (Endpoint::Tcp(address), inode_of(&listener));
+        assert_eq!(found, [Listener { endpoint, inode, queued: 3, backlog: 7, cookie }]);
     }
 
     #[test]
@@ -320,8 +376,8 @@ mod tests {
         let _waiting: Vec<_> = (0..2).map(|_| UnixStream::connect(&path).unwrap()).collect();
         fs::remove_file(&path).unwrap();
         let found = at(&Endpoint::Unix(path.clone())).unwrap();
-        let expected = Listener { endpoint: Endpoint::Unix(path), inode: inode_of(&listener), queued: 2, backlog: 5 };
-        assert_eq!(found, [expected]);
+        let (endpoint, inode) = (Endpoint::Unix(path), inode_of(&listener));
+        assert_eq!(found, [Listener { endpoint, inode, queued: 2, backlog: 5, cookie: None }]);
     }
 
     #[test]
