@@ -11,7 +11,7 @@ use super::number::{ns_to_ms, span_ms};
 use super::tally::{Cell, Group, Tally};
 use super::timeline::{Span, Timeline};
 use super::window::{cold_start_ms, first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
-use crate::model::EventId;
+use crate::model::{EventId, FailureClass};
 use crate::record::Record;
 use crate::record::gate::GateOutcome;
 use crate::record::line::{EndReason, Line};
@@ -101,6 +101,12 @@ impl<'a> Facts<'a> {
             .filter_map(|span| timeline.queue_peak(span))
             .max()
             .map(|(queued, _)| queued)
+    }
+
+    /// Requests that were dropped in a window.
+    pub(crate) fn dropped_in(&self, scope: Scope) -> u64 {
+        let cells = self.tally.windows_of(scope).flat_map(|window| window.rows.values());
+        cells.map(|cell| cell.count(FailureClass::is_dropped)).sum()
     }
 
     /// Requests that fell due in the window of an event.

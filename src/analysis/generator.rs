@@ -8,8 +8,8 @@ use super::tally::Tally;
 use super::timeline::{Span, Timeline};
 use crate::model::time::nanos;
 use crate::model::{FailureClass, FailureKey};
-use crate::record::generator::{GeneratorUse, PAUSE_MIN, Pause};
-use crate::record::line::Line;
+use crate::record::generator::{GeneratorUse, PAUSE_MIN};
+use crate::record::line::{Line, Pause};
 use crate::record::segment::Scope;
 use crate::scenario::plan::Target;
 

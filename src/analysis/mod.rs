@@ -24,6 +24,7 @@ mod generator;
 mod number;
 pub mod result;
 mod series;
+mod sight;
 #[cfg(test)]
 pub(crate) mod simulator;
 mod slowest;

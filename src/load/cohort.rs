@@ -90,6 +90,7 @@ impl Cohort {
     pub(super) fn ask(&self, asked: Asked, now: MonoTime, reply: oneshot::Sender<MonoTime>) {
         if let Some(sequence) = self.sequence.as_ref().filter(|_| !self.control.is_stopped()) {
             sequence.borrow_mut().begin(asked, now, reply);
+            self.count(|tally, _| tally.asked(now));
             self.agenda.borrow_mut().client_due(now);
         }
     }

@@ -169,6 +169,7 @@ impl Engine {
             });
             self.outbox.offer_requests(cohort);
         }
+        self.outbox.offer_pauses(&self.control.heartbeat);
     }
 
     fn hear(&mut self, command: Option<Command>) {
@@ -183,6 +184,7 @@ impl Engine {
         match command {
             Command::BeginCounting(reply) => acknowledge(reply, self.begin_counting(now)),
             Command::Mark(event, reply) => {
+                self.end_attempt_gaps(now);
                 self.offer(now, true);
                 self.control.timeline.borrow_mut().mark(event, now);
                 acknowledge(reply, now);
@@ -227,13 +229,24 @@ impl Engine {
         if let Some(at) = began {
             return at;
         }
+        self.end_attempt_gaps(now);
         self.offer(now, true);
         self.control.timeline.borrow_mut().begin_counting(now);
         self.cohorts().for_each(|cohort| cohort.count(|tally, timeline| tally.begin_counting(timeline, now)));
         now
     }
 
+    /// What is counted from `at` on belongs to another scope. A cohort that waits to be asked has scopes of its own.
+    fn end_attempt_gaps(&self, at: MonoTime) {
+        for cohort in self.cohorts().filter(|cohort| !cohort.policy.on_demand) {
+            cohort.count(|tally, timeline| tally.end_attempt_gap(timeline, at));
+        }
+    }
+
     fn stop(&mut self, now: MonoTime) {
+        if self.stopped_at.is_none() {
+            self.end_attempt_gaps(now);
+        }
         self.stopped_at.get_or_insert(now);
         self.control.stop();
         self.cohorts().for_each(|cohort| cohort.close());
@@ -272,9 +285,8 @@ impl Engine {
         if unasked > 0 {
             self.outbox.deliver(Observation::Unasked(unasked)).await;
         }
-        let held_up = self.control.heartbeat.total();
-        if held_up.times > 0 {
-            self.outbox.deliver(Observation::HeldUp(held_up)).await;
+        while let Some(pause) = self.control.heartbeat.take() {
+            self.outbox.deliver(Observation::Pause(pause)).await;
         }
     }
 }

@@ -6,22 +6,14 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::model::MonoTime;
-use crate::record::generator::{PAUSE_MIN, PAUSES_KEPT, Pause};
+use crate::record::generator::{PAUSE_MIN, PAUSES_KEPT};
+use crate::record::line::Pause;
 
 /// From when on being late is more than a hiccup: far beyond what a scheduler does to a thread that it lets run.
 const HELD_UP_MIN: Duration = Duration::from_millis(500);
 
 /// The thread wants to run at least this often, whatever is due: so a pause shows also when nothing is.
 pub(super) const BEAT_EVERY: Duration = Duration::from_millis(100);
-
-/// How often and how long the load thread did not run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeldUp {
-    /// So many times.
-    pub times: u32,
-    /// For so long at most.
-    pub longest: Duration,
-}
 
 /// Pauses that were not handed over yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +42,9 @@ pub(super) struct Heartbeat {
     wake_at: Cell<Option<MonoTime>>,
     /// When the thread was last held up.
     last: Cell<Option<Pause>>,
-    total: Cell<HeldUp>,
+    /// When it was held up, not taken yet.
+    held_up: RefCell<Vec<Pause>>,
+    /// When it was late at all, not taken yet.
     pauses: RefCell<Pauses>,
 }
 
@@ -68,8 +62,7 @@ impl Heartbeat {
         self.pauses.borrow_mut().add(pause);
         if now.since(wake_at) >= HELD_UP_MIN {
             self.last.set(Some(pause));
-            let HeldUp { times, longest } = self.total.get();
-            self.total.set(HeldUp { times: times.saturating_add(1), longest: longest.max(now.since(wake_at)) });
+            self.held_up.borrow_mut().push(pause);
         }
     }
 
@@ -80,9 +73,10 @@ impl Heartbeat {
         self.last.get().is_some_and(|last| last.from <= deadline && due <= last.to)
     }
 
-    /// All of it so far.
-    pub(super) fn total(&self) -> HeldUp {
-        self.total.get()
+    /// Takes the oldest time that the thread was held up and that was not taken yet.
+    pub(super) fn take(&self) -> Option<Pause> {
+        let mut held_up = self.held_up.borrow_mut();
+        (!held_up.is_empty()).then(|| held_up.remove(0))
     }
 
     /// The pauses since they were last taken.
@@ -105,7 +99,7 @@ mod tests {
         heartbeat.beat(at(5_000));
         heartbeat.sleeps_until(at(6_000));
         assert!(!heartbeat.cut_into(at(5_000), at(6_100), at(6_499)));
-        assert_eq!(heartbeat.total(), HeldUp::default());
+        assert_eq!(heartbeat.take(), None);
     }
 
     #[test]
@@ -118,8 +112,9 @@ mod tests {
         assert!(!heartbeat.cut_into(at(0), at(999), at(3_001)) && !heartbeat.cut_into(at(3_001), at(4_001), at(4_002)));
         heartbeat.sleeps_until(at(4_000));
         heartbeat.beat(at(4_600));
-        let longest = Duration::from_secs(2);
-        assert_eq!(heartbeat.total(), HeldUp { times: 2, longest });
+        let held_up: Vec<Pause> = std::iter::from_fn(|| heartbeat.take()).collect();
+        let pause = |from, to| Pause { from: at(from), to: at(to) };
+        assert_eq!(held_up, [pause(1_000, 3_000), pause(4_000, 4_600)]);
     }
 
     #[test]

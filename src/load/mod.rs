@@ -66,7 +66,6 @@ mod wire;
 pub use cpu_taken::CpuTaken;
 pub use error::LoadError;
 pub use handle::LoadHandle;
-pub use heartbeat::HeldUp;
 pub use live::Live;
 pub use sequence::Asked;
 
@@ -74,7 +73,7 @@ use tokio::sync::oneshot;
 
 use crate::model::MonoTime;
 use crate::record::generator::GeneratorUse;
-use crate::record::line::Cap;
+use crate::record::line::{Cap, Pause};
 use crate::record::request::RequestEnd;
 use crate::record::segment::{Rows, Segment};
 
@@ -95,8 +94,8 @@ pub enum Observation {
     Cap(Cap),
     /// This many connections brought bytes that no request had asked for. Comes near the end.
     Unasked(u64),
-    /// The load thread did not run when it should have. Comes last.
-    HeldUp(HeldUp),
+    /// The load thread did not run when it should have.
+    Pause(Pause),
 }
 
 /// Answers a [`LoadHandle::hand_over`] once what was handed over has got where it goes.

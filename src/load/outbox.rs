@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 
 use super::Observation;
 use super::cohort::Cohort;
+use super::heartbeat::Heartbeat;
 use super::tally::Tally;
 use crate::model::MonoTime;
 use crate::record::generator::GeneratorUse;
@@ -50,6 +51,14 @@ impl Outbox {
     pub(super) fn offer_use(&self, take: impl FnOnce() -> GeneratorUse) {
         if let Ok(room) = self.0.try_reserve() {
             room.send(Observation::Generator(take()));
+        }
+    }
+
+    /// Hands over when the thread did not run, as far as there is room.
+    pub(super) fn offer_pauses(&self, heartbeat: &Heartbeat) {
+        while let Ok(room) = self.0.try_reserve() {
+            let Some(pause) = heartbeat.take() else { return };
+            room.send(Observation::Pause(pause));
         }
     }
 

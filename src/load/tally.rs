@@ -28,7 +28,8 @@ pub(super) struct Tally {
     outstanding: u64,
     /// Requests due before a moment that had not ended by then, and still have not.
     awaited: (MonoTime, u64),
-    last_attempt: Option<(Scope, MonoTime)>,
+    /// Since when no connect call was made in the current scope.
+    unattempted_since: MonoTime,
     samples_left_out: u64,
     unasked: u64,
     last_end: MonoTime,
@@ -67,7 +68,7 @@ impl Tally {
             health: None,
             outstanding: 0,
             awaited: (MonoTime::default(), 0),
-            last_attempt: None,
+            unattempted_since: origin,
             samples_left_out: 0,
             unasked: 0,
             last_end: origin,
@@ -133,11 +134,20 @@ impl Tally {
 
     /// A connect call was made at `at`.
     pub(super) fn connect_attempted(&mut self, timeline: &Timeline, at: MonoTime) {
-        let scope = timeline.scope_at(at);
-        if let Some((_, last)) = self.last_attempt.replace((scope, at)).filter(|&(last_scope, _)| last_scope == scope) {
-            let segment = self.segment(scope);
-            segment.connect_gap_ns = segment.connect_gap_ns.max(Some(at.nanos_since(last)));
-        }
+        self.end_attempt_gap(timeline, at);
+    }
+
+    /// A step asks for requests at `at`: that none was made before says nothing.
+    pub(super) fn asked(&mut self, at: MonoTime) {
+        self.unattempted_since = at;
+    }
+
+    /// The time without a connect call ends at `at`: with one, or with the current scope. A listener that was gone for
+    /// less may have gone unseen.
+    pub(super) fn end_attempt_gap(&mut self, timeline: &Timeline, at: MonoTime) {
+        let gap_ns = at.nanos_since(std::mem::replace(&mut self.unattempted_since, at));
+        let segment = self.segment(timeline.scope_at(at));
+        segment.connect_gap_ns = segment.connect_gap_ns.max(Some(gap_ns));
     }
 
     /// A connection was established at `at`.

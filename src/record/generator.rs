@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::line::Pause;
 use crate::model::MonoTime;
 
 /// A thread that wakes later than this after it should have has paused. It is the bound on the p99 of lateness as well.
@@ -52,23 +53,6 @@ pub struct Taken {
     /// Time that the hypervisor kept from this machine's cores, all of them together (steal of /proc/stat).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal_ns: Option<u64>,
-}
-
-/// The load thread did not run though it should have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pause {
-    /// When it should have run.
-    pub from: MonoTime,
-    /// When it did.
-    pub to: MonoTime,
-}
-
-impl Pause {
-    /// How long the thread was late.
-    #[must_use]
-    pub fn length_ns(&self) -> u64 {
-        self.to.nanos_since(self.from)
-    }
 }
 
 impl GeneratorUse {

@@ -51,6 +51,8 @@ impl Limits {
     /// Why a line cannot be true; none if it can.
     pub(super) fn doubt(&mut self, line: &Line) -> Option<&'static str> {
         let (times, counts) = match line {
+            Line::Looks(looks) => (vec![looks.from, looks.to], Vec::new()),
+            Line::Pause(pause) => (vec![pause.from, pause.to], Vec::new()),
             Line::Rows(rows) => (times_of_rows(rows), rows.rows.iter().flat_map(counts_of_row).collect()),
             Line::Segment(segment) => (times_of_segment(segment), counts_of_segment(segment)),
             Line::Generator(generator) => (times_of_generator(generator), counts_of_generator(generator)),
@@ -97,10 +99,12 @@ fn time_of(line: &Line) -> Option<MonoTime> {
         Line::Request(request) => Some(request.end),
         Line::Gate(outcome) => Some(outcome.at),
         Line::End(end) => Some(end.at),
-        // The first three have many: see below. Those of the others are shown, and nothing is derived from them.
+        // The first five have several. Those of the others are shown, and nothing is derived from them.
         Line::Rows(_)
         | Line::Segment(_)
         | Line::Generator(_)
+        | Line::Looks(_)
+        | Line::Pause(_)
         | Line::Begin(_)
         | Line::Journal(_)
         | Line::Check(_)

@@ -123,7 +123,8 @@ pub struct Segment {
     pub connections: ConnectionCounts,
     /// The longest spans without an `ok` while requests were due, longest first; at most eight.
     pub gaps: Vec<Gap>,
-    /// Longest time between two connection attempts, in nanoseconds; none with fewer than two attempts.
+    /// Longest time without a connection attempt, in nanoseconds, from the scope's beginning to its end: its edges
+    /// count. None where no attempt was made and the scope has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_gap_ns: Option<u64>,
     /// The first `ok` request that was sent after the scope's event began.

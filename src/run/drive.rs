@@ -26,7 +26,7 @@ use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
 use crate::host::Host;
-use crate::load::{CpuTaken, HeldUp, LoadHandle, Observation};
+use crate::load::{CpuTaken, LoadHandle, Observation};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
@@ -315,7 +315,7 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
                 Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
                 Observation::HandedOver(receipt) => receipt.confirm(),
                 Observation::Unasked(connections) => recorder.note(NoteKind::Doubt, unasked(connections)),
-                Observation::HeldUp(held_up) => recorder.note(NoteKind::Doubt, doubt(held_up)),
+                Observation::Pause(pause) => recorder.write(&Line::Pause(pause)),
             }
         }
     })
@@ -327,12 +327,6 @@ fn unasked(connections: u64) -> String {
         "{of} brought bytes that no request had asked for, after an answer or between two requests: an answer may have \
          been taken for that of another request"
     )
-}
-
-fn doubt(HeldUp { times, longest }: HeldUp) -> String {
-    let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
-    let longest_s = longest.as_secs_f64();
-    format!("the load thread did not run {times}, for up to {longest_s:.1} s: the process was stopped, or got no CPU")
 }
 
 async fn report_figures(

@@ -38,6 +38,7 @@ pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
             connect_timeout: Duration::from_secs(20),
             ca_file: None,
             insecure: false,
+            front: false,
         },
     }
 }
@@ -92,7 +93,7 @@ impl Totals {
             Observation::HandedOver(receipt) => receipt.confirm(),
             Observation::Cap(cap) => self.samples_left_out += cap.left_out,
             Observation::Generator(generator) => self.generator.push(generator),
-            Observation::Unasked(_) | Observation::HeldUp(_) => {}
+            Observation::Unasked(_) | Observation::Pause(_) => {}
         }
     }
 
@@ -131,7 +132,7 @@ where
                 | Observation::HandedOver(_)
                 | Observation::Cap(_)
                 | Observation::Unasked(_)
-                | Observation::HeldUp(_) => Scope::Before,
+                | Observation::Pause(_) => Scope::Before,
             };
             scopes.entry(scope).or_default().add(observation);
         }

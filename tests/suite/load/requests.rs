@@ -103,7 +103,7 @@ async fn what_was_due_when_all_is_handed_over_has_ended_and_been_counted_by_then
                 | Observation::Generator(_)
                 | Observation::Cap(_)
                 | Observation::Unasked(_)
-                | Observation::HeldUp(_) => {}
+                | Observation::Pause(_) => {}
             }
         }
     };
