@@ -115,6 +115,15 @@ impl Foreign {
     }
 }
 
+impl Foreign {
+    /// Another name of a unit that is there.
+    pub(crate) fn new_alias(name: &'static str, of: &str) -> Self {
+        std::os::unix::fs::symlink(of, installed_path(name)).expect("we are root");
+        systemctl(&["daemon-reload"]);
+        Self(name)
+    }
+}
+
 impl Drop for Foreign {
     fn drop(&mut self) {
         let _ = Command::new("systemctl").args(["kill", "--signal=KILL", self.0]).stderr(Stdio::null()).status();
