@@ -20,10 +20,12 @@ mod figures;
 #[cfg(test)]
 mod fixtures;
 pub mod gate;
+mod generator;
 mod number;
 mod processes;
 pub mod result;
 mod series;
+mod sight;
 #[cfg(test)]
 pub(crate) mod simulator;
 mod slowest;

@@ -137,14 +137,18 @@ impl<'a> Trace<'a> {
         self.listeners.iter().any(|it| !it.is_up && takes(it.local, reset.from) && (since..=reset.at).contains(&it.at))
     }
 
+    /// The trace was on all through `span`, was about `destination`, and lost nothing.
+    pub(crate) fn covers(&self, destination: &Destination, span: Span) -> bool {
+        let Some((began, targets)) = self.began else { return false };
+        let is_traced = targets.iter().any(|target| is_same(*target, destination));
+        is_traced && began <= span.from && self.ended.is_some_and(|ended| span.to <= ended)
+    }
+
     /// The listener at `destination` stayed in TCP_LISTEN all through `span`: the trace was there, lost nothing,
     /// and saw none go.
     pub(crate) fn never_left_listen(&self, destination: &Destination, span: Span) -> bool {
-        let Some((began, targets)) = self.began else { return false };
-        let is_traced = targets.iter().any(|target| is_same(*target, destination));
-        let covered = is_traced && began <= span.from && self.ended.is_some_and(|ended| span.to <= ended);
         let is_gone = |it: &Move| !it.is_up && destination.reaches(&Endpoint::Tcp(it.local)) && span.holds(it.at);
-        covered && !self.listeners.iter().any(is_gone)
+        self.covers(destination, span) && !self.listeners.iter().any(is_gone)
     }
 
     /// The spans around and in `within` in which no listener was at `destination`, to the microsecond: each from the

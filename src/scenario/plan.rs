@@ -135,6 +135,29 @@ pub struct RunOptions {
     pub seed: u64,
     /// When to give up early.
     pub abort: Abort,
+    /// The longest listener gap that may go unseen in a run that passes.
+    #[serde(default, skip_serializing_if = "MaxUnseen::is_unstated")]
+    pub max_unseen: MaxUnseen,
+}
+
+/// `[run] max_unseen`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxUnseen {
+    /// The plan of a record that does not tell when the listeners were looked at: it is not judged.
+    #[default]
+    Unstated,
+    /// `none`: the rule is off, and every report says so.
+    Off,
+    /// At most this long.
+    #[serde(rename = "at_most_ns", with = "as_ns")]
+    AtMost(Duration),
+}
+
+impl MaxUnseen {
+    fn is_unstated(&self) -> bool {
+        *self == Self::Unstated
+    }
 }
 
 /// `[run] abort`: when to give up early.

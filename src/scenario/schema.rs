@@ -99,6 +99,7 @@ fn target() -> Value {
         "connect_timeout": duration("From the due time until the connection must be there; the same as timeout unless given."),
         "ca_file": word("PEM file with the CAs to trust; https only."),
         "insecure": switch(false, "Trust any certificate; https only."),
+        "front": switch(false, "A proxy in front of the service listens there: nginx, HAProxy, a load balancer."),
     });
     table("What is sent where, and what must come back.", joined(request(), own))
 }
@@ -155,6 +156,8 @@ fn run() -> Value {
                 "outage": duration("No `ok` for so long while requests were due."),
                 "dropped": whole(1, "So many dropped requests."),
             })),
+            "max_unseen": { "type": "string", "pattern": format!("^none$|{DURATION}"), "minLength": 2,
+                "description": "The longest listener gap that may go unseen in a run that passes; 500ms unless given. none turns the rule off, and every report says so." },
         }),
     )
 }

@@ -50,6 +50,8 @@ pub(crate) struct Finding {
     failed: Option<Span>,
     /// When the others can have failed.
     may_have_failed: Option<Span>,
+    /// Of these, what may be the generator's own doing.
+    pub(crate) own: u64,
 }
 
 impl Finding {
@@ -110,6 +112,10 @@ impl Attribution {
                     answers,
                     timeline,
                 };
+                if timeline.generator.may_have_caused(key, &cohort.target, due) {
+                    self.add_own((index, scope), &by_row, count);
+                    continue;
+                }
                 let known = samples.remove(&(row, key)).unwrap_or_default();
                 let mut rest = count;
                 for sample in known.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
@@ -121,6 +127,14 @@ impl Attribution {
                 }
             }
         }
+    }
+
+    /// What may be the generator's own doing is put down to nobody else.
+    fn add_own(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, n: u64) {
+        *self.counts.entry((cohort, scope, Cause::Ambiguous)).or_default() += n;
+        let finding = self.findings.entry((scope, Cause::Ambiguous)).or_default();
+        finding.add(cohort, failed, n);
+        finding.own += n;
     }
 
     fn add(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, n: u64) {

@@ -95,6 +95,9 @@ impl Scene<'_> {
             Cause::Application => {
                 format!("the application at {address} gave an unexpected answer, {}, {when}", self.answers())
             }
+            Cause::Ambiguous if self.finding.own == self.finding.count => {
+                format!("the load thread itself did not keep up {when}, so nothing can be said of the target")
+            }
             Cause::Ambiguous => {
                 let stop = if self.is_of_event() { self.stop() } else { String::new() };
                 format!("no single mechanism explains these failures, {when}{}{stop}", self.seen_of_listeners())

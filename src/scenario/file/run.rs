@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::scenario::mistake::Mistakes;
+use crate::scenario::plan::MaxUnseen;
 use crate::scenario::reader::{Field, Reader};
-use crate::scenario::tree::Node;
+use crate::scenario::tree::{Node, Value};
 use crate::scenario::value;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -20,6 +21,7 @@ pub(crate) struct Run {
     pub restore: Field<bool>,
     pub seed: Field<u64>,
     pub abort: Field<Abort>,
+    pub max_unseen: Field<MaxUnseen>,
 }
 
 /// `abort = { .. }`.
@@ -42,9 +44,18 @@ impl Run {
             restore: reader.field("restore", value::boolean),
             seed: reader.field("seed", |node, mistakes| value::whole(node, mistakes, &(0..=u64::MAX))),
             abort: reader.field("abort", Abort::read),
+            max_unseen: reader.field("max_unseen", max_unseen),
         };
         reader.finish();
         Some(run)
+    }
+}
+
+/// A duration, or `none`.
+fn max_unseen(node: &Node, mistakes: &mut Mistakes) -> Option<MaxUnseen> {
+    match &node.value {
+        Value::String(text) if text == "none" => Some(MaxUnseen::Off),
+        _ => value::span(node, mistakes, &(MILLISECOND..=DAY)).map(MaxUnseen::AtMost),
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Target {
     pub connect_timeout: Field<Duration>,
     pub ca_file: Field<PathBuf>,
     pub insecure: Field<bool>,
+    pub front: Field<bool>,
 }
 
 /// The keys that `[target]` and `[[load]]` share.
@@ -60,6 +61,7 @@ impl Target {
             connect_timeout: reader.field("connect_timeout", |node, mistakes| value::span(node, mistakes, &TIMEOUT)),
             ca_file: reader.field("ca_file", value::path),
             insecure: reader.field("insecure", value::boolean),
+            front: reader.field("front", value::boolean),
         };
         reader.finish();
         Some(target)

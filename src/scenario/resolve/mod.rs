@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::file::{File, Run};
 use super::mistake::Mistakes;
-use super::plan::{Abort, Plan, RunOptions, Scheme};
+use super::plan::{Abort, MaxUnseen, Plan, RunOptions, Scheme};
 use super::source::Place;
 
 /// The start of the file: where things are missing.
@@ -61,6 +61,7 @@ fn run(run: Option<&Run>) -> RunOptions {
         restore: run.restore.or(true),
         seed: run.seed.or(1),
         abort,
+        max_unseen: run.max_unseen.or(MaxUnseen::AtMost(Duration::from_millis(500))),
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         connect_timeout,
         ca_file: ca_file.filter(|_| is_tls),
         insecure: is_tls && file.target.value().is_some_and(|target| target.insecure.or(false)),
+        front: file.target.value().is_some_and(|target| target.front.or(false)),
     })
 }
 
