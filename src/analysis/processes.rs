@@ -128,7 +128,7 @@ impl<'a> Processes<'a> {
     /// Whether a process of `service` listens somewhere else and was never seen with a connection from `destination`.
     pub(crate) fn listens_elsewhere(&self, destination: &Destination, service: Option<&UnitName>) -> bool {
         let looks = self.looks.iter().filter(|look| destination.reaches(&look.endpoint));
-        let holders = looks.flat_map(|look| &look.holders);
+        let holders = looks.flat_map(|look| look.holders.iter().chain(&look.elsewhere));
         let own = |holder: &&Holder| service.is_none_or(|service| holder.process.unit.as_ref() == Some(service));
         let own: Vec<&Holder> = holders.filter(own).collect();
         own.iter().all(|holder| holder.accepted == 0) && own.iter().any(|holder| !holder.also_listens.is_empty())
@@ -152,6 +152,19 @@ impl<'a> Processes<'a> {
             self.looks.iter().copied().filter(|look| destination.reaches(&look.endpoint)).collect();
         let last = own.iter().rfind(|look| look.at <= at).or(own.first());
         last.map(|look| look.holders.iter().collect()).unwrap_or_default()
+    }
+
+    /// Where processes of `service` listen apart from `destination`, as last seen by `at`.
+    pub(crate) fn listening_elsewhere(
+        &self,
+        destination: &Destination,
+        service: Option<&UnitName>,
+        at: MonoTime,
+    ) -> Vec<&'a Holder> {
+        let looks = self.looks.iter().filter(|look| destination.reaches(&look.endpoint) && look.at <= at);
+        let own = |holder: &&Holder| service.is_none_or(|service| holder.process.unit.as_ref() == Some(service));
+        let last = looks.last().into_iter().flat_map(|look| look.holders.iter().chain(&look.elsewhere));
+        last.filter(own).filter(|holder| !holder.also_listens.is_empty()).collect()
     }
 
     /// The proxy that holds the listener at `destination`, if one is seen to.

@@ -352,6 +352,13 @@ impl<'a> Timeline<'a> {
         Some(Span::new(self.queues[first].at, back))
     }
 
+    /// From when on connections waited in an accept queue at every look until the end of `span`.
+    pub(crate) fn queue_stands_from(&self, span: Span) -> Option<MonoTime> {
+        let waits = |queue: &&&Queue| queue.listeners.iter().any(|listener| listener.queued > 0);
+        let during = self.queues.iter().filter(|queue| span.holds(queue.at)).rev();
+        during.take_while(waits).last().map(|queue| queue.at)
+    }
+
     /// The deepest accept queue seen in `span`, with that listener's backlog.
     pub(crate) fn queue_peak(&self, span: Span) -> Option<(u32, u32)> {
         let entered = self.queues.partition_point(|queue| queue.at <= span.from).saturating_sub(1);

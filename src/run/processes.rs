@@ -85,6 +85,13 @@ impl Processes {
         }
     }
 
+    /// Those of services that run now.
+    pub(super) fn running(&self) -> Vec<Process> {
+        let watched = self.0.watched.borrow();
+        let running = watched.values().filter(|(process, exit)| process.unit.is_some() && !exit.is_finished());
+        running.map(|(process, _)| process.clone()).collect()
+    }
+
     fn watch(&self, process: Process) {
         let mut watched = self.0.watched.borrow_mut();
         let (recorder, changed) = (self.0.recorder.clone(), Rc::clone(&self.0.changed));

@@ -28,7 +28,11 @@ pub(super) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, tim
     let scene = Scene { span, finding, event, timeline };
     Told {
         sentence: format!("{}: {}{}", classes.join(", "), scene.mechanism(cause), standing(cause, finding)),
-        remedy: (cause == Cause::KilledInFlight).then(|| scene.remedy_of_kill()).flatten(),
+        remedy: match cause {
+            Cause::KilledInFlight => scene.remedy_of_kill(),
+            Cause::AcceptedUnread => scene.remedy_of_limit(),
+            _ => None,
+        },
     }
 }
 
@@ -243,26 +247,25 @@ impl Scene<'_> {
             format!("; the boot took {}, from {} to {}", took(started, ready), self.at(started), self.at(ready))
         });
         let (drain, boot) = (drain.unwrap_or_default(), boot.unwrap_or_default());
-        format!("{} no longer accepted and had not ended {when}{drain}{boot}", self.old_process())
+        let queued =
+            event.and_then(|event| self.timeline.queue_stands_from(Span::new(event.begin.at, event.gone_at()?)));
+        let queued = queued.map_or_else(String::new, |from| {
+            format!("; connections waited in its accept queue from {}", self.at(from))
+        });
+        format!("{} no longer accepted and had not ended {when}{queued}{drain}{boot}", self.old_process())
     }
 
     fn not_accepted(&self, address: &str, when: &str) -> String {
-        let holders =
-            self.destinations().into_iter().flat_map(|to| self.timeline.processes.holders_at(to, self.span.to));
-        let service = self.timeline.service();
-        let own: Vec<_> = holders
-            .filter(|holder| service.is_none_or(|service| holder.process.unit.as_ref() == Some(service)))
-            .collect();
-        let who = match own.as_slice() {
-            [] => service.map_or_else(|| "the service".to_owned(), ToString::to_string),
-            [holder, ..] => holder.process.to_string(),
-        };
-        let elsewhere: BTreeSet<String> =
-            own.iter().flat_map(|holder| &holder.also_listens).map(ToString::to_string).collect();
-        let elsewhere = match elsewhere.into_iter().collect::<Vec<_>>() {
-            none if none.is_empty() => String::new(),
-            addresses => format!("; it listens on {}", addresses.join(", ")),
-        };
+        let (processes, service) = (&self.timeline.processes, self.timeline.service());
+        let destinations = self.destinations().into_iter();
+        let elsewhere: Vec<_> =
+            destinations.flat_map(|to| processes.listening_elsewhere(to, service, self.span.to)).collect();
+        let addresses: BTreeSet<String> =
+            elsewhere.iter().flat_map(|holder| &holder.also_listens).map(ToString::to_string).collect();
+        let service = || service.map_or_else(|| "the service".to_owned(), ToString::to_string);
+        let who = elsewhere.first().map_or_else(service, |holder| holder.process.to_string());
+        let addresses = addresses.into_iter().collect::<Vec<_>>().join(", ");
+        let elsewhere = if addresses.is_empty() { addresses } else { format!("; it listens on {addresses}") };
         format!("{who} ran and took no connection from {address} {when}{elsewhere}{}", self.depth())
     }
 
@@ -308,7 +311,13 @@ impl Scene<'_> {
     fn accepted_unread(&self, when: &str) -> String {
         let socket = self.timeline.socket_state();
         let (who, why) = match socket {
-            Some(socket) if socket.accept => ("systemd".to_owned(), format!(", as {}", self.limit(socket))),
+            Some(socket) if socket.accept => {
+                let why = match Self::directive(socket) {
+                    Some((name, limit)) => format!("; {} has {name}{limit}", self.socket()),
+                    None => format!(", as it does past a limit of {}", self.socket()),
+                };
+                ("systemd".to_owned(), why)
+            }
             Some(socket) if socket.flush_pending => {
                 ("systemd or the service".to_owned(), format!("; {} has FlushPending=yes", self.socket()))
             }
@@ -320,15 +329,18 @@ impl Scene<'_> {
         format!("{who} accepted their connections and closed them unread {when}{why}{}", self.stop())
     }
 
+    fn remedy_of_limit(&self) -> Option<String> {
+        let socket = self.timeline.socket_state().filter(|socket| socket.accept)?;
+        let limit = Self::directive(socket).map_or("the limit", |(name, _)| name);
+        Some(format!("Raise {limit} of {}, or have clients open fewer connections at once.", self.socket()))
+    }
+
     /// The limit of a socket with Accept=yes that a single client meets first.
-    fn limit(&self, socket: &SocketState) -> String {
-        let unit = self.socket();
+    fn directive(socket: &SocketState) -> Option<(&'static str, u32)> {
         match (socket.max_connections, socket.max_connections_per_source) {
-            (all, Some(source)) if all.is_none_or(|all| source <= all) => {
-                format!("{unit} has MaxConnectionsPerSource={source}")
-            }
-            (Some(all), _) => format!("{unit} has MaxConnections={all}"),
-            (None, _) => format!("it does past a limit of {unit}"),
+            (all, Some(source)) if all.is_none_or(|all| source <= all) => Some(("MaxConnectionsPerSource=", source)),
+            (Some(all), _) => Some(("MaxConnections=", all)),
+            (None, _) => None,
         }
     }
 

@@ -400,7 +400,7 @@ fn timed_out_while_a_process_listens_elsewhere_is_not_accepted() {
         let at = |port| Endpoint::Tcp(([127, 0, 0, 1], port).into());
         let also_listens = also_listens.iter().map(|&port| at(port)).collect();
         let holders = vec![Holder { process, accepted, also_listens }];
-        Line::Holders(Holders { at: at_ms(2_100), endpoint: at(8010), inode: 7, holders })
+        Line::Holders(Holders { at: at_ms(2_100), endpoint: at(8010), inode: 7, holders, elsewhere: Vec::new() })
     };
     let cause = |line| behind_socket().never_answering().seeing([line]).cause(timeout, 2_100, 10_000);
     assert_eq!(cause(holder(&[9399], 0)), Cause::NotAccepted);
@@ -473,7 +473,13 @@ fn a_wrong_answer_is_a_proxys_only_where_one_is_known_to_be_there() {
         let process = Process { name: name.to_owned(), unit: None, ..process };
         let holder = Holder { process, accepted: 1, also_listens: Vec::new() };
         let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 8010).into());
-        plain().seeing([Line::Holders(Holders { at: at_ms(0), endpoint, inode: 7, holders: vec![holder] })])
+        plain().seeing([Line::Holders(Holders {
+            at: at_ms(0),
+            endpoint,
+            inode: 7,
+            holders: vec![holder],
+            elsewhere: Vec::new(),
+        })])
     };
     for proxy in [502, 503, 504] {
         assert_eq!(held_by("nginx").cause(status(proxy), 2_030, 1), Cause::ProxyUpstream);
