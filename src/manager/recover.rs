@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::ledger::{AbandonedLedger, Change, EntryId};
 use super::{Job, Manager, ManagerError};
-use crate::model::{JobResult, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, JobResult, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::begin::ManagerKind;
 
 /// A manager that can undo what another run did.
@@ -123,7 +123,7 @@ async fn restore(manager: &impl Recoverable, unit: &UnitName, verb: UnitVerb) ->
     if now.is_active() == (verb == UnitVerb::Start) {
         return Ok(false);
     }
-    if now.active_state == "failed" {
+    if now.active_state == ActiveState::Failed {
         manager.perform(unit, UnitVerb::ResetFailed).await?;
     }
     let in_its_way = if verb == UnitVerb::Start { running_services(manager, &now).await? } else { Vec::new() };

@@ -10,7 +10,7 @@ use super::gate::GateOutcome;
 use super::request::RequestEnd;
 use super::segment::{Rows, Segment};
 use crate::model::address::Listener;
-use crate::model::{ActionKind, EventId, JobResult, MonoTime, ProcessId, UnitName, UnitSnapshot, Verdict};
+use crate::model::{ActionKind, ActiveState, EventId, JobResult, MonoTime, ProcessId, UnitName, UnitSnapshot, Verdict};
 
 /// One line. Unknown kinds are an error: a newer schema says so in its first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -153,7 +153,7 @@ pub struct UnitChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<MonoTime>,
     /// ActiveState.
-    pub active_state: String,
+    pub active_state: ActiveState,
     /// SubState.
     pub sub_state: String,
     /// MainPID; 0 for none.

@@ -2,7 +2,7 @@
 
 use super::recorder::Recorder;
 use crate::manager::{Manager, ManagerError};
-use crate::model::{JobResult, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, JobResult, UnitKind, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::NoteKind;
 use crate::scenario::plan::{Action, Plan};
 
@@ -32,7 +32,7 @@ pub fn corrections(plan: &Plan, found: &[UnitSnapshot], now: &[UnitSnapshot]) ->
             };
             let triggered = was.socket.iter().flat_map(|socket| &socket.triggers);
             let in_its_way: Vec<&UnitName> = triggered.filter(|service| is_active(now, service)).collect();
-            if is.active_state == "failed" {
+            if is.active_state == ActiveState::Failed {
                 push(&was.unit, UnitVerb::ResetFailed);
             }
             for service in &in_its_way {

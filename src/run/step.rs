@@ -82,7 +82,7 @@ impl<M: Manager> Stage<'_, M> {
         let old_main = step.action.unit().and_then(|unit| find(&before, unit)).and_then(UnitSnapshot::main_process);
         let gone = old_main.map(Departure::watch);
         // A pause or a look disturbs nothing: failures go on to belong to the event before it.
-        let at = if disturbs(&step.action) { self.load.mark(which.event).await } else { clock::now() };
+        let at = if step.action.kind().disturbs() { self.load.mark(which.event).await } else { clock::now() };
         self.recorder.write(&Line::StepBegin(StepBegin {
             event: which.event,
             step: which.step,
@@ -285,10 +285,6 @@ impl<M: Manager> Stage<'_, M> {
             None => Readiness::Interrupted,
         }
     }
-}
-
-fn disturbs(action: &Action) -> bool {
-    !matches!(action, Action::Wait { .. } | Action::Gate { .. } | Action::Request { .. })
 }
 
 enum Readiness {

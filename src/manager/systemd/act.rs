@@ -8,7 +8,7 @@ use super::systemd_manager::SystemdManager;
 use crate::clock;
 use crate::manager::ledger::Change;
 use crate::manager::{Job, Manager as _, ManagerError, is_protected};
-use crate::model::{JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
 
 impl SystemdManager {
     /// A verb with all that precedes and follows it: see [`crate::manager::Manager::perform`].
@@ -62,7 +62,7 @@ impl SystemdManager {
                 reason: "the connection ended before the job did".to_owned(),
             });
         };
-        let result = JobResult::from_name(&ended.result).unwrap_or(JobResult::Failed);
+        let result = ended.result.parse().unwrap_or(JobResult::Failed);
         let reason = match result {
             JobResult::Done => None,
             _ => {
@@ -194,5 +194,8 @@ impl SystemdManager {
 
 /// Whether a unit is neither up nor about to be.
 fn is_down(properties: &Properties) -> bool {
-    matches!(properties.text("ActiveState").as_str(), "inactive" | "failed" | "deactivating")
+    matches!(
+        properties.text("ActiveState").into(),
+        ActiveState::Inactive | ActiveState::Failed | ActiveState::Deactivating
+    )
 }
