@@ -4,7 +4,7 @@
 //! and how long users waited. Data flows one way:
 //!
 //! ```text
-//! scenario -> Plan -> run { load | steps | unit signals | probes } -> record -> analysis -> Result -> render
+//! scenario -> Plan -> run { load | steps | unit signals | host } -> record -> analysis -> Result -> render
 //! ```
 //!
 //! | module | subject |
@@ -15,7 +15,7 @@
 //! | [`unit_file`] | systemd's unit files |
 //! | [`load`] | the schedule, the connections, the exchange, the counters |
 //! | [`manager`] | carries actions out: systemd over D-Bus, or embedded; and the ledger of what was changed |
-//! | [`probe`] | processes, listeners, accept queues, the kernel's counters and trace, the journal |
+//! | [`host`] | the machine of the service: processes, listeners, accept queues, the kernel's counters and trace, the journal |
 //! | [`run`] | drives a scenario and linearises what it sees into the record |
 //! | [`record`] | everything observed in one run, on one clock |
 //! | [`analysis`] | record -> result |
@@ -49,10 +49,11 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod demo;
+pub mod host;
 pub mod load;
 pub mod manager;
 pub mod model;
-pub mod probe;
+
 pub mod record;
 pub mod render;
 pub mod run;

@@ -150,12 +150,13 @@ impl Hour {
                 sub_state: sub_state.to_owned(),
                 main_pid: 812,
                 result: "success".to_owned(),
+                main_exit: None,
             }));
         }
         for step in 0..20 {
             let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 8010).into());
             let queued = if step % 2 == 0 { 12 } else { 0 };
-            let listeners = vec![Listener { endpoint, inode: start_ms, queued, backlog: 128 }];
+            let listeners = vec![Listener { endpoint, inode: start_ms, queued, backlog: 128, cookie: None }];
             self.lines.push(Line::Queue(Queue { at: at_ms(start_ms + step * 50), listeners }));
         }
         for second in 0..SPACING_S {

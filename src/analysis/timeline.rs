@@ -138,7 +138,9 @@ impl<'a> Timeline<'a> {
                 result: &change.result,
             }),
             Line::Queue(queue) => self.queues.push(queue),
-            Line::Process(change) if !change.began => self.exits.push((change.at, change.unit.as_ref())),
+            Line::Process(change) if change.ended.is_some() => {
+                self.exits.push((change.at, change.process.unit.as_ref()));
+            }
             Line::Counters(counters) => {
                 for (name, value) in &counters.values {
                     self.counters.entry(name).or_default().push((counters.at, *value));
@@ -321,6 +323,7 @@ fn last_moment(record: &Record) -> MonoTime {
         Line::Queue(queue) => queue.at,
         Line::Trace(event) => event.at,
         Line::Process(change) => change.at,
+        Line::Holders(holders) => holders.at,
         Line::Rows(rows) => {
             let ends = rows.rows.iter().filter_map(|row| row.ok_ends.map(|(_, last)| last));
             ends.max().unwrap_or_default()

@@ -78,7 +78,7 @@ impl<'a> Trace<'a> {
             Traced::Began { targets } => self.began = Some((at, targets)),
             Traced::Ended { left_out } => self.ended = (*left_out == 0).then_some(at),
             Traced::ListenerUp { local } => self.listeners.push((at, *local, true)),
-            Traced::ListenerDown { local } => self.listeners.push((at, *local, false)),
+            Traced::ListenerDown { local, .. } => self.listeners.push((at, *local, false)),
             Traced::ResetSent { from, to, state, reason } => {
                 let reset = Reset { at, from: *from, state, reason: reason.as_deref() };
                 self.resets.entry(*to).or_default().push(reset);

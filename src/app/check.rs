@@ -13,9 +13,9 @@ use crate::check::live::Gatherer;
 use crate::check::overview::{self, SocketRow};
 use crate::check::{Facts, Finding, Severity, check, files, render, rule, rules};
 use crate::cli::{CheckArgs, CheckFormat, SystemdArg};
+use crate::host::listener;
 use crate::manager::systemd::Inspector;
 use crate::model::UnitName;
-use crate::probe::listener;
 
 /// Runs the command.
 ///

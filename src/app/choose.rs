@@ -1,7 +1,7 @@
 //! Which manager carries a scenario out, and why.
 
 use crate::cli::ManagerArg;
-use crate::probe::host;
+use crate::host::machine;
 use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::scenario::plan::Plan;
 
@@ -22,8 +22,8 @@ impl Machine {
     pub fn here() -> Self {
         let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
         Self {
-            root: host::is_root(),
-            booted_with_systemd: host::booted_with_systemd(),
+            root: machine::is_root(),
+            booted_with_systemd: machine::booted_with_systemd(),
             user_bus: std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some()
                 || runtime_dir.is_some_and(|dir| dir.join("systemd/private").exists()),
         }

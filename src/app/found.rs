@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use super::output::say;
 use crate::check::Facts;
 use crate::cli::SaidArgs;
+use crate::host::answer::{self, Greeting};
 use crate::model::{Endpoint, UnitName};
-use crate::probe::answer::{self, Greeting};
 use crate::scenario::duration;
 
 /// Paths that are asked for, the likeliest first.

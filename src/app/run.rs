@@ -132,7 +132,7 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
         Line::Begin(Box::new(Begin {
             schema: SCHEMA.to_owned(),
             tool: Tool { name: "gapless".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            host: crate::probe::host::describe(manager_version),
+            host: crate::host::machine::describe(manager_version),
             started_at: stamp::started_at(),
             anchor: clock::now(),
             manager: choice.clone(),

@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use tokio::task::LocalSet;
 
 use super::output::say;
+use crate::host::listener;
 use crate::manager::embedded::EmbeddedManager;
 use crate::manager::ledger::Ledger;
 use crate::manager::systemd::{Options, SystemdManager};
 use crate::manager::{Manager, ManagerError, recover};
 use crate::model::Endpoint;
 use crate::model::address::Listener;
-use crate::probe::listener;
 use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::record::line::{EndReason, Line, NoteKind};
 use crate::run::{Interrupt, Progress, Recorder, Setup, Surroundings};
@@ -162,7 +162,7 @@ async fn with<M: Manager>(
         recorder: request.recorder,
         interrupt: request.interrupt,
         progress: request.progress,
-        listeners: listener::at,
+        host: Rc::new(crate::host::Local),
         surroundings: request.surroundings,
     })
     .await

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use super::facts::{Clients, Facts, Machine, ServiceFacts, SocketFacts};
 use super::live_facts::{Address, HeldListener, LiveService, LiveSocket, LiveUnit};
 use super::source::Source;
+use crate::host::holder::{self, Holder};
+use crate::host::listener;
 use crate::manager::ManagerError;
 use crate::manager::systemd::{Inspector, UnitDetails};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, UnitKind, UnitName};
-use crate::probe::holder::{self, Holder};
-use crate::probe::listener;
 use crate::record::begin::ManagerKind;
 use crate::unit_file::specifier::Directories;
 

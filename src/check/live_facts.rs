@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::host::holder::Holder;
 use crate::model::address::Listener;
 use crate::model::{ActiveState, Endpoint, UnitName};
-use crate::probe::holder::Holder;
 
 /// The state every unit has. The words are systemd's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

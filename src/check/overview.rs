@@ -99,16 +99,16 @@ mod tests {
     use super::*;
     use crate::check::live_facts::HeldListener;
     use crate::check::testing::alive;
+    use crate::host::holder::Holder;
     use crate::model::Endpoint;
     use crate::model::address::Listener;
-    use crate::probe::holder::Holder;
 
     #[test]
     fn a_row_says_who_listens_where_and_what_waits() {
         let mut facts = alive();
         let endpoint = Endpoint::Tcp("127.0.0.1:8008".parse().unwrap());
         let held = |inode, queued, backlog| HeldListener {
-            listener: Listener { endpoint: endpoint.clone(), inode, queued, backlog },
+            listener: Listener { endpoint: endpoint.clone(), inode, queued, backlog, cookie: None },
             holders: Some(vec![Holder { pid: 1, name: "systemd".to_owned() }]),
             held_by_systemd: true,
         };

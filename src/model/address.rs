@@ -57,6 +57,9 @@ pub struct Listener {
     pub queued: u32,
     /// The effective backlog: the kernel queues one more than this.
     pub backlog: u32,
+    /// The kernel's cookie of it, which its trace names it by; Unix sockets have none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<u64>,
 }
 
 #[cfg(test)]

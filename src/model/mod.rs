@@ -7,6 +7,7 @@ pub mod address;
 pub mod bound;
 pub mod cause;
 pub mod class;
+pub mod holder;
 pub mod metric;
 pub mod outcome;
 pub mod process;

@@ -9,8 +9,10 @@ use super::begin::Begin;
 use super::gate::GateOutcome;
 use super::request::RequestEnd;
 use super::segment::{Rows, Segment};
-use crate::model::address::Listener;
-use crate::model::{ActionKind, ActiveState, EventId, JobResult, MonoTime, ProcessId, UnitName, UnitSnapshot, Verdict};
+use crate::model::address::{Endpoint, Listener};
+use crate::model::holder::Holder;
+use crate::model::process::{ExitSource, Process};
+use crate::model::{ActionKind, ActiveState, EventId, JobResult, MonoTime, UnitName, UnitSnapshot, Verdict};
 
 /// One line. Unknown kinds are an error: a newer schema says so in its first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,8 +38,10 @@ pub enum Line {
     Counters(Counters),
     /// The kernel's own word on a listener or a reset.
     Trace(TraceEvent),
-    /// A process ended or began.
+    /// A process that matters was found, or ended.
     Process(ProcessChange),
+    /// Who holds a listener at the target's address.
+    Holders(Holders),
     /// A line of the unit's journal.
     Journal(JournalEntry),
     /// A command of the scenario's own has run.
@@ -162,6 +166,9 @@ pub struct UnitChange {
     /// Result.
     #[serde(default)]
     pub result: String,
+    /// How the last main process ended, as systemd prints it (`exited 0`, `killed 9`); none while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub main_exit: Option<String>,
 }
 
 /// Depth of an accept queue, when it changed.
@@ -215,6 +222,10 @@ pub enum Traced {
     ListenerDown {
         /// Its address.
         local: SocketAddr,
+        /// Its cookie, where it was destroyed as it went: what a look at the listeners names it by. One that was shut
+        /// down lives on, and has none here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cookie: Option<u64>,
     },
     /// The kernel sent a reset from the target's side.
     ResetSent {
@@ -237,17 +248,31 @@ pub enum Traced {
     },
 }
 
-/// A process ended or began.
+/// A process that matters was found, or ended: of a unit of the scenario, a holder of the target's listener, or of the
+/// control group of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessChange {
-    /// When.
+    /// When it was found to run; or when its end was noticed.
     pub at: MonoTime,
     /// Which.
-    pub process: ProcessId,
-    /// It began, or else it ended.
-    pub began: bool,
-    /// Of which unit.
-    pub unit: Option<UnitName>,
+    #[serde(flatten)]
+    pub process: Process,
+    /// What told of its end; none while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<ExitSource>,
+}
+
+/// Who holds a listener at the target's address, as far as may be seen: written when that changes, and after each event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holders {
+    /// When the look began.
+    pub at: MonoTime,
+    /// The address of the target.
+    pub endpoint: Endpoint,
+    /// The listener's.
+    pub inode: u64,
+    /// By PID; empty where no process may be read that holds it.
+    pub holders: Vec<Holder>,
 }
 
 /// A line of a unit's journal.

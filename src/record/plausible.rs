@@ -90,6 +90,7 @@ fn time_of(line: &Line) -> Option<MonoTime> {
         Line::Counters(counters) => Some(counters.at),
         Line::Trace(event) => Some(event.at),
         Line::Process(change) => Some(change.at),
+        Line::Holders(holders) => Some(holders.at),
         Line::Exec(outcome) => Some(outcome.at),
         Line::Request(request) => Some(request.end),
         Line::Gate(outcome) => Some(outcome.at),

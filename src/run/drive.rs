@@ -16,6 +16,7 @@ use super::exec::Surroundings;
 use super::halt::Halt;
 use super::interrupt::Interrupt;
 use super::observe::Observers;
+use super::processes::Processes;
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore;
@@ -24,10 +25,10 @@ use super::step::Stage;
 use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
+use crate::host::Host;
 use crate::load::{HeldUp, LoadHandle, Observation};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
-use crate::model::address::Listener;
 use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
@@ -35,9 +36,6 @@ use crate::scenario::plan::{Cohort, Plan, Scheme, UnitFile};
 
 /// Requests of the warmup have at least so long to end before the first step.
 const SETTLE_MIN: Duration = Duration::from_secs(1);
-
-/// Asks the kernel who listens at an address.
-pub type ListenerLookup = fn(&Endpoint) -> std::io::Result<Vec<Listener>>;
 
 /// What a run is made of.
 pub struct Setup<'a, M> {
@@ -53,8 +51,8 @@ pub struct Setup<'a, M> {
     pub interrupt: &'a Interrupt,
     /// Who watches.
     pub progress: &'a dyn Progress,
-    /// How to look at listeners.
-    pub listeners: ListenerLookup,
+    /// The machine that the service runs on.
+    pub host: Rc<dyn Host>,
     /// What the commands of its steps get of ours.
     pub surroundings: Surroundings,
 }
@@ -93,11 +91,12 @@ struct Home {
 async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home, end: &EarlyEnd<'_>) -> Result<(), Halt> {
     setup.progress.stage(&ProgressStage::SettingUp);
     let held = held_units(setup.plan);
+    let processes = Processes::new(Rc::clone(&setup.host), setup.recorder.clone()).await;
     if let Some(manager) = setup.manager.as_deref_mut() {
-        set_up(setup.plan, manager, &held, home, setup.recorder).await?;
+        set_up(setup.plan, manager, &held, home, (setup.recorder, &processes)).await?;
     }
     let units = setup.manager.as_deref().map(|manager| (manager.kind(), held.as_slice()));
-    let observers = Observers::start(setup.plan, setup.recorder, setup.listeners, units);
+    let observers = Observers::start(setup.plan, &setup.host, setup.recorder, units, &processes).await;
     let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
     let mut load = start(&setup.plan.cohorts)?;
     let so_far = Rc::new(RefCell::new(SoFar::default()));
@@ -108,7 +107,7 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home, end: &EarlyE
     }
     phase(setup.recorder, Phase::Load, started_at);
     let result = tokio::select! {
-        result = unless_ended(setup, end, &held, &load, started_at) => result,
+        result = unless_ended(setup, end, (&held, &processes), &load, started_at) => result,
         never = report_figures(&load, &so_far, setup.progress) => match never {},
     };
     if matches!(result, Err(Halt::Interrupted)) {
@@ -132,7 +131,7 @@ async fn set_up<M: Manager>(
     manager: &mut M,
     held: &[UnitName],
     home: &mut Home,
-    recorder: &Recorder,
+    (recorder, processes): (&Recorder, &Processes),
 ) -> Result<(), Halt> {
     home.claims.use_units(plan, manager.kind(), held)?;
     let files = plan.units.iter().flat_map(|units| &units.files);
@@ -145,10 +144,11 @@ async fn set_up<M: Manager>(
         manager.hold(unit).await?;
     }
     if let Some(mut changes) = manager.take_changes() {
-        let recorder = recorder.clone();
+        let (recorder, processes) = (recorder.clone(), processes.clone());
         tokio::task::spawn_local(async move {
             while let Some(change) = changes.recv().await {
-                recorder.write(&Line::Unit(change));
+                recorder.write(&Line::Unit(change.clone()));
+                processes.see(change.main_pid, Some(&change.unit)).await;
             }
         });
     }
@@ -180,12 +180,12 @@ async fn found_units<M: Manager>(plan: &Plan, manager: &M, held: &[UnitName]) ->
 async fn unless_ended<M: Manager>(
     setup: &Setup<'_, M>,
     end: &EarlyEnd<'_>,
-    held: &[UnitName],
+    watched: (&[UnitName], &Processes),
     load: &LoadHandle,
     started_at: MonoTime,
 ) -> Result<(), Halt> {
     let limits = setup.plan.run.abort;
-    match end.watch(under_load(setup, held, load, started_at), load, limits).await {
+    match end.watch(under_load(setup, watched, load, started_at), load, limits).await {
         (Ok(()) | Err(Halt::Interrupted), Some(reason)) => Err(Halt::Stopped(reason)),
         (result, _) => result,
     }
@@ -194,7 +194,7 @@ async fn unless_ended<M: Manager>(
 /// Everything between the start of the load and its end.
 async fn under_load<M: Manager>(
     setup: &Setup<'_, M>,
-    held: &[UnitName],
+    (held, processes): (&[UnitName], &Processes),
     load: &LoadHandle,
     started_at: MonoTime,
 ) -> Result<(), Halt> {
@@ -204,6 +204,8 @@ async fn under_load<M: Manager>(
         plan: setup.plan,
         manager,
         held,
+        host: &*setup.host,
+        processes,
         load,
         recorder: setup.recorder,
         interrupt: setup.interrupt,
@@ -252,21 +254,25 @@ async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[
     }
     let addresses: BTreeSet<Endpoint> =
         setup.plan.cohorts.iter().filter_map(|cohort| cohort.target.connect.endpoint()).collect();
-    let look = |address: Endpoint| (setup.listeners)(&address).map(|listeners| (address, listeners));
-    let targets = match addresses.into_iter().map(look).collect::<Result<Vec<_>, _>>() {
-        Ok(targets) => Some(targets),
-        Err(error) => {
-            setup.recorder.note(NoteKind::Unavailable, format!("the kernel's listeners cannot be read: {error}"));
-            None
+    let mut targets = Some(Vec::new());
+    for address in addresses {
+        match setup.host.listeners(&address).await {
+            Ok(listeners) => targets.iter_mut().for_each(|known| known.push((address.clone(), listeners.clone()))),
+            Err(error) => {
+                setup.recorder.note(NoteKind::Unavailable, format!("the kernel's listeners cannot be read: {error}"));
+                targets = None;
+            }
         }
-    };
+    }
     let paths = units.iter().filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
-    let missing: Vec<_> = paths
-        .filter_map(|endpoint| match endpoint {
-            Endpoint::Unix(path) if !path.exists() => Some(path.clone()),
-            _ => None,
-        })
-        .collect();
+    let mut missing = Vec::new();
+    for endpoint in paths {
+        if let Endpoint::Unix(path) = endpoint
+            && !setup.host.has_path(path).await
+        {
+            missing.push(path.clone());
+        }
+    }
     let seen = Final { units: &units, targets: targets.as_deref(), missing_paths: &missing };
     for check in end_state::checks(setup.plan, &seen) {
         setup.recorder.write(&Line::Check(check));

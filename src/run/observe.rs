@@ -1,31 +1,58 @@
-//! The probes beside the load: accept queues, kernel counters, the kernel's trace, the units' journal.
+//! What watches the host beside the load: accept queues, processes, who holds the listeners, kernel counters, the
+//! kernel's trace, the units' journal.
 //!
 //! Each gives evidence when it can and says once when it cannot. None is needed for a verdict.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::drive::ListenerLookup;
+use super::holders::HoldersLook;
+use super::processes::Processes;
 use super::recorder::Recorder;
 use super::sampler::Sampler;
-use crate::clock;
+use crate::host::journal::Scope;
+use crate::host::{Feed, Host};
 use crate::model::{Endpoint, UnitName};
-use crate::probe::host;
-use crate::probe::journal::{self, Journal};
-use crate::probe::trace::Tracer;
 use crate::record::begin::ManagerKind;
 use crate::record::line::{Cap, Line, NoteKind, TraceEvent, Traced};
 use crate::scenario::plan::Plan;
 
 /// What watches while a scenario runs.
-#[derive(Debug)]
 pub(super) struct Observers {
-    sampler: Option<Follower>,
-    trace: Option<(Tracer, JoinHandle<()>)>,
-    journal: Option<Follower>,
+    looks: Vec<Follower>,
+    trace: Option<Pump>,
+    journal: Option<Pump>,
+    host: Rc<dyn Host>,
     recorder: Recorder,
+}
+
+/// Writes down what the host tells until it is stopped.
+struct Pump {
+    stop: Box<dyn FnOnce() -> u64>,
+    task: JoinHandle<()>,
+}
+
+impl Pump {
+    fn start<T: 'static>(feed: Feed<T>, recorder: &Recorder, line: fn(T) -> Line) -> Self {
+        let (recorder, mut events) = (recorder.clone(), feed.events);
+        let task = tokio::task::spawn_local(async move {
+            while let Some(event) = events.recv().await {
+                recorder.write(&line(event));
+            }
+        });
+        Self { stop: feed.stop, task }
+    }
+
+    /// After what the host still had to tell: the number of events that were left out.
+    async fn end(self) -> u64 {
+        let left_out = (self.stop)();
+        let ended = self.task.await;
+        debug_assert!(ended.is_ok(), "a pump neither panics nor is aborted");
+        left_out
+    }
 }
 
 /// A task that ends, after what it still has to record, when it is told to.
@@ -36,6 +63,11 @@ struct Follower {
 }
 
 impl Follower {
+    fn start<F: Future<Output = ()> + 'static>(run: impl FnOnce(oneshot::Receiver<()>) -> F) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        Self { stop, task: tokio::task::spawn_local(run(stopped)) }
+    }
+
     async fn end(self) {
         // Fails only if it has ended by itself.
         let _ = self.stop.send(());
@@ -45,54 +77,68 @@ impl Follower {
 }
 
 impl Observers {
-    /// Starts every probe that this machine and this user allow.
-    pub(super) fn start(
+    /// Starts all that this host and this user allow.
+    pub(super) async fn start(
         plan: &Plan,
+        host: &Rc<dyn Host>,
         recorder: &Recorder,
-        lookup: ListenerLookup,
         units: Option<(ManagerKind, &[UnitName])>,
+        processes: &Processes,
     ) -> Self {
-        let journal = units.and_then(|(manager, units)| start_journal(manager, units, recorder));
-        let endpoints = local_endpoints(plan);
+        let mut observers = Self {
+            looks: Vec::new(),
+            trace: None,
+            journal: units.and_then(|(manager, units)| start_journal(manager, units, &**host, recorder)),
+            host: Rc::clone(host),
+            recorder: recorder.clone(),
+        };
+        let endpoints = local_endpoints(plan, &**host);
         if endpoints.is_empty() {
             let message = "the target is not on this machine: the kernel's evidence is not available";
             recorder.note(NoteKind::Unavailable, message);
-            return Self { sampler: None, trace: None, journal, recorder: recorder.clone() };
+        } else {
+            observers.trace = start_trace(&endpoints, &**host, recorder);
+            match Sampler::new(Rc::clone(host), endpoints.clone(), recorder.clone(), processes.changed()).await {
+                Ok(sampler) => observers.looks.push(Follower::start(|stop| sampler.run(stop))),
+                Err(error) => recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}")),
+            }
         }
-        Self {
-            sampler: start_sampler(endpoints.clone(), recorder, lookup),
-            trace: start_trace(&endpoints, recorder),
-            journal,
-            recorder: recorder.clone(),
-        }
+        let holders = HoldersLook::new(Rc::clone(host), recorder.clone(), endpoints, processes.clone());
+        observers.looks.push(Follower::start(|stop| holders.run(stop)));
+        observers
     }
 
     /// Ends them. What the trace and the journal hold by now is still recorded, and a last look at the listeners.
     pub(super) async fn stop(self) {
-        for follower in [self.sampler, self.journal].into_iter().flatten() {
-            follower.end().await;
+        for look in self.looks {
+            look.end().await;
         }
-        if let Some((tracer, pump)) = self.trace {
-            let at = clock::now();
-            // The reader delivers what is left; the pump then sees the end of its channel.
-            let left_out = tracer.finish();
-            let ended = pump.await;
-            debug_assert!(ended.is_ok(), "the pump neither panics nor is aborted");
+        if let Some(journal) = self.journal {
+            let left_out = journal.end().await;
+            cap(&self.recorder, "lines of the journal", left_out);
+        }
+        if let Some(trace) = self.trace {
+            let at = self.host.now();
+            let left_out = trace.end().await;
             self.recorder.write(&Line::Trace(TraceEvent { at, traced: Traced::Ended { left_out } }));
-            if left_out > 0 {
-                self.recorder.write(&Line::Cap(Cap { what: "events of the kernel's trace".to_owned(), left_out }));
-            }
+            cap(&self.recorder, "events of the kernel's trace", left_out);
         }
     }
 }
 
-/// The distinct addresses of this machine that the cohorts connect to.
-fn local_endpoints(plan: &Plan) -> Vec<Endpoint> {
+fn cap(recorder: &Recorder, what: &str, left_out: u64) {
+    if left_out > 0 {
+        recorder.write(&Line::Cap(Cap { what: what.to_owned(), left_out }));
+    }
+}
+
+/// The distinct addresses of the host that the cohorts connect to.
+fn local_endpoints(plan: &Plan, host: &dyn Host) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     for cohort in &plan.cohorts {
         let endpoint = cohort.target.connect.endpoint();
         let local = endpoint.filter(|endpoint| match endpoint {
-            Endpoint::Tcp(address) => host::is_local(address.ip()),
+            Endpoint::Tcp(address) => host.is_local(address.ip()),
             Endpoint::Unix(_) => true,
         });
         endpoints.extend(local);
@@ -102,19 +148,7 @@ fn local_endpoints(plan: &Plan) -> Vec<Endpoint> {
     endpoints
 }
 
-fn start_sampler(endpoints: Vec<Endpoint>, recorder: &Recorder, lookup: ListenerLookup) -> Option<Follower> {
-    let sampler = match Sampler::new(endpoints, lookup, recorder.clone()) {
-        Ok(sampler) => sampler,
-        Err(error) => {
-            recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}"));
-            return None;
-        }
-    };
-    let (stop, stopped) = oneshot::channel();
-    Some(Follower { stop, task: tokio::task::spawn_local(sampler.run(stopped)) })
-}
-
-fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, JoinHandle<()>)> {
+fn start_trace(endpoints: &[Endpoint], host: &dyn Host, recorder: &Recorder) -> Option<Pump> {
     let targets: Vec<SocketAddr> = endpoints
         .iter()
         .filter_map(|endpoint| match endpoint {
@@ -126,16 +160,10 @@ fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, J
         return None;
     }
     let ports: Vec<u16> = targets.iter().map(SocketAddr::port).collect();
-    match Tracer::start(&ports) {
-        Ok((tracer, mut events)) => {
-            let recorder = recorder.clone();
-            recorder.write(&Line::Trace(TraceEvent { at: tracer.began(), traced: Traced::Began { targets } }));
-            let pump = tokio::task::spawn_local(async move {
-                while let Some(event) = events.recv().await {
-                    recorder.write(&Line::Trace(event));
-                }
-            });
-            Some((tracer, pump))
+    match host.trace(&ports) {
+        Ok(feed) => {
+            recorder.write(&Line::Trace(TraceEvent { at: feed.began, traced: Traced::Began { targets } }));
+            Some(Pump::start(feed, recorder, Line::Trace))
         }
         Err(error) => {
             recorder.note(NoteKind::Unavailable, error.to_string());
@@ -145,40 +173,20 @@ fn start_trace(endpoints: &[Endpoint], recorder: &Recorder) -> Option<(Tracer, J
 }
 
 /// Follows the journal of units that systemd manages.
-fn start_journal(manager: ManagerKind, units: &[UnitName], recorder: &Recorder) -> Option<Follower> {
+fn start_journal(manager: ManagerKind, units: &[UnitName], host: &dyn Host, recorder: &Recorder) -> Option<Pump> {
     let scope = match manager {
-        ManagerKind::System => journal::Scope::System,
-        ManagerKind::User => journal::Scope::User,
+        ManagerKind::System => Scope::System,
+        ManagerKind::User => Scope::User,
         ManagerKind::Embedded => return None,
     };
     if units.is_empty() {
         return None;
     }
-    let mut journal = match Journal::follow(scope, units) {
-        Ok(journal) => journal,
+    match host.journal(scope, units) {
+        Ok(feed) => Some(Pump::start(feed, recorder, Line::Journal)),
         Err(error) => {
             recorder.note(NoteKind::Unavailable, format!("the journal cannot be read: journalctl: {error}"));
-            return None;
+            None
         }
-    };
-    let recorder = recorder.clone();
-    let (stop, mut stopped) = oneshot::channel();
-    let task = tokio::task::spawn_local(async move {
-        loop {
-            tokio::select! {
-                entry = journal.next() => {
-                    let Some(entry) = entry else {
-                        recorder.note(NoteKind::Unavailable, "the journal cannot be read: journalctl has ended");
-                        break;
-                    };
-                    recorder.write(&Line::Journal(entry));
-                }
-                _ = &mut stopped => break,
-            }
-        }
-        if journal.left_out() > 0 {
-            recorder.write(&Line::Cap(Cap { what: "lines of the journal".to_owned(), left_out: journal.left_out() }));
-        }
-    });
-    Some(Follower { stop, task })
+    }
 }

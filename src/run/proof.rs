@@ -246,7 +246,7 @@ mod tests {
             unit: UnitName::new("a.socket").unwrap(),
             service: None,
             socket: Some(SocketState {
-                listeners: vec![Listener { endpoint, inode, queued: 0, backlog: 128 }],
+                listeners: vec![Listener { endpoint, inode, queued: 0, backlog: 128, cookie: None }],
                 triggers: vec![UnitName::new("a.service").unwrap()],
                 ..SocketState::default()
             }),

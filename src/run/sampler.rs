@@ -3,17 +3,16 @@
 //! What is the same as before is not written down, so that an hour stays small.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::drive::ListenerLookup;
 use super::recorder::Recorder;
-use crate::clock;
+use crate::host::Host;
 use crate::model::address::Listener;
 use crate::model::{Endpoint, MonoTime};
-use crate::probe::counters;
 use crate::record::line::{Counters, Line, Queue};
 
 /// From one look at an accept queue to the next. A look goes over the kernel's whole table of listeners, and most of
@@ -25,9 +24,11 @@ const LOOKS_PER_LINE: u32 = 5;
 
 /// What has been seen and written so far.
 pub(super) struct Sampler {
+    host: Rc<dyn Host>,
     endpoints: Vec<Endpoint>,
-    lookup: ListenerLookup,
     recorder: Recorder,
+    /// Raised when a listener came or went.
+    changed: Rc<Notify>,
     /// The listeners, with their queues as deep as they were since the last line.
     deepest: Vec<Listener>,
     looked_at: MonoTime,
@@ -39,18 +40,24 @@ pub(super) struct Sampler {
 impl Sampler {
     /// # Errors
     /// When the listeners cannot be looked at.
-    pub(super) fn new(endpoints: Vec<Endpoint>, lookup: ListenerLookup, recorder: Recorder) -> io::Result<Self> {
+    pub(super) async fn new(
+        host: Rc<dyn Host>,
+        endpoints: Vec<Endpoint>,
+        recorder: Recorder,
+        changed: Rc<Notify>,
+    ) -> io::Result<Self> {
         let sampler = Self {
+            looked_at: host.now(),
+            host,
             endpoints,
-            lookup,
             recorder,
+            changed,
             deepest: Vec::new(),
-            looked_at: clock::now(),
             looks_since_line: 0,
             written: None,
             counted: None,
         };
-        sampler.listeners().map(|_| sampler)
+        sampler.listeners().await.map(|_| sampler)
     }
 
     /// Looks until it is told to stop, and once more then: what did not change since the line before is known to be so.
@@ -64,24 +71,27 @@ impl Sampler {
                 _ = &mut stopped => true,
             };
             // As of then: what has changed since may not show in it.
-            let at = clock::now();
+            let at = self.host.now();
             // One that fails tells nothing; the next one may.
-            if let Ok(listeners) = self.listeners() {
-                self.see(at, listeners, is_last);
+            if let Ok(listeners) = self.listeners().await {
+                self.see(at, listeners, is_last).await;
             }
         }
     }
 
-    fn listeners(&self) -> io::Result<Vec<Listener>> {
+    async fn listeners(&self) -> io::Result<Vec<Listener>> {
         let mut listeners = Vec::new();
         for endpoint in &self.endpoints {
-            listeners.extend((self.lookup)(endpoint)?);
+            listeners.extend(self.host.listeners(endpoint).await?);
         }
         Ok(listeners)
     }
 
-    fn see(&mut self, at: MonoTime, listeners: Vec<Listener>, is_last: bool) {
+    async fn see(&mut self, at: MonoTime, listeners: Vec<Listener>, is_last: bool) {
         let moved = inodes(&listeners) != inodes(&self.deepest);
+        if moved {
+            self.changed.notify_one();
+        }
         if moved && self.looks_since_line > 0 && self.written.as_ref() != Some(&self.deepest) {
             // How deep the queue was of a listener that is gone now.
             self.write_listeners(self.looked_at);
@@ -98,7 +108,7 @@ impl Sampler {
             }
             self.looks_since_line = 0;
             self.deepest.iter_mut().for_each(|listener| listener.queued = 0);
-            self.count();
+            self.count().await;
         }
     }
 
@@ -107,10 +117,10 @@ impl Sampler {
         self.written = Some(self.deepest.clone());
     }
 
-    fn count(&mut self) {
-        let values = counters::read().unwrap_or_default();
+    async fn count(&mut self) {
+        let values = self.host.counters().await.unwrap_or_default();
         if self.counted.as_ref() != Some(&values) {
-            self.recorder.write(&Line::Counters(Counters { at: clock::now(), values: values.clone() }));
+            self.recorder.write(&Line::Counters(Counters { at: self.host.now(), values: values.clone() }));
             self.counted = Some(values);
         }
     }

@@ -7,14 +7,16 @@ use tokio::time::timeout;
 
 use super::exec::{self, Surroundings};
 use super::interrupt::Interrupt;
+use super::processes::Processes;
 use super::proof::{self, Seen};
 use super::recorder::Recorder;
 use crate::analysis;
 use crate::clock;
+use crate::host::Host;
 use crate::load::{Asked, LoadHandle};
 use crate::manager::{Job, Manager, ManagerError};
+use crate::model::process::Exit;
 use crate::model::{EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, Verdict};
-use crate::probe;
 use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
 use crate::scenario;
 use crate::scenario::plan::{Action, Expectations, Plan, Step};
@@ -25,6 +27,9 @@ pub(super) struct Stage<'a, M> {
     /// None for a plan that acts on no unit.
     pub(super) manager: Option<&'a M>,
     pub(super) held: &'a [UnitName],
+    pub(super) host: &'a dyn Host,
+    /// Every process that is known to matter.
+    pub(super) processes: &'a Processes,
     pub(super) load: &'a LoadHandle,
     pub(super) recorder: &'a Recorder,
     pub(super) interrupt: &'a Interrupt,
@@ -80,7 +85,8 @@ impl<M: Manager> Stage<'_, M> {
     /// When the manager could not do its job; the event is recorded with that error.
     pub(super) async fn run(&self, step: &Step, which: Which, before: Vec<UnitSnapshot>) -> Result<Went, ManagerError> {
         let old_main = step.action.unit().and_then(|unit| find(&before, unit)).and_then(UnitSnapshot::main_process);
-        let gone = old_main.map(Departure::watch);
+        let gone = old_main.map(|process| Departure::watch(self.host.exit(process)));
+        self.processes.see_units(&before).await;
         // A pause or a look disturbs nothing: failures go on to belong to the event before it.
         let at = if step.action.kind().disturbs() { self.load.mark(which.event).await } else { clock::now() };
         self.recorder.write(&Line::StepBegin(StepBegin {
@@ -137,6 +143,9 @@ impl<M: Manager> Stage<'_, M> {
         let after = self.snapshots().await;
         end.at = clock::now();
         end.old_main_gone_at = gone.and_then(|departure| departure.at());
+        if let Ok(after) = &after {
+            self.processes.see_units(after).await;
+        }
         let (after, lost) = match after {
             Ok(after) => (after, None),
             Err(error) => (Vec::new(), Some(error)),
@@ -265,9 +274,9 @@ impl<M: Manager> Stage<'_, M> {
         let mut survivors = Vec::new();
         let mut done_at = clock::now();
         for process in named {
-            let exit = timeout(self.plan.run.ready_timeout, probe::process::exited(process));
+            let exit = timeout(self.plan.run.ready_timeout, self.host.exit(process));
             match self.interrupt.unless_raised(exit).await {
-                Some(Ok(gone_at)) => done_at = done_at.max(gone_at),
+                Some(Ok(exit)) => done_at = done_at.max(exit.at),
                 Some(Err(_)) | None => survivors.push(process),
             }
         }
@@ -326,14 +335,10 @@ struct Departure {
 }
 
 impl Departure {
-    fn watch(process: ProcessId) -> Self {
-        Self::of(probe::process::exited(process))
-    }
-
-    fn of(exit: impl Future<Output = MonoTime> + 'static) -> Self {
+    fn watch(exit: impl Future<Output = Exit> + 'static) -> Self {
         let at = Rc::new(std::cell::Cell::new(None));
         let noted = Rc::clone(&at);
-        let task = tokio::task::spawn_local(async move { noted.set(Some(exit.await)) });
+        let task = tokio::task::spawn_local(async move { noted.set(Some(exit.await.at)) });
         Self { at, task }
     }
 

@@ -1,7 +1,12 @@
-//! Plans for unit tests.
+//! Plans and recorders for unit tests.
 
 use std::path::Path;
 use std::time::Duration;
+
+use super::discretion::Discretion;
+use super::recorder::Recorder;
+use crate::record::RecordWriter;
+use crate::record::line::Line;
 
 use crate::model::{JobResult, UnitName, UnitVerb};
 use crate::scenario::plan::{Abort, Action, Expectations, Plan, RunOptions, Spacing, Step, Units};
@@ -45,4 +50,30 @@ pub(crate) fn plan_with_prepare(directory: &Path, command: &[&str]) -> Plan {
     let prepare = vec![command.iter().map(ToString::to_string).collect()];
     let units = Units { service: None, socket: None, files: Vec::new(), prepare };
     Plan { directory: directory.to_owned(), units: Some(units), ..plan("") }
+}
+
+/// A record in a file that can be read while it is written.
+pub(crate) struct Recorded {
+    file: tempfile::NamedTempFile,
+    recorder: Recorder,
+}
+
+impl Default for Recorded {
+    fn default() -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let writer = RecordWriter::new(file.reopen().unwrap());
+        Self { file, recorder: Recorder::new(writer, Discretion::default()) }
+    }
+}
+
+impl Recorded {
+    pub(crate) fn recorder(&self) -> Recorder {
+        self.recorder.clone()
+    }
+
+    /// What was written until now.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        let text = std::fs::read_to_string(self.file.path()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
 }

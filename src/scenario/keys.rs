@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::kind::Kind;
+use super::mistake::Mistakes;
 use super::reader::Reader;
+use super::tree::Node;
 
 /// A table whose keys are declared.
 pub(crate) trait Keys: Sized {
@@ -56,6 +58,7 @@ impl<T: 'static> Declared<T> {
             schema["description"] = json!(doc);
         }
         if let Some(default) = &self.default {
+            debug_assert!(self.kind.read(&Node::of_literal(default), &mut Mistakes::default()).is_some(), "{default}");
             schema["default"].clone_from(default);
         }
         let required = self.missing.is_some();
@@ -134,7 +137,7 @@ macro_rules! keys {
                 Self {
                     $($before: <$Before as $crate::scenario::keys::Keys>::read(reader),)?
                     $($key: $crate::scenario::reader::Slot::fill(reader.field(
-                        keys!(@declared $key [$($key_doc)*] $kind, [$($default)?] [$($missing, $remedy)?]),
+                        &keys!(@declared $key [$($key_doc)*] $kind, [$($default)?] [$($missing, $remedy)?]),
                     )),)*
                     $($after: <$After as $crate::scenario::keys::Keys>::read(reader),)?
                 }

@@ -17,9 +17,11 @@ use super::{duration, suggest};
 /// `1m30s`: numbers with units, larger ones first.
 const DURATION: &str = r"^([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?([0-9.]+us)?([0-9.]+ns)?$";
 
+type Read<T> = dyn Fn(&Node, &mut Mistakes) -> Option<T>;
+
 /// How a value is read, and what the schema says of it.
 pub(crate) struct Kind<T> {
-    read: Box<dyn Fn(&Node, &mut Mistakes) -> Option<T>>,
+    read: Box<Read<T>>,
     schema: Box<dyn Fn() -> Json>,
     keys: fn() -> Vec<Key>,
 }

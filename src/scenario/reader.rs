@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the value of a key; what is wrong with it is noted.
-    pub(crate) fn field<T: 'static>(&mut self, declared: Declared<T>) -> Field<T> {
+    pub(crate) fn field<T: 'static>(&mut self, declared: &Declared<T>) -> Field<T> {
         self.known.push(declared.name);
         let default = || declared.kind.read(&Node::of_literal(declared.default.as_ref()?), &mut Mistakes::default());
         let Some(entry) = self.table.get(declared.name) else {

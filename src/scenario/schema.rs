@@ -28,14 +28,13 @@ pub fn keys() -> Vec<Key> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::fs;
     use std::path::{Path, PathBuf};
 
     use super::objection::objection;
     use super::*;
+    use crate::scenario::load_text;
     use crate::scenario::tree::{self, Node};
-    use crate::scenario::{ScenarioErrors, load_text};
 
     fn document(path: &Path) -> Value {
         let text = fs::read_to_string(path).expect("it is a part of the source");
@@ -138,41 +137,48 @@ mod tests {
         assert_eq!(accepted, [""; 0]);
     }
 
-    fn mistakes(text: &str) -> ScenarioErrors {
-        load_text("x.toml", text, Path::new("/")).expect_err("it has an unknown key")
-    }
-
-    /// The keys that the loader knows in a table, as it tells whoever mistypes one.
-    fn known(before: &str) -> BTreeSet<String> {
-        let errors = mistakes(&format!("{before}zzzzzzzzzzzz = 1\n"));
-        let mut advice = errors.mistakes().iter().filter_map(|mistake| mistake.advice());
-        let list = advice.find_map(|advice| advice.strip_prefix("known here: ")).expect("it lists them");
-        list.split(", ").map(|key| key.trim_end_matches(".NAME").to_owned()).collect()
+    /// Every key, those of tables within tables as well, with the tables it is in.
+    fn all(keys: Vec<Key>, within: &str) -> Vec<(String, Key)> {
+        let each = |key: Key| {
+            let path = format!("{within}{}", key.name);
+            let inner = all(key.keys.clone(), &format!("{path}."));
+            [(path, key)].into_iter().chain(inner)
+        };
+        keys.into_iter().flat_map(each).collect()
     }
 
     #[test]
-    fn the_schema_has_the_keys_that_the_loader_knows() {
-        let schema = schema();
-        for (before, place) in [
-            ("", "/properties"),
-            ("[target]\n", "/properties/target/properties"),
-            ("[[load]]\n", "/properties/load/items/properties"),
-            ("[units]\n", "/properties/units/properties"),
-            ("[run]\n", "/properties/run/properties"),
-            ("[[steps]]\n", "/properties/steps/items/properties"),
-            ("[expect]\n", "/properties/expect/properties"),
-            ("[expect.end]\n", "/properties/expect/properties/end/properties"),
-            ("[[steps]]\nwait = \"1s\"\n[steps.expect]\n", "/properties/steps/items/properties/expect/properties"),
-        ] {
-            let of_schema = schema.pointer(place).and_then(Value::as_object).expect("a table");
-            let known = known(before);
-            for key in &known {
-                assert!(of_schema.contains_key(key), "{place} lacks {key}");
+    fn every_key_is_documented_in_sentences_and_its_default_is_a_value_of_it() {
+        let keys = all(keys(), "");
+        assert!(keys.len() > 60, "{keys:?}");
+        for (path, key) in keys {
+            let description = key.schema["description"].as_str().unwrap_or_default();
+            assert!(description.ends_with('.'), "{path}: {description:?}");
+            if let Some(default) = &key.default {
+                assert_eq!(objection(&key.schema, default), None, "{path}");
             }
-            for key in of_schema.keys().filter(|key| !known.contains(*key)) {
-                let errors = mistakes(&format!("{before}{key} = 1\n"));
-                let told = errors.mistakes().iter().any(|mistake| mistake.message().contains("is not supported yet"));
-                assert!(told, "{place} has {key}, which the loader does not know");
+        }
+    }
+
+    #[test]
+    fn what_the_schema_calls_a_default_is_what_the_loader_takes() {
+        let text = "name = \"x\"\ntarget.url = \"https://a/\"\n[[load]]\nname = \"a\"\n[units]\nservice = \"a.service\"\n\
+            [[steps]]\nkill = \"service\"\n";
+        let load = |text: &str| load_text("x.toml", text, Path::new("/")).expect("it has no mistake").plan;
+        let unsaid = load(text);
+        let said = all(keys(), "").into_iter().filter_map(|(path, key)| Some((path, key.default?)));
+        for (path, default) in said {
+            let table = path.rsplit_once('.').map_or("", |(table, _)| table);
+            if ["load", "steps", "target", "run"].contains(&table) {
+                let path = path.replace("load.", "load.a.").replace("steps.", "steps.0.");
+                let overrides =
+                    crate::scenario::Overrides { set: vec![format!("{path}={default}")], ..Default::default() };
+                let folder = tempfile::tempdir().expect("a folder");
+                let file = folder.path().join("x.toml");
+                fs::write(&file, text).expect("it is ours");
+                let mut plan = crate::scenario::load(&file, &overrides).expect("a default is right").plan;
+                plan.directory.clone_from(&unsaid.directory);
+                assert_eq!(plan, unsaid, "{path} = {default}");
             }
         }
     }

@@ -128,6 +128,7 @@ fn change(name: &UnitName, ms: u64, active_state: &str, result: &str) -> Line {
         sub_state: String::new(),
         main_pid: 0,
         result: result.to_owned(),
+        main_exit: None,
     })
 }
 

@@ -191,9 +191,9 @@ mod tests {
     use super::*;
     use crate::check::live_facts::HeldListener;
     use crate::check::testing::*;
+    use crate::host::holder::Holder;
     use crate::model::Endpoint;
     use crate::model::address::Listener;
-    use crate::probe::holder::Holder;
 
     fn with_socket(change: impl FnOnce(&mut LiveSocket)) -> Facts {
         let mut facts = alive();
@@ -209,7 +209,7 @@ mod tests {
 
     fn address(held_by_systemd: bool) -> Address {
         let endpoint = Endpoint::Tcp("127.0.0.1:8008".parse().unwrap());
-        let listener = Listener { endpoint: endpoint.clone(), inode: 7, queued: 0, backlog: 1024 };
+        let listener = Listener { endpoint: endpoint.clone(), inode: 7, queued: 0, backlog: 1024, cookie: None };
         let holders = Some(vec![Holder { pid: 9, name: "app".to_owned() }]);
         Address { endpoint, is_reachable: true, listeners: vec![HeldListener { listener, holders, held_by_systemd }] }
     }

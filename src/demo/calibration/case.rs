@@ -101,7 +101,7 @@ impl Injection {
     pub(super) fn place(self) -> Place {
         match self {
             Self::DescriptorsHeld => Place::OwnProcess,
-            Self::Fault(FaultKind::NoPermission) if crate::probe::host::is_root() => Place::WithoutRoot,
+            Self::Fault(FaultKind::NoPermission) if crate::host::machine::is_root() => Place::WithoutRoot,
             Self::PortsHeld | Self::Fault(FaultKind::ResetHandshake) => Place::OwnNetwork,
             Self::Fault(_) | Self::ConnectionHeld | Self::Interrupt => Place::Here,
         }

@@ -2,7 +2,7 @@
 //!
 //! Of its own and not by a library, since the request is rendered once, the answer needs no headers beyond three,
 //! and what neither allocates nor copies leaves the core to the target. It is held against hyper, which decides
-//! the same of every answer, in `tests/load/against_hyper.rs`.
+//! the same of every answer, in `tests/suite/load/against_hyper.rs`.
 //!
 //! | file | subject |
 //! |---|---|

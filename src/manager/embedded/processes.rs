@@ -6,8 +6,8 @@ use std::fs;
 
 use rustix::process::{Pid, Signal as RawSignal, kill_process};
 
+use crate::host::process::Stat;
 use crate::model::{ProcessId, Signal};
-use crate::probe::process::Stat;
 
 /// The environment variable that marks the processes of a run: `RUN/UNIT`.
 pub(super) const MARK: &str = "GAPLESS_EMBEDDED_UNIT";

@@ -280,7 +280,7 @@ impl Socket {
     pub(super) fn describe(&self, triggers: Vec<UnitName>) -> SocketState {
         let listeners = self.held.iter().filter_map(|held| {
             let (inode, backlog) = (held.inode(), held.backlog());
-            Some(Listener { endpoint: held.endpoint()?, inode, queued: 0, backlog })
+            Some(Listener { endpoint: held.endpoint()?, inode, queued: 0, backlog, cookie: None })
         });
         SocketState {
             accept: self.definition.accept,
@@ -334,6 +334,7 @@ impl Socket {
             sub_state: sub_state.to_owned(),
             main_pid: 0,
             result: self.result.name().to_owned(),
+            main_exit: None,
         });
     }
 }

@@ -43,6 +43,7 @@ pub(super) async fn follow(
             sub_state: now.sub_state,
             main_pid: now.main_pid,
             result: now.result,
+            main_exit: now.main_exit,
         };
         if to.send(change).is_err() {
             return;

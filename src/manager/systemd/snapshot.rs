@@ -4,11 +4,11 @@ use std::io;
 use std::path::PathBuf;
 
 use super::properties::Properties;
+use crate::host::process;
 use crate::model::address::Listener;
 use crate::model::{
     ActiveState, Endpoint, MonoTime, ProcessId, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot,
 };
-use crate::probe::process;
 
 /// The unit as all its properties say, with what `/proc`, the control group and the kernel's listeners add. `at` is
 /// when systemd was asked: what it tells of afterwards is newer.
@@ -111,6 +111,7 @@ pub(super) struct Brief {
     pub(super) changed_at: Option<MonoTime>,
     pub(super) main_pid: u32,
     pub(super) result: String,
+    pub(super) main_exit: Option<String>,
 }
 
 impl Brief {
@@ -122,6 +123,7 @@ impl Brief {
             changed_at: properties.time("StateChangeTimestampMonotonic"),
             main_pid: main_pid(properties).unwrap_or(0),
             result: properties.text("Result"),
+            main_exit: main_exit(properties),
         }
     }
 }

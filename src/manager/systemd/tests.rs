@@ -1,8 +1,8 @@
 use super::bus::Bus;
 use super::fake::{Answer, Fake, SERVICE, SOCKET, UNIT, job_property, text, value};
+use crate::host::process;
 use crate::manager::{Manager as _, ManagerError};
 use crate::model::{ActiveState, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitVerb};
-use crate::probe::process;
 use crate::record::begin::ManagerKind;
 use crate::scenario::plan::UnitFile;
 

@@ -109,10 +109,8 @@ impl Keys for Bounds {
         let mut bounds = Vec::new();
         for entry in others {
             match entry.key.as_str() {
-                "outcome" => {
-                    nested(entry, mistakes, FailureClass::ALL, FailureClass::name, Metric::Outcome, &mut bounds)
-                }
-                "cause" => nested(entry, mistakes, Cause::ALL, Cause::name, Metric::Cause, &mut bounds),
+                "outcome" => bounds.extend(nested(entry, mistakes, FailureClass::ALL, Metric::Outcome)),
+                "cause" => bounds.extend(nested(entry, mistakes, Cause::ALL, Metric::Cause)),
                 key => match Metric::from_key(key) {
                     Some(metric) => bounds.extend(one(entry, mistakes, metric)),
                     None => unknown(entry, mistakes, &beside),
@@ -124,30 +122,29 @@ impl Keys for Bounds {
 }
 
 /// `outcome.NAME` or `cause.NAME`, which TOML makes a table of.
-fn nested<T: Copy>(
+fn nested<T: Copy + Into<&'static str>>(
     entry: &Entry,
     mistakes: &mut Mistakes,
     all: &[T],
-    name: fn(T) -> &'static str,
     metric: fn(T) -> Metric,
-    bounds: &mut Vec<(Metric, Bound)>,
-) {
+) -> Vec<(Metric, Bound)> {
+    let names: Vec<&str> = all.iter().map(|each| (*each).into()).collect();
     let Value::Table(table) = &entry.node.value else {
-        let example = all.first().map_or("", |first| name(*first));
-        let help = format!("say of which: {}.{example} = 0", entry.key);
+        let help = format!("say of which: {}.{} = 0", entry.key, names[0]);
         kind::wrong_type(&entry.node, "a table", mistakes, &help);
-        return;
+        return Vec::new();
     };
+    let mut bounds = Vec::new();
     for inner in table.entries() {
-        if let Some(each) = all.iter().find(|each| name(**each) == inner.key) {
-            bounds.extend(one(inner, mistakes, metric(*each)));
+        if let Some(position) = names.iter().position(|name| *name == inner.key) {
+            bounds.extend(one(inner, mistakes, metric(all[position])));
             continue;
         }
-        let names: Vec<_> = all.iter().map(|each| name(*each)).collect();
         mistakes
             .add(inner.key_place, format!("unknown {} `{}`", entry.key, inner.key))
             .help(suggest::did_you_mean(&inner.key, &names));
     }
+    bounds
 }
 
 fn one(entry: &Entry, mistakes: &mut Mistakes, metric: Metric) -> Option<(Metric, Bound)> {

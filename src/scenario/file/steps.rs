@@ -93,7 +93,7 @@ impl Keys for Actions {
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
-        let actions = ActionKind::ALL.iter().map(|kind| (*kind, reader.field(declared(*kind))));
+        let actions = ActionKind::ALL.iter().map(|kind| (*kind, reader.field(&declared(*kind))));
         Self(actions.filter(|(_, action)| !action.is_absent()).collect())
     }
 }

@@ -34,7 +34,7 @@ fn reset(us: u64, port: u16, state: &str, reason: &str) -> Line {
 }
 
 fn listener_down(us: u64) -> Line {
-    trace(at_us(us), Traced::ListenerDown { local: target() })
+    trace(at_us(us), Traced::ListenerDown { local: target(), cookie: Some(7) })
 }
 
 impl Simulation {

@@ -211,6 +211,7 @@ impl Service {
             sub_state: state.sub_state().to_owned(),
             main_pid: self.main.map_or(0, |main| main.id.pid),
             result: self.result.name().to_owned(),
+            main_exit: self.main_end.map(|end| end.to_string()),
         });
     }
 

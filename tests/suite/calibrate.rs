@@ -1,0 +1,60 @@
+//! `gapless calibrate`: what was injected is what is counted.
+
+use std::collections::BTreeSet;
+use std::process::Output;
+
+use assert_cmd::Command;
+use gapless::model::FailureClass;
+use serde_json::Value;
+
+use crate::support::GAPLESS;
+
+fn rows(output: &Output) -> Vec<Value> {
+    let mut calibration: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    serde_json::from_value(calibration["rows"].take()).expect("rows")
+}
+
+/// Whether unshare(1) gets namespaces here in which `script` succeeds.
+fn can_unshare(namespaces: &[&str], script: &str) -> bool {
+    let tried = Command::new("unshare").args(namespaces).args(["sh", "-c", script]).output();
+    tried.is_ok_and(|output| output.status.success())
+}
+
+/// The classes that this machine does not let us inject.
+fn impossible_here() -> BTreeSet<FailureClass> {
+    // A network alone does not do: some machines give one and no rights over it.
+    let narrow_ports = "echo 40000 40063 >/proc/sys/net/ipv4/ip_local_port_range";
+    let mut impossible = BTreeSet::new();
+    if !can_unshare(&["--net"], narrow_ports) && !can_unshare(&["--map-root-user", "--net"], narrow_ports) {
+        impossible.extend([FailureClass::ConnectReset, FailureClass::LocalPort]);
+    }
+    if rustix::process::geteuid().is_root() && !can_unshare(&["--user"], "true") {
+        impossible.insert(FailureClass::Permission);
+    }
+    impossible
+}
+
+#[test]
+fn every_fault_is_counted_as_often_as_it_was_injected() {
+    let run = Command::new(GAPLESS).args(["calibrate", "--format", "json"]).assert();
+    let output = run.get_output();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = rows(output);
+    for row in &rows {
+        let is_left_out = row.get("left_out").is_some();
+        assert!(is_left_out || row["injected"].as_u64() > Some(0), "{row}");
+        assert_eq!((&row["counted"], &row["strays"]), (&row["injected"], &serde_json::json!({})), "{row}");
+    }
+
+    let ways: BTreeSet<(&str, &str)> =
+        rows.iter().filter_map(|row| Some((row["transport"].as_str()?, row["connections"].as_str()?))).collect();
+    assert_eq!(ways, [("tcp", "new"), ("tcp", "reused"), ("unix", "new"), ("unix", "reused")].into());
+    let classes = |left_out: bool| -> BTreeSet<_> {
+        let rows = rows.iter().filter(|row| row.get("left_out").is_some() == left_out);
+        rows.filter_map(|row| row["class"].as_str()?.parse().ok()).collect()
+    };
+    let (injected, left_out) = (classes(false), classes(true));
+    assert_eq!(left_out, impossible_here());
+    let all: BTreeSet<_> = injected.union(&left_out).copied().collect();
+    assert_eq!(all, FailureClass::ALL.iter().copied().collect(), "each class is injected, or said not to be");
+}

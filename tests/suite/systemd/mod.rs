@@ -1,0 +1,10 @@
+//! What acts on a real systemd, as root.
+
+mod check;
+mod diagnosis;
+mod fastapi;
+mod library;
+mod manager;
+mod run;
+mod unit_files;
+mod user;
