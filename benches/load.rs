@@ -82,6 +82,7 @@ mod exchange {
                 connect_timeout: Duration::from_secs(10),
                 ca_file: None,
                 insecure: false,
+                front: false,
             },
         }
     }

@@ -69,6 +69,9 @@ pub struct RunArgs {
     /// Change a value of the scenario, such as run.warmup=0s or load.keep-alive.rate=500
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// The longest listener gap that may go unseen in a run that passes, or none [default: the scenario's, else 500ms]
+    #[arg(long, value_name = "TIME")]
+    pub max_unseen: Option<String>,
     /// Where to leave records and reports [default: a new folder under reports/]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -145,6 +148,15 @@ pub struct WatchArgs {
     /// How long an answer may take, from when its request was due [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
+    /// Load before the command starts; a target that is not healthy by then is inconclusive, and the command is not run
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub warmup: String,
+    /// Load after the command has ended
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub cooldown: String,
+    /// The longest listener gap that may go unseen in a run that passes, or none [default: 500ms]
+    #[arg(long, value_name = "TIME")]
+    pub max_unseen: Option<String>,
     /// What must hold, as under expect in a scenario: p99=500ms, dropped=0; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub expect: Vec<String>,

@@ -51,6 +51,7 @@ fn cohort(path: PathBuf) -> Cohort {
             connect_timeout: Duration::from_secs(5),
             ca_file: None,
             insecure: false,
+            front: false,
         },
     }
 }

@@ -20,9 +20,11 @@ mod figures;
 #[cfg(test)]
 mod fixtures;
 pub mod gate;
+mod generator;
 mod number;
 pub mod result;
 mod series;
+mod sight;
 #[cfg(test)]
 pub(crate) mod simulator;
 mod slowest;

@@ -40,7 +40,7 @@ pub(crate) struct Window {
     pub(crate) rows: BTreeMap<u64, Cell>,
     /// Spans without an `ok` while requests were due.
     pub(crate) gaps: Vec<Gap>,
-    /// Longest time between two connection attempts.
+    /// Longest time without a connection attempt.
     pub(crate) connect_gap_ns: Option<u64>,
     /// The first `ok` that was sent after the event began.
     pub(crate) first_ok: Option<SentOk>,

@@ -25,7 +25,7 @@ fn a_restart_behind_a_socket_passes_and_says_how_sure_that_is() {
     assert_eq!(
         result.reasons,
         ["0 of 3 restarts dropped anything: at 95 % confidence fewer than 63.2 % do; \
-          a gap in the listener of less than 40.0 ms may have gone unseen."]
+          a gap in the listener of less than 25.0 ms may have gone unseen."]
     );
     let event = &result.events[0];
     assert_eq!((event.at_ms, event.stop_ms, event.job_ms), (500.0, Some(20.0), Some(26.0)));
@@ -86,6 +86,7 @@ fn a_record_without_end_never_passes_and_counts_what_was_under_way() {
     assert_eq!(check(&result, "proof.restart").status, Verdict::Inconclusive);
 }
 
+mod sight;
 mod verdicts;
 
 mod properties {

@@ -1,15 +1,20 @@
 //! What happened when: events, unit states and listeners, by time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::event::{self, Event};
+use super::generator::Generator;
 use super::trace::Trace;
 use crate::model::address::Listener;
 use crate::model::{ActiveState, EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
-use crate::record::line::{Line, Phase, Queue};
+use crate::record::line::{Line, Looks, Pause, Phase, Queue};
 use crate::record::segment::ROW_NS;
 use crate::scenario::plan::{Action, Destination, Plan};
+
+/// A look at the listeners is over by then, on a machine that is not overloaded.
+const LOOK_TAKES_MAX: Duration = Duration::from_millis(1);
 
 /// A span of time, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +34,7 @@ impl Span {
 
     /// Longer by `slack_ns` at both ends.
     pub(crate) fn widened(self, slack_ns: u64) -> Self {
-        let slack = std::time::Duration::from_nanos(slack_ns);
+        let slack = Duration::from_nanos(slack_ns);
         Self { from: self.from - slack, to: self.to + slack }
     }
 }
@@ -47,7 +52,10 @@ pub(crate) struct Timeline<'a> {
     pub(crate) last: MonoTime,
     pub(crate) events: Vec<Event<'a>>,
     pub(crate) trace: Trace<'a>,
+    pub(crate) generator: Generator<'a>,
     queues: Vec<&'a Queue>,
+    looks: Vec<&'a Looks>,
+    pauses: Vec<&'a Pause>,
     units: BTreeMap<&'a UnitName, Vec<UnitState<'a>>>,
     exits: Vec<(MonoTime, Option<&'a UnitName>)>,
     counters: BTreeMap<&'a str, Vec<(MonoTime, u64)>>,
@@ -107,7 +115,10 @@ impl<'a> Timeline<'a> {
             last,
             events: event::of(record, load_end),
             trace: Trace::of(&record.lines),
+            generator: Generator::of(&record.lines),
             queues: Vec::new(),
+            looks: Vec::new(),
+            pauses: Vec::new(),
             units: BTreeMap::new(),
             exits: Vec::new(),
             counters: BTreeMap::new(),
@@ -138,6 +149,8 @@ impl<'a> Timeline<'a> {
                 result: &change.result,
             }),
             Line::Queue(queue) => self.queues.push(queue),
+            Line::Looks(looks) => self.looks.push(looks),
+            Line::Pause(pause) => self.pauses.push(pause),
             Line::Process(change) if change.ended.is_some() => {
                 self.exits.push((change.at, change.process.unit.as_ref()));
             }
@@ -163,6 +176,8 @@ impl<'a> Timeline<'a> {
 
     fn sort(&mut self) {
         self.queues.sort_by_key(|queue| queue.at);
+        self.looks.sort_by_key(|looks| looks.from);
+        self.pauses.sort_by_key(|pause| pause.from);
         self.units.values_mut().for_each(|states| states.sort_by_key(|state| state.at));
         self.exits.sort();
         self.counters.values_mut().for_each(|points| points.sort_unstable());
@@ -225,9 +240,64 @@ impl<'a> Timeline<'a> {
         states.get(entered..left).unwrap_or_default()
     }
 
+    /// Whether a listener was ever shown at an address: about others nothing is known.
+    pub(crate) fn is_watched(&self, destination: &Destination) -> bool {
+        self.watched.contains(&destination)
+    }
+
+    /// When the load thread did not run.
+    pub(crate) fn pauses(&self) -> impl Iterator<Item = Span> + '_ {
+        self.pauses.iter().map(|pause| Span::new(pause.from, pause.to))
+    }
+
+    /// The longest time within `span` in which nobody looked at the listeners, in nanoseconds.
+    pub(crate) fn looks_apart_ns(&self, span: Span) -> u64 {
+        let within = |from: MonoTime, to: MonoTime| to.min(span.to).nanos_since(from.max(span.from));
+        let (mut longest, mut seen_until) = (0, span.from);
+        for looks in self.looks.iter().filter(|looks| span.overlaps(Span::new(looks.from, looks.to))) {
+            longest =
+                longest.max(within(seen_until, looks.from)).max(looks.longest_ns.min(within(looks.from, looks.to)));
+            seen_until = seen_until.max(looks.to);
+        }
+        longest.max(within(seen_until, span.to))
+    }
+
+    /// From the last look that showed the listeners of before to the first that showed none of them, each time that
+    /// others took their place at an address during `span`.
+    pub(crate) fn listener_changes(&self, destination: &Destination, span: Span) -> Vec<Span> {
+        let at = |queue: &Queue| inodes_at(queue, destination);
+        let pairs = self.queues.windows(2).filter(|pair| span.overlaps(Span::new(pair[1].at, pair[1].at)));
+        let replaced = pairs.filter(|pair| {
+            let (before, after) = (at(pair[0]), at(pair[1]));
+            !before.is_empty() && !after.is_empty() && before.is_disjoint(&after)
+        });
+        // What did not change was not written down: the last look at the listeners of before may have been later.
+        replaced.map(|pair| Span::new(pair[0].at.max(self.look_before(pair[1].at)), pair[1].at)).collect()
+    }
+
+    /// The last look before one at `at`, as far as the record tells: one that was late is told with its times.
+    fn look_before(&self, at: MonoTime) -> MonoTime {
+        let late = self.looks.iter().find(|looks| looks.to == at && looks.longest_ns == at.nanos_since(looks.from));
+        late.map_or(at, |looks| looks.from)
+    }
+
+    /// Whether a gap that the kernel's trace shows was none: a look in it showed a listener, or one of several stayed.
+    pub(crate) fn is_refuted(&self, destination: &Destination, gap: Span) -> bool {
+        let started = self.queues.partition_point(|queue| queue.at <= gap.from);
+        // A look shows what it saw a little after its time.
+        let ended = self.queues.partition_point(|queue| queue.at + LOOK_TAKES_MAX < gap.to).max(started);
+        let during = self.queues.get(started..ended).unwrap_or_default();
+        if !during.is_empty() {
+            return during.iter().all(|queue| is_served(queue, destination));
+        }
+        let before = started.checked_sub(1).map(|last| inodes_at(self.queues[last], destination)).unwrap_or_default();
+        let after = self.queues.get(ended).map(|first| inodes_at(first, destination)).unwrap_or_default();
+        before.len() > 1 && !before.is_disjoint(&after)
+    }
+
     /// What the kernel showed at an address during `span`; none if it was never asked about it.
     pub(crate) fn listeners(&self, destination: &Destination, span: Span) -> Option<ListenerView> {
-        if !self.watched.contains(&destination) {
+        if !self.is_watched(destination) {
             return None;
         }
         let entered = self.queues.partition_point(|queue| queue.at <= span.from).saturating_sub(1);
@@ -308,6 +378,11 @@ impl<'a> Timeline<'a> {
     }
 }
 
+fn inodes_at(queue: &Queue, destination: &Destination) -> BTreeSet<u64> {
+    let here = queue.listeners.iter().filter(|listener| destination.reaches(&listener.endpoint));
+    here.map(|listener| listener.inode).collect()
+}
+
 fn is_served(queue: &Queue, destination: &Destination) -> bool {
     queue.listeners.iter().any(|listener| destination.reaches(&listener.endpoint))
 }
@@ -321,6 +396,7 @@ fn last_moment(record: &Record) -> MonoTime {
         Line::StepEnd(end) => end.at,
         Line::Unit(change) => change.at,
         Line::Queue(queue) => queue.at,
+        Line::Looks(looks) => looks.to,
         Line::Trace(event) => event.at,
         Line::Process(change) => change.at,
         Line::Holders(holders) => holders.at,

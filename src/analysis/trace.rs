@@ -125,16 +125,20 @@ impl<'a> Trace<'a> {
             .any(|&(at, local, up)| !up && takes(local, reset.from) && (since..=reset.at).contains(&at))
     }
 
+    /// The trace was on all through `span`, was about `destination`, and lost nothing.
+    pub(crate) fn covers(&self, destination: &Destination, span: Span) -> bool {
+        let Some((began, targets)) = self.began else { return false };
+        let is_traced = targets.iter().any(|target| is_same(*target, destination));
+        is_traced && began <= span.from && self.ended.is_some_and(|ended| span.to <= ended)
+    }
+
     /// The listener at `destination` stayed in TCP_LISTEN all through `span`: the trace was there, lost nothing,
     /// and saw none go.
     pub(crate) fn never_left_listen(&self, destination: &Destination, span: Span) -> bool {
-        let Some((began, targets)) = self.began else { return false };
-        let is_traced = targets.iter().any(|target| is_same(*target, destination));
-        let covered = is_traced && began <= span.from && self.ended.is_some_and(|ended| span.to <= ended);
         let mut gone = self.listeners.iter().filter(|&&(at, local, up)| {
             !up && destination.reaches(&Endpoint::Tcp(local)) && span.overlaps(Span::new(at, at))
         });
-        covered && gone.next().is_none()
+        self.covers(destination, span) && gone.next().is_none()
     }
 
     /// The spans around and in `within` in which no listener was at `destination`, to the microsecond: each from the

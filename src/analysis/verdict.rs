@@ -4,10 +4,13 @@ use super::checks::{Judged, Weight};
 use super::describe;
 use super::facts::Facts;
 use super::figures::Figures;
+use super::number::ns_to_ms;
 use super::result::StepResult;
+use super::sight;
 use super::words;
 use crate::model::Verdict;
 use crate::record::line::{Line, Note, NoteKind};
+use crate::scenario::plan::MaxUnseen;
 
 /// What the checks and the notes of doubt come to: a loss, a failed step or a wrong state is failed, whatever
 /// else; then any doubt is inconclusive; then any other expectation that does not hold is failed.
@@ -61,6 +64,9 @@ pub(crate) fn reasons(
         // No step acted on a unit: there is no chance to put a figure to.
         reasons.push(format!("None of {} {} failed.", figures.requests.due, words::requests(figures.requests.due)));
     }
+    if facts.timeline.plan.run.max_unseen == MaxUnseen::Off {
+        reasons.push("max_unseen is none: a listener gap of any length may have gone unseen.".to_owned());
+    }
     reasons
 }
 
@@ -96,15 +102,20 @@ fn confidence(result: &StepResult, facts: &Facts<'_>) -> Option<String> {
         return Some(format!("{bad} of {all} dropped something."));
     }
     let percent = result.drop_probability_upper_95? * 100.0;
-    let listener = if never_left_listen(index, facts) {
-        Some("; the listener never left TCP_LISTEN, attested by the kernel's trace".to_owned())
-    } else {
-        result.resolution_ms.map(|gap| format!("; a gap in the listener of less than {gap:.1} ms may have gone unseen"))
-    };
-    Some(format!(
-        "0 of {all} dropped anything: at 95 % confidence fewer than {percent:.1} % do{}.",
-        listener.unwrap_or_default()
-    ))
+    let listener = listener(index, result, facts).unwrap_or_default();
+    Some(format!("0 of {all} dropped anything: at 95 % confidence fewer than {percent:.1} % do{listener}."))
+}
+
+/// What is known of the listener during the step's events; nothing more where that is in doubt, which is said elsewhere.
+fn listener(index: u16, result: &StepResult, facts: &Facts<'_>) -> Option<String> {
+    let unseen = |ms: f64| format!("; a gap in the listener of less than {ms:.1} ms may have gone unseen");
+    if never_left_listen(index, facts) {
+        return Some("; the listener never left TCP_LISTEN, attested by the kernel's trace".to_owned());
+    }
+    match sight::of_step(index, facts) {
+        None => result.resolution_ms.map(unseen),
+        Some(sight) => (sight.doubts.is_empty() && sight.unseen_ns > 0).then(|| unseen(ns_to_ms(sight.unseen_ns))),
+    }
 }
 
 /// By the kernel's trace, somebody listened at every address of the load all through the step's events.

@@ -32,7 +32,7 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
     let found = Found::of(&facts, args.url.as_deref(), &args.said)?;
     let role = if found.service.is_some() { "service" } else { "socket" };
     let step = DraftStep { action: "restart", role, signal: None, times: 5, every: "3s".to_owned() };
-    let text = draft(&unit, found, step).text();
+    let text = Draft { front: args.front, ..draft(&unit, found, step) }.text();
     let Some(path) = &args.output else {
         output::write(text.as_bytes())?;
         return Ok(Exit::Passed);
@@ -66,7 +66,9 @@ pub(super) fn draft(unit: &UnitName, found: Found, step: DraftStep) -> Draft {
         socket: found.socket,
         rates,
         connections,
+        front: false,
         step,
+        max_unseen: None,
         notes: found.notes,
     }
 }

@@ -26,7 +26,8 @@ use crate::scenario::{self, Overrides, Scenario};
 /// # Errors
 /// When the harness cannot do its job: no folder to write to, no runtime.
 pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
-    let overrides = Overrides { times: args.times, set: args.set.clone() };
+    let max_unseen = args.max_unseen.iter().map(|max_unseen| format!("run.max_unseen={max_unseen}"));
+    let overrides = Overrides { times: args.times, set: args.set.iter().cloned().chain(max_unseen).collect() };
     let scenarios = match scenario::load_all(&args.paths, &args.only, &overrides) {
         Ok(scenarios) => scenarios,
         Err(mistakes) => {

@@ -33,6 +33,8 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
     let mut draft = init::draft(&unit, found, step);
+    draft.front = args.front;
+    draft.max_unseen.clone_from(&args.max_unseen);
     if let Some(rate) = args.rate {
         draft.rates = (rate, rate.min(draft.rates.1));
     }
@@ -115,6 +117,7 @@ fn run_args(args: TryArgs) -> RunArgs {
         only: Vec::new(),
         times: None,
         set: Vec::new(),
+        max_unseen: None,
         out: args.out,
         plan: false,
         prepare_only: false,

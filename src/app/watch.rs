@@ -92,7 +92,11 @@ fn text(args: &WatchArgs) -> String {
         text += &line("timeout", timeout.as_str());
     }
     text += &load(args);
-    text += "\n[run]\nwarmup = \"0s\"\ncooldown = \"0s\"\n\n[[steps]]\n";
+    text += &format!("\n[run]\n{}{}", line("warmup", args.warmup.as_str()), line("cooldown", args.cooldown.as_str()));
+    if let Some(max_unseen) = &args.max_unseen {
+        text += &line("max_unseen", max_unseen.as_str());
+    }
+    text += "\n[[steps]]\n";
     text += &match &args.duration {
         Some(duration) => line("wait", duration.as_str()),
         None => line("exec", args.command.clone()),
@@ -170,9 +174,9 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_one_step_under_the_default_load_without_warmup_or_cooldown() {
+    fn a_command_is_one_step_under_the_default_load_between_warmup_and_cooldown() {
         let plan = plan(&["--", "./deploy.sh", "--to", "a \"quoted\" place"]);
-        assert_eq!((plan.run.warmup, plan.run.cooldown), (Duration::ZERO, Duration::ZERO));
+        assert_eq!((plan.run.warmup, plan.run.cooldown), (Duration::from_secs(2), Duration::from_secs(5)));
         let names: Vec<_> = plan.cohorts.iter().map(|cohort| cohort.name.as_str()).collect();
         assert_eq!(names, ["keep-alive", "new"]);
         let argv = ["./deploy.sh", "--to", "a \"quoted\" place"].map(str::to_owned).to_vec();

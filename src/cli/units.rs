@@ -68,6 +68,9 @@ pub struct InitArgs {
     /// What is sent and what must come back
     #[command(flatten)]
     pub said: SaidArgs,
+    /// A proxy in front of the service listens at the URL
+    #[arg(long)]
+    pub front: bool,
     /// Where to write the scenario, a new file [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -103,6 +106,12 @@ pub struct TryArgs {
     /// What is sent and what must come back
     #[command(flatten)]
     pub said: SaidArgs,
+    /// A proxy in front of the service listens at the URL
+    #[arg(long)]
+    pub front: bool,
+    /// The longest listener gap that may go unseen in a run that passes, or none [default: 500ms]
+    #[arg(long, value_name = "TIME")]
+    pub max_unseen: Option<String>,
     /// Requests per second on kept connections [default: 200, and 50 more on new ones]
     #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
     pub rate: Option<f64>,

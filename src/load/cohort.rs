@@ -90,6 +90,7 @@ impl Cohort {
     pub(super) fn ask(&self, asked: Asked, now: MonoTime, reply: oneshot::Sender<MonoTime>) {
         if let Some(sequence) = self.sequence.as_ref().filter(|_| !self.control.is_stopped()) {
             sequence.borrow_mut().begin(asked, now, reply);
+            self.count(|tally, _| tally.asked(now));
             self.agenda.borrow_mut().client_due(now);
         }
     }
@@ -119,6 +120,11 @@ impl Cohort {
         let agenda = self.agenda.borrow();
         let expiry = agenda.first_waiting().map(|due| due + self.policy.target.timeout);
         agenda.next_due().into_iter().chain(expiry).min()
+    }
+
+    /// How many requests are due and wait for a connection.
+    pub(super) fn waiting(&self) -> u64 {
+        self.agenda.borrow().waiting()
     }
 
     /// Nothing more falls due.

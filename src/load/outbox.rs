@@ -4,8 +4,10 @@ use tokio::sync::mpsc;
 
 use super::Observation;
 use super::cohort::Cohort;
+use super::heartbeat::Heartbeat;
 use super::tally::Tally;
 use crate::model::MonoTime;
+use crate::record::generator::GeneratorUse;
 
 /// Observations that may wait to be received; while there is no room, counters are merged instead.
 const OBSERVATIONS_MAX: usize = 64;
@@ -42,6 +44,21 @@ impl Outbox {
         while let Ok(room) = self.0.try_reserve() {
             let Some(request) = cohort.take_request() else { return };
             room.send(Observation::Request(request));
+        }
+    }
+
+    /// Hands over what the thread had of the machine, if there is room; else the next such span is longer.
+    pub(super) fn offer_use(&self, take: impl FnOnce() -> GeneratorUse) {
+        if let Ok(room) = self.0.try_reserve() {
+            room.send(Observation::Generator(take()));
+        }
+    }
+
+    /// Hands over when the thread did not run, as far as there is room.
+    pub(super) fn offer_pauses(&self, heartbeat: &Heartbeat) {
+        while let Ok(room) = self.0.try_reserve() {
+            let Some(pause) = heartbeat.take() else { return };
+            room.send(Observation::Pause(pause));
         }
     }
 

@@ -1,12 +1,14 @@
 //! The lines of a record.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::begin::Begin;
 use super::gate::GateOutcome;
+use super::generator::GeneratorUse;
 use super::request::RequestEnd;
 use super::segment::{Rows, Segment};
 use crate::model::address::{Endpoint, Listener};
@@ -26,6 +28,8 @@ pub enum Line {
     Rows(Rows),
     /// Distributions of a span.
     Segment(Box<Segment>),
+    /// What the load thread had of the machine over a span.
+    Generator(GeneratorUse),
     /// An event began.
     StepBegin(StepBegin),
     /// An event is over.
@@ -34,6 +38,10 @@ pub enum Line {
     Unit(UnitChange),
     /// Depth of an accept queue.
     Queue(Queue),
+    /// Looks at the listeners followed one another.
+    Looks(Looks),
+    /// The load thread did not run.
+    Pause(Pause),
     /// Counters of the kernel.
     Counters(Counters),
     /// The kernel's own word on a listener or a reset.
@@ -178,6 +186,41 @@ pub struct Queue {
     pub at: MonoTime,
     /// The listeners at the target's address; empty when nobody listens.
     pub listeners: Vec<Listener>,
+}
+
+/// The listeners were looked at again and again, whether or not a look showed anything new. The next of these lines
+/// begins where this one ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looks {
+    /// The first look.
+    pub from: MonoTime,
+    /// The last look.
+    pub to: MonoTime,
+    /// The longest time from one look to the next, in nanoseconds.
+    pub longest_ns: u64,
+}
+
+impl Looks {
+    /// A look that comes later than this after the last one is told in a line of its own, with its times: looks are due
+    /// every 25 ms.
+    pub const LATE_MIN: Duration = Duration::from_millis(100);
+}
+
+/// The load thread did not run when it should have: the process was stopped, or got no CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// When it was to run.
+    pub from: MonoTime,
+    /// When it ran again.
+    pub to: MonoTime,
+}
+
+impl Pause {
+    /// How late it ran.
+    #[must_use]
+    pub fn length_ns(&self) -> u64 {
+        self.to.nanos_since(self.from)
+    }
 }
 
 /// Counters of the kernel that rose, in its own names (`ListenOverflows`).

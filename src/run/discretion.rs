@@ -45,7 +45,9 @@ impl Discretion {
         }
         match line {
             // Of our own making, and many.
-            Line::Rows(_) | Line::Segment(_) | Line::Queue(_) | Line::Counters(_) | Line::Trace(_) => None,
+            Line::Rows(_) | Line::Segment(_) | Line::Queue(_) | Line::Looks(_) | Line::Counters(_) | Line::Trace(_) => {
+                None
+            }
             _ => {
                 let mut line = line.clone();
                 self.texts(&mut line);

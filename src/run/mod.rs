@@ -13,6 +13,7 @@ pub mod exec;
 mod halt;
 mod holders;
 pub mod interrupt;
+mod looks;
 mod observe;
 pub mod outline;
 pub mod pacing;

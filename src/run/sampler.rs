@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::looks::LookLog;
 use super::recorder::Recorder;
 use crate::host::Host;
 use crate::model::address::Listener;
@@ -33,6 +34,7 @@ pub(super) struct Sampler {
     deepest: Vec<Listener>,
     looked_at: MonoTime,
     looks_since_line: u32,
+    log: LookLog,
     written: Option<Vec<Listener>>,
     counted: Option<Vec<(String, u64)>>,
 }
@@ -54,6 +56,7 @@ impl Sampler {
             changed,
             deepest: Vec::new(),
             looks_since_line: 0,
+            log: LookLog::default(),
             written: None,
             counted: None,
         };
@@ -74,9 +77,11 @@ impl Sampler {
             let at = self.host.now();
             // One that fails tells nothing; the next one may.
             if let Ok(listeners) = self.listeners().await {
+                self.log.look(at, &mut |looks| self.recorder.write(&Line::Looks(looks)));
                 self.see(at, listeners, is_last).await;
             }
         }
+        self.log.finish(&mut |looks| self.recorder.write(&Line::Looks(looks)));
     }
 
     async fn listeners(&self) -> io::Result<Vec<Listener>> {

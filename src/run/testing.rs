@@ -9,7 +9,7 @@ use crate::record::RecordWriter;
 use crate::record::line::Line;
 
 use crate::model::{JobResult, UnitName, UnitVerb};
-use crate::scenario::plan::{Abort, Action, Expectations, Plan, RunOptions, Spacing, Step, Units};
+use crate::scenario::plan::{Abort, Action, Expectations, MaxUnseen, Plan, RunOptions, Spacing, Step, Units};
 
 /// A plan without load whose steps do these verbs (`"start stop"`) to `a.service`.
 pub(crate) fn plan(verbs: &str) -> Plan {
@@ -32,6 +32,7 @@ pub(crate) fn plan(verbs: &str) -> Plan {
         cohorts: Vec::new(),
         units: None,
         run: RunOptions {
+            max_unseen: MaxUnseen::Off,
             warmup: Duration::ZERO,
             cooldown: Duration::ZERO,
             ready_timeout: Duration::from_secs(5),

@@ -28,8 +28,12 @@ pub struct Draft {
     pub rates: (f64, f64),
     /// At most so many kept connections.
     pub connections: u32,
+    /// A proxy in front of the service listens at the URL.
+    pub front: bool,
     /// What is done.
     pub step: DraftStep,
+    /// `[run] max_unseen`, where it is not the default.
+    pub max_unseen: Option<String>,
     /// What limits the run, one sentence each.
     pub notes: Vec<String>,
 }
@@ -75,6 +79,9 @@ impl Draft {
             }
         }
         writeln!(out)?;
+        if let Some(max_unseen) = &self.max_unseen {
+            writeln!(out, "[run]\nmax_unseen = {}\n", quoted(max_unseen))?;
+        }
         for note in &self.notes {
             writeln!(out, "# {note}")?;
         }
@@ -109,6 +116,9 @@ impl Draft {
         }
         if let Some(pattern) = &self.expect_body {
             writeln!(out, "expect_body = {} # a regular expression", quoted(pattern))?;
+        }
+        if self.front {
+            writeln!(out, "front = true # a proxy listens there, the service behind it")?;
         }
         writeln!(out, "timeout = \"10s\" # from the moment a request is due\n")
     }
@@ -151,6 +161,8 @@ mod tests {
             socket: Some(UnitName::new("ledger-api.socket").unwrap()),
             rates: (200.0, 50.0),
             connections: 16,
+            front: false,
+            max_unseen: None,
             step: DraftStep { action: "restart", role: "service", signal: None, times: 5, every: "3s".to_owned() },
             notes: vec!["5 starts in 10 s are allowed.".to_owned()],
         }

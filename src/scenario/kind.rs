@@ -58,6 +58,20 @@ impl<T: 'static> Kind<T> {
         self.then(move |value, _, _| Some(to(value)))
     }
 
+    /// As this kind, or the word that stands for `value`.
+    pub(crate) fn or_word(self, word: &'static str, value: T) -> Self
+    where
+        T: Clone,
+    {
+        let (read, schema) = (self.read, self.schema);
+        let either = move |node: &Node, mistakes: &mut Mistakes| match &node.value {
+            Value::String(text) if text == word => Some(value.clone()),
+            _ => read(node, mistakes),
+        };
+        let schema = move || json!({ "anyOf": [{ "const": word }, schema()] });
+        Self { read: Box::new(either), schema: Box::new(schema), keys: self.keys }
+    }
+
     /// With one more word in its schema.
     pub(crate) fn with(self, word: &'static str, value: impl Into<Json>) -> Self {
         let (schema, value) = (self.schema, value.into());

@@ -141,6 +141,31 @@ keys! {
         seed: u64 = kind::whole(0..=u64::MAX), default 1;
         /// When to give up early.
         abort: Abort = kind::table::<Abort>();
+        /// The longest listener gap that may go unseen in a run that passes. `none` turns the rule off, and every
+        /// report says so.
+        #[serde(default, skip_serializing_if = "MaxUnseen::is_unstated")]
+        max_unseen: MaxUnseen = kind::span(MILLISECOND..=DAY).map(MaxUnseen::AtMost).or_word("none", MaxUnseen::Off),
+            default "500ms";
+    }
+}
+
+/// `[run] max_unseen`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxUnseen {
+    /// The plan of a record that does not tell when the listeners were looked at: it is not judged.
+    #[default]
+    Unstated,
+    /// `none`: the rule is off, and every report says so.
+    Off,
+    /// At most this long.
+    #[serde(rename = "at_most_ns", with = "as_ns")]
+    AtMost(Duration),
+}
+
+impl MaxUnseen {
+    fn is_unstated(&self) -> bool {
+        *self == Self::Unstated
     }
 }
 

@@ -8,7 +8,7 @@ use crate::analysis::facts::Facts;
 use crate::analysis::figures::Figures;
 use crate::analysis::number::ns_to_ms;
 use crate::analysis::statistics::is_surely_above;
-use crate::analysis::{step_gate, words};
+use crate::analysis::{sight, step_gate, words};
 use crate::model::{FailureClass, MonoTime, Verdict};
 use crate::record::line::EndReason;
 use crate::record::segment::Scope;
@@ -25,7 +25,23 @@ pub(crate) fn is_late(figures: &Figures) -> bool {
 
 /// What there is to say of it.
 pub(super) fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
-    vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(whole), consistent(facts, whole)]
+    let mut judged = vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(whole)];
+    judged.extend(generator(facts));
+    judged.extend(pauses(facts));
+    judged.push(consistent(facts, whole));
+    judged
+}
+
+/// Failures that the generator may have brought about itself; nothing is said where there are none.
+fn generator(facts: &Facts<'_>) -> Option<Judged> {
+    let (failed, span) = (facts.in_doubt.total(), facts.in_doubt.span?);
+    let reason = format!(
+        "{failed} {} may have failed by the generator's own doing: {}.",
+        words::requests(failed),
+        facts.timeline.generator.shortage(span).sentence()
+    );
+    let judged = Judged::new("instrument.generator", "0", failed.to_string(), Verdict::Inconclusive);
+    Some(judged.because(reason))
 }
 
 fn ended(facts: &Facts<'_>) -> Judged {
@@ -143,6 +159,13 @@ fn lateness(whole: &Figures) -> Judged {
         words::requests(sent),
     );
     Judged::new("instrument.lateness", expected, actual, passed_or(!is_slow, Verdict::Inconclusive)).because(reason)
+}
+
+/// What is lost while the load thread does not run, nobody sees.
+fn pauses(facts: &Facts<'_>) -> Option<Judged> {
+    let pauses = sight::pauses(facts)?;
+    let judged = Judged::new("instrument.pauses", "none in an event", "in an event", Verdict::Inconclusive);
+    Some(judged.because(words::sentence(&pauses)))
 }
 
 /// Rows and segments count the same requests: in a complete record they must agree, and the plan must know

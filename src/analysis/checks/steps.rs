@@ -4,10 +4,11 @@ use super::{Judged, passed_or};
 use crate::analysis::event::Event;
 use crate::analysis::events::proven;
 use crate::analysis::facts::Facts;
-use crate::analysis::{describe, step_gate, words};
+use crate::analysis::number::ns_to_ms;
+use crate::analysis::{describe, sight, step_gate, words};
 use crate::model::{ActionKind, JobResult, Verdict};
 use crate::record::line::EndReason;
-use crate::scenario::plan::{Action, Step};
+use crate::scenario::plan::{Action, MaxUnseen, Step};
 
 /// What is to be said of each step, in their order.
 pub(super) fn steps(facts: &Facts<'_>) -> Vec<Judged> {
@@ -21,6 +22,7 @@ pub(super) fn steps(facts: &Facts<'_>) -> Vec<Judged> {
         checks.push(step_was_done(&suffix, step, &events, facts));
         checks.extend(events_are_proven(&suffix, &events));
         checks.extend(events_had_requests(&suffix, &events, facts));
+        checks.extend(events_were_seen(&suffix, index, facts));
     }
     checks
 }
@@ -134,4 +136,21 @@ fn events_had_requests(suffix: &str, events: &[&Event<'_>], facts: &Facts<'_>) -
     let judged =
         Judged::new(format!("requests.{suffix}"), "at least 1 due in each event", format!("at least {least}"), status);
     Some(judged.because(reason.unwrap_or_default()))
+}
+
+/// Passed needs sight: see [`sight`].
+fn events_were_seen(suffix: &str, step: u16, facts: &Facts<'_>) -> Option<Judged> {
+    let MaxUnseen::AtMost(limit) = facts.timeline.plan.run.max_unseen else { return None };
+    let sight = sight::of_step(step, facts)?;
+    let actual = match (sight.doubts.len(), sight.unseen_ns) {
+        (0, 0) => "attested by the kernel's trace".to_owned(),
+        (0, ns) => format!("gaps of up to {} may have gone unseen", words::ms(ns_to_ms(ns))),
+        (count, _) => format!("in doubt {}", if count == 1 { "once".to_owned() } else { format!("{count} times") }),
+    };
+    let status = passed_or(sight.doubts.is_empty(), Verdict::Inconclusive);
+    let judged =
+        Judged::new(format!("sight.{suffix}"), format!("no listener gap over {limit:?} unseen"), actual, status);
+    let clauses: Vec<String> = sight.doubts.iter().map(|doubt| doubt.clause.clone()).collect();
+    let remedy = sight.doubts.first().map(|doubt| format!(" {}", doubt.remedy)).unwrap_or_default();
+    Some(judged.because(words::sentences(&clauses) + &remedy))
 }

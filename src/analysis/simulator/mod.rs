@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::model::{FailureKey, MonoTime};
 use crate::record::begin::{Begin, Host, ManagerChoice, ManagerKind, Tool};
-use crate::record::line::{End, EndReason, Line, Phase, PhaseChange, StepBegin, StepEnd};
+use crate::record::line::{End, EndReason, Line, Looks, Phase, PhaseChange, StepBegin, StepEnd};
 use crate::record::segment::{
     FailureCount, FailureSample, Gap, ROW_NS, Row, Rows, Scope, Segment, SentOk, density_bucket,
 };
@@ -78,6 +78,10 @@ impl Simulation {
             lines.extend(event.end.clone().map(|end| Line::StepEnd(Box::new(end))));
         }
         lines.extend(self.other.iter().cloned());
+        // The listeners were looked at all the time, unless the run tells it otherwise.
+        if self.end.is_some() && !lines.iter().any(|line| matches!(line, Line::Looks(_))) {
+            lines.push(looks(0, self.stopped_ms, 25));
+        }
         if self.end.is_some() {
             lines.push(phase(Phase::Stopped, self.stopped_ms));
         }
@@ -198,6 +202,11 @@ impl Simulation {
         let Scope::Event(wanted) = scope else { return None };
         self.events.iter().find(|event| event.begin.event == wanted).map(|event| event.begin.at)
     }
+}
+
+/// Looks at the listeners from one millisecond to another, the furthest apart so many.
+pub(crate) fn looks(from_ms: u64, to_ms: u64, longest_ms: u64) -> Line {
+    Line::Looks(Looks { from: at_ms(from_ms), to: at_ms(to_ms), longest_ns: longest_ms * 1_000_000 })
 }
 
 fn phase(phase: Phase, ms: u64) -> Line {

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::record::line::{Claim, Line, Queue, StepBegin, StepEnd};
 use crate::scenario::plan::{
-    Abort, Action, Cohort, Connections, Destination, Expectations, Pace, Plan, RunOptions, Scheme, Spacing,
+    Abort, Action, Cohort, Connections, Destination, Expectations, MaxUnseen, Pace, Plan, RunOptions, Scheme, Spacing,
     StatusPattern, Step, Target, Units,
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn cohort(name: &str, rate: f64, connections: Connections) -> Cohort 
             connect_timeout: Duration::from_secs(10),
             ca_file: None,
             insecure: false,
+            front: false,
         },
     }
 }
@@ -68,6 +69,7 @@ pub(crate) fn plan(name: &str, has_socket: bool, verb: UnitVerb, times: u32) -> 
             restore: true,
             seed: 1,
             abort: Abort::default(),
+            max_unseen: MaxUnseen::AtMost(Duration::from_millis(500)),
         },
         steps: vec![Step {
             action: Action::Unit { verb, unit: unit("ledger.service") },

@@ -220,6 +220,7 @@ impl Case {
             connect_timeout: timeout,
             ca_file: None,
             insecure: is_tls,
+            front: false,
         };
         Cohort {
             name: self.injection.name().to_owned(),

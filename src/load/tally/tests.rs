@@ -25,7 +25,7 @@ fn ended(due: u64, end: u64, result: Result<Accepted, FailureKey>) -> Ended {
     Ended { due: at(due), end: at(end), result, lateness_ns: Some(7), trace }
 }
 
-const OK: Result<Accepted, FailureKey> = Ok(Accepted { status: Some(200) });
+const OK: Result<Accepted, FailureKey> = Ok(Accepted { status: Some(200), unconfirmed: false });
 
 fn counting() -> (Tally, Timeline) {
     let mut timeline = Timeline::default();
@@ -109,11 +109,12 @@ fn the_first_and_the_last_samples_of_a_class_are_kept_and_what_lies_between_is_c
 }
 
 #[test]
-fn the_longest_time_between_connects_is_within_one_scope() {
+fn the_longest_time_without_a_connect_is_within_one_scope_its_edges_included() {
     let (mut tally, mut timeline) = counting();
     for ms in [0, 10, 35] {
         tally.connect_attempted(&timeline, at(ms));
     }
+    tally.end_attempt_gap(&timeline, at(100));
     timeline.mark(EventId(0), at(100));
     for ms in [120, 124] {
         tally.connect_attempted(&timeline, at(ms));
@@ -121,7 +122,7 @@ fn the_longest_time_between_connects_is_within_one_scope() {
     let gaps: Vec<_> = std::iter::from_fn(|| tally.take_segment(at(200)))
         .map(|segment| (segment.scope, segment.connect_gap_ns))
         .collect();
-    assert_eq!(gaps, [(Scope::Before, Some(25_000_000)), (Scope::Event(EventId(0)), Some(4_000_000))]);
+    assert_eq!(gaps, [(Scope::Before, Some(65_000_000)), (Scope::Event(EventId(0)), Some(20_000_000))]);
 }
 
 #[test]

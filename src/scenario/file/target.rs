@@ -35,6 +35,8 @@ keys! {
         ca_file: Field<PathBuf> = kind::path();
         /// Trust any certificate; https only.
         insecure: Field<bool> = kind::boolean(), default false;
+        /// A proxy in front of the service listens there: nginx, HAProxy, a load balancer.
+        front: Field<bool> = kind::boolean(), default false;
     }
 }
 

@@ -43,6 +43,9 @@ pub struct Target {
     pub ca_file: Option<PathBuf>,
     /// Trust any certificate; https only.
     pub insecure: bool,
+    /// A proxy in front of the service listens there, not the service.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub front: bool,
 }
 
 /// How a target is spoken to.
