@@ -8,7 +8,9 @@ use super::generator::Generator;
 use super::processes::Processes;
 use super::trace::Trace;
 use crate::model::address::Listener;
-use crate::model::{EventId, MonoTime, ServiceState, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{
+    ActiveState, EventId, MonoTime, ServiceState, Signal, SocketState, UnitKind, UnitName, UnitSnapshot,
+};
 use crate::record::Record;
 use crate::record::line::{Line, Looks, Pause, Phase, ProcessChange, Queue, UnitChange};
 use crate::record::segment::ROW_NS;
@@ -82,14 +84,14 @@ pub(crate) struct Timeline<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnitState<'a> {
     pub(crate) at: MonoTime,
-    pub(crate) active_state: &'a str,
+    pub(crate) active_state: &'a ActiveState,
     pub(crate) sub_state: &'a str,
     pub(crate) result: &'a str,
 }
 
 impl UnitState<'_> {
     pub(crate) fn is_active(&self) -> bool {
-        matches!(self.active_state, "active" | "reloading")
+        self.active_state.is_active()
     }
 }
 
