@@ -20,6 +20,7 @@ use super::processes::Processes;
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore;
+use super::serving::{self, Earlier, Served};
 use super::so_far::SoFar;
 use super::step::Stage;
 use super::steps::run_steps;
@@ -102,12 +103,13 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home, end: &EarlyE
     let so_far = Rc::new(RefCell::new(SoFar::default()));
     let pump = pump(&mut load, setup.recorder.clone(), Rc::clone(&so_far));
     let started_at = load.started_at();
+    let earlier = RefCell::new(Earlier::default());
     if load.goes_first() {
         setup.recorder.note(NoteKind::Info, "the load thread ran with real-time priority".to_owned());
     }
     phase(setup.recorder, Phase::Load, started_at);
     let result = tokio::select! {
-        result = unless_ended(setup, end, (&held, &processes), &load, started_at) => result,
+        result = unless_ended(setup, end, Watched { held: &held, processes: &processes, earlier: &earlier }, &load) => result,
         never = report_figures(&load, &so_far, setup.progress) => match never {},
     };
     if matches!(result, Err(Halt::Interrupted)) {
@@ -120,7 +122,7 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home, end: &EarlyE
     observers.stop().await;
     result?;
     if let Some(manager) = setup.manager.as_deref() {
-        check_end_state(setup, manager, &held).await?;
+        check_end_state(setup, manager, &held, &earlier.into_inner()).await?;
     }
     setup.recorder.failure().map_or(Ok(()), |reason| Err(Halt::Record(reason)))
 }
@@ -180,25 +182,32 @@ async fn found_units<M: Manager>(plan: &Plan, manager: &M, held: &[UnitName]) ->
 async fn unless_ended<M: Manager>(
     setup: &Setup<'_, M>,
     end: &EarlyEnd<'_>,
-    watched: (&[UnitName], &Processes),
+    watched: Watched<'_>,
     load: &LoadHandle,
-    started_at: MonoTime,
 ) -> Result<(), Halt> {
     let limits = setup.plan.run.abort;
-    match end.watch(under_load(setup, watched, load, started_at), load, limits).await {
+    match end.watch(under_load(setup, watched, load), load, limits).await {
         (Ok(()) | Err(Halt::Interrupted), Some(reason)) => Err(Halt::Stopped(reason)),
         (result, _) => result,
     }
 }
 
+/// What is looked at while the steps run.
+#[derive(Clone, Copy)]
+struct Watched<'a> {
+    held: &'a [UnitName],
+    processes: &'a Processes,
+    earlier: &'a RefCell<Earlier>,
+}
+
 /// Everything between the start of the load and its end.
 async fn under_load<M: Manager>(
     setup: &Setup<'_, M>,
-    (held, processes): (&[UnitName], &Processes),
+    Watched { held, processes, earlier }: Watched<'_>,
     load: &LoadHandle,
-    started_at: MonoTime,
 ) -> Result<(), Halt> {
-    warm_up(setup, load, started_at).await?;
+    warm_up(setup, load, load.started_at()).await?;
+    earlier.borrow_mut().fronts = fronts(setup).await;
     let manager = setup.manager.as_deref();
     let stage = Stage {
         plan: setup.plan,
@@ -207,6 +216,7 @@ async fn under_load<M: Manager>(
         host: &*setup.host,
         processes,
         load,
+        earlier,
         recorder: setup.recorder,
         interrupt: setup.interrupt,
         surroundings: setup.surroundings,
@@ -215,6 +225,19 @@ async fn under_load<M: Manager>(
     setup.progress.stage(&ProgressStage::CoolingDown);
     phase(setup.recorder, Phase::Cooldown, clock::now());
     setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)
+}
+
+/// Who listens where the scenario declares a front; told once.
+async fn fronts<M>(setup: &Setup<'_, M>) -> Vec<Served> {
+    if !setup.plan.cohorts.iter().any(|cohort| cohort.target.front) {
+        return Vec::new();
+    }
+    let mut fronts = serving::look(setup.plan, &*setup.host).await;
+    fronts.retain(|served| served.is_front);
+    for front in &fronts {
+        setup.recorder.note(NoteKind::Info, format!("front on {}: {}", front.address, front.who()));
+    }
+    fronts
 }
 
 /// Waits until every cohort was answered once, then for the warmup; counting begins at its end.
@@ -247,7 +270,12 @@ fn not_ready(plan: &Plan) -> String {
     format!("not every cohort had an answer within ready_timeout ({limit:?}){}", hint.unwrap_or_default())
 }
 
-async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[UnitName]) -> Result<(), Halt> {
+async fn check_end_state<M: Manager>(
+    setup: &Setup<'_, M>,
+    manager: &M,
+    held: &[UnitName],
+    earlier: &Earlier,
+) -> Result<(), Halt> {
     let mut units = Vec::new();
     for unit in held {
         units.push(manager.snapshot(unit).await?);
@@ -273,7 +301,9 @@ async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[
             missing.push(path.clone());
         }
     }
-    let seen = Final { units: &units, targets: targets.as_deref(), missing_paths: &missing };
+    let serving = serving::look(setup.plan, &*setup.host).await;
+    let seen =
+        Final { units: &units, targets: targets.as_deref(), missing_paths: &missing, serving: &serving, earlier };
     for check in end_state::checks(setup.plan, &seen) {
         setup.recorder.write(&Line::Check(check));
     }

@@ -24,6 +24,7 @@ pub mod proof;
 pub mod recorder;
 pub mod restore;
 mod sampler;
+pub mod serving;
 mod so_far;
 pub mod step;
 mod steps;

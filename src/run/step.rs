@@ -1,5 +1,6 @@
 //! One event: mark it, act, see the target answer again, prove it.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -10,6 +11,7 @@ use super::interrupt::Interrupt;
 use super::processes::Processes;
 use super::proof::{self, Seen};
 use super::recorder::Recorder;
+use super::serving::{self, Earlier};
 use crate::analysis;
 use crate::clock;
 use crate::host::Host;
@@ -31,6 +33,8 @@ pub(super) struct Stage<'a, M> {
     /// Every process that is known to matter.
     pub(super) processes: &'a Processes,
     pub(super) load: &'a LoadHandle,
+    /// What the end of the run is compared with.
+    pub(super) earlier: &'a RefCell<Earlier>,
     pub(super) recorder: &'a Recorder,
     pub(super) interrupt: &'a Interrupt,
     /// Of the commands.
@@ -87,6 +91,8 @@ impl<M: Manager> Stage<'_, M> {
         let old_main = step.action.unit().and_then(|unit| find(&before, unit)).and_then(UnitSnapshot::main_process);
         let gone = old_main.map(|process| Departure::watch(self.host.exit(process)));
         self.processes.see_units(&before).await;
+        let acts = step.action.unit().is_some();
+        let listened = if acts { serving::look(self.plan, self.host).await } else { Vec::new() };
         // A pause or a look disturbs nothing: failures go on to belong to the event before it.
         let at = if disturbs(&step.action) { self.load.mark(which.event).await } else { clock::now() };
         self.recorder.write(&Line::StepBegin(StepBegin {
@@ -151,12 +157,26 @@ impl<M: Manager> Stage<'_, M> {
             Err(error) => (Vec::new(), Some(error)),
         };
         if step.job == JobResult::Done {
-            let seen = Seen { before: &before, after: &after, survivors: &acted.survivors };
+            let serving = match end.ready_at {
+                Some(_) if acts => Some(serving::look(self.plan, self.host).await),
+                _ => None,
+            };
+            let (listened, serving) = (listened.as_slice(), serving.as_deref());
+            let seen = Seen { before: &before, after: &after, survivors: &acted.survivors, listened, serving };
             end.proof = proof::claims(&step.action, &seen);
+            self.note_replaced(&step.action, &seen);
         }
         end.after = after;
         self.recorder.write(&Line::StepEnd(Box::new(end)));
         lost.map_or(Ok(went), Err)
+    }
+
+    /// Remembers the processes that a new incarnation is to have replaced.
+    fn note_replaced(&self, action: &Action, seen: &Seen<'_>) {
+        let Some(unit) = action.unit().filter(|unit| proof::is_replaced(unit, seen)) else { return };
+        let processes = find(seen.before, unit).and_then(|before| before.service.as_ref()).map(|it| &it.processes);
+        let replaced = processes.into_iter().flatten().map(|&process| (unit.clone(), process));
+        self.earlier.borrow_mut().replaced.extend(replaced);
     }
 
     /// The held units as they are now.

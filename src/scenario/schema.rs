@@ -203,7 +203,7 @@ fn expect() -> Value {
     let state = || one_of(super::file::expect::ACTIVE_STATES.iter().copied(), "ActiveState.");
     let end = table(
         "How the units must end; what the plan leads to unless given.",
-        json!({ "service": state(), "socket": state(), "latent": bound(Dimension::Count) }),
+        json!({ "service": state(), "socket": state(), "latent": bound(Dimension::Count), "old_processes": bound(Dimension::Count) }),
     );
     let cohorts = json!({
         "type": "object", "additionalProperties": bounds("Bounds on one cohort.", Map::new()), "description": "By the name of a [[load]].",

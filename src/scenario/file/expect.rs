@@ -33,6 +33,7 @@ pub(crate) struct End {
     pub service: Field<String>,
     pub socket: Field<String>,
     pub latent: Field<Bound>,
+    pub old_processes: Field<Bound>,
 }
 
 /// ActiveState of a unit, `org.freedesktop.systemd1(5)`.
@@ -157,6 +158,8 @@ impl End {
             service: reader.field("service", active_state),
             socket: reader.field("socket", active_state),
             latent: reader.field("latent", |node, mistakes| bound::read_as(node, mistakes, Dimension::Count)),
+            old_processes: reader
+                .field("old_processes", |node, mistakes| bound::read_as(node, mistakes, Dimension::Count)),
         };
         reader.finish();
         Some(end)
