@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::attribution::Attribution;
 use super::event::Event;
 use super::figures::Part;
+use super::generator::InDoubt;
 use super::number::{ns_to_ms, span_ms};
 use super::tally::{Cell, Group, Tally};
 use super::timeline::{Span, Timeline};
@@ -32,6 +33,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) unended: BTreeMap<u16, u64>,
     /// Cohorts with a row whose counts are not of the same requests.
     pub(crate) at_odds: Vec<u16>,
+    /// Failures that may be the generator's own doing.
+    pub(crate) in_doubt: InDoubt,
     /// What the gate of an event came to; an event that is no gate, or was over before it was judged, has none.
     pub(crate) gates: BTreeMap<EventId, &'a GateOutcome>,
     steps: BTreeMap<EventId, u16>,
@@ -52,6 +55,7 @@ impl<'a> Facts<'a> {
         let timeline = Timeline::of(record);
         let tally = Tally::of(&record.lines);
         let attribution = Attribution::of(&tally, &timeline);
+        let in_doubt = InDoubt::of(&tally, &timeline);
         let steps = timeline.events.iter().map(|event| (event.begin.event, event.begin.step)).collect();
         let (mut times, mut unended, mut cold_starts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut at_odds = Vec::new();
@@ -70,7 +74,7 @@ impl<'a> Facts<'a> {
             }
         }
         let gates = gates(record);
-        Self { record, timeline, tally, attribution, times, cold_starts, unended, at_odds, gates, steps }
+        Self { record, timeline, tally, attribution, times, cold_starts, unended, at_odds, in_doubt, gates, steps }
     }
 
     pub(crate) fn group(&self, scope: Scope) -> Group {

@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::number::{finite_ms, float, ns_to_ms, worst};
 use super::result::{Connections, Latencies, Lateness, Percentiles, Requests};
 use super::tally::{Distributions, Group, add_counts};
-use crate::model::{Cause, FailureClass, Metric};
+use crate::model::{Cause, FailureClass, FailureKey, Metric};
 use crate::record::LatencyHistogram;
 use crate::record::segment::Scope;
 use crate::scenario::plan::{Pace, Plan, Scheme};
@@ -53,6 +53,10 @@ pub(crate) struct Figures {
     /// None without a load balancer's check.
     pub(crate) flaps: Option<u64>,
     pub(crate) cold_start_ms: Option<f64>,
+    /// Of the outcomes, those that may be the generator's own doing.
+    in_doubt: BTreeMap<FailureClass, u64>,
+    /// Of these, the ones without a status line.
+    in_doubt_000: u64,
 }
 
 impl Figures {
@@ -64,6 +68,9 @@ impl Figures {
         let mut figures = Self::default();
         for (index, scope, window) in facts.tally.windows().filter(|&(index, ..)| is_meant(index)) {
             let is_tcp = plan.cohorts[usize::from(index)].target.scheme == Scheme::Tcp;
+            if is_scope(scope) {
+                figures.add_in_doubt(facts.in_doubt.of_window(index, scope), is_tcp);
+            }
             for cell in window.rows.values() {
                 if scope == Scope::Warmup && part == Part::Whole {
                     figures.requests.warmup += cell.due.max(cell.ended());
@@ -107,6 +114,15 @@ impl Figures {
             }
             if key.is_http_000() && !is_tcp {
                 self.http_000 += n;
+            }
+        }
+    }
+
+    fn add_in_doubt(&mut self, failures: impl Iterator<Item = (FailureKey, u64)>, is_tcp: bool) {
+        for (key, n) in failures {
+            *self.in_doubt.entry(key.class).or_default() += n;
+            if key.is_http_000() && !is_tcp {
+                self.in_doubt_000 += n;
             }
         }
     }
@@ -160,6 +176,21 @@ impl Figures {
             Metric::Outcome(class) => counted(self.outcomes.get(&class).copied().unwrap_or_default()),
             Metric::Cause(cause) => counted(self.causes.get(&cause).copied().unwrap_or_default()),
         }
+    }
+
+    /// What the value of a metric of losses would be if none of the failures had happened that may be the generator's own
+    /// doing; none for other metrics, and where there are no such failures.
+    pub(crate) fn value_without_doubt(&self, metric: Metric) -> Option<f64> {
+        let all: u64 = self.in_doubt.values().sum();
+        let doubted = match metric {
+            Metric::Dropped | Metric::Failed | Metric::ErrorRate | Metric::Cause(Cause::Ambiguous) => all,
+            Metric::Http000 => self.in_doubt_000,
+            Metric::Outcome(class) => self.in_doubt.get(&class).copied().unwrap_or_default(),
+            _ => 0,
+        };
+        let value = self.value(metric).filter(|_| doubted > 0)?;
+        let doubted = float(doubted);
+        Some(value - if metric == Metric::ErrorRate { doubted / float(self.requests.due) } else { doubted })
     }
 
     fn percentile(&self, hundredths: u16) -> Option<f64> {

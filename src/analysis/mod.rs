@@ -20,6 +20,7 @@ mod figures;
 #[cfg(test)]
 mod fixtures;
 pub mod gate;
+mod generator;
 mod number;
 pub mod result;
 mod series;

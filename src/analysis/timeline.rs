@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::event::{self, Event};
+use super::generator::Generator;
 use super::trace::Trace;
 use crate::model::address::Listener;
 use crate::model::{EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
@@ -51,6 +52,7 @@ pub(crate) struct Timeline<'a> {
     pub(crate) last: MonoTime,
     pub(crate) events: Vec<Event<'a>>,
     pub(crate) trace: Trace<'a>,
+    pub(crate) generator: Generator<'a>,
     queues: Vec<&'a Queue>,
     looks: Vec<&'a Looks>,
     pauses: Vec<&'a Pause>,
@@ -113,6 +115,7 @@ impl<'a> Timeline<'a> {
             last,
             events: event::of(record, load_end),
             trace: Trace::of(&record.lines),
+            generator: Generator::of(&record.lines),
             queues: Vec::new(),
             looks: Vec::new(),
             pauses: Vec::new(),

@@ -66,6 +66,14 @@ impl Agenda {
         }
     }
 
+    /// How many requests are due and wait.
+    pub(super) fn waiting(&self) -> u64 {
+        match self {
+            Self::Open { front, next, .. } => next - front,
+            Self::Clients { waiting, .. } => waiting.len() as u64,
+        }
+    }
+
     /// Takes the request that has waited longest.
     pub(super) fn take_waiting(&mut self) -> Option<MonoTime> {
         let due = self.first_waiting()?;

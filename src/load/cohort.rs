@@ -122,6 +122,11 @@ impl Cohort {
         agenda.next_due().into_iter().chain(expiry).min()
     }
 
+    /// How many requests are due and wait for a connection.
+    pub(super) fn waiting(&self) -> u64 {
+        self.agenda.borrow().waiting()
+    }
+
     /// Nothing more falls due.
     pub(super) fn close(&self) {
         self.agenda.borrow_mut().close();

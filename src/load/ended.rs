@@ -24,6 +24,8 @@ pub(super) struct Ended {
 pub(super) struct Accepted {
     /// Its status; none for `tcp` targets.
     pub(super) status: Option<u16>,
+    /// Nothing but the end of its connection says that it was whole.
+    pub(super) unconfirmed: bool,
 }
 
 /// How far a request got, and on which connection.

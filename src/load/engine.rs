@@ -8,12 +8,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cohort::Cohort;
 use super::control::Control;
+use super::heartbeat::BEAT_EVERY;
 use super::outbox::Outbox;
 use super::pacer::Pacer;
 use super::sequence::Asked;
+use super::thread_use::ThreadUse;
 use super::{Observation, Receipt};
 use crate::clock;
 use crate::model::{EventId, MonoTime};
+use crate::record::generator::GeneratorUse;
 use crate::record::line::Cap;
 
 /// Rows are handed over every second, and segments with every tenth of them.
@@ -52,6 +55,7 @@ pub(super) struct Engine {
     commands: mpsc::UnboundedReceiver<Command>,
     has_handle: bool,
     outbox: Outbox,
+    thread: ThreadUse,
     next_rows: MonoTime,
     rows_handed_over: u64,
     /// Wants all that was counted until then.
@@ -69,6 +73,7 @@ impl Engine {
         pacer: Pacer,
         commands: mpsc::UnboundedReceiver<Command>,
         outbox: Outbox,
+        thread: ThreadUse,
     ) -> Self {
         Self {
             control,
@@ -77,6 +82,7 @@ impl Engine {
             commands,
             has_handle: true,
             outbox,
+            thread,
             next_rows: origin + ROWS_EVERY,
             rows_handed_over: 0,
             receipt: None,
@@ -116,15 +122,22 @@ impl Engine {
     fn work(&mut self, now: MonoTime) -> MonoTime {
         self.control.heartbeat.beat(now);
         self.release(now);
+        self.thread.see_waiting(self.cohorts().map(|cohort| cohort.waiting()).sum());
         if now >= self.next_rows {
             self.rows_handed_over += 1;
             self.next_rows = now + ROWS_EVERY;
             self.offer(now, self.rows_handed_over.is_multiple_of(SEGMENT_EVERY_ROWS));
+            self.outbox.offer_use(|| self.thread_use());
         }
         self.hand_over(now);
         let next_release = self.cohorts().filter_map(|cohort| cohort.next_release()).min();
         let next_try = self.receipt.is_some().then(|| now + HAND_OVER_EVERY);
-        [next_release, next_try].into_iter().flatten().fold(self.next_rows, MonoTime::min)
+        let next_beat = self.next_rows.min(now + BEAT_EVERY);
+        [next_release, next_try].into_iter().flatten().fold(next_beat, MonoTime::min)
+    }
+
+    fn thread_use(&self) -> GeneratorUse {
+        self.thread.take(self.control.heartbeat.take_pauses())
     }
 
     /// Gives the receipt, if one is wanted, once all that it is about has ended and was handed over.
@@ -244,10 +257,10 @@ impl Engine {
         self.stopped_at.is_some() && all_ended()
     }
 
-    async fn finish(self) {
+    async fn finish(mut self) {
         let now = clock::now();
         let stopped_at = self.stopped_at.unwrap_or(now);
-        for reply in self.stop_replies {
+        for reply in self.stop_replies.drain(..) {
             acknowledge(reply, stopped_at);
         }
         for (name, cohort) in &self.cohorts {
@@ -266,6 +279,11 @@ impl Engine {
                 let what = format!("failure samples of {name}");
                 self.outbox.deliver(Observation::Cap(Cap { what, left_out })).await;
             }
+        }
+        self.outbox.deliver(Observation::Generator(self.thread_use())).await;
+        let unasked = self.cohorts().map(|cohort| cohort.count(|tally, _| tally.unasked())).sum();
+        if unasked > 0 {
+            self.outbox.deliver(Observation::Unasked(unasked)).await;
         }
         while let Some(pause) = self.control.heartbeat.take() {
             self.outbox.deliver(Observation::Pause(pause)).await;

@@ -17,6 +17,8 @@ pub(super) struct Answer {
     pub(super) judgement: Judgement,
     /// The connection may serve another request.
     pub(super) reusable: bool,
+    /// Bytes came behind it that no request had asked for.
+    pub(super) has_surplus: bool,
     /// Only the end of the connection delimited it.
     pub(super) unframed: bool,
 }
@@ -35,10 +37,19 @@ pub(super) enum Judgement {
 /// Why there is no complete answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoAnswer {
-    /// The idle connection was found closed before a byte was written: the request has still to be sent.
-    NotSent,
+    /// The idle connection was found to be of no further use before a byte was written: the request has still to be sent.
+    NotSent(Over),
     /// The request failed.
     Failed(Failure),
+}
+
+/// Why an idle connection is of no further use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The peer closed it, or it was lost.
+    Ended,
+    /// Bytes came that no request had asked for: whose answer would the next one be?
+    Unasked,
 }
 
 impl NoAnswer {
@@ -77,9 +88,9 @@ impl Exchange {
     }
 
     /// While no request runs: resolves when the connection is of no further use.
-    pub(super) fn poll_over(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_over(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Over> {
         match self {
-            Self::Http(http) => http.poll_over(wire, cx),
+            Self::Http(_) => HttpExchange::poll_over(wire, cx),
             Self::Tcp => Poll::Pending,
         }
     }

@@ -21,6 +21,7 @@ use super::pacer::Pacer;
 use super::priority;
 use super::sequence::Asked;
 use super::setup::{Prepared, check_descriptors};
+use super::thread_use::{Parked, ThreadUse};
 use crate::clock;
 use crate::model::{EventId, MonoTime};
 use crate::scenario::plan::{Cohort, Destination};
@@ -48,6 +49,7 @@ struct Parts {
     commands: mpsc::UnboundedReceiver<Command>,
     outbox: Outbox,
     live: Arc<Live>,
+    parked: Arc<Parked>,
 }
 
 impl LoadHandle {
@@ -90,7 +92,9 @@ impl LoadHandle {
         let prepared = prepare(cohorts)?;
         // Clients that send as fast as they are answered would take every core for themselves.
         let keeps_pace = prepared.iter().all(|cohort| !cohort.is_closed_loop());
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed_to("start a runtime"))?;
+        let mut builder = Builder::new_current_thread();
+        let parked = Parked::observe(builder.enable_all());
+        let runtime = builder.build().map_err(failed_to("start a runtime"))?;
         let pacer = {
             let _within = runtime.enter();
             Pacer::new().map_err(failed_to("make a timer"))?
@@ -99,7 +103,9 @@ impl LoadHandle {
         let (outbox, observations) = outbox::channel();
         let (alive, ended) = oneshot::channel();
         let live = Arc::<Live>::default();
-        let parts = Parts { counting, cohorts: prepared, pacer, commands: receiver, outbox, live: Arc::clone(&live) };
+        let live_of_thread = Arc::clone(&live);
+        let parts =
+            Parts { counting, cohorts: prepared, pacer, commands: receiver, outbox, live: live_of_thread, parked };
         let (begin, begun) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
@@ -229,7 +235,7 @@ fn prepare(cohorts: &[Cohort]) -> Result<Vec<Prepared>, LoadError> {
 
 impl Parts {
     fn run(self, runtime: &Runtime, origin: MonoTime) -> io::Result<()> {
-        let Self { counting, cohorts, pacer, commands, outbox, live } = self;
+        let Self { counting, cohorts, pacer, commands, outbox, live, parked } = self;
         LocalSet::new().block_on(runtime, async move {
             let control = Rc::new(Control::new(cohorts.iter().map(Prepared::loads).collect()));
             if counting {
@@ -237,7 +243,8 @@ impl Parts {
             }
             let at_work = (0..).zip(cohorts).map(|(number, cohort)| cohort.at_work(number, &control, origin, &live));
             let at_work = at_work.collect();
-            Engine::new(origin, control, at_work, pacer, commands, outbox).run().await
+            let thread = ThreadUse::new(parked, origin);
+            Engine::new(origin, control, at_work, pacer, commands, outbox, thread).run().await
         })
     }
 }

@@ -6,10 +6,34 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::model::MonoTime;
+use crate::record::generator::{PAUSE_MIN, PAUSES_KEPT};
 use crate::record::line::Pause;
 
 /// From when on being late is more than a hiccup: far beyond what a scheduler does to a thread that it lets run.
 const HELD_UP_MIN: Duration = Duration::from_millis(500);
+
+/// The thread wants to run at least this often, whatever is due: so a pause shows also when nothing is.
+pub(super) const BEAT_EVERY: Duration = Duration::from_millis(100);
+
+/// Pauses that were not handed over yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pauses {
+    /// Longest first, at most [`PAUSES_KEPT`].
+    pub(super) kept: Vec<Pause>,
+    /// Shorter ones.
+    pub(super) left_out: u64,
+}
+
+impl Pauses {
+    fn add(&mut self, pause: Pause) {
+        let place = self.kept.partition_point(|kept| kept.length_ns() >= pause.length_ns());
+        self.kept.insert(place, pause);
+        if self.kept.len() > PAUSES_KEPT {
+            self.kept.truncate(PAUSES_KEPT);
+            self.left_out += 1;
+        }
+    }
+}
 
 /// The pulse of the load thread.
 #[derive(Debug, Default)]
@@ -18,8 +42,10 @@ pub(super) struct Heartbeat {
     wake_at: Cell<Option<MonoTime>>,
     /// When the thread was last held up.
     last: Cell<Option<Pause>>,
-    /// What was not taken yet.
-    pauses: RefCell<Vec<Pause>>,
+    /// When it was held up, not taken yet.
+    held_up: RefCell<Vec<Pause>>,
+    /// When it was late at all, not taken yet.
+    pauses: RefCell<Pauses>,
 }
 
 impl Heartbeat {
@@ -30,24 +56,32 @@ impl Heartbeat {
 
     /// Something on the thread runs at `now`, the engine or a task that was woken before it.
     pub(super) fn beat(&self, now: MonoTime) {
-        let Some(wake_at) = self.wake_at.get().filter(|&at| now.since(at) >= HELD_UP_MIN) else { return };
+        let Some(wake_at) = self.wake_at.get().filter(|&at| now.since(at) >= PAUSE_MIN) else { return };
         self.wake_at.set(None);
         let pause = Pause { from: wake_at, to: now };
-        self.last.set(Some(pause));
-        self.pauses.borrow_mut().push(pause);
+        self.pauses.borrow_mut().add(pause);
+        if now.since(wake_at) >= HELD_UP_MIN {
+            self.last.set(Some(pause));
+            self.held_up.borrow_mut().push(pause);
+        }
     }
 
     /// Whether the thread was held up, as seen from `now`, in the time that a request due at `due` had: until
     /// `deadline`.
     pub(super) fn cut_into(&self, due: MonoTime, deadline: MonoTime, now: MonoTime) -> bool {
         self.beat(now);
-        self.last.get().is_some_and(|pause| pause.from <= deadline && due <= pause.to)
+        self.last.get().is_some_and(|last| last.from <= deadline && due <= last.to)
     }
 
-    /// Takes the oldest pause that was not taken yet.
+    /// Takes the oldest time that the thread was held up and that was not taken yet.
     pub(super) fn take(&self) -> Option<Pause> {
-        let mut pauses = self.pauses.borrow_mut();
-        (!pauses.is_empty()).then(|| pauses.remove(0))
+        let mut held_up = self.held_up.borrow_mut();
+        (!held_up.is_empty()).then(|| held_up.remove(0))
+    }
+
+    /// The pauses since they were last taken.
+    pub(super) fn take_pauses(&self) -> Pauses {
+        self.pauses.take()
     }
 }
 
@@ -78,8 +112,35 @@ mod tests {
         assert!(!heartbeat.cut_into(at(0), at(999), at(3_001)) && !heartbeat.cut_into(at(3_001), at(4_001), at(4_002)));
         heartbeat.sleeps_until(at(4_000));
         heartbeat.beat(at(4_600));
-        let pauses: Vec<Pause> = std::iter::from_fn(|| heartbeat.take()).collect();
+        let held_up: Vec<Pause> = std::iter::from_fn(|| heartbeat.take()).collect();
         let pause = |from, to| Pause { from: at(from), to: at(to) };
-        assert_eq!(pauses, [pause(1_000, 3_000), pause(4_000, 4_600)]);
+        assert_eq!(held_up, [pause(1_000, 3_000), pause(4_000, 4_600)]);
+    }
+
+    #[test]
+    fn each_pause_is_told_once_with_its_times() {
+        let heartbeat = Heartbeat::default();
+        let pause = |from, to| Pause { from: at(from), to: at(to) };
+        heartbeat.sleeps_until(at(100));
+        heartbeat.beat(at(109));
+        heartbeat.sleeps_until(at(200));
+        heartbeat.beat(at(215));
+        heartbeat.beat(at(230));
+        heartbeat.sleeps_until(at(300));
+        heartbeat.beat(at(900));
+        assert_eq!(heartbeat.take_pauses(), Pauses { kept: vec![pause(300, 900), pause(200, 215)], left_out: 0 });
+        assert_eq!(heartbeat.take_pauses(), Pauses::default());
+    }
+
+    #[test]
+    fn of_many_pauses_the_longest_are_kept() {
+        let heartbeat = Heartbeat::default();
+        for number in 1..=12 {
+            heartbeat.sleeps_until(at(number * 1_000));
+            heartbeat.beat(at(number * 1_000 + 10 + number));
+        }
+        let Pauses { kept, left_out } = heartbeat.take_pauses();
+        let lengths: Vec<u64> = kept.iter().map(|pause| pause.length_ns() / 1_000_000).collect();
+        assert_eq!((lengths, left_out), (vec![22, 21, 20, 19, 18, 17, 16, 15], 4));
     }
 }

@@ -11,13 +11,14 @@
 //! |---|---|
 //! | `handle` | starts the thread, talks to it |
 //! | `setup`, `target`, `tls`, `error` | from the plan to what runs, and all that can be wrong with it |
-//! | `engine`, `control`, `pacer`, `heartbeat`, `priority` | the loop of the thread, what its tasks share, the timer, whether it runs, and before whom |
+//! | `engine`, `control`, `pacer`, `heartbeat`, `thread_use`, `priority` | the loop of the thread, what its tasks share, the timer, whether it runs, what it has of the machine, and before whom |
 //! | `cohort`, `agenda`, `schedule`, `sequence` | what is due when, and what waits for a connection |
 //! | `slot`, `guard`, `connect` | one connection and the request on it |
 //! | `exchange`, `http`, `tcp_exchange`, `body` | request and answer |
 //! | `wire`, `stream` | the bytes under them |
 //! | `classify` | from errors and bytes to a failure class |
 //! | `tally`, `row_tally`, `gaps`, `health`, `timeline`, `readiness`, `live` | what is counted, under which scope |
+//! | `cpu_taken` | what the machine takes from the process, for the control thread |
 //! | `outbox` | hands it over |
 //! | `internals` | what benches and fuzzing reach in for |
 //!
@@ -30,6 +31,7 @@ mod classify;
 mod cohort;
 mod connect;
 mod control;
+mod cpu_taken;
 mod ended;
 mod engine;
 mod error;
@@ -56,10 +58,12 @@ mod stream;
 mod tally;
 mod target;
 mod tcp_exchange;
+mod thread_use;
 mod timeline;
 mod tls;
 mod wire;
 
+pub use cpu_taken::CpuTaken;
 pub use error::LoadError;
 pub use handle::LoadHandle;
 pub use live::Live;
@@ -68,6 +72,7 @@ pub use sequence::Asked;
 use tokio::sync::oneshot;
 
 use crate::model::MonoTime;
+use crate::record::generator::GeneratorUse;
 use crate::record::line::{Cap, Pause};
 use crate::record::request::RequestEnd;
 use crate::record::segment::{Rows, Segment};
@@ -83,8 +88,12 @@ pub enum Observation {
     Request(RequestEnd),
     /// All that was counted until a moment was handed over before this.
     HandedOver(Receipt),
+    /// What the load thread had of the machine.
+    Generator(GeneratorUse),
     /// A limit on what is kept was reached.
     Cap(Cap),
+    /// This many connections brought bytes that no request had asked for. Comes near the end.
+    Unasked(u64),
     /// The load thread did not run when it should have.
     Pause(Pause),
 }

@@ -7,6 +7,7 @@ use super::cohort::Cohort;
 use super::heartbeat::Heartbeat;
 use super::tally::Tally;
 use crate::model::MonoTime;
+use crate::record::generator::GeneratorUse;
 
 /// Observations that may wait to be received; while there is no room, counters are merged instead.
 const OBSERVATIONS_MAX: usize = 64;
@@ -43,6 +44,13 @@ impl Outbox {
         while let Ok(room) = self.0.try_reserve() {
             let Some(request) = cohort.take_request() else { return };
             room.send(Observation::Request(request));
+        }
+    }
+
+    /// Hands over what the thread had of the machine, if there is room; else the next such span is longer.
+    pub(super) fn offer_use(&self, take: impl FnOnce() -> GeneratorUse) {
+        if let Ok(room) = self.0.try_reserve() {
+            room.send(Observation::Generator(take()));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Counts one row: a tenth of a second of due times.
 
+use super::ended::Accepted;
 use crate::model::{FailureKey, MonoTime};
 use crate::record::segment::{FailureCount, ROW_NS, Row, density_bucket};
 
@@ -30,7 +31,7 @@ impl RowTally {
     }
 
     /// Counts an `ok` request that was due `offset_ns` after the start of the row.
-    pub(super) fn ok(&mut self, due: MonoTime, end: MonoTime, status: Option<u16>, offset_ns: u64) {
+    pub(super) fn ok(&mut self, due: MonoTime, end: MonoTime, accepted: Accepted, offset_ns: u64) {
         let latency_us = end.nanos_since(due) / 1_000;
         let row = &mut self.row;
         row.ok += 1;
@@ -39,11 +40,15 @@ impl RowTally {
             row.slowest = Some((due, end));
         }
         row.max_us = row.max_us.max(latency_us);
-        if let Some(status) = status {
+        if let Some(status) = accepted.status {
             count(&mut row.statuses, status);
         }
+        if accepted.unconfirmed {
+            row.unframed += 1;
+            row.unframed_ends = Some(hull(row.unframed_ends, end));
+        }
         count(&mut row.density, density_bucket(latency_us));
-        row.ok_ends = Some(row.ok_ends.map_or((end, end), |(first, last)| (first.min(end), last.max(end))));
+        row.ok_ends = Some(hull(row.ok_ends, end));
         let slot = usize::try_from(offset_ns / SLOT_NS).unwrap_or(usize::MAX).min(SLOTS - 1);
         let earliest = &mut self.earliest_ok[slot];
         if earliest.is_none_or(|(earliest_due, _)| due < earliest_due) {
@@ -59,7 +64,7 @@ impl RowTally {
             None => row.failures.push(FailureCount { key, n: 1 }),
         }
         if !key.class.is_unsent() {
-            row.failed_due = Some(row.failed_due.map_or((due, due), |(first, last)| (first.min(due), last.max(due))));
+            row.failed_due = Some(hull(row.failed_due, due));
         }
     }
 
@@ -70,6 +75,11 @@ impl RowTally {
         self.row.lasting_ok = self.earliest_ok.iter().flatten().copied().find(lasting);
         self.row
     }
+}
+
+/// The first and the last of some moments and one more.
+fn hull(of: Option<(MonoTime, MonoTime)>, at: MonoTime) -> (MonoTime, MonoTime) {
+    of.map_or((at, at), |(first, last)| (first.min(at), last.max(at)))
 }
 
 /// Adds 1 to the count of `key`; `counts` is ascending by key.

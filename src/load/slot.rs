@@ -10,7 +10,7 @@ use super::classify::{Failure, Progress, connect_class, disposition, exchange_cl
 use super::cohort::Cohort;
 use super::connect::{Attempt, connect, established};
 use super::ended::{Accepted, Ended, Trace};
-use super::exchange::{Answer, Exchange, Judgement, NoAnswer};
+use super::exchange::{Answer, Exchange, Judgement, NoAnswer, Over};
 use super::guard::{Guard, Stopped};
 use super::stream::Stream;
 use super::wire::Wire;
@@ -49,7 +49,7 @@ struct Connected {
 }
 
 impl Connected {
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
         self.exchange.poll_over(&mut self.wire, cx)
     }
 }
@@ -116,17 +116,21 @@ impl Slot {
                 // Whether the connection is still there is looked at before it is written to.
                 return Poll::Ready(due);
             }
-            if self.connection.as_mut().is_some_and(|connected| connected.poll_over(cx).is_ready()) {
-                self.closed_idle();
+            if let Some(Poll::Ready(over)) = self.connection.as_mut().map(|connected| connected.poll_over(cx)) {
+                self.idle_over(over);
             }
             Poll::Pending
         })
         .await
     }
 
-    fn closed_idle(&mut self) {
+    /// The idle connection is of no further use.
+    fn idle_over(&mut self, over: Over) {
         self.connection = None;
-        self.cohort.count(|tally, timeline| tally.connection_closed_idle(timeline, clock::now()));
+        self.cohort.count(|tally, timeline| match over {
+            Over::Ended => tally.connection_closed_idle(timeline, clock::now()),
+            Over::Unasked => tally.bytes_unasked(timeline, clock::now()),
+        });
     }
 
     /// Makes one request. Only a connection that ended before a byte was written is replaced.
@@ -140,21 +144,29 @@ impl Slot {
                     Err(failure) => return self.not_connected(request, failure),
                 },
             };
-            let Some(result) = self.exchange(request, &mut connected).await else {
-                self.closed_idle();
-                continue;
+            let result = match self.exchange(request, &mut connected).await {
+                Ok(result) => result,
+                Err(over) => {
+                    self.idle_over(over);
+                    continue;
+                }
             };
             let end = clock::now();
             let ended = self.ended(request, &connected, result, end);
-            if self.cohort.policy.reuse && result.is_ok_and(|answer| answer.reusable) {
+            if result.is_ok_and(|answer| answer.has_surplus) {
+                self.idle_over(Over::Unasked);
+            } else if self.cohort.policy.reuse && result.is_ok_and(|answer| answer.reusable) {
                 self.connection = Some(connected);
             }
             return ended;
         }
     }
 
-    /// Runs the exchange, as far as time allows; none if not a byte was sent because the connection had ended.
-    async fn exchange(&mut self, request: Request, connected: &mut Connected) -> Option<Result<Answer, Failure>> {
+    /// Runs the exchange, as far as time allows.
+    ///
+    /// # Errors
+    /// Why not a byte was sent: the connection was of no further use.
+    async fn exchange(&mut self, request: Request, connected: &mut Connected) -> Result<Result<Answer, Failure>, Over> {
         let target = &self.cohort.policy.target;
         connected.requests += 1;
         let nth = connected.requests;
@@ -163,15 +175,15 @@ impl Slot {
         if nth == 1 && !self.cohort.policy.connect_delay.is_zero() {
             let delay = tokio::time::sleep(self.cohort.policy.connect_delay);
             if let Err(stopped) = self.guard.limit(deadline, delay).await {
-                return Some(Err(stopped.into()));
+                return Ok(Err(stopped.into()));
             }
         }
         let exchange = connected.exchange.run(target, &mut connected.wire, nth);
         match self.guard.limit(deadline, exchange).await {
-            Ok(Ok(answer)) => Some(Ok(answer)),
-            Ok(Err(NoAnswer::Failed(failure))) => Some(Err(failure)),
-            Ok(Err(NoAnswer::NotSent)) => None,
-            Err(stopped) => Some(Err(stopped.into())),
+            Ok(Ok(answer)) => Ok(Ok(answer)),
+            Ok(Err(NoAnswer::Failed(failure))) => Ok(Err(failure)),
+            Ok(Err(NoAnswer::NotSent(over))) => Err(over),
+            Err(stopped) => Ok(Err(stopped.into())),
         }
     }
 
@@ -248,7 +260,10 @@ impl Slot {
                 Err(answered(FailureClass::ResponseTimeout, status))
             }
             Ok(Answer { status, judgement, .. }) => match judgement {
-                Judgement::Expected => Ok(Accepted { status }),
+                Judgement::Expected => {
+                    let unconfirmed = trace.unframed && target.expect.body.is_none();
+                    Ok(Accepted { status, unconfirmed })
+                }
                 Judgement::OtherStatus => Err(answered(FailureClass::UnexpectedStatus, status)),
                 Judgement::OtherBody => Err(answered(FailureClass::UnexpectedBody, status)),
             },

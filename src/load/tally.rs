@@ -11,7 +11,7 @@ use super::row_tally::RowTally;
 use super::timeline::Timeline;
 use crate::model::{FailureClass, FailureKey, MonoTime};
 use crate::record::segment::{
-    FIRST_SAMPLES, FailureSample, Gap, LAST_SAMPLES, ROW_NS, Row, Rows, Scope, Segment, SentOk,
+    FIRST_SAMPLES, FailureSample, Gap, LAST_SAMPLES, ROW_NS, Row, Rows, Scope, Segment, SentOk, UnframedSample,
 };
 
 /// What one cohort has counted and not handed over yet, by scope.
@@ -31,6 +31,7 @@ pub(super) struct Tally {
     /// Since when no connect call was made in the current scope.
     unattempted_since: MonoTime,
     samples_left_out: u64,
+    unasked: u64,
     last_end: MonoTime,
     latest_ok: Option<SentOk>,
 }
@@ -50,6 +51,8 @@ struct SegmentTally {
     sampled: [usize; FailureClass::ALL.len()],
     /// What came after these, up to [`LAST_SAMPLES`] of each class.
     last: [VecDeque<(FailureKey, Ended)>; FailureClass::ALL.len()],
+    /// Of the answers that only the end of their connection delimited, what came after the first.
+    last_unframed: VecDeque<Ended>,
 }
 
 impl Tally {
@@ -67,6 +70,7 @@ impl Tally {
             awaited: (MonoTime::default(), 0),
             unattempted_since: origin,
             samples_left_out: 0,
+            unasked: 0,
             last_end: origin,
             latest_ok: None,
         }
@@ -112,6 +116,11 @@ impl Tally {
         self.samples_left_out
     }
 
+    /// How many connections brought bytes that no request had asked for.
+    pub(super) fn unasked(&self) -> u64 {
+        self.unasked
+    }
+
     /// A request fell due.
     pub(super) fn fell_due(&mut self, timeline: &Timeline, due: MonoTime) {
         let scope = timeline.scope_at(due);
@@ -151,6 +160,12 @@ impl Tally {
         self.segment(timeline.scope_at(at)).connections.closed_idle += 1;
     }
 
+    /// A connection was found at `at` to have brought bytes that no request had asked for.
+    pub(super) fn bytes_unasked(&mut self, timeline: &Timeline, at: MonoTime) {
+        self.segment(timeline.scope_at(at)).connections.unasked += 1;
+        self.unasked += 1;
+    }
+
     /// A request ended.
     pub(super) fn ended(&mut self, timeline: &Timeline, ended: &Ended) {
         let scope = timeline.scope_of(ended.due, ended.end);
@@ -163,7 +178,7 @@ impl Tally {
         let offset_ns = ended.due.nanos_since(self.origin) % ROW_NS;
         let row = self.row(scope, ended.due);
         match ended.result {
-            Ok(accepted) => row.ok(ended.due, ended.end, accepted.status, offset_ns),
+            Ok(accepted) => row.ok(ended.due, ended.end, accepted, offset_ns),
             Err(key) => row.failed(ended.due, key),
         }
         let began = timeline.began(scope);
@@ -177,7 +192,12 @@ impl Tally {
             self.segment(scope).flaps += 1;
         }
         match ended.result {
-            Ok(_) => self.ok(timeline, scope, began, ended),
+            Ok(accepted) => {
+                self.ok(timeline, scope, began, ended);
+                if accepted.unconfirmed {
+                    self.unconfirmed(scope, ended);
+                }
+            }
             Err(key) => self.failed(scope, key, ended),
         }
     }
@@ -200,8 +220,21 @@ impl Tally {
         }
     }
 
+    fn unconfirmed(&mut self, scope: Scope, ended: &Ended) {
+        let SegmentTally { segment, last_unframed, .. } = self.segment_tally(scope);
+        if segment.unframed.len() < FIRST_SAMPLES {
+            segment.unframed.push(unframed_sample(ended));
+            return;
+        }
+        if last_unframed.len() == LAST_SAMPLES {
+            last_unframed.pop_front();
+            segment.unframed_left_out += 1;
+        }
+        last_unframed.push_back(*ended);
+    }
+
     fn failed(&mut self, scope: Scope, key: FailureKey, ended: &Ended) {
-        let SegmentTally { segment, sampled, last } = self.segment_tally(scope);
+        let SegmentTally { segment, sampled, last, .. } = self.segment_tally(scope);
         if key.class.is_wrong() {
             segment.wrong.record(ended.end.nanos_since(ended.due));
             if let Some(sent) = ended.trace.sent {
@@ -288,6 +321,7 @@ impl Tally {
             segment: Segment::empty(cohort, scope, from),
             sampled: Default::default(),
             last: Default::default(),
+            last_unframed: VecDeque::new(),
         };
         self.scope(scope).segment.get_or_insert_with(|| Box::new(empty()))
     }
@@ -306,6 +340,7 @@ impl SegmentTally {
     fn into_segment(mut self, to: MonoTime) -> Box<Segment> {
         let last = self.last.iter().flatten().map(|(key, ended)| sample(*key, ended));
         self.segment.samples.extend(last);
+        self.segment.unframed.extend(self.last_unframed.iter().map(unframed_sample));
         Box::new(Segment { to, ..self.segment })
     }
 }
@@ -327,6 +362,17 @@ fn sample(key: FailureKey, ended: &Ended) -> FailureSample {
         connected: trace.connected,
         nth: trace.nth,
         bytes_out: trace.bytes_out,
+        bytes_in: trace.bytes_in,
+    }
+}
+
+fn unframed_sample(ended: &Ended) -> UnframedSample {
+    let trace = &ended.trace;
+    UnframedSample {
+        due: ended.due,
+        sent: trace.sent,
+        end: ended.end,
+        local: trace.local.map(|address| address.to_string()),
         bytes_in: trace.bytes_in,
     }
 }

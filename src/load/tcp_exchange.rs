@@ -20,7 +20,8 @@ pub(super) async fn run(wire: &mut Wire, bytes: &[u8], expect: &Expectation) -> 
             Ok(Some(())) => {}
             Ok(None) if wire.bytes_in() > 0 => {
                 let as_expected = expect.body.is_none();
-                return Ok(answer(if as_expected { Judgement::Expected } else { Judgement::OtherBody }));
+                let judgement = if as_expected { Judgement::Expected } else { Judgement::OtherBody };
+                return Ok(Answer { unframed: true, ..answer(judgement) });
             }
             Ok(None) | Err(_) => return Err(NoAnswer::lost(wire)),
         }
@@ -31,5 +32,5 @@ pub(super) async fn run(wire: &mut Wire, bytes: &[u8], expect: &Expectation) -> 
 }
 
 fn answer(judgement: Judgement) -> Answer {
-    Answer { status: None, judgement, reusable: false, unframed: false }
+    Answer { status: None, judgement, reusable: false, has_surplus: false, unframed: false }
 }

@@ -47,8 +47,10 @@ pub(super) struct Wire {
 pub(super) enum Idle {
     /// Nothing has come: it can be written to.
     Quiet,
-    /// It was closed or reset, or bytes came that nobody asked for.
-    Over,
+    /// It was closed or reset.
+    Ended,
+    /// Bytes came that no request had asked for.
+    Bytes,
     /// Bytes of TLS came: its own, or the end.
     Unclear,
 }
@@ -102,7 +104,8 @@ impl Wire {
         match rustix::net::recv(&self.stream, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Err(rustix::io::Errno::AGAIN) => Idle::Quiet,
             Ok((1.., _)) if self.stream.is_tls() => Idle::Unclear,
-            Ok(_) | Err(_) => Idle::Over,
+            Ok((1.., _)) => Idle::Bytes,
+            Ok(_) | Err(_) => Idle::Ended,
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::begin::Begin;
 use super::gate::GateOutcome;
+use super::generator::GeneratorUse;
 use super::request::RequestEnd;
 use super::segment::{Rows, Segment};
 use crate::model::address::{Endpoint, Listener};
@@ -27,6 +28,8 @@ pub enum Line {
     Rows(Rows),
     /// Distributions of a span.
     Segment(Box<Segment>),
+    /// What the load thread had of the machine over a span.
+    Generator(GeneratorUse),
     /// An event began.
     StepBegin(StepBegin),
     /// An event is over.
@@ -210,6 +213,14 @@ pub struct Pause {
     pub from: MonoTime,
     /// When it ran again.
     pub to: MonoTime,
+}
+
+impl Pause {
+    /// How late it ran.
+    #[must_use]
+    pub fn length_ns(&self) -> u64 {
+        self.to.nanos_since(self.from)
+    }
 }
 
 /// Counters of the kernel that rose, in its own names (`ListenOverflows`).

@@ -1,11 +1,12 @@
 //! The record: everything observed in one run of one scenario, one JSON object a line.
 //!
-//! Format `gapless/record/1`. [`mod@line`] has the lines, [`begin`] the first of them, [`segment`] those of the load,
-//! [`request`] and [`gate`] those of the steps of these names, [`writer`] and
+//! Format `gapless/record/1`. [`mod@line`] has the lines, [`begin`] the first of them, [`segment`] and [`generator`] those of the
+//! load, [`request`] and [`gate`] those of the steps of these names, [`writer`] and
 //! [`reader`] the file. A record is the single source of every report.
 
 pub mod begin;
 pub mod gate;
+pub mod generator;
 pub mod histogram;
 pub mod line;
 mod packed;

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::begin::Begin;
+use super::generator::GeneratorUse;
 use super::line::Line;
 use super::segment::{ROW_NS, Row, Rows, Segment};
 use crate::model::MonoTime;
@@ -54,6 +55,7 @@ impl Limits {
             Line::Pause(pause) => (vec![pause.from, pause.to], Vec::new()),
             Line::Rows(rows) => (times_of_rows(rows), rows.rows.iter().flat_map(counts_of_row).collect()),
             Line::Segment(segment) => (times_of_segment(segment), counts_of_segment(segment)),
+            Line::Generator(generator) => (times_of_generator(generator), counts_of_generator(generator)),
             other => (time_of(other).into_iter().collect(), Vec::new()),
         };
         let rows = match line {
@@ -97,9 +99,10 @@ fn time_of(line: &Line) -> Option<MonoTime> {
         Line::Request(request) => Some(request.end),
         Line::Gate(outcome) => Some(outcome.at),
         Line::End(end) => Some(end.at),
-        // The first four have several. Those of the others are shown, and nothing is derived from them.
+        // The first five have several. Those of the others are shown, and nothing is derived from them.
         Line::Rows(_)
         | Line::Segment(_)
+        | Line::Generator(_)
         | Line::Looks(_)
         | Line::Pause(_)
         | Line::Begin(_)
@@ -111,7 +114,8 @@ fn time_of(line: &Line) -> Option<MonoTime> {
 }
 
 fn times_of_rows(rows: &Rows) -> Vec<MonoTime> {
-    let pairs = rows.rows.iter().flat_map(|row| [row.ok_ends, row.failed_due, row.lasting_ok, row.slowest]);
+    let pairs =
+        rows.rows.iter().flat_map(|row| [row.ok_ends, row.failed_due, row.lasting_ok, row.slowest, row.unframed_ends]);
     pairs.flatten().flat_map(|(first, last)| [first, last]).collect()
 }
 
@@ -119,14 +123,27 @@ fn times_of_segment(segment: &Segment) -> Vec<MonoTime> {
     let gaps = segment.gaps.iter().flat_map(|gap| [gap.from, gap.to]);
     let first_ok = segment.first_ok.iter().flat_map(|ok| [ok.sent, ok.end]);
     let samples = segment.samples.iter().flat_map(|sample| [sample.due, sample.end]);
-    [segment.from, segment.to].into_iter().chain(gaps).chain(first_ok).chain(samples).collect()
+    let unframed = segment.unframed.iter().flat_map(|sample| [sample.due, sample.end]);
+    [segment.from, segment.to].into_iter().chain(gaps).chain(first_ok).chain(samples).chain(unframed).collect()
+}
+
+fn times_of_generator(generator: &GeneratorUse) -> Vec<MonoTime> {
+    let pauses = generator.pauses.iter().flat_map(|pause| [pause.from, pause.to]);
+    [generator.from, generator.to].into_iter().chain(pauses).collect()
+}
+
+fn counts_of_generator(generator: &GeneratorUse) -> Vec<u64> {
+    let GeneratorUse { cpu_ns, run_delay_ns, parked_ns, waiting, pauses_left_out, taken, .. } = generator;
+    // Nanoseconds are more than there can be of anything that is counted.
+    let times = [Some(*cpu_ns), *run_delay_ns, Some(*parked_ns), taken.throttled_ns, taken.steal_ns];
+    times.into_iter().flatten().map(|ns| ns / 1_000).chain([*waiting, *pauses_left_out]).collect()
 }
 
 fn counts_of_row(row: &Row) -> Vec<u64> {
     let statuses = row.statuses.iter().map(|&(_, n)| n);
     let failures = row.failures.iter().map(|failure| failure.n);
     // No latency is longer than the run, and none of the sum's parts.
-    [row.due, row.ok, row.sum_us, row.max_us].into_iter().chain(statuses).chain(failures).collect()
+    [row.due, row.ok, row.sum_us, row.max_us, row.unframed].into_iter().chain(statuses).chain(failures).collect()
 }
 
 fn counts_of_segment(segment: &Segment) -> Vec<u64> {
@@ -136,7 +153,9 @@ fn counts_of_segment(segment: &Segment) -> Vec<u64> {
         connections.reused_requests,
         connections.closed_idle,
         connections.unframed,
+        connections.unasked,
         segment.samples_left_out,
+        segment.unframed_left_out,
         segment.flaps,
     ]
 }

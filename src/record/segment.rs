@@ -68,6 +68,13 @@ pub struct Row {
     /// Due and end of the slowest `ok` request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slowest: Option<(MonoTime, MonoTime)>,
+    /// Requests that ended `ok` though only the end of their connection delimited the answer, and no `expect_body` says
+    /// that it was whole.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unframed: u64,
+    /// When the connections of the first and the last of them ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unframed_ends: Option<(MonoTime, MonoTime)>,
     /// How many `ok` requests fell into which [`density_bucket`], ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub density: Vec<(u16, u32)>,
@@ -132,6 +139,13 @@ pub struct Segment {
     /// How many failures in between have no sample because of these limits.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub samples_left_out: u64,
+    /// The answers of [`Row::unframed`], each with the end of its connection: the first, up to [`FIRST_SAMPLES`], and the
+    /// last, up to [`LAST_SAMPLES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unframed: Vec<UnframedSample>,
+    /// How many of them in between have no sample because of these limits.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unframed_left_out: u64,
 }
 
 impl Segment {
@@ -154,6 +168,8 @@ impl Segment {
             flaps: 0,
             samples: Vec::new(),
             samples_left_out: 0,
+            unframed: Vec::new(),
+            unframed_left_out: 0,
         }
     }
 }
@@ -170,6 +186,10 @@ pub struct ConnectionCounts {
     /// Answers that only the end of the connection delimited: if one was cut short, nobody could tell.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unframed: u64,
+    /// Connections that brought bytes that no request had asked for: behind an answer, or between two requests. They
+    /// were replaced.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unasked: u64,
 }
 
 /// A span without an `ok` while requests were due.
@@ -213,6 +233,23 @@ pub struct FailureSample {
     pub nth: u64,
     /// Bytes of the request that the kernel took.
     pub bytes_out: u64,
+    /// Bytes of the answer that came.
+    pub bytes_in: u64,
+}
+
+/// One answer that only the end of its connection delimited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnframedSample {
+    /// When its request was to be sent.
+    pub due: MonoTime,
+    /// The first write that the kernel took; none if there was nothing to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<MonoTime>,
+    /// When the end of its connection was read.
+    pub end: MonoTime,
+    /// Our address: `127.0.0.1:54321`. None for Unix sockets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
     /// Bytes of the answer that came.
     pub bytes_in: u64,
 }

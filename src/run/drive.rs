@@ -27,10 +27,11 @@ use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
 use crate::host::Host;
-use crate::load::{LoadHandle, Observation};
+use crate::load::{CpuTaken, LoadHandle, Observation};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
+use crate::record::generator::GeneratorUse;
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
 use crate::scenario::plan::{Cohort, Plan, Scheme, UnitFile};
@@ -328,6 +329,7 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
     let observations = load.take_observations();
     tokio::task::spawn_local(async move {
         let Some(mut observations) = observations else { return };
+        let mut machine = CpuTaken::begin();
         while let Some(observation) = observations.recv().await {
             match observation {
                 Observation::Rows(rows) => {
@@ -336,12 +338,25 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
                 }
                 Observation::Segment(segment) => recorder.write(&Line::Segment(segment)),
                 Observation::Request(request) => recorder.write(&Line::Request(request)),
+                Observation::Generator(generator) => {
+                    let taken = machine.taken();
+                    recorder.write(&Line::Generator(GeneratorUse { taken, ..generator }));
+                }
                 Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
                 Observation::HandedOver(receipt) => receipt.confirm(),
+                Observation::Unasked(connections) => recorder.note(NoteKind::Doubt, unasked(connections)),
                 Observation::Pause(pause) => recorder.write(&Line::Pause(pause)),
             }
         }
     })
+}
+
+fn unasked(connections: u64) -> String {
+    let of = if connections == 1 { "1 connection".to_owned() } else { format!("{connections} connections") };
+    format!(
+        "{of} brought bytes that no request had asked for, after an answer or between two requests: an answer may have \
+         been taken for that of another request"
+    )
 }
 
 async fn report_figures(

@@ -45,6 +45,8 @@ pub(crate) struct Finding {
     pub(crate) phases: BTreeMap<EventPhase, u64>,
     /// The cohorts that lost them, by their place in the plan.
     pub(crate) cohorts: BTreeSet<u16>,
+    /// Of these, what may be the generator's own doing.
+    pub(crate) own: u64,
     /// When they can have failed.
     pub(crate) span: Option<Span>,
 }
@@ -84,7 +86,12 @@ impl Attribution {
         let mut samples = samples_by_row(window, timeline);
         for (&row, counts) in &window.rows {
             for (key, count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
-                let moment = Case::moment_of(key, cohort, timeline.row_span(row));
+                let due = timeline.row_span(row);
+                let moment = Case::moment_of(key, cohort, due);
+                if timeline.generator.may_have_caused(key, &cohort.target, due) {
+                    self.add_own((index, scope), key.class, moment, count);
+                    continue;
+                }
                 let by_row =
                     Case { key, cohort, moment, waited_ns: None, connected: None, phases, unasked_starts, timeline };
                 let known = samples.remove(&(row, key)).unwrap_or_default();
@@ -99,6 +106,14 @@ impl Attribution {
                 }
             }
         }
+    }
+
+    /// What may be the generator's own doing is put down to nobody else.
+    fn add_own(&mut self, (cohort, scope): (u16, Scope), class: FailureClass, moment: Span, n: u64) {
+        *self.counts.entry((cohort, scope, Cause::Ambiguous)).or_default() += n;
+        let finding = self.findings.entry((scope, Cause::Ambiguous)).or_default();
+        finding.add(cohort, class, moment, n);
+        finding.own += n;
     }
 
     fn add(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, word: Option<ResetWord>, n: u64) {

@@ -67,6 +67,9 @@ impl Scene<'_> {
             Cause::Permission => format!("the client may not connect to {address}, {when}"),
             Cause::ProxyUpstream => format!("a proxy answered for a server that it could not reach, {when}"),
             Cause::Application => format!("the application answered {address} otherwise than expected, {when}"),
+            Cause::Ambiguous if self.finding.own == self.finding.count => {
+                format!("the load thread itself did not keep up {when}, so nothing can be said of the target")
+            }
             Cause::Ambiguous => {
                 let stop = if self.is_of_event() { self.stop() } else { String::new() };
                 format!("no one mechanism explains them, {when}{}{stop}", self.seen_of_listeners())

@@ -26,9 +26,22 @@ pub(crate) fn is_late(figures: &Figures) -> bool {
 /// What there is to say of it.
 pub(super) fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
     let mut judged = vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(whole)];
+    judged.extend(generator(facts));
     judged.extend(pauses(facts));
     judged.push(consistent(facts, whole));
     judged
+}
+
+/// Failures that the generator may have brought about itself; nothing is said where there are none.
+fn generator(facts: &Facts<'_>) -> Option<Judged> {
+    let (failed, span) = (facts.in_doubt.total(), facts.in_doubt.span?);
+    let reason = format!(
+        "{failed} {} may have failed by the generator's own doing: {}.",
+        words::requests(failed),
+        facts.timeline.generator.shortage(span).sentence()
+    );
+    let judged = Judged::new("instrument.generator", "0", failed.to_string(), Verdict::Inconclusive);
+    Some(judged.because(reason))
 }
 
 fn ended(facts: &Facts<'_>) -> Judged {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use super::{HttpRequest, Response, Taken};
 use crate::load::body::KeptBody;
 use crate::load::classify::Failure;
-use crate::load::exchange::{Answer, Judgement, NoAnswer};
+use crate::load::exchange::{Answer, Judgement, NoAnswer, Over};
 use crate::load::target::Expectation;
 use crate::load::wire::{Idle, Wire};
 
@@ -18,8 +18,6 @@ pub(in crate::load) struct HttpExchange {
     /// Bytes of the request that were written.
     written: usize,
     flushed: bool,
-    /// Bytes came behind an answer: the two sides no longer agree on where the next one starts.
-    has_surplus: bool,
 }
 
 /// What an exchange makes of its request.
@@ -34,13 +32,15 @@ struct Job<'a> {
 impl HttpExchange {
     /// On a connection that no request has used.
     pub(in crate::load) fn new() -> Self {
-        Self { response: Response::new(), body: KeptBody::default(), written: 0, flushed: false, has_surplus: false }
+        Self { response: Response::new(), body: KeptBody::default(), written: 0, flushed: false }
     }
 
-    /// Between two requests: resolves when the connection is of no further use. Nobody asked for bytes that come
-    /// then.
-    pub(in crate::load) fn poll_over(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<()> {
-        if self.has_surplus { Poll::Ready(()) } else { wire.poll_read(cx, |_| ()).map(|_| ()) }
+    /// Between two requests: resolves when the connection is of no further use.
+    pub(in crate::load) fn poll_over(wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Over> {
+        wire.poll_read(cx, |_| ()).map(|read| match read {
+            Ok(Some(())) => Over::Unasked,
+            Ok(None) | Err(_) => Over::Ended,
+        })
     }
 
     /// Sends one request and reads its answer to the end.
@@ -52,7 +52,9 @@ impl HttpExchange {
         nth: u64,
     ) -> Result<Answer, NoAnswer> {
         if nth > 1 {
-            self.still_usable(wire).await?;
+            Self::still_usable(wire).await?;
+        } else if Self::has_spoken_first(wire).await {
+            return Err(NoAnswer::Failed(Failure::NotHttp));
         }
         self.response.begin();
         self.body.begin(expect.body.is_some());
@@ -67,15 +69,28 @@ impl HttpExchange {
 
     /// Makes sure, as far as anybody can, that the server has not closed an idle connection: by asking the
     /// kernel, which may know of a FIN that the reactor has not delivered yet.
-    async fn still_usable(&mut self, wire: &mut Wire) -> Result<(), NoAnswer> {
+    async fn still_usable(wire: &mut Wire) -> Result<(), NoAnswer> {
         match wire.look() {
-            Idle::Quiet if !self.has_surplus => return Ok(()),
-            Idle::Quiet | Idle::Over => return Err(NoAnswer::NotSent),
+            Idle::Quiet => return Ok(()),
+            Idle::Ended => return Err(NoAnswer::NotSent(Over::Ended)),
+            Idle::Bytes => return Err(NoAnswer::NotSent(Over::Unasked)),
             // Lets the reactor deliver what there is, for TLS to read.
             Idle::Unclear => tokio::task::yield_now().await,
         }
-        let over = poll_fn(|cx| Poll::Ready(self.poll_over(wire, cx).is_ready())).await;
-        if over { Err(NoAnswer::NotSent) } else { Ok(()) }
+        match poll_fn(|cx| Poll::Ready(Self::poll_over(wire, cx))).await {
+            Poll::Ready(over) => Err(NoAnswer::NotSent(over)),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Whether the server sent something over a connection that no request has used. What it did else will show when
+    /// the request is written.
+    async fn has_spoken_first(wire: &mut Wire) -> bool {
+        match wire.look() {
+            Idle::Bytes => true,
+            Idle::Quiet | Idle::Ended => false,
+            Idle::Unclear => poll_fn(|cx| Poll::Ready(Self::poll_over(wire, cx) == Poll::Ready(Over::Unasked))).await,
+        }
     }
 
     /// Writes what can be written, reads what can be read. A server may answer before it has read all.
@@ -95,7 +110,7 @@ impl HttpExchange {
                 Ok(taken) => self.written += taken,
                 // Closed between the look and the write, before a byte of the request was taken.
                 Err(_) if job.nth > 1 && self.written == 0 => {
-                    return Poll::Ready(Err(Stopped::Answerless(NoAnswer::NotSent)));
+                    return Poll::Ready(Err(Stopped::Answerless(NoAnswer::NotSent(Over::Ended))));
                 }
                 Err(_) => return Poll::Ready(Err(Stopped::Unwritable)),
             }
@@ -114,8 +129,7 @@ impl HttpExchange {
             match ready!(read) {
                 Ok(Some(Ok(Taken::More))) => {}
                 Ok(Some(Ok(Taken::Whole { surplus }))) => {
-                    self.has_surplus = surplus > 0;
-                    return Poll::Ready(Ok(self.answer(job, false)));
+                    return Poll::Ready(Ok(Answer { has_surplus: surplus > 0, ..self.answer(job, false) }));
                 }
                 Ok(Some(Err(_))) => return Poll::Ready(Err(NoAnswer::Failed(Failure::NotHttp))),
                 Ok(None) if self.response.close() => return Poll::Ready(Ok(self.answer(job, true))),
@@ -145,7 +159,7 @@ impl HttpExchange {
             Judgement::OtherBody
         };
         let reusable = self.response.keeps_alive() && self.written == request.bytes.len();
-        Answer { status: Some(status), judgement, reusable, unframed }
+        Answer { status: Some(status), judgement, reusable, has_surplus: false, unframed }
     }
 
     /// The status of the answer, once its status line is whole.

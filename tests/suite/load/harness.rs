@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use gapless::load::{LoadHandle, Observation};
 use gapless::model::{Endpoint, FailureClass, FailureKey};
+use gapless::record::generator::GeneratorUse;
 use gapless::record::request::RequestEnd;
-use gapless::record::segment::{ConnectionCounts, FailureSample, Gap, Scope, SentOk};
+use gapless::record::segment::{ConnectionCounts, FailureSample, Gap, Scope, SentOk, UnframedSample};
 use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, StatusPattern, Target};
 
 /// A keep-alive cohort at that rate, with four connections and an expectation of 200 and `hello`.
@@ -58,6 +59,10 @@ pub(crate) struct Totals {
     pub(crate) gaps: Vec<Gap>,
     pub(crate) first_ok: Option<SentOk>,
     pub(crate) requests: Vec<RequestEnd>,
+    pub(crate) generator: Vec<GeneratorUse>,
+    /// Answers that nothing but the end of their connection delimited, by the rows and one by one.
+    pub(crate) unframed: u64,
+    pub(crate) unframed_samples: Vec<UnframedSample>,
 }
 
 impl Totals {
@@ -66,6 +71,7 @@ impl Totals {
             Observation::Rows(rows) => rows.rows.into_iter().for_each(|row| {
                 self.due += row.due;
                 self.ok += row.ok;
+                self.unframed += row.unframed;
                 row.statuses.iter().for_each(|&(status, n)| *self.statuses.entry(status).or_default() += n);
                 row.failures.iter().for_each(|failure| *self.failures.entry(failure.key).or_default() += failure.n);
             }),
@@ -74,17 +80,20 @@ impl Totals {
                 self.connections.reused_requests += segment.connections.reused_requests;
                 self.connections.closed_idle += segment.connections.closed_idle;
                 self.connections.unframed += segment.connections.unframed;
+                self.connections.unasked += segment.connections.unasked;
                 self.flaps += segment.flaps;
                 self.latencies += segment.ok.len();
                 self.answers += segment.service.len();
                 self.samples.extend(segment.samples);
+                self.unframed_samples.extend(segment.unframed);
                 self.gaps.extend(segment.gaps);
                 self.first_ok = self.first_ok.or(segment.first_ok);
             }
             Observation::Request(request) => self.requests.push(request),
             Observation::HandedOver(receipt) => receipt.confirm(),
             Observation::Cap(cap) => self.samples_left_out += cap.left_out,
-            Observation::Pause(_) => {}
+            Observation::Generator(generator) => self.generator.push(generator),
+            Observation::Unasked(_) | Observation::Pause(_) => {}
         }
     }
 
@@ -119,7 +128,11 @@ where
                 Observation::Rows(rows) => rows.scope,
                 Observation::Segment(segment) => segment.scope,
                 Observation::Request(request) => Scope::Event(request.event),
-                Observation::HandedOver(_) | Observation::Cap(_) | Observation::Pause(_) => Scope::Before,
+                Observation::Generator(_)
+                | Observation::HandedOver(_)
+                | Observation::Cap(_)
+                | Observation::Unasked(_)
+                | Observation::Pause(_) => Scope::Before,
             };
             scopes.entry(scope).or_default().add(observation);
         }

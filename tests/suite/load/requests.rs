@@ -99,7 +99,11 @@ async fn what_was_due_when_all_is_handed_over_has_ended_and_been_counted_by_then
                 }
                 Observation::Segment(segment) => so_far.borrow_mut().2 += segment.ok.len(),
                 Observation::HandedOver(receipt) => receipt.confirm(),
-                Observation::Request(_) | Observation::Cap(_) | Observation::Pause(_) => {}
+                Observation::Request(_)
+                | Observation::Generator(_)
+                | Observation::Cap(_)
+                | Observation::Unasked(_)
+                | Observation::Pause(_) => {}
             }
         }
     };

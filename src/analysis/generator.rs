@@ -1,0 +1,313 @@
+//! Whether the generator itself kept a request from its answer: only what it did not is the target's doing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::counts::Counts;
+use super::tally::Tally;
+use super::timeline::{Span, Timeline};
+use crate::model::time::nanos;
+use crate::model::{FailureClass, FailureKey};
+use crate::record::generator::{GeneratorUse, PAUSE_MIN};
+use crate::record::line::{Line, Pause};
+use crate::record::segment::Scope;
+use crate::scenario::plan::Target;
+
+/// A load thread with less idle time than this share is at its limit: it never waits for the target, so what its
+/// connections wait for is the thread itself, and how long their answers have been there is unknown.
+const IDLE_SHARE_MIN: f64 = 0.05;
+
+/// A request that ran out of time is the target's doing if the generator took less of that time than one part in so many.
+const OWN_PART: u64 = 10;
+
+/// ENOMEM and ENOBUFS: the kernel had no memory for our side of the connection.
+const NO_MEMORY: [i32; 2] = [12, 105];
+
+/// What the load thread had of the machine, in order of time. Empty in records from before this was recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Generator<'a>(Vec<&'a GeneratorUse>);
+
+/// Failures that may be the generator's own doing, of the counted part of a run.
+#[derive(Debug, Default)]
+pub(crate) struct InDoubt {
+    by_window: BTreeMap<(u16, Scope), Counts<FailureKey>>,
+    /// From the first due time to the last end.
+    pub(crate) span: Option<Span>,
+}
+
+impl InDoubt {
+    pub(crate) fn of(tally: &Tally, timeline: &Timeline<'_>) -> Self {
+        let mut in_doubt = Self::default();
+        for (cohort, scope, window) in tally.windows().filter(|&(_, scope, _)| scope != Scope::Warmup) {
+            let Some(of_plan) = timeline.plan.cohorts.get(usize::from(cohort)) else { continue };
+            for (&row, cell) in &window.rows {
+                let due = timeline.row_span(row);
+                for (key, n) in cell.failures.iter() {
+                    if timeline.generator.may_have_caused(key, &of_plan.target, due) {
+                        in_doubt.by_window.entry((cohort, scope)).or_default().add_all([(key, n)].into_iter());
+                        in_doubt.see(Span::new(due.from, due.to + of_plan.target.timeout));
+                    }
+                }
+            }
+        }
+        in_doubt
+    }
+
+    fn see(&mut self, span: Span) {
+        self.span = Some(self.span.map_or(span, |seen| Span::new(seen.from.min(span.from), seen.to.max(span.to))));
+    }
+
+    /// Those of one window.
+    pub(crate) fn of_window(&self, cohort: u16, scope: Scope) -> impl Iterator<Item = (FailureKey, u64)> {
+        self.by_window.get(&(cohort, scope)).into_iter().flat_map(Counts::iter)
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.by_window.values().map(Counts::total).sum()
+    }
+}
+
+/// What kept the load thread from its work, adding up the spans in which something did.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Shortage {
+    pub(crate) saturated_ns: u64,
+    pub(crate) paused_ns: u64,
+    /// Of the saturated time: on a core,
+    pub(crate) cpu_ns: u64,
+    /// and ready to run, without a core;
+    pub(crate) run_delay_ns: u64,
+    /// of which by the quota of a cgroup,
+    pub(crate) throttled_ns: u64,
+    /// and by the hypervisor, over all cores.
+    pub(crate) steal_ns: u64,
+    /// Most requests that were due and waited for a connection.
+    pub(crate) waiting: u64,
+}
+
+impl<'a> Generator<'a> {
+    pub(crate) fn of(lines: &'a [Line]) -> Self {
+        let uses = lines.iter().filter_map(|line| match line {
+            Line::Generator(generator) => Some(generator),
+            _ => None,
+        });
+        let mut uses: Vec<&GeneratorUse> = uses.collect();
+        uses.sort_by_key(|generator| generator.from);
+        Self(uses)
+    }
+
+    /// Whether failures of `key` that were due in `due` may be the generator's own doing.
+    pub(crate) fn may_have_caused(&self, key: FailureKey, target: &Target, due: Span) -> bool {
+        if key.errno.is_some_and(|errno| NO_MEMORY.contains(&errno)) {
+            return true;
+        }
+        let Some(limit) = time_limit(key.class, target) else { return false };
+        self.taken_ns(Span::new(due.from, due.to + limit)) >= nanos(limit) / OWN_PART
+    }
+
+    /// How much of `span` the load thread did not give to the target.
+    fn taken_ns(&self, span: Span) -> u64 {
+        let of = |generator: &&GeneratorUse| {
+            if is_saturated(generator) {
+                return overlap_ns(span, Span::new(generator.from, generator.to));
+            }
+            generator.pauses.iter().map(|pause| overlap_ns(span, Span::new(pause.from, pause.to))).sum()
+        };
+        self.during(span).map(|generator| of(&generator)).sum()
+    }
+
+    fn during(&self, span: Span) -> impl Iterator<Item = &'a GeneratorUse> {
+        let first = self.0.partition_point(|generator| generator.to < span.from);
+        self.0[first..].iter().copied().take_while(move |generator| generator.from <= span.to)
+    }
+
+    /// What it lacked in `span`.
+    pub(crate) fn shortage(&self, span: Span) -> Shortage {
+        let mut shortage = Shortage::default();
+        for generator in self.during(span) {
+            shortage.waiting = shortage.waiting.max(generator.waiting);
+            if !is_saturated(generator) {
+                shortage.paused_ns += generator.pauses.iter().map(Pause::length_ns).sum::<u64>();
+                continue;
+            }
+            shortage.saturated_ns += generator.span_ns();
+            shortage.cpu_ns += generator.cpu_ns;
+            shortage.run_delay_ns += generator.run_delay_ns.unwrap_or_default();
+            shortage.throttled_ns += generator.taken.throttled_ns.unwrap_or_default();
+            shortage.steal_ns += generator.taken.steal_ns.unwrap_or_default();
+        }
+        shortage
+    }
+}
+
+/// How long a request had whose class says that it ran out of time; none for what ended in another way.
+fn time_limit(class: FailureClass, target: &Target) -> Option<Duration> {
+    match class {
+        FailureClass::ResponseTimeout | FailureClass::NoConnection => Some(target.timeout),
+        FailureClass::ConnectTimeout => Some(target.connect_timeout.min(target.timeout)),
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "spans of seconds")]
+fn is_saturated(generator: &GeneratorUse) -> bool {
+    let span_ns = generator.span_ns();
+    // What is shorter than a pause says nothing of a share.
+    u128::from(span_ns) >= PAUSE_MIN.as_nanos() && (generator.idle_ns() as f64) < span_ns as f64 * IDLE_SHARE_MIN
+}
+
+fn overlap_ns(a: Span, b: Span) -> u64 {
+    let (from, to) = (a.from.max(b.from), a.to.min(b.to));
+    if from < to { to.nanos_since(from) } else { 0 }
+}
+
+impl Shortage {
+    /// What was exhausted, and what helps.
+    pub(crate) fn sentence(&self) -> String {
+        let seconds = |ns: u64| format!("{:.1} s", Duration::from_nanos(ns).as_secs_f64());
+        if self.saturated_ns == 0 && self.paused_ns == 0 {
+            return "the kernel had no memory for connections of this machine; free memory, or raise the limits of sockets"
+                .to_owned();
+        }
+        if self.saturated_ns == 0 {
+            return format!(
+                "the load thread did not run for {} though requests were due; leave it a core of its own",
+                seconds(self.paused_ns)
+            );
+        }
+        let (saturated, waited) = (seconds(self.saturated_ns), seconds(self.run_delay_ns));
+        let half = |ns: u64| ns >= self.run_delay_ns / 2;
+        let why = if self.cpu_ns >= self.saturated_ns / 2 {
+            format!(
+                "it used {} of CPU time, which is all that one thread has; lower the rate or the number of clients",
+                seconds(self.cpu_ns)
+            )
+        } else if self.run_delay_ns < self.saturated_ns / 4 {
+            "it waited in the kernel, for memory or for a disk; free memory, or raise the cgroup's memory.high"
+                .to_owned()
+        } else if self.throttled_ns > 0 && half(self.throttled_ns) {
+            format!(
+                "the CPU quota of its cgroup kept it from a core ({} throttled); raise CPUQuota=",
+                seconds(self.throttled_ns)
+            )
+        } else if self.steal_ns > 0 && half(self.steal_ns) {
+            format!("the hypervisor kept the cores ({} stolen); use a machine of its own", seconds(self.steal_ns))
+        } else {
+            format!("it waited {waited} for a core that something else used; leave it a core of its own")
+        };
+        let waiting = match self.waiting {
+            0 => String::new(),
+            waiting => format!(", while up to {waiting} requests waited for a connection"),
+        };
+        format!("the load thread was at its limit for {saturated}{waiting}: {why}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Disposition, MonoTime};
+    use crate::record::generator::Taken;
+
+    const MS: u64 = 1_000_000;
+
+    fn at(ms: u64) -> MonoTime {
+        MonoTime::from_nanos(ms * MS)
+    }
+
+    /// A second of a load thread, in milliseconds.
+    fn second(number: u64, cpu: u64, run_delay: u64, parked: u64) -> GeneratorUse {
+        GeneratorUse {
+            from: at(number * 1_000),
+            to: at(number * 1_000 + 1_000),
+            cpu_ns: cpu * MS,
+            run_delay_ns: Some(run_delay * MS),
+            parked_ns: parked * MS,
+            waiting: 0,
+            pauses: Vec::new(),
+            pauses_left_out: 0,
+            taken: Taken::default(),
+        }
+    }
+
+    fn target() -> Target {
+        let record = include_str!("../../tests/fixtures/ledger-socket.jsonl");
+        let line = record.lines().next().expect("it has one");
+        let begin: crate::record::begin::Begin = serde_json::from_str(line).expect("it is the first");
+        let second = Duration::from_secs(1);
+        Target { timeout: second, connect_timeout: second, ..begin.plan.cohorts[0].target.clone() }
+    }
+
+    fn failed(class: FailureClass, errno: Option<i32>) -> FailureKey {
+        FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno }
+    }
+
+    fn is_own(uses: &[GeneratorUse], class: FailureClass, due_ms: u64) -> bool {
+        let due = Span::new(at(due_ms), at(due_ms + 100));
+        Generator(uses.iter().collect()).may_have_caused(failed(class, None), &target(), due)
+    }
+
+    #[test]
+    fn a_request_that_ran_out_of_time_is_the_targets_doing_only_while_the_load_thread_was_idle() {
+        let idle = [second(0, 100, 20, 880), second(1, 100, 20, 880)];
+        let busy = [second(0, 985, 5, 100), second(1, 985, 5, 100)];
+        let starved = [second(0, 100, 880, 890), second(1, 100, 880, 890)];
+        let stalled = [second(0, 50, 5, 10), second(1, 50, 5, 10)];
+        for class in [FailureClass::NoConnection, FailureClass::ResponseTimeout, FailureClass::ConnectTimeout] {
+            assert!(!is_own(&idle, class, 200));
+            assert!(is_own(&busy, class, 200) && is_own(&starved, class, 200) && is_own(&stalled, class, 200));
+            assert!(!is_own(&[], class, 200), "nothing is known");
+        }
+    }
+
+    #[test]
+    fn what_ended_before_its_time_is_the_targets_doing_however_busy_the_load_thread_was() {
+        let busy = [second(0, 985, 5, 100), second(1, 985, 5, 100)];
+        for class in [FailureClass::Refused, FailureClass::ResetBeforeResponse, FailureClass::ClosedMidResponse] {
+            assert!(!is_own(&busy, class, 200), "{class}");
+        }
+    }
+
+    #[test]
+    fn a_second_at_the_limit_excuses_only_the_requests_that_lived_in_it() {
+        let uses = [second(0, 990, 5, 100), second(1, 100, 0, 890), second(2, 100, 0, 890), second(3, 100, 0, 890)];
+        assert!(is_own(&uses, FailureClass::NoConnection, 800));
+        assert!(!is_own(&uses, FailureClass::NoConnection, 1_000));
+    }
+
+    #[test]
+    fn a_pause_counts_by_the_share_of_the_time_that_the_request_had() {
+        let paused = |to_ms| {
+            let pauses = vec![Pause { from: at(500), to: at(to_ms) }];
+            [GeneratorUse { pauses, ..second(0, 100, 0, 890) }, second(1, 100, 0, 890)]
+        };
+        assert!(!is_own(&paused(590), FailureClass::ResponseTimeout, 200));
+        assert!(is_own(&paused(600), FailureClass::ResponseTimeout, 200));
+        assert!(!is_own(&paused(600), FailureClass::ResponseTimeout, 700), "it was due after the pause");
+    }
+
+    #[test]
+    fn what_our_own_memory_failed_is_not_the_targets_doing() {
+        let due = Span::new(at(0), at(100));
+        let is_own = |errno| {
+            let key = failed(FailureClass::ConnectOther, Some(errno));
+            Generator::default().may_have_caused(key, &target(), due)
+        };
+        assert!(is_own(12) && is_own(105) && !is_own(113));
+    }
+
+    #[test]
+    fn the_sentence_names_what_was_exhausted() {
+        let told = |generator: GeneratorUse| {
+            let uses = [generator];
+            Generator(uses.iter().collect()).shortage(Span::new(at(0), at(900))).sentence()
+        };
+        assert!(told(GeneratorUse { waiting: 70, ..second(0, 985, 5, 100) }).contains("up to 70 requests waited"));
+        assert!(told(second(0, 985, 5, 100)).contains("all that one thread has"));
+        assert!(told(second(0, 100, 880, 890)).contains("a core that something else used"));
+        let taken = |throttled_ns, steal_ns| Taken { throttled_ns: Some(throttled_ns), steal_ns: Some(steal_ns) };
+        assert!(told(GeneratorUse { taken: taken(800 * MS, 0), ..second(0, 190, 800, 790) }).contains("CPU quota"));
+        assert!(told(GeneratorUse { taken: taken(0, 800 * MS), ..second(0, 190, 800, 790) }).contains("hypervisor"));
+        assert!(told(second(0, 50, 5, 10)).contains("waited in the kernel"));
+        assert!(told(second(0, 50, 5, 940)).contains("no memory"));
+    }
+}
