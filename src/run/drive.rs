@@ -36,6 +36,9 @@ use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
 use crate::scenario::plan::{Cohort, Plan, Scheme, UnitFile};
 
+/// How often the load is asked whether a request of the warmup has failed.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Requests of the warmup have at least so long to end before the first step.
 const SETTLE_MIN: Duration = Duration::from_secs(1);
 
@@ -57,6 +60,8 @@ pub struct Setup<'a, M> {
     pub host: Rc<dyn Host>,
     /// What the commands of its steps get of ours.
     pub surroundings: Surroundings,
+    /// A target that fails in the warmup is waited for, and the steps are run; else the run ends.
+    pub is_patient: bool,
 }
 
 /// Runs a scenario: installs and starts its units, loads, carries out the steps, checks the end state, puts
@@ -241,8 +246,34 @@ async fn fronts<M>(setup: &Setup<'_, M>) -> Vec<Served> {
     fronts
 }
 
-/// Waits until every cohort was answered once, then for the warmup; counting begins at its end.
+/// As [`be_answered`]; a run that is not patient ends with the first request of the warmup that fails.
 async fn warm_up<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
+    if setup.is_patient || setup.plan.run.warmup.is_zero() {
+        return be_answered(setup, load, started_at).await;
+    }
+    tokio::select! {
+        biased;
+        () = has_failed(load) => {}
+        answered = be_answered(setup, load, started_at) => answered?,
+    }
+    match load.live().warmup_failed.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        failed => {
+            let requests = if failed == 1 { "request" } else { "requests" };
+            Err(Halt::NotReady(format!("{failed} {requests} failed in the warmup, so nothing was done")))
+        }
+    }
+}
+
+/// A request of the warmup has failed.
+async fn has_failed(load: &LoadHandle) {
+    while load.live().warmup_failed.load(Ordering::Relaxed) == 0 {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Waits until every cohort was answered once, then for the warmup; counting begins at its end.
+async fn be_answered<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
     let run = &setup.plan.run;
     if run.warmup.is_zero() {
         phase(setup.recorder, Phase::Counting, started_at);

@@ -18,7 +18,9 @@ use crate::host::Host;
 use crate::load::{Asked, LoadHandle};
 use crate::manager::{Job, Manager, ManagerError};
 use crate::model::process::Exit;
-use crate::model::{EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, Verdict};
+use crate::model::{
+    EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, UnitVerb, Verdict,
+};
 use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
 use crate::scenario;
 use crate::scenario::plan::{Action, Expectations, Plan, Step};
@@ -128,6 +130,9 @@ impl<M: Manager> Stage<'_, M> {
         end.job = acted.job.as_ref().map(|job| job.result);
         end.done_at = Some(acted.done_at);
         end.error = acted.error.or_else(|| unexpected(step, acted.job.as_ref()));
+        if end.error.is_none() && has_nothing_to_restart(&step.action, &before) {
+            end.job = Some(JobResult::Skipped);
+        }
         end.ready_at = acted.ready_at;
         let mut went = match &end.error {
             None if acted.holds => Went::Well,
@@ -338,6 +343,12 @@ fn named_by(who: KillWho, unit: Option<&UnitSnapshot>) -> Vec<ProcessId> {
 
 fn find<'a>(snapshots: &'a [UnitSnapshot], unit: &UnitName) -> Option<&'a UnitSnapshot> {
     snapshots.iter().find(|snapshot| snapshot.unit == *unit)
+}
+
+/// systemd's job of a try_restart is done at once where the unit does not run.
+fn has_nothing_to_restart(action: &Action, before: &[UnitSnapshot]) -> bool {
+    let Action::Unit { verb: UnitVerb::TryRestart, unit } = action else { return false };
+    find(before, unit).is_some_and(|unit| matches!(unit.active_state.as_str(), "inactive" | "failed" | "deactivating"))
 }
 
 /// Why a job that ended is not what the step expects; none if it is.
