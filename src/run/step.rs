@@ -136,8 +136,8 @@ impl<M: Manager> Stage<'_, M> {
         end.ready_at = acted.ready_at;
         let mut went = match &end.error {
             None if acted.holds => Went::Well,
-            // A command that was told to end did not fail.
-            Some(_) if matches!(step.action, Action::Exec { .. }) && self.interrupt.is_raised() => Went::Interrupted,
+            // A command that was told to end did not fail, nor did a job that the user gave up.
+            Some(_) if self.interrupt.is_raised() && is_given_up(&step.action, end.job) => Went::Interrupted,
             _ => Went::Badly,
         };
         // A gate waits before it judges.
@@ -319,6 +319,10 @@ impl<M: Manager> Stage<'_, M> {
             None => Readiness::Interrupted,
         }
     }
+}
+
+fn is_given_up(action: &Action, job: Option<JobResult>) -> bool {
+    matches!(action, Action::Exec { .. }) || job == Some(JobResult::Canceled)
 }
 
 fn disturbs(action: &Action) -> bool {

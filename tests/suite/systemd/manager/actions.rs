@@ -13,7 +13,7 @@ use gapless::model::{JobResult, KillWho, Signal, UnitVerb};
 use gapless::record::begin::ManagerKind;
 use gapless::scenario::plan::UnitFile;
 
-use crate::systemd::manager::rig::{Rig, SLEEPER, installed_path, systemctl, unit, within};
+use crate::systemd::manager::rig::{Rig, SLEEPER, installed_path, owner, systemctl, unit, within};
 
 #[tokio::test]
 #[ignore = "runs in the box"]
@@ -183,8 +183,8 @@ async fn the_systemd_of_a_user_does_the_same() {
     systemctl(&["start", "user@0.service"]);
     let bus = zbus::connection::Builder::address("unix:path=/run/user/0/bus").build().await.expect("a user bus");
     let place = tempfile::tempdir().expect("a place for files");
-    let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.path().join("ledger")).expect("opens")));
-    let options = Options { ledger, find_listeners: |_, _| Ok(Vec::new()), force: false };
+    let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.path().join("ledger"), owner()).expect("opens")));
+    let options = Options { ledger, find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
     let units = PathBuf::from("/run/user/0/systemd/user");
     let mut manager = SystemdManager::on(bus, ManagerKind::User, units.clone(), options).await.expect("it answers");
     let name = unit("gapless-test-user-manager.service");
