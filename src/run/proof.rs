@@ -21,6 +21,8 @@ pub struct Seen<'a> {
     pub listened: &'a [Served],
     /// Who listens at the addresses of the load since it was answered again; none where that was not awaited.
     pub serving: Option<&'a [Served]>,
+    /// Units that the scenario brought, among those of the processes that listen.
+    pub brought: &'a [UnitName],
 }
 
 impl<'a> Seen<'a> {
@@ -344,7 +346,7 @@ mod tests {
     }
 
     fn holds(action: &Action, before: &[UnitSnapshot], after: &[UnitSnapshot], survivors: &[ProcessId]) -> Vec<bool> {
-        let seen = Seen { before, after, survivors, listened: &[], serving: None };
+        let seen = Seen { before, after, survivors, listened: &[], serving: None, brought: &[] };
         claims(action, &seen).iter().map(|claim| claim.holds).collect()
     }
 

@@ -11,7 +11,8 @@ use super::interrupt::Interrupt;
 use super::processes::Processes;
 use super::proof::{self, Seen};
 use super::recorder::Recorder;
-use super::serving::{self, Earlier};
+use super::serving::{self, Earlier, Served};
+use super::units::is_installed;
 use crate::analysis;
 use crate::clock;
 use crate::host::Host;
@@ -166,8 +167,16 @@ impl<M: Manager> Stage<'_, M> {
                 Some(_) if acts => Some(serving::look(self.plan, self.host).await),
                 _ => None,
             };
-            let (listened, serving) = (listened.as_slice(), serving.as_deref());
-            let seen = Seen { before: &before, after: &after, survivors: &acted.survivors, listened, serving };
+            let units = serving.iter().flatten().flat_map(Served::units);
+            let brought: Vec<UnitName> = units.filter(|unit| is_installed(self.plan, unit)).cloned().collect();
+            let seen = Seen {
+                before: &before,
+                after: &after,
+                survivors: &acted.survivors,
+                listened: &listened,
+                serving: serving.as_deref(),
+                brought: &brought,
+            };
             end.proof = proof::claims(&step.action, &seen);
             self.note_replaced(&step.action, &seen);
         }

@@ -4,7 +4,7 @@ use super::{Seen, inodes, is_replaced, sockets_of};
 use crate::model::holder::Holder;
 use crate::model::{ProcessId, UnitName, UnitSnapshot};
 use crate::record::line::Claim;
-use crate::run::serving::Served;
+use crate::run::serving::{Held, Served};
 
 /// One claim for each address of the load where no proxy is declared: who listens there is the service, after a restart
 /// its new incarnation.
@@ -24,12 +24,16 @@ pub(super) fn claims(unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
         new.contains(&holder.process.id) || holder.process.unit.as_ref() == Some(unit) && after.is_active()
     };
     let is_fresh = |holder: &Holder| is_own(holder) && !(is_new && old.contains(&holder.process.id));
+    let is_ours = |holder: &Holder| {
+        let unit = holder.process.unit.as_ref();
+        is_own(holder) || unit.is_some_and(|unit| seen.brought.contains(unit) || seen.pair(unit).is_some())
+    };
+    let is_strangers = |served: &Served| {
+        let held = |listener: &Held| of_sockets.contains(&listener.inode) || listener.holders.iter().any(is_ours);
+        served.listeners.iter().any(|listener| !held(listener))
+    };
     let claim = |served: &Served| {
-        let is_strangers = served
-            .listeners
-            .iter()
-            .any(|listener| !of_sockets.contains(&listener.inode) && !listener.holders.iter().any(is_own));
-        let holds = served.holders().any(is_fresh) && !is_strangers;
+        let holds = served.holders().any(is_fresh) && !is_strangers(served);
         let remedy =
             format!("; if that is a proxy in front of {unit}, declare it: front = true under [target], or --front");
         let remedy = if holds || served.listeners.is_empty() { String::new() } else { remedy };
@@ -40,7 +44,11 @@ pub(super) fn claims(unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
             holds,
         }
     };
-    seen.serving.into_iter().flatten().filter(|served| !served.is_front).map(claim).collect()
+    let addresses: Vec<&Served> = seen.serving.into_iter().flatten().filter(|served| !served.is_front).collect();
+    // A scenario may load other units as well; one address at least is this unit's.
+    let own: Vec<&Served> = addresses.iter().copied().filter(|served| served.holders().any(is_own)).collect();
+    let judged = if own.is_empty() { addresses } else { own };
+    judged.into_iter().map(claim).collect()
 }
 
 #[cfg(test)]
@@ -49,7 +57,6 @@ mod tests {
     use crate::host::scripted::process;
     use crate::model::address::{Endpoint, Listener};
     use crate::model::{MonoTime, ServiceState, SocketState};
-    use crate::run::serving::Held;
 
     const INODE: u64 = 7;
 
@@ -103,7 +110,14 @@ mod tests {
         let before = [&[service("1", &[10])], units].concat();
         let after = [&[service("2", &[11])], units].concat();
         let serving = [Served { address: address(), is_front, listeners }];
-        let seen = Seen { before: &before, after: &after, survivors: &[], listened: &[], serving: Some(&serving) };
+        let seen = Seen {
+            before: &before,
+            after: &after,
+            survivors: &[],
+            listened: &[],
+            serving: Some(&serving),
+            brought: &[unit("b.service")],
+        };
         claims(&unit("a.service"), &seen).into_iter().map(|claim| (claim.holds, claim.seen)).collect()
     }
 
@@ -134,6 +148,35 @@ mod tests {
     #[test]
     fn a_stranger_that_shares_the_port_gets_some_of_the_answers() {
         assert!(!holds(vec![held(INODE, &[(11, "a.service")]), held(8, &[(90, "other.service")])], &[]));
+        assert!(
+            holds(vec![held(INODE, &[(11, "a.service")]), held(8, &[(90, "b.service")])], &[]),
+            "the scenario's own"
+        );
+    }
+
+    #[test]
+    fn the_addresses_of_other_units_are_not_this_units_affair() {
+        let before = [service("1", &[10])];
+        let after = [service("2", &[11])];
+        let at = |port, holder| Served {
+            address: Endpoint::Tcp(([127, 0, 0, 1], port).into()),
+            is_front: false,
+            listeners: vec![held(u64::from(port), &[holder])],
+        };
+        let count = |serving: &[Served]| {
+            let seen = Seen {
+                before: &before,
+                after: &after,
+                survivors: &[],
+                listened: &[],
+                serving: Some(serving),
+                brought: &[],
+            };
+            let claims = claims(&unit("a.service"), &seen);
+            (claims.len(), claims.iter().filter(|claim| claim.holds).count())
+        };
+        assert_eq!(count(&[at(80, (11, "a.service")), at(81, (90, "other.service"))]), (1, 1));
+        assert_eq!(count(&[at(80, (90, "other.service")), at(81, (90, "other.service"))]), (2, 0));
     }
 
     #[test]
