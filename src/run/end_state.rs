@@ -3,7 +3,7 @@
 use super::serving::{Earlier, Served};
 use crate::model::address::Listener;
 use crate::model::bound::Limit;
-use crate::model::{Bound, Endpoint, ProcessId, UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
+use crate::model::{ActiveState, Bound, Endpoint, ProcessId, UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
 use crate::record::line::StateCheck;
 use crate::scenario::plan::{Action, Plan};
 
@@ -58,7 +58,7 @@ fn state_check(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<Sta
     let (expected, holds) = match said {
         Some(state) => {
             let holds = unit.active_state == state;
-            (state, holds)
+            (state.to_string(), holds)
         }
         None => implied_state(plan, seen, unit)?,
     };
@@ -117,19 +117,19 @@ fn front_check(front: &Served, seen: &Final<'_>) -> StateCheck {
 /// Inactive if it was stopped last, or active again by its socket; else active, or inactive after a success while its socket listens.
 fn implied_state(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<(String, bool)> {
     if last_verb(plan, &unit.unit) == Some(UnitVerb::Stop) {
-        let is_down = matches!(unit.active_state.as_str(), "inactive" | "failed");
+        let is_down = unit.active_state.is_stopped();
         let socket = socket_of(seen, &unit.unit).filter(|socket| socket.is_active());
         return Some(match socket {
             Some(socket) => (
                 format!("inactive, or started again by {}", socket.unit),
-                is_down || unit.is_active() || unit.active_state == "activating",
+                is_down || unit.is_active() || unit.active_state == ActiveState::Activating,
             ),
             None => ("inactive".to_owned(), is_down),
         });
     }
     match unit.unit.kind() {
         UnitKind::Service if socket_of(seen, &unit.unit).is_some() => {
-            let idle = unit.active_state == "inactive" && unit.result == "success";
+            let idle = unit.active_state == ActiveState::Inactive && unit.result == "success";
             let expected = "active, or inactive after a success behind a listening socket".to_owned();
             Some((
                 expected,
@@ -200,7 +200,7 @@ fn latent_checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
             });
         }
         if last_verb(plan, &service.unit) != Some(UnitVerb::Stop) {
-            let is_starting = matches!(service.active_state.as_str(), "activating" | "deactivating");
+            let is_starting = matches!(service.active_state, ActiveState::Activating | ActiveState::Deactivating);
             let looping = is_starting || !service.is_active() && service.result == "timeout";
             checks.push(StateCheck {
                 name: format!("latent.never_ready.{}", service.unit),

@@ -4,7 +4,7 @@
 mod tied;
 
 use super::serving::Served;
-use crate::model::{KillWho, ProcessId, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, KillWho, ProcessId, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::Claim;
 use crate::scenario::plan::Action;
 
@@ -166,7 +166,7 @@ fn stopped(before: &UnitSnapshot, after: &UnitSnapshot, seen: &Seen<'_>) -> Vec<
     let mut claims = vec![Claim {
         claim: format!("{} is inactive", after.unit),
         seen: state(after),
-        holds: matches!(after.active_state.as_str(), "inactive" | "failed"),
+        holds: after.active_state.is_stopped(),
     }];
     if let Some(service) = &after.service
         && matches!(service.kill_mode.as_str(), "control-group" | "mixed")
@@ -186,7 +186,7 @@ fn is_active(after: &UnitSnapshot) -> Claim {
 }
 
 fn not_failed(after: &UnitSnapshot) -> Claim {
-    let holds = after.active_state != "failed";
+    let holds = after.active_state != ActiveState::Failed;
     Claim { claim: format!("{} is not failed", after.unit), seen: state(after), holds }
 }
 
@@ -256,7 +256,7 @@ fn listeners_kept(service: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
 
 /// The active socket unit that has started `service` anew since the event began.
 fn restarted_by<'a>(service: &UnitName, seen: &Seen<'a>) -> Option<&'a UnitName> {
-    let is_up = |unit: &UnitSnapshot| unit.is_active() || unit.active_state == "activating";
+    let is_up = |unit: &UnitSnapshot| unit.is_active() || unit.active_state == ActiveState::Activating;
     if !is_replaced(service, seen) || !seen.pair(service).is_some_and(|(_, after)| is_up(after)) {
         return None;
     }

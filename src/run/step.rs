@@ -20,7 +20,7 @@ use crate::load::{Asked, LoadHandle};
 use crate::manager::{Job, Manager, ManagerError};
 use crate::model::process::Exit;
 use crate::model::{
-    EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, UnitVerb, Verdict,
+    ActiveState, EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, UnitVerb, Verdict,
 };
 use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
 use crate::scenario;
@@ -97,7 +97,7 @@ impl<M: Manager> Stage<'_, M> {
         let acts = step.action.unit().is_some();
         let listened = if acts { serving::look(self.plan, self.host).await } else { Vec::new() };
         // A pause or a look disturbs nothing: failures go on to belong to the event before it.
-        let at = if disturbs(&step.action) { self.load.mark(which.event).await } else { clock::now() };
+        let at = if step.action.kind().disturbs() { self.load.mark(which.event).await } else { clock::now() };
         self.recorder.write(&Line::StepBegin(StepBegin {
             event: which.event,
             step: which.step,
@@ -334,10 +334,6 @@ fn is_given_up(action: &Action, job: Option<JobResult>) -> bool {
     matches!(action, Action::Exec { .. }) || job == Some(JobResult::Canceled)
 }
 
-fn disturbs(action: &Action) -> bool {
-    !matches!(action, Action::Wait { .. } | Action::Gate { .. } | Action::Request { .. })
-}
-
 enum Readiness {
     Answered(MonoTime),
     Late(String),
@@ -361,7 +357,8 @@ fn find<'a>(snapshots: &'a [UnitSnapshot], unit: &UnitName) -> Option<&'a UnitSn
 /// systemd's job of a try_restart is done at once where the unit does not run.
 fn has_nothing_to_restart(action: &Action, before: &[UnitSnapshot]) -> bool {
     let Action::Unit { verb: UnitVerb::TryRestart, unit } = action else { return false };
-    find(before, unit).is_some_and(|unit| matches!(unit.active_state.as_str(), "inactive" | "failed" | "deactivating"))
+    find(before, unit)
+        .is_some_and(|unit| unit.active_state.is_stopped() || unit.active_state == ActiveState::Deactivating)
 }
 
 /// Why a job that ended is not what the step expects; none if it is.
