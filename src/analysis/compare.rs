@@ -50,8 +50,9 @@ pub struct FigureChange {
 }
 
 /// What a pair of figures means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Change {
     /// As before, or as close to it as two runs of the same thing are.
     Same,
@@ -106,14 +107,8 @@ fn figures(before: &ScenarioResult, after: &ScenarioResult) -> Vec<FigureChange>
 impl Change {
     /// The word used in reports.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::Better => "better",
-            Self::Worse => "worse",
-            Self::New => "new",
-            Self::Gone => "gone",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
