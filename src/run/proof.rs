@@ -36,7 +36,11 @@ pub fn claims(action: &Action, seen: &Seen<'_>) -> Vec<Claim> {
         Action::Unit { verb, unit } => of_verb(*verb, unit, seen),
         Action::Kill { unit, signal, who } => of_kill(unit, *signal, *who, seen),
         Action::Exec { replaces: Some(unit), .. } => of_verb(UnitVerb::Restart, unit, seen),
-        _ => Vec::new(),
+        Action::Exec { replaces: None, .. }
+        | Action::DaemonReload
+        | Action::Wait { .. }
+        | Action::Request { .. }
+        | Action::Gate { .. } => Vec::new(),
     }
 }
 
