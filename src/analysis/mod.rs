@@ -36,6 +36,7 @@ mod tally;
 mod tests;
 mod timeline;
 mod trace;
+mod unframed;
 mod verdict;
 mod window;
 mod words;

@@ -28,6 +28,7 @@ pub mod proof;
 pub mod recorder;
 mod restore;
 mod sampler;
+pub mod serving;
 mod so_far;
 pub mod step;
 mod steps;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::estimate::{self, StartLimit};
 use crate::analysis::describe;
-use crate::model::{JobResult, UnitName, UnitVerb};
+use crate::model::{JobResult, UnitKind, UnitName, UnitVerb};
 use crate::record::begin::ManagerChoice;
 use crate::scenario::duration;
 use crate::scenario::plan::{Action, Plan, Spacing, Step};
@@ -124,6 +124,10 @@ fn consequences(step: &Step, view: &UnitView, plan: &Plan) -> Vec<String> {
     };
     if let Some(fate) = fate {
         lines.extend(view.stop_along.iter().map(|along| format!("{} {fate} with it: {}", along.unit, along.because)));
+    }
+    let socket = plan.units.as_ref().and_then(|units| units.socket.as_ref());
+    if let (UnitVerb::Stop, UnitKind::Service, Some(socket)) = (verb, view.unit.kind(), socket) {
+        lines.push(format!("{socket} starts it again at the next connection, unless it is stopped as well"));
     }
     let starts = verb.starts();
     if starts {

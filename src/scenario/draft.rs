@@ -16,7 +16,7 @@ pub struct Draft {
     /// The Unix socket to connect to instead of the URL's host.
     pub unix: Option<PathBuf>,
     /// Statuses to expect, such as `2xx`; none for bytes over TCP.
-    pub expect_status: Option<String>,
+    pub expect_status: Vec<String>,
     /// What is sent.
     pub body: Option<String>,
     /// A regular expression that what comes back must match.
@@ -29,6 +29,8 @@ pub struct Draft {
     pub rates: (f64, f64),
     /// At most so many kept connections.
     pub connections: u32,
+    /// Trust any certificate.
+    pub insecure: bool,
     /// A proxy in front of the service listens at the URL.
     pub front: bool,
     /// What is done.
@@ -104,8 +106,15 @@ impl Draft {
         if let Some(path) = &self.unix {
             writeln!(out, "unix = {}", quoted(&path.display().to_string()))?;
         }
-        if let Some(status) = &self.expect_status {
-            writeln!(out, "expect_status = [{}]", quoted(status))?;
+        if !self.expect_status.is_empty() {
+            let statuses: Vec<String> = self.expect_status.iter().map(|status| quoted(status)).collect();
+            writeln!(out, "expect_status = [{}]", statuses.join(", "))?;
+        }
+        if self.insecure {
+            writeln!(
+                out,
+                "insecure = true # its certificate is not checked; name its CA as ca_file to have it checked"
+            )?;
         }
         if let Some(body) = &self.body {
             writeln!(out, "body = {}", quoted(body))?;
@@ -121,7 +130,7 @@ impl Draft {
 
     fn write_load(&self, out: &mut String) -> std::fmt::Result {
         let (kept, new) = self.rates;
-        if self.expect_status.is_some() {
+        if !self.expect_status.is_empty() {
             writeln!(out, "# Clients that keep their connections, as a proxy does.\n[[load]]\nname = \"keep-alive\"")?;
             writeln!(
                 out,
@@ -164,13 +173,14 @@ mod tests {
             name: "ledger-api".to_owned(),
             url: ("http://127.0.0.1:8008/health".to_owned(), "GET /health answered 200.".to_owned()),
             unix: None,
-            expect_status: Some("2xx".to_owned()),
+            expect_status: vec!["2xx".to_owned()],
             body: None,
             expect_body: None,
             service: Some(UnitName::new("ledger-api.service").unwrap()),
             socket: Some(UnitName::new("ledger-api.socket").unwrap()),
             rates: (200.0, 50.0),
             connections: 16,
+            insecure: false,
             front: false,
             max_unseen: None,
             step: DraftStep { action: "restart", role: "service", signal: None, times: 5, every: "3s".to_owned() },
@@ -198,11 +208,14 @@ mod tests {
             crate::scenario::plan::Destination::Unix("/run/a \"b\".sock".into())
         );
         let url = ("tcp://127.0.0.1:9".to_owned(), "It does not speak HTTP.".to_owned());
-        assert_eq!(parsed(&Draft { url, expect_status: None, ..draft() }).plan.cohorts.len(), 1);
+        assert_eq!(parsed(&Draft { url, expect_status: Vec::new(), ..draft() }).plan.cohorts.len(), 1);
         let url = ("tcp://127.0.0.1:9".to_owned(), "As it was given.".to_owned());
         let [body, expect_body] = ["PING \"a\"\r\n", "^\\+PONG"].map(|text| Some(text.to_owned()));
-        let said =
-            parsed(&Draft { url, expect_status: None, body, expect_body, ..draft() }).plan.cohorts.remove(0).target;
+        let said = parsed(&Draft { url, expect_status: Vec::new(), body, expect_body, ..draft() })
+            .plan
+            .cohorts
+            .remove(0)
+            .target;
         assert_eq!((said.body.as_slice(), said.expect_body.as_deref()), (&b"PING \"a\"\r\n"[..], Some("^\\+PONG")));
         let step = DraftStep { action: "kill", signal: Some("KILL".to_owned()), ..draft().step };
         assert_eq!(parsed(&Draft { step, ..draft() }).plan.steps.len(), 1);

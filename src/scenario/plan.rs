@@ -322,4 +322,7 @@ pub struct EndExpectation {
     /// Number of latent failures found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<Bound>,
+    /// Number of processes of replaced incarnations that are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_processes: Option<Bound>,
 }

@@ -51,7 +51,12 @@ impl Bench {
     /// `gapless watch URL --out out` with those arguments.
     fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(GAPLESS);
-        command.current_dir(self.folder.path()).args(["watch", &self.url(), "--out", "out"]).args(arguments);
+        command.current_dir(self.folder.path()).args(["watch", &self.url(), "--out", "out"]);
+        // Most look at what happens while the command runs, and at nothing else.
+        if !arguments.contains(&"--cooldown") {
+            command.args(["--warmup", "0s", "--cooldown", "0s"]);
+        }
+        command.args(arguments);
         command.env_remove("GITHUB_STEP_SUMMARY").env_remove("GITHUB_ACTIONS");
         command
     }
@@ -128,6 +133,46 @@ fn a_command_that_does_no_harm_exits_0_and_is_in_the_record() {
     assert_eq!(result["requests"]["failed"], 0);
     assert!(result["requests"]["due"].as_u64().expect("a number") >= 200, "{}", result["requests"]);
     assert_eq!(result["requests"]["due"], bench.server.counts().requests);
+}
+
+#[test]
+fn a_target_that_is_not_healthy_before_the_command_is_inconclusive_and_the_command_is_not_run() {
+    for (faults, code, has_run) in [(&["status=500"][..], 3, false), (&[], 0, true)] {
+        let bench = Bench::with(faults);
+        let run = bench.watch(&["--cooldown", "100ms", "--", "touch", "ran"]).assert();
+        if has_run {
+            bench.assert_passed_unless_late(run.get_output());
+        } else {
+            run.code(code);
+        }
+        assert_eq!(bench.path("ran").exists(), has_run, "{faults:?}");
+        assert_eq!(bench.lines("exec").len(), usize::from(has_run), "{faults:?}");
+    }
+}
+
+#[test]
+fn what_is_lost_after_the_command_has_ended_counts_until_the_cooldown_is_over() {
+    // The server is killed two seconds after the command has returned.
+    let deploy = |cooldown: &str, code: i32| {
+        let bench = Bench::new();
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let address = format!("127.0.0.1:{port}");
+        let mut server = std::process::Command::new(GAPLESS)
+            .args(["demo-server", "--listen", &address])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        await_that("the server", || std::net::TcpStream::connect(&address).ok());
+        let kill = format!("(sleep 2; kill -9 {}) >/dev/null 2>&1 &", server.id());
+        let mut watch = Command::new(GAPLESS);
+        watch.current_dir(bench.folder.path()).args(["watch", &format!("http://{address}/"), "--out", "out"]);
+        watch.args(["--warmup", "500ms", "--cooldown", cooldown, "--", "sh", "-c", &kill]).assert().code(code);
+        let _ = server.wait();
+        bench.result()["dropped"].as_u64().expect("a number")
+    };
+    assert!(deploy("4s", 1) > 0);
+    assert_eq!(deploy("0s", 0), 0);
 }
 
 #[test]
