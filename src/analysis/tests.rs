@@ -87,6 +87,7 @@ fn a_record_without_end_never_passes_and_counts_what_was_under_way() {
 }
 
 mod sight;
+mod truth;
 mod verdicts;
 
 mod properties {
@@ -112,7 +113,7 @@ mod properties {
         )
     }
 
-    fn any_run() -> impl Strategy<Value = Simulation> {
+    pub(super) fn any_run() -> impl Strategy<Value = Simulation> {
         let requests = proptest::collection::vec(any_request(), 0..200);
         let begins = proptest::collection::btree_set(1_000_u64..8_000, 0..4);
         (requests, begins, any::<bool>(), any::<bool>()).prop_map(|(requests, begins, has_socket, is_complete)| {

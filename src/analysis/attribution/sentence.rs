@@ -124,7 +124,16 @@ impl Scene<'_> {
             }
         };
         let whole = gaps.iter().copied().reduce(Span::hull).unwrap_or(self.span);
-        format!("nobody listened on {address} {spans}{}", self.processes_of_gap(whole))
+        let is_asked = self.event.is_some_and(|event| event.gone_at().is_some());
+        let processes = if gaps.len() > 1 && !is_asked { self.exits_in(whole) } else { self.processes_of_gap(whole) };
+        format!("nobody listened on {address} {spans}{processes}")
+    }
+
+    /// The first processes that ended in `span`.
+    fn exits_in(&self, span: Span) -> String {
+        let exits = self.timeline.processes.exits(self.timeline.service(), span.widened(OBSERVER_LAG_NS));
+        let told = exits.filter_map(|exit| Some((exit.at, exit.id?))).take(PROCESSES_TOLD);
+        told.map(|(at, id)| format!("; PID {} was gone at {}", id.pid, self.at(at))).collect()
     }
 
     /// The end of the process before a gap and the start of the one after it, as far as they lie there: a server may
