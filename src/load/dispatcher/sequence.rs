@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::ended::Ended;
-use super::timeline::Timeline;
+use crate::load::ended::Ended;
+use crate::load::timeline::Timeline;
 use crate::model::{EventId, MonoTime};
 use crate::record::request::RequestEnd;
 
@@ -24,7 +24,7 @@ pub struct Asked {
 /// The client of `request` steps. All its requests are counted under the event that asked for them: the cohorts
 /// of the load go on under the event before.
 #[derive(Debug)]
-pub(super) struct Sequence {
+pub(in crate::load) struct Sequence {
     marks: Timeline,
     running: Option<Running>,
     ended: VecDeque<RequestEnd>,
@@ -40,7 +40,7 @@ struct Running {
 
 impl Sequence {
     /// Nobody has asked yet.
-    pub(super) fn new() -> Self {
+    pub(in crate::load) fn new() -> Self {
         let mut marks = Timeline::default();
         // A step comes after the warmup: whatever it asks for is counted.
         marks.begin_counting(MonoTime::default());
@@ -48,18 +48,18 @@ impl Sequence {
     }
 
     /// The marks that its requests are counted by.
-    pub(super) fn marks(&self) -> &Timeline {
+    pub(in crate::load) fn marks(&self) -> &Timeline {
         &self.marks
     }
 
     /// A step asks at `now`: its first request is due then. Replies with the end of its last.
-    pub(super) fn begin(&mut self, asked: Asked, now: MonoTime, reply: oneshot::Sender<MonoTime>) {
+    pub(in crate::load) fn begin(&mut self, asked: Asked, now: MonoTime, reply: oneshot::Sender<MonoTime>) {
         self.marks.mark(asked.event, now);
         self.running = Some(Running { asked, ended: 0, reply });
     }
 
     /// A request ended: when the next one is due; none if that was the last.
-    pub(super) fn ended(&mut self, ended: &Ended) -> Option<MonoTime> {
+    pub(in crate::load) fn ended(&mut self, ended: &Ended) -> Option<MonoTime> {
         let running = self.running.as_mut()?;
         running.ended += 1;
         self.ended.push_back(RequestEnd {
@@ -82,7 +82,7 @@ impl Sequence {
     }
 
     /// Takes the request that ended first of those not taken yet.
-    pub(super) fn take_ended(&mut self) -> Option<RequestEnd> {
+    pub(in crate::load) fn take_ended(&mut self) -> Option<RequestEnd> {
         self.ended.pop_front()
     }
 }

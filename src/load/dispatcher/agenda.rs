@@ -7,7 +7,7 @@ use crate::model::MonoTime;
 
 /// The due times of one cohort.
 #[derive(Debug)]
-pub(super) enum Agenda {
+pub(in crate::load) enum Agenda {
     /// From a schedule: what waits is a range of its indices, however long it waits.
     Open {
         /// Gives each index its due time.
@@ -30,17 +30,17 @@ pub(super) enum Agenda {
 
 impl Agenda {
     /// An open loop.
-    pub(super) fn open(schedule: Schedule) -> Self {
+    pub(in crate::load) fn open(schedule: Schedule) -> Self {
         Self::Open { schedule, front: 0, next: 0, closed: false }
     }
 
     /// A closed loop of so many clients, all due at `start`.
-    pub(super) fn clients(clients: u32, start: MonoTime) -> Self {
+    pub(in crate::load) fn clients(clients: u32, start: MonoTime) -> Self {
         Self::Clients { later: (0..clients).map(|_| start).collect(), waiting: VecDeque::new() }
     }
 
     /// When the next request falls due; none after [`Self::close`], and while all clients are busy.
-    pub(super) fn next_due(&self) -> Option<MonoTime> {
+    pub(in crate::load) fn next_due(&self) -> Option<MonoTime> {
         match self {
             Self::Open { closed: true, .. } => None,
             Self::Open { schedule, next, .. } => Some(schedule.due(*next)),
@@ -49,7 +49,7 @@ impl Agenda {
     }
 
     /// Lets the next request fall due, if that is before `before`: its due time. It waits from then on.
-    pub(super) fn fall_due(&mut self, before: MonoTime) -> Option<MonoTime> {
+    pub(in crate::load) fn fall_due(&mut self, before: MonoTime) -> Option<MonoTime> {
         let due = self.next_due().filter(|&due| due < before)?;
         match self {
             Self::Open { next, .. } => *next += 1,
@@ -59,7 +59,7 @@ impl Agenda {
     }
 
     /// The due time of the request that has waited longest.
-    pub(super) fn first_waiting(&self) -> Option<MonoTime> {
+    pub(in crate::load) fn first_waiting(&self) -> Option<MonoTime> {
         match self {
             Self::Open { schedule, front, next, .. } => (front < next).then(|| schedule.due(*front)),
             Self::Clients { waiting, .. } => waiting.front().copied(),
@@ -67,7 +67,7 @@ impl Agenda {
     }
 
     /// How many requests are due and wait.
-    pub(super) fn waiting(&self) -> u64 {
+    pub(in crate::load) fn waiting(&self) -> u64 {
         match self {
             Self::Open { front, next, .. } => next - front,
             Self::Clients { waiting, .. } => waiting.len() as u64,
@@ -75,7 +75,7 @@ impl Agenda {
     }
 
     /// Takes the request that has waited longest.
-    pub(super) fn take_waiting(&mut self) -> Option<MonoTime> {
+    pub(in crate::load) fn take_waiting(&mut self) -> Option<MonoTime> {
         let due = self.first_waiting()?;
         match self {
             Self::Open { front, .. } => *front += 1,
@@ -85,14 +85,14 @@ impl Agenda {
     }
 
     /// A client is due again at `due`, which is never before an earlier one.
-    pub(super) fn client_due(&mut self, due: MonoTime) {
+    pub(in crate::load) fn client_due(&mut self, due: MonoTime) {
         if let Self::Clients { later, .. } = self {
             later.push_back(due);
         }
     }
 
     /// Nothing more falls due. What waits already goes on waiting.
-    pub(super) fn close(&mut self) {
+    pub(in crate::load) fn close(&mut self) {
         match self {
             Self::Open { closed, .. } => *closed = true,
             Self::Clients { later, .. } => later.clear(),

@@ -7,7 +7,7 @@ use crate::model::time::nanos;
 
 /// An open loop's schedule: `due(i) = start + floor(i * numerator / denominator)` nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Schedule {
+pub(in crate::load) struct Schedule {
     start: MonoTime,
     numerator: u128,
     denominator: u128,
@@ -19,24 +19,24 @@ const MAX_RATE: f64 = 1e7;
 
 /// A rate in millionths of a request per second; none if it is not within 0.000001 to 10 million a second.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be from 1 to 1e13")]
-pub(super) fn rate_micros(rate: f64) -> Option<u64> {
+pub(in crate::load) fn rate_micros(rate: f64) -> Option<u64> {
     let micros = (rate * RATE_STEPS).round();
     (micros >= 1.0 && rate <= MAX_RATE).then_some(micros as u64)
 }
 
 impl Schedule {
     /// So many millionths of a request each second, from `start`; `rate_micros` is at least 1.
-    pub(super) fn by_rate(start: MonoTime, rate_micros: u64) -> Self {
+    pub(in crate::load) fn by_rate(start: MonoTime, rate_micros: u64) -> Self {
         Self { start, numerator: 1_000_000_000_000_000, denominator: u128::from(rate_micros) }
     }
 
     /// One request each `interval`, from `start`.
-    pub(super) fn by_interval(start: MonoTime, interval: Duration) -> Self {
+    pub(in crate::load) fn by_interval(start: MonoTime, interval: Duration) -> Self {
         Self { start, numerator: u128::from(nanos(interval)), denominator: 1 }
     }
 
     /// When request `index` is due.
-    pub(super) fn due(&self, index: u64) -> MonoTime {
+    pub(in crate::load) fn due(&self, index: u64) -> MonoTime {
         let after_ns = u128::from(index) * self.numerator / self.denominator;
         self.start + Duration::from_nanos(u64::try_from(after_ns).unwrap_or(u64::MAX))
     }

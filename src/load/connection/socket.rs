@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, ipproto};
@@ -14,15 +15,15 @@ use crate::model::Endpoint;
 
 /// A connect call and what came of it.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(in crate::load) struct Attempt {
     /// Our address; none for Unix sockets, and where the kernel gave none.
-    pub(super) local: Option<SocketAddr>,
+    pub(in crate::load) local: Option<SocketAddr>,
     /// The socket, not necessarily connected yet, or the errno.
-    pub(super) socket: Result<Socket, Errno>,
+    pub(in crate::load) socket: Result<Socket, Errno>,
 }
 
-/// Makes the connect call; [`established`] tells whether it succeeded.
-pub(super) fn connect(endpoint: &Endpoint) -> Attempt {
+/// Makes the connect call; [`poll_established`] tells whether it succeeded.
+pub(in crate::load) fn connect(endpoint: &Endpoint) -> Attempt {
     match endpoint {
         Endpoint::Tcp(address) => connect_tcp(*address),
         Endpoint::Unix(path) => Attempt { local: None, socket: connect_unix(path) },
@@ -61,15 +62,15 @@ fn new_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, protocol)
 }
 
-/// Waits until the handshake is over.
+/// Resolves when the handshake of TCP is over.
 ///
 /// # Errors
 /// The errno of the failed connect.
-pub(super) async fn established(socket: &Socket) -> Result<(), Errno> {
+pub(in crate::load) fn poll_established(socket: &Socket, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
     // A Unix socket is connected when connect(2) returns.
-    let Socket::Tcp(tcp) = socket else { return Ok(()) };
-    tcp.writable().await.map_err(|error| errno(&error))?;
-    rustix::net::sockopt::socket_error(tcp)?
+    let Socket::Tcp(tcp) = socket else { return Poll::Ready(Ok(())) };
+    ready!(tcp.poll_write_ready(cx)).map_err(|error| errno(&error))?;
+    Poll::Ready(rustix::net::sockopt::socket_error(tcp)?)
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -78,12 +79,14 @@ fn errno(error: &io::Error) -> Errno {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::net::TcpListener;
 
     use super::*;
 
     async fn outcome(attempt: Attempt) -> Result<(), Errno> {
-        established(&attempt.socket?).await
+        let socket = attempt.socket?;
+        poll_fn(|cx| poll_established(&socket, cx)).await
     }
 
     #[tokio::test]

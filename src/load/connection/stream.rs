@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 /// A stream socket of either family.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(in crate::load) enum Socket {
     /// TCP.
     Tcp(TcpStream),
     /// In the file system.
@@ -20,7 +20,7 @@ pub(super) enum Socket {
 
 /// What an exchange reads and writes.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(in crate::load) enum Stream {
     /// In the clear.
     Plain(Socket),
     /// Over TLS.
@@ -36,12 +36,12 @@ impl Stream {
     }
 
     /// Whether bytes on the socket may be something else than an answer.
-    pub(super) fn is_tls(&self) -> bool {
+    pub(in crate::load) fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 
     /// Whether it is a Unix socket.
-    pub(super) fn is_unix(&self) -> bool {
+    pub(in crate::load) fn is_unix(&self) -> bool {
         matches!(self.socket(), Socket::Unix(_))
     }
 }

@@ -1,7 +1,6 @@
 //! Counts the bytes under an exchange, whoever speaks the protocol above.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,9 +9,9 @@ use std::task::{Context, Poll, ready};
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::classify::Trouble;
 use super::stream::Stream;
 use crate::clock;
+use crate::load::classify::Trouble;
 use crate::model::MonoTime;
 
 /// At most so many bytes are read at once.
@@ -21,30 +20,40 @@ const READ_BYTES: usize = 64 * 1024;
 /// Where all connections of a load read to. What is read is looked at before the next read, so one will do: it
 /// stays in the processor's cache, and a connection costs no memory of its own.
 #[derive(Clone, Debug)]
-pub(super) struct Scratch(Rc<RefCell<Box<[u8]>>>);
+pub(in crate::load) struct Scratch(Rc<RefCell<Box<[u8]>>>);
 
 impl Scratch {
     /// Of one load.
-    pub(super) fn new() -> Self {
+    pub(in crate::load) fn new() -> Self {
         Self(Rc::new(RefCell::new(vec![0; READ_BYTES].into())))
     }
 }
 
 /// A connection and what passed over it for the current request.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(in crate::load) struct Wire {
     stream: Stream,
     scratch: Scratch,
-    bytes_out: u64,
-    bytes_in: u64,
-    first_write: Option<MonoTime>,
-    sent: Option<MonoTime>,
+    passed: Passed,
     trouble: Option<Trouble>,
+}
+
+/// What passed over a connection for one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::load) struct Passed {
+    /// Bytes of the request that the kernel took.
+    pub(in crate::load) bytes_out: u64,
+    /// Bytes of the answer that came.
+    pub(in crate::load) bytes_in: u64,
+    /// When the first write call was made.
+    pub(in crate::load) first_write: Option<MonoTime>,
+    /// When the first write call was made that the kernel took.
+    pub(in crate::load) sent: Option<MonoTime>,
 }
 
 /// What a look at an idle connection shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Idle {
+pub(in crate::load) enum Idle {
     /// Nothing has come: it can be written to.
     Quiet,
     /// It was closed or reset.
@@ -57,49 +66,33 @@ pub(super) enum Idle {
 
 impl Wire {
     /// Of a connection that no request has used.
-    pub(super) fn new(stream: Stream, scratch: Scratch) -> Self {
-        Self { stream, scratch, bytes_out: 0, bytes_in: 0, first_write: None, sent: None, trouble: None }
+    pub(in crate::load) fn new(stream: Stream, scratch: Scratch) -> Self {
+        Self { stream, scratch, passed: Passed::default(), trouble: None }
     }
 
     /// A new request starts: its bytes count from here.
-    pub(super) fn begin(&mut self) {
-        (self.bytes_out, self.bytes_in) = (0, 0);
-        (self.first_write, self.sent) = (None, None);
+    pub(in crate::load) fn begin(&mut self) {
+        self.passed = Passed::default();
     }
 
-    /// Bytes of the request that the kernel took.
-    pub(super) fn bytes_out(&self) -> u64 {
-        self.bytes_out
-    }
-
-    /// Bytes of the answer that came.
-    pub(super) fn bytes_in(&self) -> u64 {
-        self.bytes_in
-    }
-
-    /// When the first write call was made.
-    pub(super) fn first_write(&self) -> Option<MonoTime> {
-        self.first_write
-    }
-
-    /// When the first write call was made that the kernel took.
-    pub(super) fn sent(&self) -> Option<MonoTime> {
-        self.sent
+    /// What passed since the last request began.
+    pub(in crate::load) fn passed(&self) -> Passed {
+        self.passed
     }
 
     /// What ended the connection, if it has ended.
-    pub(super) fn trouble(&self) -> Option<Trouble> {
+    pub(in crate::load) fn trouble(&self) -> Option<Trouble> {
         self.trouble
     }
 
     /// Whether it is a Unix socket.
-    pub(super) fn is_unix(&self) -> bool {
+    pub(in crate::load) fn is_unix(&self) -> bool {
         self.stream.is_unix()
     }
 
     /// Asks the kernel what the reactor may not have told yet: one recv(2) that takes nothing. It is 4 % of the CPU of
     /// an exchange, and what keeps a FIN that came since the reactor last looked from being taken for a loss.
-    pub(super) fn look(&self) -> Idle {
+    pub(in crate::load) fn look(&self) -> Idle {
         let mut byte = [0_u8];
         match rustix::net::recv(&self.stream, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Err(rustix::io::Errno::AGAIN) => Idle::Quiet,
@@ -113,12 +106,12 @@ impl Wire {
     ///
     /// # Errors
     /// What ended the connection.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Trouble>> {
+    pub(in crate::load) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Trouble>> {
         let called_at = clock::now();
-        self.first_write.get_or_insert(called_at);
+        self.passed.first_write.get_or_insert(called_at);
         let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)).map_err(|error| self.end(&error))?;
-        self.bytes_out += taken as u64;
-        self.sent.get_or_insert(called_at);
+        self.passed.bytes_out += taken as u64;
+        self.passed.sent.get_or_insert(called_at);
         Poll::Ready(Ok(taken))
     }
 
@@ -126,27 +119,15 @@ impl Wire {
     ///
     /// # Errors
     /// What ended the connection.
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+    pub(in crate::load) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         Pin::new(&mut self.stream).poll_flush(cx).map_err(|error| self.end(&error))
-    }
-
-    /// Writes all of `bytes`.
-    ///
-    /// # Errors
-    /// What ended the connection.
-    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
-        let mut written = 0;
-        while written < bytes.len() {
-            written += poll_fn(|cx| self.poll_write(cx, &bytes[written..])).await?;
-        }
-        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
     /// Reads some bytes and lets `look` see them: what it makes of them, none if the peer has closed.
     ///
     /// # Errors
     /// What ended the connection.
-    pub(super) fn poll_read<T>(
+    pub(in crate::load) fn poll_read<T>(
         &mut self,
         cx: &mut Context<'_>,
         look: impl FnOnce(&[u8]) -> T,
@@ -160,7 +141,7 @@ impl Wire {
             self.trouble.get_or_insert(Trouble::Closed);
             return Poll::Ready(Ok(None));
         }
-        self.bytes_in += bytes.len() as u64;
+        self.passed.bytes_in += bytes.len() as u64;
         Poll::Ready(Ok(Some(look(bytes))))
     }
 

@@ -3,24 +3,24 @@
 use regex_lite::Regex;
 
 /// At most so much of a body is kept for `expect_body`; what follows is read and dropped.
-pub(super) const BODY_KEPT_BYTES: usize = 1 << 20;
+pub(in crate::load) const BODY_KEPT_BYTES: usize = 1 << 20;
 
 /// Keeps the start of a body, if anybody is to look at it.
 #[derive(Debug, Default)]
-pub(super) struct KeptBody {
+pub(in crate::load) struct KeptBody {
     keeps: bool,
     bytes: Vec<u8>,
 }
 
 impl KeptBody {
     /// Starts the next body, of which nothing is kept unless `keeps`.
-    pub(super) fn begin(&mut self, keeps: bool) {
+    pub(in crate::load) fn begin(&mut self, keeps: bool) {
         self.keeps = keeps;
         self.bytes.clear();
     }
 
     /// Takes the next bytes.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub(in crate::load) fn feed(&mut self, bytes: &[u8]) {
         if self.keeps {
             let room = BODY_KEPT_BYTES - self.bytes.len();
             self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -28,7 +28,7 @@ impl KeptBody {
     }
 
     /// Whether the pattern matches somewhere in what was kept. Bytes that are no UTF-8 stand as U+FFFD.
-    pub(super) fn matches(&self, pattern: &Regex) -> bool {
+    pub(in crate::load) fn matches(&self, pattern: &Regex) -> bool {
         pattern.is_match(&String::from_utf8_lossy(&self.bytes))
     }
 }

@@ -2,20 +2,22 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::agenda::Agenda;
-use super::control::Control;
-use super::ended::{Ended, Trace};
+use super::mailbox::Mailbox;
 use super::sequence::{Asked, Sequence};
-use super::slot::{Mailbox, Slot};
-use super::tally::Tally;
-use super::target::ReadyTarget;
-use super::timeline::Timeline;
 use crate::clock;
+use crate::load::control::Control;
+use crate::load::ended::{Ended, Trace};
+use crate::load::protocol::Over;
+use crate::load::slot::{Slot, SlotEvent, SlotPolicy};
+use crate::load::tally::Tally;
+use crate::load::timeline::Timeline;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
 use crate::record::request::RequestEnd;
 use crate::record::segment::SentOk;
@@ -24,28 +26,23 @@ use crate::record::segment::SentOk;
 const CLIENT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// What a cohort does, fixed from the start.
-pub(super) struct Policy {
-    /// What is sent where, and what must come back.
-    pub(super) target: ReadyTarget,
-    /// Connections serve more than one request.
-    pub(super) reuse: bool,
-    /// The pause between a new connection and its first request.
-    pub(super) connect_delay: Duration,
+pub(in crate::load) struct Policy {
+    /// How it uses its connections.
+    pub(in crate::load) slot: Rc<SlotPolicy>,
     /// At most so many connections.
-    pub(super) slots_max: usize,
+    pub(in crate::load) slots_max: usize,
     /// A client is due again when its last request ended.
-    pub(super) closed_loop: bool,
+    pub(in crate::load) closed_loop: bool,
     /// Nothing is due until a step asks.
-    pub(super) on_demand: bool,
+    pub(in crate::load) on_demand: bool,
 }
 
 /// One cohort at work.
-pub(super) struct Cohort {
+pub(in crate::load) struct Cohort {
     number: usize,
-    /// What it does.
-    pub(super) policy: Policy,
+    policy: Policy,
     /// Shared by the whole load.
-    pub(super) control: Rc<Control>,
+    control: Rc<Control>,
     tally: RefCell<Tally>,
     agenda: RefCell<Agenda>,
     slots: RefCell<Slots>,
@@ -63,7 +60,13 @@ struct Slots {
 
 impl Cohort {
     /// The cohort at that place in the plan.
-    pub(super) fn new(number: usize, policy: Policy, control: Rc<Control>, tally: Tally, agenda: Agenda) -> Rc<Self> {
+    pub(in crate::load) fn new(
+        number: usize,
+        policy: Policy,
+        control: Rc<Control>,
+        tally: Tally,
+        agenda: Agenda,
+    ) -> Rc<Self> {
         let sequence = policy.on_demand.then(|| RefCell::new(Sequence::new()));
         Rc::new(Self {
             number,
@@ -77,7 +80,7 @@ impl Cohort {
     }
 
     /// Runs `with` on the counters and the timeline they count by.
-    pub(super) fn count<T>(&self, with: impl FnOnce(&mut Tally, &Timeline) -> T) -> T {
+    pub(in crate::load) fn count<T>(&self, with: impl FnOnce(&mut Tally, &Timeline) -> T) -> T {
         let mut tally = self.tally.borrow_mut();
         match &self.sequence {
             Some(sequence) => with(&mut tally, sequence.borrow().marks()),
@@ -85,9 +88,14 @@ impl Cohort {
         }
     }
 
+    /// Whether it sends nothing until a step asks.
+    pub(in crate::load) fn is_on_demand(&self) -> bool {
+        self.sequence.is_some()
+    }
+
     /// A step asks for requests, the first of them due `now`. Replies with the end of the last; never if nobody can
     /// ask this cohort, or if the load ends before.
-    pub(super) fn ask(&self, asked: Asked, now: MonoTime, reply: oneshot::Sender<MonoTime>) {
+    pub(in crate::load) fn ask(&self, asked: Asked, now: MonoTime, reply: oneshot::Sender<MonoTime>) {
         if let Some(sequence) = self.sequence.as_ref().filter(|_| !self.control.is_stopped()) {
             sequence.borrow_mut().begin(asked, now, reply);
             self.count(|tally, _| tally.asked(now));
@@ -96,12 +104,12 @@ impl Cohort {
     }
 
     /// Takes a request that a step had asked for and that has ended; none once all were taken.
-    pub(super) fn take_request(&self) -> Option<RequestEnd> {
+    pub(in crate::load) fn take_request(&self) -> Option<RequestEnd> {
         self.sequence.as_ref()?.borrow_mut().take_ended()
     }
 
     /// Sends all that falls due before `before` and all that waits, as far as there are connections.
-    pub(super) fn release(self: &Rc<Self>, before: MonoTime) {
+    pub(in crate::load) fn release(self: &Rc<Self>, before: MonoTime) {
         let fall_due = || self.agenda.borrow_mut().fall_due(before);
         while let Some(due) = fall_due() {
             self.count(|tally, timeline| tally.fell_due(timeline, due));
@@ -116,24 +124,24 @@ impl Cohort {
     }
 
     /// When [`Self::release`] has something to do again.
-    pub(super) fn next_release(&self) -> Option<MonoTime> {
+    pub(in crate::load) fn next_release(&self) -> Option<MonoTime> {
         let agenda = self.agenda.borrow();
-        let expiry = agenda.first_waiting().map(|due| due + self.policy.target.timeout);
+        let expiry = agenda.first_waiting().map(|due| due + self.policy.slot.target.timeout);
         agenda.next_due().into_iter().chain(expiry).min()
     }
 
     /// How many requests are due and wait for a connection.
-    pub(super) fn waiting(&self) -> u64 {
+    pub(in crate::load) fn waiting(&self) -> u64 {
         self.agenda.borrow().waiting()
     }
 
     /// Nothing more falls due.
-    pub(super) fn close(&self) {
+    pub(in crate::load) fn close(&self) {
         self.agenda.borrow_mut().close();
     }
 
     /// Ends every request now: those that wait here, those under way in their slots.
-    pub(super) fn interrupt(&self) {
+    pub(in crate::load) fn interrupt(&self) {
         let now = clock::now();
         while let Some(due) = self.take_waiting() {
             self.ended(&never_sent(FailureClass::Interrupted, due, now));
@@ -142,7 +150,7 @@ impl Cohort {
     }
 
     /// Counts a request whose slot is free again, and gives that slot its next one; without one it is idle.
-    pub(super) fn finished(&self, ended: &Ended, slot: &Rc<Mailbox>) -> Option<MonoTime> {
+    fn finished(&self, ended: &Ended, slot: &Rc<Mailbox>) -> Option<MonoTime> {
         self.ended(ended);
         if self.policy.closed_loop && !self.control.is_stopped() {
             if ended.result.is_ok() || ended.trace.connected.is_some() {
@@ -178,7 +186,7 @@ impl Cohort {
 
     /// What waited for a connection until its timeout is failed.
     fn expire(&self, now: MonoTime) {
-        let timeout = self.policy.target.timeout;
+        let timeout = self.policy.slot.target.timeout;
         while self.agenda.borrow().first_waiting().is_some_and(|due| due + timeout <= now) {
             if let Some(due) = self.take_waiting() {
                 self.ended(&never_sent(FailureClass::NoConnection, due, now));
@@ -207,7 +215,7 @@ impl Cohort {
 
     /// A request whose time ran out because this thread did not run says nothing about the target: it was interrupted.
     fn excused(&self, ended: &Ended) -> Option<Ended> {
-        let target = &self.policy.target;
+        let target = &self.policy.slot.target;
         let limit = match ended.result {
             Err(FailureKey { class: FailureClass::ConnectTimeout, .. }) => target.connect_timeout,
             Err(FailureKey { class: FailureClass::ResponseTimeout | FailureClass::NoConnection, .. }) => target.timeout,
@@ -228,8 +236,52 @@ impl Cohort {
         }
         let mailbox = Rc::new(Mailbox::default());
         slots.all.push(Rc::clone(&mailbox));
-        tokio::task::spawn_local(Slot::new(Rc::clone(self), Rc::clone(&mailbox)).run());
+        tokio::task::spawn_local(Rc::clone(self).drive(Rc::clone(&mailbox)));
         Some(mailbox)
+    }
+
+    /// The task of one slot: gives it the requests that are posted, and takes what happens in it, for ever.
+    async fn drive(self: Rc<Self>, mailbox: Rc<Mailbox>) {
+        let _panic = PanicWatch(&self.control);
+        let (scratch, interruption) = (self.control.scratch.clone(), Rc::clone(&self.control.interruption));
+        let mut slot = Slot::new(Rc::clone(&self.policy.slot), scratch, interruption);
+        loop {
+            let event = poll_fn(|cx| {
+                if let Some(due) = mailbox.take(cx) {
+                    slot.start(due);
+                }
+                slot.poll_event(cx)
+            });
+            match event.await {
+                SlotEvent::ConnectCalled(at) => self.count(|tally, timeline| tally.connect_attempted(timeline, at)),
+                SlotEvent::Opened(at) => self.count(|tally, timeline| tally.connection_opened(timeline, at)),
+                SlotEvent::IdleOver(Over::Ended, at) => {
+                    self.count(|tally, timeline| tally.connection_closed_idle(timeline, at));
+                }
+                SlotEvent::IdleOver(Over::Unasked, at) => {
+                    self.count(|tally, timeline| tally.bytes_unasked(timeline, at));
+                }
+                SlotEvent::Ended(ended) => {
+                    let next = self.finished(&ended, &mailbox);
+                    next.into_iter().for_each(|due| slot.start(due));
+                    if ended.result.is_err() {
+                        // What fails at once, again and again, must not keep the thread from everything else.
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The runtime catches a panic of a task; the engine has to know that a request is lost to the count.
+struct PanicWatch<'a>(&'a Control);
+
+impl Drop for PanicWatch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.slot_panicked();
+        }
     }
 }
 

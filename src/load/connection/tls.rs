@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::error::LoadError;
+use crate::load::error::LoadError;
 use crate::scenario::plan::Target;
 
 /// Where Debian, Ubuntu, Alpine and Arch keep the system's bundle.
@@ -19,16 +19,16 @@ const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What a TLS handshake needs.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(in crate::load) struct Tls {
     /// With the trust of the target.
-    pub(super) connector: TlsConnector,
+    pub(in crate::load) connector: TlsConnector,
     /// What the certificate must be for.
-    pub(super) server_name: ServerName<'static>,
+    pub(in crate::load) server_name: ServerName<'static>,
 }
 
 impl Tls {
     /// Reads the certificates that `target` trusts.
-    pub(super) fn new(cohort: &str, target: &Target) -> Result<Self, LoadError> {
+    pub(in crate::load) fn new(cohort: &str, target: &Target) -> Result<Self, LoadError> {
         let unusable =
             |reason: String| LoadError::Tls { cohort: cohort.to_owned(), authority: target.authority.clone(), reason };
         let provider = Arc::new(ring::default_provider());

@@ -18,13 +18,13 @@ mod request;
 mod response;
 mod status_line;
 
-pub(super) use exchange::HttpExchange;
-pub(super) use request::HttpRequest;
-pub(super) use response::{Response, Taken};
+pub(in crate::load) use exchange::HttpExchange;
+pub(in crate::load) use request::HttpRequest;
+pub(in crate::load) use response::{Response, Taken};
 
 /// What decides, beside an answer's own head, whether it has a body (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(in crate::load) enum Asked {
     /// For a head: no answer has a body.
     Head,
     /// For a tunnel: a 2xx answer has no body, and what follows is no HTTP.
@@ -35,4 +35,4 @@ pub(super) enum Asked {
 
 /// What came is not HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotHttp;
+pub(in crate::load) struct NotHttp;

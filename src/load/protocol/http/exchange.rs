@@ -1,23 +1,44 @@
 //! HTTP/1.1 on one connection: the request out, the answer in.
 
-use std::future::poll_fn;
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::{HttpRequest, Response, Taken};
-use crate::load::body::KeptBody;
 use crate::load::classify::Failure;
-use crate::load::exchange::{Answer, Judgement, NoAnswer, Over};
-use crate::load::target::Expectation;
-use crate::load::wire::{Idle, Wire};
+use crate::load::connection::{Idle, Wire};
+use crate::load::protocol::answer::{Answer, Judgement, NoAnswer, Over};
+use crate::load::protocol::body::KeptBody;
+use crate::load::protocol::request::Expectation;
 
 /// What one connection needs to make its exchanges, one after the other. Allocates nothing for a request whose
 /// answer's head comes in one part.
 pub(in crate::load) struct HttpExchange {
     response: Response,
     body: KeptBody,
+    stage: Stage,
+    /// The number of the request on this connection, from 1.
+    nth: u64,
     /// Bytes of the request that were written.
     written: usize,
     flushed: bool,
+}
+
+enum Stage {
+    /// Nothing was done for the request yet.
+    New,
+    /// The reactor is to deliver what there is; then the connection is looked at again.
+    Unclear(Turn),
+    Exchanging,
+    /// The server takes no more of the request; the reactor is to deliver what it may have answered before.
+    Unwritable(Turn),
+}
+
+/// One turn of the reactor.
+type Turn = Pin<Box<dyn Future<Output = ()>>>;
+
+fn turn() -> Turn {
+    Box::pin(tokio::task::yield_now())
 }
 
 /// What an exchange makes of its request.
@@ -25,14 +46,19 @@ pub(in crate::load) struct HttpExchange {
 struct Job<'a> {
     request: &'a HttpRequest,
     expect: &'a Expectation,
-    /// The number of the request on this connection, from 1.
-    nth: u64,
 }
 
 impl HttpExchange {
     /// On a connection that no request has used.
     pub(in crate::load) fn new() -> Self {
-        Self { response: Response::new(), body: KeptBody::default(), written: 0, flushed: false }
+        Self {
+            response: Response::new(),
+            body: KeptBody::default(),
+            stage: Stage::New,
+            nth: 0,
+            written: 0,
+            flushed: false,
+        }
     }
 
     /// Between two requests: resolves when the connection is of no further use.
@@ -43,53 +69,59 @@ impl HttpExchange {
         })
     }
 
-    /// Sends one request and reads its answer to the end.
-    pub(in crate::load) async fn run(
+    /// Starts the exchange with that number on the connection, from 1.
+    pub(in crate::load) fn start(&mut self, expect: &Expectation, nth: u64) {
+        self.response.begin();
+        self.body.begin(expect.body.is_some());
+        (self.stage, self.nth, self.written, self.flushed) = (Stage::New, nth, 0, false);
+    }
+
+    /// Sends the request and reads its answer to the end.
+    pub(in crate::load) fn poll(
         &mut self,
         request: &HttpRequest,
         expect: &Expectation,
         wire: &mut Wire,
-        nth: u64,
-    ) -> Result<Answer, NoAnswer> {
-        if nth > 1 {
-            Self::still_usable(wire).await?;
-        } else if Self::has_spoken_first(wire).await {
-            return Err(NoAnswer::Failed(Failure::NotHttp));
-        }
-        self.response.begin();
-        self.body.begin(expect.body.is_some());
-        (self.written, self.flushed) = (0, false);
-        let job = Job { request, expect, nth };
-        match poll_fn(|cx| self.poll_answer(job, wire, cx)).await {
-            Err(Stopped::Answerless(why)) => Err(why),
-            Err(Stopped::Unwritable) => self.last_words(job, wire).await,
-            Ok(answer) => Ok(answer),
-        }
-    }
-
-    /// Makes sure, as far as anybody can, that the server has not closed an idle connection: by asking the
-    /// kernel, which may know of a FIN that the reactor has not delivered yet.
-    async fn still_usable(wire: &mut Wire) -> Result<(), NoAnswer> {
-        match wire.look() {
-            Idle::Quiet => return Ok(()),
-            Idle::Ended => return Err(NoAnswer::NotSent(Over::Ended)),
-            Idle::Bytes => return Err(NoAnswer::NotSent(Over::Unasked)),
-            // Lets the reactor deliver what there is, for TLS to read.
-            Idle::Unclear => tokio::task::yield_now().await,
-        }
-        match poll_fn(|cx| Poll::Ready(Self::poll_over(wire, cx))).await {
-            Poll::Ready(over) => Err(NoAnswer::NotSent(over)),
-            Poll::Pending => Ok(()),
-        }
-    }
-
-    /// Whether the server sent something over a connection that no request has used. What it did else will show when
-    /// the request is written.
-    async fn has_spoken_first(wire: &mut Wire) -> bool {
-        match wire.look() {
-            Idle::Bytes => true,
-            Idle::Quiet | Idle::Ended => false,
-            Idle::Unclear => poll_fn(|cx| Poll::Ready(Self::poll_over(wire, cx) == Poll::Ready(Over::Unasked))).await,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Answer, NoAnswer>> {
+        let job = Job { request, expect };
+        loop {
+            self.stage = match &mut self.stage {
+                Stage::New if self.nth == 1 => {
+                    if has_spoken_first(wire, cx) {
+                        return Poll::Ready(Err(NoAnswer::Failed(Failure::NotHttp)));
+                    }
+                    Stage::Exchanging
+                }
+                // Makes sure, as far as anybody can, that the server has not closed an idle connection: by asking the
+                // kernel, which may know of a FIN that the reactor has not delivered yet.
+                Stage::New => match wire.look() {
+                    Idle::Quiet => Stage::Exchanging,
+                    Idle::Ended => return Poll::Ready(Err(NoAnswer::NotSent(Over::Ended))),
+                    Idle::Bytes => return Poll::Ready(Err(NoAnswer::NotSent(Over::Unasked))),
+                    Idle::Unclear => Stage::Unclear(turn()),
+                },
+                Stage::Unclear(turn) => {
+                    ready!(turn.as_mut().poll(cx));
+                    if let Poll::Ready(over) = Self::poll_over(wire, cx) {
+                        return Poll::Ready(Err(NoAnswer::NotSent(over)));
+                    }
+                    Stage::Exchanging
+                }
+                Stage::Exchanging => match ready!(self.poll_answer(job, wire, cx)) {
+                    Err(Stopped::Answerless(why)) => return Poll::Ready(Err(why)),
+                    Err(Stopped::Unwritable) => Stage::Unwritable(turn()),
+                    Ok(answer) => return Poll::Ready(Ok(answer)),
+                },
+                Stage::Unwritable(turn) => {
+                    ready!(turn.as_mut().poll(cx));
+                    let last_words = self.poll_read(job, wire, cx);
+                    return Poll::Ready(match last_words {
+                        Poll::Ready(read) => read,
+                        Poll::Pending => Err(NoAnswer::lost(wire)),
+                    });
+                }
+            };
         }
     }
 
@@ -109,7 +141,7 @@ impl HttpExchange {
             match ready!(wire.poll_write(cx, rest)) {
                 Ok(taken) => self.written += taken,
                 // Closed between the look and the write, before a byte of the request was taken.
-                Err(_) if job.nth > 1 && self.written == 0 => {
+                Err(_) if self.nth > 1 && self.written == 0 => {
                     return Poll::Ready(Err(Stopped::Answerless(NoAnswer::NotSent(Over::Ended))));
                 }
                 Err(_) => return Poll::Ready(Err(Stopped::Unwritable)),
@@ -138,18 +170,7 @@ impl HttpExchange {
         }
     }
 
-    /// The server takes no more of the request, but may have answered before it closed the connection.
-    async fn last_words(&mut self, job: Job<'_>, wire: &mut Wire) -> Result<Answer, NoAnswer> {
-        // Lets the reactor deliver what there is.
-        tokio::task::yield_now().await;
-        let read = poll_fn(|cx| Poll::Ready(self.poll_read(job, wire, cx))).await;
-        match read {
-            Poll::Ready(read) => read,
-            Poll::Pending => Err(NoAnswer::lost(wire)),
-        }
-    }
-
-    fn answer(&self, Job { request, expect, .. }: Job<'_>, unframed: bool) -> Answer {
+    fn answer(&self, Job { request, expect }: Job<'_>, unframed: bool) -> Answer {
         let status = self.response.status().unwrap_or_default();
         let judgement = if !expect.takes_status(status) {
             Judgement::OtherStatus
@@ -165,6 +186,16 @@ impl HttpExchange {
     /// The status of the answer, once its status line is whole.
     pub(in crate::load) fn status(&self) -> Option<u16> {
         self.response.status()
+    }
+}
+
+/// Whether the server sent something over a connection that no request has used. What it did else will show when the
+/// request is written.
+fn has_spoken_first(wire: &mut Wire, cx: &mut Context<'_>) -> bool {
+    match wire.look() {
+        Idle::Bytes => true,
+        Idle::Quiet | Idle::Ended => false,
+        Idle::Unclear => HttpExchange::poll_over(wire, cx) == Poll::Ready(Over::Unasked),
     }
 }
 
