@@ -18,7 +18,8 @@ use crate::record::SCHEMA;
 use crate::record::begin::{Begin, Tool};
 use crate::record::line::{EndReason, Line};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Discretion, Interrupt, Recorder, Surroundings, estimate};
+use crate::run::{Discretion, Ended, Interrupt, Recorder, Surroundings, estimate};
+use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides, Scenario};
 
 /// Runs the command.
@@ -129,7 +130,7 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
     let writer = RecordWriter::create(path).with_context(|| format!("cannot make the record {}", path.display()))?;
     let own = std::env::current_exe().ok();
     let recorder = Recorder::new(writer, Discretion::of(plan, own.as_deref()));
-    let begin = |manager_version| {
+    let begin = |plan: &Plan, manager_version| {
         Line::Begin(Box::new(Begin {
             schema: SCHEMA.to_owned(),
             tool: Tool { name: "gapless".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
@@ -147,7 +148,7 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
         Surroundings::Users { .. } => Watcher::in_lines(&plan.name),
     };
     let watcher = watcher.expecting(estimate::duration(plan));
-    let reason = session::drive(session::Request {
+    let Ended { reason, not_put_back } = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),
         force: how.force,
@@ -162,11 +163,15 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
     if let EndReason::Error(message) = &reason {
         say(&format!("error: {}: {message}", plan.name));
     }
-    let exit = match &reason {
+    for sentence in &not_put_back {
+        say(&format!("error: {}: {sentence}", plan.name));
+    }
+    let left = if not_put_back.is_empty() { Exit::Passed } else { Exit::Harness };
+    let exit = left.worst(match &reason {
         EndReason::Error(_) => Exit::Harness,
         EndReason::Interrupted => Exit::Interrupted,
         _ => Exit::Passed,
-    };
+    });
     recorder.finish(reason, clock::now()).with_context(|| format!("cannot finish the record {}", path.display()))?;
     Ok(exit)
 }

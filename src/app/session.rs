@@ -8,16 +8,17 @@ use anyhow::Context as _;
 use tokio::task::LocalSet;
 
 use super::output::say;
+use super::stamp;
 use crate::host::listener;
 use crate::manager::embedded::EmbeddedManager;
-use crate::manager::ledger::Ledger;
+use crate::manager::ledger::{Ledger, LedgerError, Owner};
 use crate::manager::systemd::{Options, SystemdManager};
 use crate::manager::{Manager, ManagerError, recover};
 use crate::model::Endpoint;
 use crate::model::address::Listener;
 use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::record::line::{EndReason, Line, NoteKind};
-use crate::run::{Interrupt, Progress, Recorder, Setup, Surroundings};
+use crate::run::{Ended, Interrupt, Progress, Recorder, Setup, Surroundings, aliases};
 use crate::scenario::plan::Plan;
 
 /// One scenario to drive.
@@ -28,8 +29,8 @@ pub(super) struct Request<'a> {
     pub(super) choice: Option<&'a ManagerChoice>,
     /// Act on units that the machine depends on as well.
     pub(super) force: bool,
-    /// Makes the record's first line, given the manager's version.
-    pub(super) begin: &'a dyn Fn(Option<String>) -> Line,
+    /// Makes the record's first line, given the plan as it is run and the manager's version.
+    pub(super) begin: &'a dyn Fn(&Plan, Option<String>) -> Line,
     /// Where it is written down.
     pub(super) recorder: &'a Recorder,
     /// The user's wish to end it.
@@ -51,40 +52,42 @@ pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> an
 }
 
 /// Drives one scenario. Its record has every line but the last when this returns.
-pub(super) async fn drive(request: Request<'_>) -> EndReason {
-    let reason = match request.choice.map(|choice| choice.kind) {
+pub(super) async fn drive(request: Request<'_>) -> Ended {
+    let ended = match request.choice.map(|choice| choice.kind) {
         None => {
-            request.recorder.write(&(request.begin)(None));
-            return with::<SystemdManager>(&request, None, None).await;
+            request.recorder.write(&(request.begin)(request.plan, None));
+            return with::<SystemdManager>(&request, request.plan, None, None).await;
         }
         Some(ManagerKind::Embedded) => with_embedded(&request).await,
         Some(ManagerKind::System) => with_systemd(&request, SystemdManager::system).await,
         Some(ManagerKind::User) => with_systemd(&request, SystemdManager::user).await,
     };
-    reason.unwrap_or_else(|error| EndReason::Error(format!("{error:#}")))
+    ended.unwrap_or_else(|error| Ended { reason: EndReason::Error(format!("{error:#}")), not_put_back: Vec::new() })
 }
 
 /// The embedded manager changes nothing that would outlive it: its ledger only tells other runs of the same scenario,
 /// and where there can be none, the run does without.
-async fn with_embedded(request: &Request<'_>) -> anyhow::Result<EndReason> {
+async fn with_embedded(request: &Request<'_>) -> anyhow::Result<Ended> {
     let prepared = std::env::current_exe().and_then(|own| EmbeddedManager::new(own, Some(Box::new(listeners))));
     match prepared {
         Ok(mut manager) => {
-            request.recorder.write(&(request.begin)(Some(manager.version())));
-            let ledger = match Ledger::abandoned().and_then(|_| Ledger::open()) {
-                Ok(ledger) => Some(Rc::new(RefCell::new(ledger))),
+            request.recorder.write(&(request.begin)(request.plan, Some(manager.version())));
+            let ledger = match Ledger::abandoned().and_then(|_| open_ledger(request)) {
+                Ok(ledger) => Some(ledger),
                 Err(error) => {
                     let message = format!("other runs of this scenario cannot be seen: {error}");
                     request.recorder.note(NoteKind::Unavailable, message);
                     None
                 }
             };
-            let reason = with(request, Some(&mut manager), ledger.clone()).await;
-            ledger.map_or(Ok(()), close)?;
-            Ok(reason)
+            let ended = with(request, request.plan, Some(&mut manager), ledger.clone()).await;
+            if let Some(ledger) = ledger {
+                ledger.borrow_mut().close()?;
+            }
+            Ok(ended)
         }
         Err(error) => {
-            request.recorder.write(&(request.begin)(None));
+            request.recorder.write(&(request.begin)(request.plan, None));
             Err(error).context("cannot prepare the embedded manager")
         }
     }
@@ -95,53 +98,69 @@ fn listeners(endpoints: &[Endpoint]) -> Vec<Listener> {
     endpoints.iter().filter_map(|endpoint| listener::at(endpoint).ok()).flatten().collect()
 }
 
+fn open_ledger(request: &Request<'_>) -> Result<Rc<RefCell<Ledger>>, LedgerError> {
+    let owner = Owner::this_process(&request.plan.name, stamp::started_at());
+    Ok(Rc::new(RefCell::new(Ledger::open(owner)?)))
+}
+
 async fn with_systemd(
     request: &Request<'_>,
     connect: impl AsyncFnOnce(Options) -> Result<SystemdManager, ManagerError>,
-) -> anyhow::Result<EndReason> {
-    let opened = Ledger::open().context("cannot open the ledger of changes");
-    let ledger = match opened {
-        Ok(ledger) => Rc::new(RefCell::new(ledger)),
-        Err(error) => {
-            request.recorder.write(&(request.begin)(None));
-            return Err(error);
-        }
+) -> anyhow::Result<Ended> {
+    let prepared = async {
+        let ledger = open_ledger(request)?;
+        let options = Options {
+            ledger: Rc::clone(&ledger),
+            find_listeners: listener::of_systemd,
+            force: request.force,
+            restores: request.plan.run.restore,
+        };
+        // An error here ends a run that has changed nothing.
+        let prepared = prepare(request, connect(options).await).await;
+        prepared.inspect_err(|_| drop(ledger.borrow_mut().close())).map(|prepared| (prepared, ledger))
     };
-    let options = Options { ledger: Rc::clone(&ledger), find_listeners: listener::of_systemd, force: request.force };
-    let mut manager = match connect(options).await {
-        Ok(manager) => manager,
-        Err(error) => {
-            request.recorder.write(&(request.begin)(None));
-            return Err(error.into());
+    match prepared.await {
+        Ok((Prepared { mut manager, plan, notes }, ledger)) => {
+            request.recorder.write(&(request.begin)(&plan, Some(manager.version())));
+            notes.into_iter().for_each(|note| request.recorder.note(NoteKind::Info, note));
+            let ended = with(request, &plan, Some(&mut manager), Some(Rc::clone(&ledger))).await;
+            // Whatever became of the run: it has told what it could not put back.
+            ledger.borrow_mut().close()?;
+            Ok(ended)
         }
-    };
-    recover_abandoned(&manager).await?;
-    request.recorder.write(&(request.begin)(Some(manager.version())));
-    let reason = with(request, Some(&mut manager), Some(Rc::clone(&ledger))).await;
-    drop(manager);
-    close(ledger)?;
-    Ok(reason)
+        Err(error) => {
+            request.recorder.write(&(request.begin)(request.plan, None));
+            Err(error)
+        }
+    }
 }
 
-fn close(ledger: Rc<RefCell<Ledger>>) -> anyhow::Result<()> {
-    match Rc::try_unwrap(ledger) {
-        Ok(ledger) => ledger.into_inner().close().context("cannot close the ledger of changes"),
-        Err(_) => Ok(()),
-    }
+/// A manager whose machine is as its user left it, and the plan in its own names.
+struct Prepared {
+    manager: SystemdManager,
+    plan: Plan,
+    notes: Vec<String>,
+}
+
+async fn prepare(request: &Request<'_>, connected: Result<SystemdManager, ManagerError>) -> anyhow::Result<Prepared> {
+    let manager = connected?;
+    recover_abandoned(&manager).await?;
+    let (plan, notes) = aliases::resolve(request.plan, &manager).await?;
+    Ok(Prepared { manager, plan, notes })
 }
 
 /// Cleans up after runs that were killed.
 async fn recover_abandoned(manager: &SystemdManager) -> anyhow::Result<()> {
-    for abandoned in Ledger::abandoned().context("cannot read the ledgers of earlier runs")? {
+    for abandoned in Ledger::abandoned()? {
         if !recover::needs(&abandoned, manager.kind()) {
             continue;
         }
-        let recovery = recover::recover(abandoned, manager).await.context("cannot tick off what was cleaned up")?;
+        let recovery = recover::recover(abandoned, manager).await?;
         for sentence in &recovery.done {
             say(&format!("cleaned up after a run that was killed: {sentence}"));
         }
-        if let Some(sentence) = &recovery.not_understood {
-            say(sentence);
+        for sentence in &recovery.left_alone {
+            say(&format!("not cleaned up after a run that was killed: {sentence}"));
         }
         for error in &recovery.failed {
             say(&format!("could not clean up after a run that was killed: {error}"));
@@ -152,11 +171,12 @@ async fn recover_abandoned(manager: &SystemdManager) -> anyhow::Result<()> {
 
 async fn with<M: Manager>(
     request: &Request<'_>,
+    plan: &Plan,
     manager: Option<&mut M>,
     ledger: Option<Rc<RefCell<Ledger>>>,
-) -> EndReason {
+) -> Ended {
     crate::run::drive(Setup {
-        plan: request.plan,
+        plan,
         manager,
         ledger,
         recorder: request.recorder,

@@ -175,6 +175,14 @@ impl Progress for Watcher {
         }
         bar.set_prefix(self.line(figures, stderr_width().saturating_sub(MARGINS)));
     }
+
+    fn say(&self, sentence: &str) {
+        let line = format!("{}: {sentence}", self.name);
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(&line)),
+            None => say(&line),
+        }
+    }
 }
 
 #[cfg(test)]

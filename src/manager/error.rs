@@ -110,6 +110,9 @@ pub enum ManagerError {
         /// Why not.
         error: io::Error,
     },
+    /// The ledger cannot be used, so nothing may be changed.
+    #[error(transparent)]
+    Ledger(#[from] super::ledger::LedgerError),
     /// Anything else the manager says.
     #[error("cannot {action} {unit}: {reason}")]
     Refused {

@@ -3,69 +3,32 @@
 //!
 //! One file per run in a directory of our own, one JSON object a line. Its owner holds an exclusive flock(2) on it
 //! while it lives; the kernel lets go of it however the owner ends. A file whose lock can be taken is abandoned.
+//!
+//! A run that ends by itself removes its file, whatever it could put back: only what a run left that died is anybody's
+//! to undo. The directory is gone after a reboot, or else the boot in the file tells that its entries are void.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 use self::directory::Directory;
+use self::entries::{Entries, Line};
+use crate::clock;
 use crate::model::UnitName;
 use crate::record::begin::ManagerKind;
 
+mod change;
 mod directory;
+mod entries;
+mod error;
 
+pub use change::{Acted, Change, Owner, UnitMark};
 pub use directory::location;
-
-/// What is about to be changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// A unit file is brought. Undone: its units are stopped and the file is gone.
-    Installed {
-        /// To which manager.
-        manager: ManagerKind,
-        /// Which unit or template.
-        unit: UnitName,
-        /// Its file.
-        path: PathBuf,
-    },
-    /// A unit that was not active is started. Undone: it is stopped.
-    Started {
-        /// By which manager.
-        manager: ManagerKind,
-        /// Which.
-        unit: UnitName,
-    },
-    /// A unit that was active may be stopped. Undone: it is active again.
-    Stopped {
-        /// By which manager.
-        manager: ManagerKind,
-        /// Which.
-        unit: UnitName,
-    },
-    /// A unit is used by a run. There is nothing to undo; it tells other runs.
-    Uses {
-        /// Which.
-        unit: UnitName,
-        /// By which scenario.
-        scenario: String,
-        /// In which process.
-        pid: u32,
-        /// Embedded units are those of their scenario's folder; none for units of systemd.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        folder: Option<PathBuf>,
-    },
-}
-
-/// The number of an entry, unique in its ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EntryId(u32);
+pub use entries::{Entry, EntryId};
+pub use error::LedgerError;
 
 /// A run that is alive and uses a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,19 +41,12 @@ pub struct LiveUse {
     pub scenario: String,
 }
 
-/// One line of the file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Line {
-    Entry { id: EntryId, change: Change },
-    Undone(EntryId),
-}
-
 /// The ledger of this run.
 #[derive(Debug)]
 pub struct Ledger {
     directory: Directory,
     name: String,
+    owner: Owner,
     file: LockedFile,
     entries: Entries,
 }
@@ -100,69 +56,83 @@ impl Ledger {
     ///
     /// # Errors
     /// When the directory cannot be made, or is not ours alone.
-    pub fn open() -> io::Result<Self> {
-        Self::open_in(&location())
+    pub fn open(owner: Owner) -> Result<Self, LedgerError> {
+        Self::open_in(&location(), owner)
     }
 
     /// As [`Self::open`], in a directory of the caller's choice.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_in(path: &Path) -> io::Result<Self> {
+    pub fn open_in(path: &Path, owner: Owner) -> Result<Self, LedgerError> {
         let directory = Directory::open(path)?;
-        // While it is created but not yet locked, nobody may take it for abandoned.
-        let _guard = directory.lock()?;
-        let (name, file) = directory.create_ledger()?;
-        let file = LockedFile::try_lock(file)?.ok_or(Errno::WOULDBLOCK)?;
-        Ok(Self { directory, name, file, entries: Entries::default() })
+        let made = || {
+            // While it is created but not yet locked, nobody may take it for abandoned.
+            let _guard = directory.lock()?;
+            let (name, file) = directory.create_ledger()?;
+            let mut file = LockedFile::try_lock(file)?.ok_or(Errno::WOULDBLOCK)?;
+            file.append(&Line::Owner(owner.clone()))?;
+            Ok((name, file))
+        };
+        let (name, file) = made().map_err(|error| LedgerError::unusable_directory(path, error))?;
+        Ok(Self { directory, name, owner, file, entries: Entries::default() })
     }
 
     /// Writes down what is about to be changed. Only then may it be changed.
     ///
     /// # Errors
     /// When it cannot be written; then it must not be changed.
-    pub fn entry(&mut self, change: Change) -> io::Result<EntryId> {
-        let id = self.entries.next_id();
-        self.file.append(&Line::Entry { id, change: change.clone() })?;
-        self.entries.outstanding.insert(id, change);
+    pub fn entry(&mut self, change: Change) -> Result<EntryId, LedgerError> {
+        let (id, at) = (self.entries.next_id(), clock::now());
+        self.append(&Line::Entry { id, at, change: change.clone() })?;
+        self.entries.insert(id, Entry { at, change, left: None });
         Ok(id)
+    }
+
+    /// Writes down how a unit is since it was changed: whoever is to undo the change looks whether it is still so.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn left(&mut self, id: EntryId, mark: UnitMark) -> Result<(), LedgerError> {
+        self.append(&Line::Left { id, mark: mark.clone() })?;
+        self.entries.set_left(id, mark);
+        Ok(())
     }
 
     /// Writes down that a change was undone, or in the end not made.
     ///
     /// # Errors
-    /// When it cannot be written: the next run will undo it once more.
-    pub fn undone(&mut self, id: EntryId) -> io::Result<()> {
-        self.file.append(&Line::Undone(id))?;
-        self.entries.outstanding.remove(&id);
+    /// When it cannot be written: if this run is killed, the next one looks at it once more.
+    pub fn undone(&mut self, id: EntryId) -> Result<(), LedgerError> {
+        self.append(&Line::Undone(id))?;
+        self.entries.remove(id);
         Ok(())
     }
 
-    /// Its file.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        self.directory.path().join(&self.name)
-    }
-
     /// The changes that are not undone, in the order in which they were made.
-    pub fn outstanding(&self) -> impl Iterator<Item = (EntryId, &Change)> {
-        self.entries.outstanding.iter().map(|(id, change)| (*id, change))
+    pub fn outstanding(&self) -> impl Iterator<Item = (EntryId, &Entry)> {
+        self.entries.outstanding()
     }
 
-    /// Ends the ledger. Its file goes if everything is undone; otherwise it stays for the next run.
+    /// Ends the ledger of a run that ends by itself: its file goes, whatever is in it. What could not be put back the
+    /// run tells its user; nobody else is to undo it.
     ///
     /// # Errors
     /// When the file cannot be removed.
-    pub fn close(self) -> io::Result<()> {
-        if self.entries.nothing_to_undo() { self.directory.remove_ledger(&self.name) } else { Ok(()) }
+    pub fn close(&mut self) -> Result<(), LedgerError> {
+        self.entries = Entries::default();
+        match self.directory.remove_ledger(&self.name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("remove", error)),
+            _ => Ok(()),
+        }
     }
 
     /// The ledgers in [`location`] whose owners are dead. Each stays locked while it is held here; those with nothing
     /// to undo are removed.
     ///
     /// # Errors
-    /// When the directory is not ours alone, or a file in it cannot be read.
-    pub fn abandoned() -> io::Result<Vec<AbandonedLedger>> {
+    /// When the directory is not ours alone, or a file in it is not a ledger that can be read.
+    pub fn abandoned() -> Result<Vec<AbandonedLedger>, LedgerError> {
         Self::abandoned_in(&location())
     }
 
@@ -170,16 +140,19 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Self::abandoned`].
-    pub fn abandoned_in(path: &Path) -> io::Result<Vec<AbandonedLedger>> {
+    pub fn abandoned_in(path: &Path) -> Result<Vec<AbandonedLedger>, LedgerError> {
         let directory = Directory::open(path)?;
-        let guard = directory.lock()?;
+        let unusable = |error| LedgerError::unusable_directory(path, error);
+        let guard = directory.lock().map_err(unusable)?;
         let (mut abandoned, mut idle) = (Vec::new(), Vec::new());
-        for name in directory.ledgers()? {
-            let file = directory.open_ledger(&name, OFlags::RDWR | OFlags::APPEND)?;
-            if let Some(file) = LockedFile::try_lock(file)? {
-                let ledger = AbandonedLedger::read(directory.try_clone()?, name, file)?;
-                let place = if ledger.is_settled() { &mut idle } else { &mut abandoned };
-                place.push(ledger);
+        for name in directory.ledgers().map_err(unusable)? {
+            let unreadable = |error| LedgerError::unreadable(&path.join(&name), error);
+            let file = directory.open_ledger(&name, OFlags::RDWR | OFlags::APPEND).map_err(unreadable)?;
+            if let Some(file) = LockedFile::try_lock(file).map_err(unreadable)? {
+                let entries = Entries::read(&file.0).map_err(unreadable)?;
+                let directory = directory.try_clone().map_err(unusable)?;
+                let place = if entries.nothing_to_undo() { &mut idle } else { &mut abandoned };
+                place.push(AbandonedLedger { directory, name, file, entries });
             }
         }
         // To remove one is to lock the directory.
@@ -192,47 +165,60 @@ impl Ledger {
     ///
     /// # Errors
     /// When a ledger cannot be read or written.
-    pub fn claim(&mut self, claim: &Claim<'_>) -> io::Result<Result<Vec<EntryId>, LiveUse>> {
-        let _guard = self.directory.lock()?;
-        for name in self.directory.ledgers()?.into_iter().filter(|name| *name != self.name) {
-            let file = self.directory.open_ledger(&name, OFlags::RDONLY)?;
-            let entries = Entries::read(&file)?;
-            let is_dead = LockedFile::try_lock(file)?.is_some();
+    pub fn claim(&mut self, claim: &Claim<'_>) -> Result<Result<Vec<EntryId>, LiveUse>, LedgerError> {
+        let directory = self.directory.path().to_owned();
+        let unusable = |error| LedgerError::unusable_directory(&directory, error);
+        let _guard = self.directory.lock().map_err(unusable)?;
+        for name in self.directory.ledgers().map_err(unusable)?.into_iter().filter(|name| *name != self.name) {
+            let unreadable = |error| LedgerError::unreadable(&directory.join(&name), error);
+            let file = self.directory.open_ledger(&name, OFlags::RDONLY).map_err(unreadable)?;
+            let entries = Entries::read(&file).map_err(unreadable)?;
+            let is_dead = LockedFile::try_lock(file).map_err(unreadable)?.is_some();
             if is_dead {
                 continue;
             }
-            if let Some(user) = entries.outstanding.into_values().find_map(|change| claim.conflict_with(change)) {
+            if let Some(user) = entries.outstanding().find_map(|(_, entry)| claim.conflict_with(&entry.change)) {
                 return Ok(Err(user));
             }
         }
         let uses = claim.units.iter().map(|unit| Change::Uses {
+            manager: claim.manager,
             unit: unit.clone(),
-            scenario: claim.scenario.to_owned(),
-            pid: std::process::id(),
+            scenario: self.owner.scenario.clone(),
+            pid: self.owner.pid,
             folder: claim.folder.map(Path::to_owned),
         });
-        uses.map(|change| self.entry(change)).collect::<io::Result<_>>().map(Ok)
+        let uses: Vec<Change> = uses.collect();
+        uses.into_iter().map(|change| self.entry(change)).collect::<Result<_, _>>().map(Ok)
+    }
+
+    fn append(&mut self, line: &Line) -> Result<(), LedgerError> {
+        self.file.append(line).map_err(|error| self.failed("write", error))
+    }
+
+    fn failed(&self, action: &'static str, error: io::Error) -> LedgerError {
+        LedgerError::failed(action, &self.directory.path().join(&self.name), error)
     }
 }
 
 /// What a run wants for itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
+    /// Whose units.
+    pub manager: ManagerKind,
     /// The units.
     pub units: &'a [UnitName],
-    /// The name of the scenario.
-    pub scenario: &'a str,
     /// As in [`Change::Uses`].
     pub folder: Option<&'a Path>,
 }
 
 impl Claim<'_> {
-    fn conflict_with(&self, other: Change) -> Option<LiveUse> {
+    fn conflict_with(&self, other: &Change) -> Option<LiveUse> {
         match other {
-            Change::Uses { unit, scenario, pid, folder }
-                if self.units.contains(&unit) && folder.as_deref() == self.folder =>
+            Change::Uses { manager, unit, scenario, pid, folder }
+                if *manager == self.manager && self.units.contains(unit) && folder.as_deref() == self.folder =>
             {
-                Some(LiveUse { unit, pid, scenario })
+                Some(LiveUse { unit: unit.clone(), pid: *pid, scenario: scenario.clone() })
             }
             _ => None,
         }
@@ -249,82 +235,38 @@ pub struct AbandonedLedger {
 }
 
 impl AbandonedLedger {
-    fn read(directory: Directory, name: String, file: LockedFile) -> io::Result<Self> {
-        let entries = Entries::read(&file.0)?;
-        Ok(Self { directory, name, file, entries })
-    }
-
-    /// Its file.
+    /// The run that left it.
     #[must_use]
-    pub fn path(&self) -> PathBuf {
-        self.directory.path().join(&self.name)
+    pub fn owner(&self) -> &Owner {
+        &self.entries.owner
     }
 
     /// What its run changed and did not undo, in the order in which it was done.
-    pub fn outstanding(&self) -> impl Iterator<Item = (EntryId, &Change)> {
-        self.entries.outstanding.iter().map(|(id, change)| (*id, change))
+    pub fn outstanding(&self) -> impl Iterator<Item = (EntryId, &Entry)> {
+        self.entries.outstanding()
     }
 
-    /// Lines that are not understood: written by another version of this program.
-    #[must_use]
-    pub fn unreadable_lines(&self) -> usize {
-        self.entries.unreadable_lines
-    }
-
-    /// Writes down that a change was undone.
+    /// Writes down that a change was undone, or is not to be.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn undone(&mut self, id: EntryId) -> io::Result<()> {
-        self.file.append(&Line::Undone(id))?;
-        self.entries.outstanding.remove(&id);
+    pub fn undone(&mut self, id: EntryId) -> Result<(), LedgerError> {
+        let path = self.directory.path().join(&self.name);
+        self.file.append(&Line::Undone(id)).map_err(|error| LedgerError::failed("write", &path, error))?;
+        self.entries.remove(id);
         Ok(())
     }
 
-    /// Lets go of it. Its file goes if everything was understood and undone.
+    /// Lets go of it. Its file goes if nothing is left to undo.
     ///
     /// # Errors
     /// When the file cannot be removed.
-    pub fn close(self) -> io::Result<()> {
-        if self.is_settled() { self.directory.remove_ledger(&self.name) } else { Ok(()) }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.entries.nothing_to_undo() && self.entries.unreadable_lines == 0
-    }
-}
-
-/// What the lines of a ledger come to.
-#[derive(Debug, Default)]
-struct Entries {
-    outstanding: BTreeMap<EntryId, Change>,
-    next: u32,
-    unreadable_lines: usize,
-}
-
-impl Entries {
-    fn next_id(&mut self) -> EntryId {
-        let id = EntryId(self.next);
-        self.next += 1;
-        id
-    }
-
-    fn nothing_to_undo(&self) -> bool {
-        self.outstanding.values().all(|change| matches!(change, Change::Uses { .. }))
-    }
-
-    fn read(file: &File) -> io::Result<Self> {
-        let text = io::read_to_string(file)?;
-        let mut entries = Self::default();
-        // A last line without its end was cut short by the death of its writer: its change was never made.
-        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            match serde_json::from_str(line) {
-                Ok(Line::Entry { id, change }) => drop(entries.outstanding.insert(id, change)),
-                Ok(Line::Undone(id)) => drop(entries.outstanding.remove(&id)),
-                Err(_) => entries.unreadable_lines += 1,
-            }
+    pub fn close(self) -> Result<(), LedgerError> {
+        if !self.entries.nothing_to_undo() {
+            return Ok(());
         }
-        Ok(entries)
+        let path = self.directory.path().join(&self.name);
+        self.directory.remove_ledger(&self.name).map_err(|error| LedgerError::failed("remove", &path, error))
     }
 }
 
@@ -343,12 +285,16 @@ impl LockedFile {
         }
     }
 
-    /// Adds a line in one write(2), on disk when this returns.
+    /// Adds a line, on disk when this returns; all of it or, where the disk is full, nothing.
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
-        self.0.write_all(&bytes)?;
-        self.0.sync_data()
+        let length = self.0.metadata()?.len();
+        let written = self.0.write_all(&bytes).and_then(|()| self.0.sync_data());
+        written.inspect_err(|_| {
+            // Half a line is no harm at the end of a file, but it would be before another line.
+            let _ = self.0.set_len(length);
+        })
     }
 }
 

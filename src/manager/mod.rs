@@ -6,12 +6,15 @@
 pub mod embedded;
 pub mod error;
 pub mod ledger;
+pub mod order;
 pub mod protected;
 pub mod recover;
 pub mod systemd;
+pub mod waits;
 
 pub use error::ManagerError;
 pub use protected::is_protected;
+pub use waits::Waits;
 
 use tokio::sync::mpsc;
 
@@ -41,6 +44,27 @@ pub trait Manager {
 
     /// Its name and version, such as `systemd 252`.
     fn version(&self) -> String;
+
+    /// The jobs that it waits for, for those who watch.
+    fn waits(&self) -> Waits;
+
+    /// The name that the manager itself has for a unit which may have been named by an alias. One that is not there has
+    /// no other name.
+    ///
+    /// # Errors
+    /// When the manager cannot be asked.
+    async fn primary_name(&self, unit: &UnitName) -> Result<UnitName, ManagerError> {
+        Ok(unit.clone())
+    }
+
+    /// Makes sure that the manager can be asked: where the connection to it was lost, it is made anew. A sentence about
+    /// that; none if nothing was lost.
+    ///
+    /// # Errors
+    /// When it cannot be reached any more.
+    async fn reconnect(&mut self) -> Result<Option<String>, ManagerError> {
+        Ok(None)
+    }
 
     /// Makes the units of `files` known to the manager, without starting any.
     ///
@@ -94,6 +118,15 @@ pub trait Manager {
     /// # Errors
     /// When the manager cannot be asked, denies access, or somebody else's job is pending.
     async fn perform(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError>;
+
+    /// Starts or stops a unit as [`Self::perform`] does, but as a change that puts something back: it is not itself to
+    /// be undone, and leaves nothing in the ledger.
+    ///
+    /// # Errors
+    /// As [`Self::perform`].
+    async fn bring_back(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
+        self.perform(unit, verb).await
+    }
 
     /// Sends a signal to processes of a unit.
     ///

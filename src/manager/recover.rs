@@ -1,11 +1,16 @@
 //! Undoing what a run that was killed left behind.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::ledger::{AbandonedLedger, Change, EntryId};
-use super::{Job, Manager, ManagerError};
-use crate::model::{JobResult, UnitName, UnitSnapshot, UnitVerb};
+use super::ledger::{AbandonedLedger, Acted, Change, Entry, EntryId, LedgerError, UnitMark};
+use super::order::{Want, bring};
+use super::{Manager, ManagerError};
+use crate::model::{UnitName, UnitVerb};
 use crate::record::begin::ManagerKind;
+
+/// A start that a run had asked for begins within this time of its entry; what began later somebody else started.
+const START_DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// A manager that can undo what another run did.
 #[expect(async_fn_in_trait, reason = "as for Manager: used on one thread only")]
@@ -17,12 +22,15 @@ pub trait Recoverable: Manager {
     /// The first; everything else was tried.
     async fn remove(&self, installed: &[(UnitName, PathBuf)]) -> Result<(), ManagerError>;
 
-    /// Starts or stops a unit as [`Manager::perform`] does, but as a change that is not to be undone: it leaves
-    /// nothing in this run's own ledger.
+    /// How a unit is now.
     ///
     /// # Errors
-    /// As [`Manager::perform`].
-    async fn bring_back(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError>;
+    /// When the manager cannot be asked, or there is no such unit.
+    async fn mark(&self, unit: &UnitName) -> Result<UnitMark, ManagerError>;
+
+    /// The InvocationID of the incarnation that was started or stopped last, by the manager's log of this boot: a unit
+    /// that was unloaded has none itself. None where no log tells.
+    async fn last_incarnation(&self, unit: &UnitName) -> Option<String>;
 }
 
 /// What a recovery did.
@@ -30,44 +38,111 @@ pub trait Recoverable: Manager {
 pub struct Recovery {
     /// One sentence for each thing that was cleaned up.
     pub done: Vec<String>,
-    /// What could not be: it stays in the ledger for the next run.
+    /// One sentence for each unit that somebody else has changed since: it is left as it is.
+    pub left_alone: Vec<String>,
+    /// What could not be undone: it stays in the ledger for the next run.
     pub failed: Vec<ManagerError>,
-    /// One sentence for what in the ledger was not understood: it is left to the user.
-    pub not_understood: Option<String>,
 }
 
 /// Whether some of what is in the ledger can only be undone by a manager of that kind.
 #[must_use]
 pub fn needs(ledger: &AbandonedLedger, kind: ManagerKind) -> bool {
-    ledger.outstanding().any(|(_, change)| manager_of(change) == Some(kind))
+    ledger.outstanding().any(|(_, entry)| entry.change.manager() == Some(kind))
 }
 
 /// Undoes what is in the ledger, as far as it was done by a manager of this kind: installed units are stopped and
-/// removed, units that were started are stopped, units that were stopped are started. Then closes the ledger,
-/// which removes it if nothing is left.
+/// removed, units that were started are stopped, units that were stopped are started. A unit that is not as the dead run
+/// left it belongs to who changed it since. Then closes the ledger, which removes it if nothing is left.
 ///
 /// # Errors
 /// When the ledger itself cannot be written. What could not be undone is in [`Recovery::failed`].
-pub async fn recover(mut ledger: AbandonedLedger, manager: &impl Recoverable) -> std::io::Result<Recovery> {
+pub async fn recover(mut ledger: AbandonedLedger, manager: &impl Recoverable) -> Result<Recovery, LedgerError> {
     let mut recovery = Recovery::default();
+    let entries: Vec<(EntryId, Entry)> = ledger.outstanding().map(|(id, entry)| (id, entry.clone())).collect();
+    let is_void = ledger.owner().is_of_an_earlier_boot();
     let mut installed = Vec::new();
-    let mut others = Vec::new();
-    for (entry, change) in ledger.outstanding() {
-        match change {
-            Change::Installed { manager: kind, unit, path } if *kind == manager.kind() => {
-                installed.push((entry, (unit.clone(), path.clone())));
-            }
-            change => others.push((entry, change.clone())),
+    let mut undo = Vec::new();
+    for (id, entry) in entries {
+        match entry.change.manager() {
+            Some(kind) if kind != manager.kind() => continue,
+            _ if is_void => ledger.undone(id)?,
+            _ => match &entry.change {
+                Change::Installed { unit, path, .. } => installed.push((id, (unit.clone(), path.clone()))),
+                Change::Started(acted) | Change::Stopped(acted) => match judge(manager, &entry, acted).await {
+                    Ok(Judgement::Undo(want)) => undo.push((id, acted.clone(), want)),
+                    Ok(Judgement::AsFound) => ledger.undone(id)?,
+                    Ok(Judgement::ChangedSince) => {
+                        ledger.undone(id)?;
+                        recovery.left_alone.push(left_alone(&ledger, &entry.change, acted));
+                    }
+                    // A unit that is gone for good has no state to bring back.
+                    Err(ManagerError::NoSuchUnit { .. }) => ledger.undone(id)?,
+                    Err(error) => recovery.failed.push(error),
+                },
+                Change::Uses { .. } => ledger.undone(id)?,
+            },
         }
     }
     remove_installed(&mut ledger, manager, installed, &mut recovery).await?;
-    // The last change first, as one unwinds.
-    for (entry, change) in others.into_iter().rev() {
-        undo_one(&mut ledger, manager, entry, &change, &mut recovery).await?;
-    }
-    recovery.not_understood = not_understood(&ledger);
+    bring_back(&mut ledger, manager, undo, &mut recovery).await?;
     ledger.close()?;
     Ok(recovery)
+}
+
+/// What is to become of an entry.
+#[derive(Debug, PartialEq, Eq)]
+enum Judgement {
+    /// The unit is up or down, as it was found.
+    AsFound,
+    /// It is as the dead run left it.
+    Undo(Want),
+    /// It is neither.
+    ChangedSince,
+}
+
+async fn judge(manager: &impl Recoverable, entry: &Entry, acted: &Acted) -> Result<Judgement, ManagerError> {
+    let now = manager.mark(&acted.unit).await?;
+    let judgement = judge_mark(entry, acted, &now);
+    let may_be_unknown = matches!(judgement, Judgement::Undo(Want::Up)) && now.is_unloaded();
+    let was_left = entry.left.as_ref().unwrap_or(&acted.found);
+    if may_be_unknown && !(acted.starts && entry.left.is_none()) {
+        let last = manager.last_incarnation(&acted.unit).await;
+        if last.is_some() && was_left.invocation_id.is_some() && last != was_left.invocation_id {
+            return Ok(Judgement::ChangedSince);
+        }
+    }
+    Ok(judgement)
+}
+
+/// By what the unit itself tells.
+fn judge_mark(entry: &Entry, acted: &Acted, now: &UnitMark) -> Judgement {
+    let want = if matches!(entry.change, Change::Started(_)) { Want::Down } else { Want::Up };
+    if now.is_down() == (want == Want::Down) {
+        return Judgement::AsFound;
+    }
+    let is_as_left = match &entry.left {
+        Some(left) => left.is_still(now) || (left.is_down() && now.is_unloaded()),
+        // It died in the middle of the action.
+        None if want == Want::Down => {
+            now.began_at.is_some_and(|began| began >= entry.at && began.since(entry.at) <= START_DELAY_MAX)
+        }
+        None => acted.starts || now.invocation_id.is_none() || now.invocation_id == acted.found.invocation_id,
+    };
+    if is_as_left { Judgement::Undo(want) } else { Judgement::ChangedSince }
+}
+
+fn left_alone(ledger: &AbandonedLedger, change: &Change, acted: &Acted) -> String {
+    let (did, verb) = match change {
+        Change::Started(_) => ("started", UnitVerb::Stop),
+        _ => ("stopped", UnitVerb::Start),
+    };
+    let (owner, unit) = (ledger.owner(), &acted.unit);
+    let systemctl = acted.manager.systemctl();
+    format!(
+        "{unit} is left as it is: {} (process {}) had {did} it, and it was changed since; `{systemctl} {verb} {unit}` \
+         would undo that",
+        owner.scenario, owner.pid
+    )
 }
 
 async fn remove_installed(
@@ -75,7 +150,7 @@ async fn remove_installed(
     manager: &impl Recoverable,
     installed: Vec<(EntryId, (UnitName, PathBuf))>,
     recovery: &mut Recovery,
-) -> std::io::Result<()> {
+) -> Result<(), LedgerError> {
     if installed.is_empty() {
         return Ok(());
     }
@@ -91,83 +166,118 @@ async fn remove_installed(
     Ok(())
 }
 
-async fn undo_one(
+async fn bring_back(
     ledger: &mut AbandonedLedger,
     manager: &impl Recoverable,
-    entry: EntryId,
-    change: &Change,
+    mut undo: Vec<(EntryId, Acted, Want)>,
     recovery: &mut Recovery,
-) -> std::io::Result<()> {
-    let (unit, verb, sentence) = match change {
-        Change::Uses { .. } => return ledger.undone(entry),
-        _ if manager_of(change) != Some(manager.kind()) => return Ok(()),
-        Change::Started { unit, .. } => (unit, UnitVerb::Stop, "stopped {}, which a run that was killed had started"),
-        Change::Stopped { unit, .. } => (unit, UnitVerb::Start, "started {}, which a run that was killed had stopped"),
-        Change::Installed { .. } => return Ok(()),
-    };
-    match restore(manager, unit, verb).await {
-        Ok(was_needed) => {
-            ledger.undone(entry)?;
-            recovery.done.extend(was_needed.then(|| sentence.replace("{}", unit.as_str())));
+) -> Result<(), LedgerError> {
+    // The last change first, as one unwinds.
+    undo.reverse();
+    let wanted: Vec<_> = undo.iter().map(|(_, acted, want)| (acted.unit.clone(), *want)).collect();
+    let mut failed = match bring(manager, &wanted).await {
+        Ok(brought) => brought.failed,
+        Err(error) => {
+            recovery.failed.push(error);
+            return Ok(());
         }
-        // A unit that is gone for good has no state to bring back.
-        Err(ManagerError::NoSuchUnit { .. }) => ledger.undone(entry)?,
-        Err(error) => recovery.failed.push(error),
+    };
+    for (entry, acted, want) in undo {
+        let unit = &acted.unit;
+        let (verb, did, had) =
+            if want == Want::Down { ("stop", "stopped", "started") } else { ("start", "started", "stopped") };
+        let reason = match manager.mark(unit).await {
+            Ok(now) if now.is_down() == (want == Want::Down) => {
+                ledger.undone(entry)?;
+                recovery.done.push(format!("{did} {unit}, which a run that was killed had {had}"));
+                continue;
+            }
+            Ok(now) => format!("it is {}", now.active_state),
+            Err(error) => error.to_string(),
+        };
+        let why = failed.iter().position(|(of, _)| of == unit).map(|place| failed.remove(place).1);
+        let unit = unit.to_string();
+        let not_so = || ManagerError::Refused { action: format!("{verb} again"), unit, reason };
+        recovery.failed.push(why.unwrap_or_else(not_so));
     }
     Ok(())
 }
 
-/// Whether something had to be done.
-async fn restore(manager: &impl Recoverable, unit: &UnitName, verb: UnitVerb) -> Result<bool, ManagerError> {
-    let now = manager.snapshot(unit).await?;
-    if now.is_active() == (verb == UnitVerb::Start) {
-        return Ok(false);
-    }
-    if now.active_state == "failed" {
-        manager.perform(unit, UnitVerb::ResetFailed).await?;
-    }
-    let in_its_way = if verb == UnitVerb::Start { running_services(manager, &now).await? } else { Vec::new() };
-    for service in &in_its_way {
-        manager.bring_back(service, UnitVerb::Stop).await?;
-    }
-    let job = manager.bring_back(unit, verb).await?;
-    for service in &in_its_way {
-        manager.bring_back(service, UnitVerb::Start).await?;
-    }
-    if job.result == JobResult::Done {
-        return Ok(true);
-    }
-    Err(ManagerError::Refused {
-        action: format!("{verb} again"),
-        unit: unit.to_string(),
-        reason: job.reason.unwrap_or_else(|| format!("its job ended with {}", job.result)),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MonoTime;
 
-/// The services that keep a socket from being started: those it triggers, while they run. They hold no socket of it.
-async fn running_services(manager: &impl Recoverable, socket: &UnitSnapshot) -> Result<Vec<UnitName>, ManagerError> {
-    let mut running = Vec::new();
-    for service in socket.socket.iter().flat_map(|socket| &socket.triggers) {
-        if manager.snapshot(service).await?.is_active() {
-            running.push(service.clone());
+    const ENTRY_AT: u64 = 1_000;
+
+    /// A unit in `state`, of that incarnation, changed at that second and started then.
+    fn mark(state: &str, incarnation: &str, second: u64) -> UnitMark {
+        let at = Some(MonoTime::from_micros(second * 1_000_000)).filter(|_| second > 0);
+        let invocation_id = Some(incarnation.to_owned()).filter(|name| !name.is_empty());
+        UnitMark { active_state: state.into(), sub_state: String::new(), invocation_id, changed_at: at, began_at: at }
+    }
+
+    fn unloaded() -> UnitMark {
+        mark("inactive", "", 0)
+    }
+
+    fn judged(action: &str, found: UnitMark, left: Option<UnitMark>, now: &UnitMark) -> Judgement {
+        let was_down = found.is_down();
+        let acted = Acted {
+            manager: ManagerKind::System,
+            unit: UnitName::new("a.service").unwrap(),
+            action: action.to_owned(),
+            starts: matches!(action, "start" | "restart"),
+            found,
+        };
+        let change = if was_down { Change::Started(acted.clone()) } else { Change::Stopped(acted.clone()) };
+        let entry = Entry { at: MonoTime::from_micros(ENTRY_AT * 1_000_000), change, left };
+        judge_mark(&entry, &acted, now)
+    }
+
+    #[test]
+    fn what_is_as_it_was_found_needs_nothing_whoever_brought_that_about() {
+        let (up, other, down) = (mark("active", "a", 1), mark("active", "b", 2_000), mark("failed", "a", 1));
+        assert_eq!(judged("stop", up, Some(unloaded()), &other), Judgement::AsFound);
+        assert_eq!(judged("start", down, None, &mark("inactive", "b", 2_000)), Judgement::AsFound);
+    }
+
+    #[test]
+    fn what_is_as_the_dead_run_left_it_is_undone() {
+        let (up, stopped) = (mark("active", "a", 1), mark("inactive", "a", 1_001));
+        for now in [stopped.clone(), unloaded()] {
+            assert_eq!(judged("stop", up.clone(), Some(stopped.clone()), &now), Judgement::Undo(Want::Up), "{now:?}");
         }
+        let (down, started) = (unloaded(), mark("active", "b", 1_001));
+        let same = mark("active", "b", 1_500);
+        assert_eq!(judged("start", down, Some(started), &same), Judgement::Undo(Want::Down), "a socket changes so");
     }
-    Ok(running)
-}
 
-fn not_understood(ledger: &AbandonedLedger) -> Option<String> {
-    let (lines, path) = (ledger.unreadable_lines(), ledger.path());
-    let path = path.display();
-    (lines > 0).then(|| {
-        format!("{path} has {lines} lines that another version of gapless wrote: undo what they say, then remove it")
-    })
-}
-
-fn manager_of(change: &Change) -> Option<ManagerKind> {
-    match change {
-        Change::Installed { manager, .. } | Change::Started { manager, .. } | Change::Stopped { manager, .. } => {
-            Some(*manager)
+    #[test]
+    fn what_somebody_has_changed_since_is_left_alone() {
+        let (up, stopped) = (mark("active", "a", 1), mark("inactive", "a", 1_001));
+        for now in [mark("inactive", "b", 2_000), mark("inactive", "a", 2_000), mark("failed", "b", 2_000)] {
+            assert_eq!(judged("stop", up.clone(), Some(stopped.clone()), &now), Judgement::ChangedSince, "{now:?}");
         }
-        Change::Uses { .. } => None,
+        let (started, restarted) = (mark("active", "b", 1_001), mark("active", "c", 2_000));
+        assert_eq!(judged("start", unloaded(), Some(started), &restarted), Judgement::ChangedSince);
+    }
+
+    #[test]
+    fn a_run_that_died_in_the_middle_of_its_action_is_told_by_what_the_action_would_do() {
+        let (up, down) = (mark("active", "a", 1), unloaded());
+        for (action, now, undo) in [
+            ("restart", mark("failed", "b", 1_002), true),
+            ("restart", mark("deactivating", "a", 1_002), true),
+            ("stop", mark("deactivating", "a", 1_002), true),
+            ("stop", unloaded(), true),
+            ("stop", mark("inactive", "b", 1_500), false),
+        ] {
+            let expected = if undo { Judgement::Undo(Want::Up) } else { Judgement::ChangedSince };
+            assert_eq!(judged(action, up.clone(), None, &now), expected, "{action}: {now:?}");
+        }
+        assert_eq!(judged("start", down.clone(), None, &mark("activating", "b", 1_000)), Judgement::Undo(Want::Down));
+        let much_later = mark("active", "b", 1_500);
+        assert_eq!(judged("start", down, None, &much_later), Judgement::ChangedSince, "somebody else's start");
     }
 }

@@ -82,4 +82,13 @@ impl ManagerKind {
             Self::Embedded => "embedded",
         }
     }
+
+    /// `systemctl`, as a user has to call it for this manager's units.
+    #[must_use]
+    pub const fn systemctl(self) -> &'static str {
+        match self {
+            Self::User => "systemctl --user",
+            Self::System | Self::Embedded => "systemctl",
+        }
+    }
 }

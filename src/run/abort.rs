@@ -1,5 +1,6 @@
 //! What ends a run before its last step: the user, or `[run] abort` once the run has shown enough.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,8 +29,14 @@ impl<'a> EarlyEnd<'a> {
         (Self { user, source }, interrupt)
     }
 
+    /// The user's own interrupt.
+    pub(super) fn user(&self) -> &Interrupt {
+        self.user
+    }
+
     /// What `run` comes to, which ends soon after the interrupt is raised; and the limit that was passed, if it was
-    /// that which raised it and the user did not.
+    /// that which raised it and the user did not. The user's first signal ends the load at once, whatever job is
+    /// waited for then.
     pub(super) async fn watch<T>(
         &self,
         run: impl Future<Output = T>,
@@ -43,7 +50,17 @@ impl<'a> EarlyEnd<'a> {
             reason = passed(load, limits) => Some(reason),
         };
         self.source.raise();
-        let result = run.await;
+        let hand_on = async {
+            self.user.raised().await;
+            load.interrupt();
+            self.user.raised_times(2).await;
+            self.source.raise();
+            std::future::pending::<Infallible>().await
+        };
+        let result = tokio::select! {
+            result = &mut run => result,
+            never = hand_on => match never {},
+        };
         (result, reason.filter(|_| !self.user.is_raised()))
     }
 }

@@ -10,16 +10,17 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::abort::EarlyEnd;
-use super::claim::Claims;
+use super::claim::claim;
 use super::end_state::{self, Final};
 use super::exec::Surroundings;
 use super::halt::Halt;
 use super::interrupt::Interrupt;
 use super::observe::Observers;
+use super::patience::keep_watch;
 use super::processes::Processes;
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
-use super::restore;
+use super::restore::Home;
 use super::so_far::SoFar;
 use super::step::Stage;
 use super::steps::run_steps;
@@ -58,43 +59,91 @@ pub struct Setup<'a, M> {
     pub surroundings: Surroundings,
 }
 
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Why; it belongs into the record, whose last line it still lacks.
+    pub reason: EndReason,
+    /// What could not be put back: a sentence each, with the commands that mend it. The record has them as well.
+    pub not_put_back: Vec<String>,
+}
+
 /// Runs a scenario: installs and starts its units, loads, carries out the steps, checks the end state, puts
-/// everything back. What happened is in the record, which still lacks its last line; the reason returned
-/// belongs there.
+/// everything back. What happened is in the record, which still lacks its last line.
 ///
-/// Units are put back after an error, an interrupt and a panic alike.
-pub async fn drive<M: Manager>(setup: Setup<'_, M>) -> EndReason {
-    use futures_util::FutureExt as _;
-    let (end, interrupt) = EarlyEnd::of(setup.interrupt);
-    let mut setup = Setup { interrupt: &interrupt, ..setup };
-    let mut home = Home { found: Vec::new(), claims: Claims::new(setup.ledger.take()) };
-    // The run may panic (a defect of ours); its units are put back first all the same.
-    let ran = std::panic::AssertUnwindSafe(run(&mut setup, &mut home, &end)).catch_unwind().await;
-    setup.progress.stage(&ProgressStage::Restoring);
-    phase(setup.recorder, Phase::PuttingBack, clock::now());
-    let put_back = put_back(&mut setup, &mut home).await;
-    match ran {
-        Err(panic) => std::panic::resume_unwind(panic),
-        Ok(Err(halt)) => halt.into(),
-        Ok(Ok(())) => match put_back {
-            Ok(()) => EndReason::Completed,
-            Err(error) => EndReason::Error(error.to_string()),
-        },
+/// Units are put back after an error, an interrupt, a lost connection and a panic alike, and looked at afterwards.
+pub async fn drive<M: Manager>(mut setup: Setup<'_, M>) -> Ended {
+    let waits = setup.manager.as_deref().map(Manager::waits).unwrap_or_default();
+    let (interrupt, progress) = (setup.interrupt, setup.progress);
+    tokio::select! {
+        ended = drive_and_put_back(&mut setup) => ended,
+        never = keep_watch(&waits, interrupt, progress) => match never {},
     }
 }
 
-/// How units were before the run, and that they are ours until its end.
-struct Home {
-    found: Vec<UnitSnapshot>,
-    claims: Claims,
+async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
+    use futures_util::FutureExt as _;
+    let mut found = Vec::new();
+    let (end, interrupt) = EarlyEnd::of(setup.interrupt);
+    let mut inner = Setup {
+        interrupt: &interrupt,
+        manager: setup.manager.as_deref_mut(),
+        ledger: setup.ledger.clone(),
+        host: Rc::clone(&setup.host),
+        ..*setup
+    };
+    // The run may panic (a defect of ours); its units are put back all the same.
+    let ran = std::panic::AssertUnwindSafe(run(&mut inner, &mut found, &end)).catch_unwind().await;
+    setup.progress.stage(&ProgressStage::Restoring);
+    phase(setup.recorder, Phase::PuttingBack, clock::now());
+    let home = Home {
+        plan: setup.plan,
+        found: &found,
+        ledger: setup.ledger.as_deref(),
+        recorder: setup.recorder,
+        progress: setup.progress,
+    };
+    let not_put_back = match setup.manager.as_deref_mut() {
+        Some(manager) => home.put_back(manager).await,
+        None => Vec::new(),
+    };
+    for sentence in &not_put_back {
+        setup.recorder.note(NoteKind::Doubt, sentence);
+    }
+    let reason = match ran {
+        Ok(Ok(())) => EndReason::Completed,
+        Ok(Err(halt)) => halt.into(),
+        Err(panic) => EndReason::Error(format!("a defect of gapless ended the run: {}", panic_message(&*panic))),
+    };
+    Ended { reason, not_put_back }
 }
 
-async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home, end: &EarlyEnd<'_>) -> Result<(), Halt> {
+/// What a panic said.
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked")
+}
+
+async fn run<M: Manager>(
+    setup: &mut Setup<'_, M>,
+    found: &mut Vec<UnitSnapshot>,
+    end: &EarlyEnd<'_>,
+) -> Result<(), Halt> {
     setup.progress.stage(&ProgressStage::SettingUp);
     let held = held_units(setup.plan);
     let processes = Processes::new(Rc::clone(&setup.host), setup.recorder.clone()).await;
     if let Some(manager) = setup.manager.as_deref_mut() {
-        set_up(setup.plan, manager, &held, home, (setup.recorder, &processes)).await?;
+        if let Some(ledger) = &setup.ledger {
+            claim(ledger, setup.plan, manager.kind(), &held)?;
+        }
+        set_up(
+            setup.plan,
+            manager,
+            &held,
+            found,
+            Watching { recorder: setup.recorder, processes: &processes, user: end.user() },
+        )
+        .await?;
     }
     let units = setup.manager.as_deref().map(|manager| (manager.kind(), held.as_slice()));
     let observers = Observers::start(setup.plan, &setup.host, setup.recorder, units, &processes).await;
@@ -126,15 +175,22 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home, end: &EarlyE
     setup.recorder.failure().map_or(Ok(()), |reason| Err(Halt::Record(reason)))
 }
 
+/// Who watches the units being set up.
+#[derive(Clone, Copy)]
+struct Watching<'a> {
+    recorder: &'a Recorder,
+    processes: &'a Processes,
+    user: &'a Interrupt,
+}
+
 /// Installs, holds and starts the units, and notes how those already there were found.
 async fn set_up<M: Manager>(
     plan: &Plan,
     manager: &mut M,
     held: &[UnitName],
-    home: &mut Home,
-    (recorder, processes): (&Recorder, &Processes),
+    found: &mut Vec<UnitSnapshot>,
+    Watching { recorder, processes, user }: Watching<'_>,
 ) -> Result<(), Halt> {
-    home.claims.use_units(plan, manager.kind(), held)?;
     let files = plan.units.iter().flat_map(|units| &units.files);
     let files: Vec<UnitFile> = files.map(|file| placed(file, &plan.directory)).collect();
     manager.install(&files).await?;
@@ -154,10 +210,13 @@ async fn set_up<M: Manager>(
         });
     }
     for unit in found_units(plan, manager, held).await? {
-        home.found.push(manager.snapshot(&unit).await?);
+        found.push(manager.snapshot(&unit).await?);
     }
     for unit in units_to_start(plan) {
         let job = manager.perform(&unit, UnitVerb::Start).await?;
+        if job.result == JobResult::Canceled && user.is_raised() {
+            return Err(Halt::Interrupted);
+        }
         if job.result != JobResult::Done {
             let reason = job.reason.unwrap_or_else(|| format!("the job ended as {}", job.result));
             return Err(ManagerError::Refused { action: "start".to_owned(), unit: unit.to_string(), reason }.into());
@@ -279,19 +338,6 @@ async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[
         setup.recorder.write(&Line::Check(check));
     }
     Ok(())
-}
-
-async fn put_back<M: Manager>(setup: &mut Setup<'_, M>, home: &mut Home) -> Result<(), ManagerError> {
-    let Some(manager) = setup.manager.as_deref_mut() else { return Ok(()) };
-    let restored = if setup.plan.run.restore {
-        restore::restore(setup.plan, manager, &home.found, setup.recorder).await
-    } else {
-        Ok(())
-    };
-    // What was installed for this run goes in any case.
-    let uninstalled = manager.uninstall().await;
-    let settled = home.claims.settle();
-    restored.and(uninstalled).and(settled)
 }
 
 /// Writes what the load hands over, until it has ended.

@@ -23,7 +23,8 @@ pub const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
 const ENVIRONMENT: &[&str] =
     &["PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
-/// After an interrupt, a command has so long to end by itself, and so long again after SIGTERM.
+/// After an interrupt, a command has this long to end by itself, and this long again after SIGTERM; less where the
+/// interrupt is repeated.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Once a command has ended, so long for what it wrote before and is still in the pipes.
@@ -157,9 +158,11 @@ async fn wait_with_patience(child: &mut Child, interrupt: &Interrupt, send: impl
         return status;
     }
     send(Signal::INT);
-    for signal in [Signal::TERM, Signal::KILL] {
-        if let Ok(status) = timeout(GRACE, child.wait()).await {
-            return status;
+    for (signal, asked) in [(Signal::TERM, 2), (Signal::KILL, 3)] {
+        tokio::select! {
+            status = timeout(GRACE, child.wait()) => if let Ok(status) = status { return status },
+            // Who asks again does not wait for it any longer.
+            () = interrupt.raised_times(asked) => {}
         }
         send(signal);
     }
@@ -238,6 +241,14 @@ mod tests {
         let (_source, interrupt) = Interrupt::pair();
         let executed = sh("sleep 5 & echo started", &interrupt).await;
         assert_eq!((executed.status.code(), executed.output.as_str()), (Some(0), "started\n"));
+    }
+
+    #[tokio::test]
+    async fn a_second_interrupt_ends_a_command() {
+        let (source, interrupt) = Interrupt::pair();
+        source.raise();
+        source.raise();
+        assert_eq!(sh("exec sleep 60", &interrupt).await.status.code(), None, "SIGTERM did");
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@
 //! control thread, on a current-thread runtime inside a `LocalSet`.
 
 mod abort;
+pub mod aliases;
+mod as_found;
 mod claim;
 pub mod discretion;
 pub mod drive;
@@ -17,12 +19,13 @@ mod looks;
 mod observe;
 pub mod outline;
 pub mod pacing;
+mod patience;
 pub mod prepare;
 mod processes;
 pub mod progress;
 pub mod proof;
 pub mod recorder;
-pub mod restore;
+mod restore;
 mod sampler;
 mod so_far;
 pub mod step;
@@ -30,7 +33,7 @@ mod steps;
 pub(crate) mod units;
 
 pub use discretion::Discretion;
-pub use drive::{Setup, drive};
+pub use drive::{Ended, Setup, drive};
 pub use exec::Surroundings;
 pub use interrupt::Interrupt;
 pub use progress::Progress;

@@ -47,6 +47,8 @@ pub trait Progress {
     fn stage(&self, stage: &Stage);
     /// The load has counted so far; several times a second.
     fn figures(&self, figures: Figures);
+    /// Something that the user must know while the run goes on: one sentence.
+    fn say(&self, sentence: &str);
 }
 
 /// Tells nobody.
@@ -56,4 +58,5 @@ pub struct Silent;
 impl Progress for Silent {
     fn stage(&self, _: &Stage) {}
     fn figures(&self, _: Figures) {}
+    fn say(&self, _: &str) {}
 }

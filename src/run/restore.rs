@@ -1,149 +1,183 @@
-//! Puts units back into the state they were found in.
+//! Puts units back into the state they were found in, and looks whether they are.
 
+use std::cell::RefCell;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::as_found::{differences, goals};
+use super::claim::remainders;
+use super::progress::Progress;
 use super::recorder::Recorder;
+use crate::clock;
+use crate::manager::ledger::Ledger;
+use crate::manager::order::{Correction, Want, bring, corrections};
 use crate::manager::{Manager, ManagerError};
-use crate::model::{JobResult, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, UnitName, UnitSnapshot};
 use crate::record::line::NoteKind;
-use crate::scenario::plan::{Action, Plan};
+use crate::scenario::plan::Plan;
 
-/// What must be done to one unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Correction {
-    /// Which unit.
-    pub unit: UnitName,
-    /// What.
-    pub verb: UnitVerb,
+/// A connection that is lost again and again is given up.
+const ATTEMPTS: u32 = 3;
+
+/// A service that has run this long did not fail right after its start.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// What is on its way up or down is waited for this long.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+
+/// How often units are looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What putting back needs.
+pub(super) struct Home<'a> {
+    pub(super) plan: &'a Plan,
+    /// How units were before the run.
+    pub(super) found: &'a [UnitSnapshot],
+    pub(super) ledger: Option<&'a RefCell<Ledger>>,
+    pub(super) recorder: &'a Recorder,
+    pub(super) progress: &'a dyn Progress,
 }
 
-/// What must be done so that units are as they were found: sockets before services, failures forgotten before a
-/// start. A service that only its socket's traffic started is left running, unless it keeps its socket from being
-/// started: systemd refuses that while the service runs.
-#[must_use]
-pub fn corrections(plan: &Plan, found: &[UnitSnapshot], now: &[UnitSnapshot]) -> Vec<Correction> {
-    let mut pairs: Vec<_> =
-        found.iter().filter_map(|was| Some((was, now.iter().find(|is| is.unit == was.unit)?))).collect();
-    pairs.sort_by_key(|(was, _)| was.unit.kind() != UnitKind::Socket);
-    let mut corrections = Vec::new();
-    for (was, is) in pairs {
-        let mut push = |unit: &UnitName, verb| corrections.push(Correction { unit: unit.clone(), verb });
-        if was.is_active() && !is.is_active() {
-            let is_active = |units: &[UnitSnapshot], name: &UnitName| {
-                units.iter().any(|unit| unit.unit == *name && unit.is_active())
+impl Home<'_> {
+    /// Puts everything back: units that were found as they were found, unless the scenario says otherwise; units that
+    /// were installed are removed. Where the connection was lost, it is made anew.
+    ///
+    /// What is not as it was found, a sentence each, with the commands that mend it.
+    pub(super) async fn put_back<M: Manager>(&self, manager: &mut M) -> Vec<String> {
+        let mut lost = None;
+        for _ in 0..ATTEMPTS {
+            match manager.reconnect().await {
+                Ok(None) => {}
+                Ok(Some(sentence)) => {
+                    self.progress.say(&sentence);
+                    self.recorder.note(NoteKind::Info, sentence);
+                }
+                Err(error) => {
+                    lost = Some(error);
+                    break;
+                }
+            }
+            match self.try_to_put_back(manager).await {
+                Ok(problems) => return problems,
+                Err(error) => lost = Some(error),
+            }
+        }
+        let why = lost.map(|error| format!("nothing could be put back: {error}"));
+        why.into_iter().chain(self.ledger.into_iter().flat_map(remainders)).collect()
+    }
+
+    /// # Errors
+    /// When the connection is lost.
+    async fn try_to_put_back<M: Manager>(&self, manager: &mut M) -> Result<Vec<String>, ManagerError> {
+        let restored = if self.plan.run.restore { self.restore(manager).await } else { Ok(Vec::new()) };
+        // What was installed for this run goes in any case.
+        let uninstalled = manager.uninstall().await;
+        let mut problems = Vec::new();
+        for outcome in [restored, uninstalled.map(|()| Vec::new())] {
+            match outcome {
+                Ok(sentences) => problems.extend(sentences),
+                Err(error @ ManagerError::Lost { .. }) => return Err(error),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        Ok(problems)
+    }
+
+    async fn restore<M: Manager>(&self, manager: &M) -> Result<Vec<String>, ManagerError> {
+        let mut tried: Vec<UnitName> = Vec::new();
+        let mut failed: Vec<(UnitName, ManagerError)> = Vec::new();
+        loop {
+            let now = look_at(manager, self.found).await?;
+            let mut wanted = goals(self.plan, self.found, &now);
+            wanted.retain(|(unit, _)| !tried.contains(unit));
+            let brought = bring(manager, &wanted).await?;
+            brought.done.iter().for_each(|Correction { unit, verb }| {
+                self.recorder.note(NoteKind::Info, format!("put back: {verb} {unit}"));
+            });
+            tried.extend(brought.done.into_iter().map(|correction| correction.unit));
+            tried.extend(brought.failed.iter().map(|(unit, _)| unit.clone()));
+            failed.extend(brought.failed);
+            if let Some(place) = failed.iter().position(|(_, error)| matches!(error, ManagerError::Lost { .. })) {
+                return Err(failed.swap_remove(place).1);
+            }
+            let now = settled(manager, self.found).await?;
+            let differences = differences(self.plan, self.found, &now);
+            // What was on its way up may have failed, and a stop may have pulled another unit along. Nothing is tried twice.
+            let can_be_mended = |(unit, want): (UnitName, Want)| {
+                !tried.contains(&unit) && !corrections(&[(unit, want)], &now).is_empty()
             };
-            let triggered = was.socket.iter().flat_map(|socket| &socket.triggers);
-            let in_its_way: Vec<&UnitName> = triggered.filter(|service| is_active(now, service)).collect();
-            if is.active_state == "failed" {
-                push(&was.unit, UnitVerb::ResetFailed);
+            if !differences.iter().any(|difference| can_be_mended(difference.goal())) {
+                let systemctl = manager.kind().systemctl();
+                return Ok(differences.iter().map(|each| each.sentence(&failed, &now, systemctl)).collect());
             }
-            for service in &in_its_way {
-                push(service, UnitVerb::Stop);
-            }
-            push(&was.unit, UnitVerb::Start);
-            for service in in_its_way.into_iter().filter(|service| is_active(found, service)) {
-                push(service, UnitVerb::Start);
-            }
-        } else if !was.is_active() && is.is_active() && started_by_a_step(plan, &was.unit) {
-            push(&was.unit, UnitVerb::Stop);
         }
     }
-    corrections
 }
 
-fn started_by_a_step(plan: &Plan, unit: &UnitName) -> bool {
-    plan.steps.iter().any(|step| match &step.action {
-        Action::Unit { verb, unit: acted } => {
-            acted == unit && matches!(verb, UnitVerb::Start | UnitVerb::Restart | UnitVerb::ReloadOrRestart)
-        }
-        _ => false,
-    })
-}
-
-/// Puts the units of `found` back, going on after a failure.
-///
-/// # Errors
-/// The first failure.
-pub async fn restore<M: Manager>(
-    plan: &Plan,
-    manager: &M,
-    found: &[UnitSnapshot],
-    recorder: &Recorder,
-) -> Result<(), ManagerError> {
-    let mut now = Vec::new();
+async fn look_at<M: Manager>(manager: &M, found: &[UnitSnapshot]) -> Result<Vec<UnitSnapshot>, ManagerError> {
+    let mut now = Vec::with_capacity(found.len());
     for was in found {
         now.push(manager.snapshot(&was.unit).await?);
     }
-    let mut first_error = None;
-    for Correction { unit, verb } in corrections(plan, found, &now) {
-        let outcome = manager.perform(&unit, verb).await.and_then(|job| match job.result {
-            JobResult::Done => Ok(()),
-            other => Err(ManagerError::Refused {
-                action: format!("put back ({verb})"),
-                unit: unit.to_string(),
-                reason: format!("the job ended as {other}{}", job.reason.map(|r| format!(": {r}")).unwrap_or_default()),
-            }),
-        });
-        match outcome {
-            Ok(()) => recorder.note(NoteKind::Info, format!("put back: {verb} {unit}")),
-            Err(error) => {
-                recorder.note(NoteKind::Doubt, error.to_string());
-                first_error.get_or_insert(error);
-            }
+    Ok(now)
+}
+
+/// The units once nothing about them is on its way any more, or after [`SETTLE_MAX`].
+async fn settled<M: Manager>(manager: &M, found: &[UnitSnapshot]) -> Result<Vec<UnitSnapshot>, ManagerError> {
+    let until = clock::now() + SETTLE_MAX;
+    loop {
+        let now = look_at(manager, found).await?;
+        if now.iter().all(is_settled) || clock::now() >= until {
+            return Ok(now);
         }
+        sleep(LOOK_EVERY).await;
     }
-    first_error.map_or(Ok(()), Err)
+}
+
+/// Whether it is up for good, or down.
+fn is_settled(unit: &UnitSnapshot) -> bool {
+    let runs_since = unit.main_process().and(unit.service.as_ref()).and_then(|service| service.main_started_at);
+    match unit.active_state {
+        ActiveState::Activating | ActiveState::Deactivating => false,
+        ActiveState::Active => runs_since.is_none_or(|since| unit.at.since(since) >= SETTLED),
+        _ => true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MonoTime, ServiceState, SocketState};
-    use crate::run::testing::plan;
+    use crate::model::{MonoTime, ServiceState};
 
     fn unit(name: &str, active_state: &str) -> UnitSnapshot {
         UnitSnapshot {
             unit: UnitName::new(name).unwrap(),
-            at: MonoTime::default(),
+            at: MonoTime::from_micros(100_000_000),
             load_state: "loaded".into(),
             active_state: active_state.into(),
             sub_state: String::new(),
-            result: "success".into(),
+            result: "exit-code".into(),
             invocation_id: None,
             need_daemon_reload: false,
-            service: Some(ServiceState::default()),
+            service: name.ends_with(".service").then(ServiceState::default),
             socket: None,
         }
     }
 
-    fn verbs(found: &[UnitSnapshot], now: &[UnitSnapshot], steps: &str) -> Vec<String> {
-        let corrections = corrections(&plan(steps), found, now);
-        corrections.iter().map(|correction| format!("{} {}", correction.verb, correction.unit)).collect()
-    }
-
     #[test]
-    fn what_was_active_is_started_again_its_socket_first() {
-        let found = [unit("a.service", "active"), unit("a.socket", "active")];
-        let now = [unit("a.service", "failed"), unit("a.socket", "inactive")];
-        assert_eq!(verbs(&found, &now, ""), ["start a.socket", "reset_failed a.service", "start a.service"]);
-    }
-
-    #[test]
-    fn a_service_that_runs_without_its_socket_is_stopped_first_and_started_again_if_it_ran_before() {
-        let socket = |state| UnitSnapshot {
-            service: None,
-            socket: Some(SocketState { triggers: vec![UnitName::new("a.service").unwrap()], ..SocketState::default() }),
-            ..unit("a.socket", state)
+    fn a_service_is_settled_once_it_has_run_for_a_while() {
+        let main_process = crate::model::ProcessId { pid: 7, start_ticks: 7 };
+        let running_since = |micros| UnitSnapshot {
+            service: Some(ServiceState {
+                main_process: Some(main_process),
+                main_started_at: Some(MonoTime::from_micros(micros)),
+                ..ServiceState::default()
+            }),
+            ..unit("a.service", "active")
         };
-        let now = [unit("a.service", "active"), socket("inactive")];
-        let found = [unit("a.service", "active"), socket("active")];
-        assert_eq!(verbs(&found, &now, ""), ["stop a.service", "start a.socket", "start a.service"]);
-        let found = [unit("a.service", "inactive"), socket("active")];
-        assert_eq!(verbs(&found, &now, ""), ["stop a.service", "start a.socket"]);
-    }
-
-    #[test]
-    fn only_what_a_step_started_is_stopped() {
-        let (found, now) = ([unit("a.service", "inactive")], [unit("a.service", "active")]);
-        assert_eq!(verbs(&found, &now, ""), Vec::<String>::new());
-        assert_eq!(verbs(&found, &now, "start"), ["stop a.service"]);
+        assert!(!is_settled(&running_since(99_500_000)));
+        assert!(is_settled(&running_since(98_500_000)));
+        assert!(is_settled(&unit("a.service", "failed")) && !is_settled(&unit("a.service", "activating")));
     }
 }

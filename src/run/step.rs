@@ -88,7 +88,7 @@ impl<M: Manager> Stage<'_, M> {
         let gone = old_main.map(|process| Departure::watch(self.host.exit(process)));
         self.processes.see_units(&before).await;
         // A pause or a look disturbs nothing: failures go on to belong to the event before it.
-        let at = if disturbs(&step.action) { self.load.mark(which.event).await } else { clock::now() };
+        let at = if step.action.kind().disturbs() { self.load.mark(which.event).await } else { clock::now() };
         self.recorder.write(&Line::StepBegin(StepBegin {
             event: which.event,
             step: which.step,
@@ -125,8 +125,8 @@ impl<M: Manager> Stage<'_, M> {
         end.ready_at = acted.ready_at;
         let mut went = match &end.error {
             None if acted.holds => Went::Well,
-            // A command that was told to end did not fail.
-            Some(_) if matches!(step.action, Action::Exec { .. }) && self.interrupt.is_raised() => Went::Interrupted,
+            // A command that was told to end did not fail, nor did a job that the user gave up.
+            Some(_) if self.interrupt.is_raised() && is_given_up(&step.action, end.job) => Went::Interrupted,
             _ => Went::Badly,
         };
         // A gate waits before it judges.
@@ -296,8 +296,8 @@ impl<M: Manager> Stage<'_, M> {
     }
 }
 
-fn disturbs(action: &Action) -> bool {
-    !matches!(action, Action::Wait { .. } | Action::Gate { .. } | Action::Request { .. })
+fn is_given_up(action: &Action, job: Option<JobResult>) -> bool {
+    matches!(action, Action::Exec { .. }) || job == Some(JobResult::Canceled)
 }
 
 enum Readiness {

@@ -7,13 +7,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::super::error::ManagerError;
-use super::super::{Job, Manager};
+use super::super::{Job, Manager, Waits};
 use super::engine::Engine;
 use super::event::{Event, Request};
 use super::guardian::Guardian;
 use super::host::Host;
+use crate::clock;
 use crate::model::address::Listener;
-use crate::model::{Endpoint, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{Endpoint, JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::begin::ManagerKind;
 use crate::record::line::UnitChange;
 use crate::scenario::plan::UnitFile;
@@ -28,6 +29,7 @@ pub struct EmbeddedManager {
     events: mpsc::UnboundedSender<Event>,
     changes: Option<mpsc::UnboundedReceiver<UnitChange>>,
     lookup: Option<ListenerLookup>,
+    waits: Waits,
     engine: JoinHandle<()>,
     guardian: Guardian,
 }
@@ -54,7 +56,7 @@ impl EmbeddedManager {
         let host = Host::new(helper, events.clone(), tell)?;
         let guardian = host.guardian.clone();
         let engine = tokio::spawn(Engine::new(host).run(received));
-        Ok(Self { events, changes: Some(changes), lookup, engine, guardian })
+        Ok(Self { events, changes: Some(changes), lookup, waits: Waits::default(), engine, guardian })
     }
 
     /// The directives of the installed units that are not acted on, in the order of their files.
@@ -103,6 +105,10 @@ impl Manager for EmbeddedManager {
         ManagerKind::Embedded
     }
 
+    fn waits(&self) -> Waits {
+        self.waits.clone()
+    }
+
     fn version(&self) -> String {
         format!("gapless {}", env!("CARGO_PKG_VERSION"))
     }
@@ -120,8 +126,13 @@ impl Manager for EmbeddedManager {
         Ok(ignored.chain(warnings.map(|(unit, finding)| format!("{unit}:{finding}"))).collect())
     }
 
+    /// Units that do not stop, and that the user does not want to wait for, end with the manager.
     async fn uninstall(&mut self) -> Result<(), ManagerError> {
-        self.ask("uninstall units", Request::Uninstall).await
+        let mut wait = self.waits.begin("end of the installed units".to_owned());
+        tokio::select! {
+            stopped = self.ask("uninstall units", Request::Uninstall) => stopped,
+            () = wait.given_up() => Ok(()),
+        }
     }
 
     async fn hold(&mut self, unit: &UnitName) -> Result<(), ManagerError> {
@@ -141,7 +152,15 @@ impl Manager for EmbeddedManager {
     }
 
     async fn perform(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
-        self.ask(verb.name(), |reply| Request::Perform(unit.clone(), verb, reply)).await?
+        let mut wait = self.waits.begin(format!("{verb} of {unit}"));
+        let job = self.ask(verb.name(), |reply| Request::Perform(unit.clone(), verb, reply));
+        tokio::select! {
+            job = job => job?,
+            () = wait.given_up() => {
+                let reason = Some("it was given up at a second signal".to_owned());
+                Ok(Job { result: JobResult::Canceled, ended_at: clock::now(), reason })
+            }
+        }
     }
 
     async fn kill(&self, unit: &UnitName, who: KillWho, signal: Signal) -> Result<(), ManagerError> {

@@ -5,8 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self as rfs, FlockOperation, Mode, OFlags};
+use rustix::fs::{self as rfs, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+
+use super::LedgerError;
 
 /// Where ledgers are kept: `/run/gapless` for root, else `$XDG_RUNTIME_DIR/gapless`, and `/tmp/gapless-UID` where
 /// there is no such directory. All are gone after a reboot, and so are the changes (`/tmp` mostly).
@@ -33,22 +35,8 @@ const EXTENSION: &str = ".jsonl";
 
 impl Directory {
     /// Makes it if need be, and verifies that it is a directory (no link to one) that only we may enter.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        match rfs::mkdir(path, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(at(path, error)),
-        }
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        let fd = rfs::open(path, flags, Mode::empty()).map_err(|error| at(path, error))?;
-        let stat = rfs::fstat(&fd)?;
-        let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
-        let permissions = Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
-        if !is_ours || permissions != Mode::RWXU {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                format!("{} must be owned by this user with mode 0700; remove it", path.display()),
-            ));
-        }
+    pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
+        let fd = open_own(path).map_err(|error| LedgerError::unusable_directory(path, error))?;
         Ok(Self { path: path.to_path_buf(), fd })
     }
 
@@ -95,8 +83,24 @@ impl Directory {
         Ok(names)
     }
 
+    /// Opens a file that we wrote, and nothing else: no link, no FIFO that would be waited for, no file of others.
     pub(super) fn open_ledger(&self, name: &str, access: OFlags) -> io::Result<File> {
-        let fd = rfs::openat(&self.fd, name, access | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let fd = match rfs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link, not a ledger")),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = rfs::fstat(&fd)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let others = Mode::from_raw_mode(stat.st_mode) & (Mode::WGRP | Mode::WOTH);
+        if stat.st_uid != rustix::process::geteuid().as_raw() || !others.is_empty() || stat.st_nlink > 1 {
+            return Err(io::Error::other(
+                "others may have written to it: its owner, mode or number of links is not ours",
+            ));
+        }
         Ok(File::from(fd))
     }
 
@@ -108,8 +112,18 @@ impl Directory {
     }
 }
 
-/// The error with the directory it is about.
-fn at(path: &Path, error: Errno) -> io::Error {
-    let error = io::Error::from(error);
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+fn open_own(path: &Path) -> io::Result<OwnedFd> {
+    match rfs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    let fd = rfs::open(path, flags, Mode::empty())?;
+    let stat = rfs::fstat(&fd)?;
+    let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
+    let permissions = Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
+    if is_ours && permissions == Mode::RWXU {
+        return Ok(fd);
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "its owner or mode is not ours alone"))
 }

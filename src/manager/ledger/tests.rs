@@ -1,6 +1,8 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::PathBuf;
 
 use super::*;
+use crate::model::ActiveState;
 
 /// A directory for ledgers that goes with the test.
 struct Place(tempfile::TempDir);
@@ -15,7 +17,7 @@ impl Place {
     }
 
     fn ledger(&self) -> Ledger {
-        Ledger::open_in(&self.path()).expect("opens")
+        Ledger::open_in(&self.path(), owner("demo")).expect("opens")
     }
 
     fn abandoned(&self) -> Vec<AbandonedLedger> {
@@ -31,12 +33,18 @@ fn unit(name: &str) -> UnitName {
     UnitName::new(name).expect("valid")
 }
 
+fn owner(scenario: &str) -> Owner {
+    Owner::this_process(scenario, "2026-11-20T08:30:00.000Z".to_owned())
+}
+
 fn started(name: &str) -> Change {
-    Change::Started { manager: ManagerKind::System, unit: unit(name) }
+    let found = UnitMark { active_state: ActiveState::Inactive, ..UnitMark::default() };
+    let (manager, action) = (ManagerKind::System, "start".to_owned());
+    Change::Started(Acted { manager, unit: unit(name), action, starts: true, found })
 }
 
 fn uses(name: &str) -> Change {
-    Change::Uses { unit: unit(name), scenario: "demo".to_owned(), pid: 7, folder: None }
+    Change::Uses { manager: ManagerKind::System, unit: unit(name), scenario: "demo".to_owned(), pid: 7, folder: None }
 }
 
 #[test]
@@ -44,15 +52,20 @@ fn what_a_dead_run_did_not_undo_is_outstanding() {
     let place = Place::new();
     let mut ledger = place.ledger();
     let first = ledger.entry(started("a.service")).expect("written");
-    ledger.entry(started("b.service")).expect("written");
+    let second = ledger.entry(started("b.service")).expect("written");
     ledger.undone(first).expect("written");
+    let left =
+        UnitMark { active_state: ActiveState::Active, invocation_id: Some("b".to_owned()), ..UnitMark::default() };
+    ledger.left(second, left.clone()).expect("written");
     assert!(place.abandoned().is_empty(), "its owner lives");
     drop(ledger);
 
     let abandoned = place.abandoned();
     let [only] = abandoned.as_slice() else { panic!("{abandoned:?}") };
-    let outstanding: Vec<_> = only.outstanding().map(|(_, change)| change.clone()).collect();
-    assert_eq!(outstanding, [started("b.service")]);
+    let outstanding: Vec<_> = only.outstanding().map(|(_, entry)| (entry.change.clone(), entry.left.clone())).collect();
+    assert_eq!(outstanding, [(started("b.service"), Some(left))]);
+    assert_eq!(*only.owner(), owner("demo"));
+    assert!(!only.owner().is_of_an_earlier_boot());
     assert!(place.abandoned().is_empty(), "nobody else may undo it meanwhile");
 }
 
@@ -81,19 +94,14 @@ fn a_recovery_that_is_cut_short_is_taken_up_where_it_stopped() {
 }
 
 #[test]
-fn a_ledger_goes_when_everything_is_undone_and_stays_when_not() {
+fn the_ledger_of_a_run_that_ends_by_itself_goes_whatever_is_in_it() {
     let place = Place::new();
     let mut ledger = place.ledger();
     ledger.entry(uses("a.service")).expect("written");
-    let id = ledger.entry(started("a.service")).expect("written");
-    ledger.undone(id).expect("written");
+    ledger.entry(started("a.service")).expect("written");
     ledger.close().expect("removed");
     assert_eq!(place.files(), 0);
-
-    let mut ledger = place.ledger();
-    ledger.entry(started("a.service")).expect("written");
-    ledger.close().expect("kept");
-    assert_eq!(place.files(), 1);
+    ledger.close().expect("it is gone already");
 }
 
 #[test]
@@ -117,39 +125,78 @@ fn an_entry_that_was_cut_short_was_never_carried_out() {
     drop(ledger);
     let abandoned = place.abandoned().remove(0);
     assert_eq!(abandoned.outstanding().count(), 1);
-    assert_eq!(abandoned.unreadable_lines(), 0);
+}
+
+/// Puts something else in place of a ledger: what both who look for dead runs and who claim units say of it.
+fn refused(make: impl FnOnce(&Path)) -> [String; 2] {
+    let place = Place::new();
+    let mut ledger = place.ledger();
+    let path = place.path().join("1-0.jsonl");
+    make(&path);
+    let abandoned = Ledger::abandoned_in(&place.path()).expect_err("it is not a ledger").to_string();
+    let claimed = ledger.claim(&claim(&[unit("a.service")])).expect_err("it is not a ledger").to_string();
+    for message in [&abandoned, &claimed] {
+        assert!(message.starts_with(&format!("cannot read the ledger {}: ", path.display())), "{message}");
+    }
+    [abandoned, claimed]
 }
 
 #[test]
-fn a_line_of_another_version_keeps_the_file() {
-    let place = Place::new();
-    let mut ledger = place.ledger();
-    ledger.file.0.write_all(b"{\"entry\":{\"id\":0,\"change\":{\"renamed\":{}}}}\n").expect("written");
-    drop(ledger);
-    let abandoned = place.abandoned().remove(0);
-    assert_eq!(abandoned.unreadable_lines(), 1);
-    abandoned.close().expect("kept");
-    assert_eq!(place.files(), 1);
+fn what_is_not_a_ledger_of_ours_is_named_with_its_path_and_never_waited_for() {
+    let write = |text: &'static [u8]| move |path: &Path| std::fs::write(path, text).expect("written");
+    refused(write(b"{\"entry\":{\"id\":0,\"change\":{\"renamed\":{}}}}\n"));
+    refused(write(b"no JSON\n"));
+    refused(write(b"\xff\xfe\n"));
+    refused(|path| {
+        let flags = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, flags, 0).expect("made");
+    });
+    refused(|path| symlink("/dev/null", path).expect("made"));
+    refused(|path| std::fs::create_dir(path).expect("made"));
+    refused(|path| {
+        std::fs::write(path, "").expect("written");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).expect("ours");
+    });
+    refused(|path| {
+        std::fs::write(path, "").expect("written");
+        std::fs::hard_link(path, path.with_extension("second")).expect("made");
+    });
+    refused(|path| {
+        let file = File::create(path).expect("made");
+        file.set_len(1 << 30).expect("sparse");
+    });
 }
 
-fn claim<'a>(units: &'a [UnitName], scenario: &'a str) -> Claim<'a> {
-    Claim { units, scenario, folder: None }
+#[test]
+fn a_disk_that_is_full_leaves_no_half_line_before_the_next() {
+    let place = Place::new();
+    let mut ledger = place.ledger();
+    ledger.file.0 = File::open("/dev/full").expect("it is there");
+    assert!(
+        ledger.entry(started("a.service")).expect_err("full").to_string().contains(&*place.path().to_string_lossy())
+    );
+    assert_eq!(ledger.outstanding().count(), 0, "it may not be changed");
+}
+
+fn claim(units: &[UnitName]) -> Claim<'_> {
+    Claim { manager: ManagerKind::System, units, folder: None }
 }
 
 #[test]
 fn the_second_to_claim_a_unit_is_told_of_the_first_and_gets_none() {
     let place = Place::new();
-    let (mut first, mut second) = (place.ledger(), place.ledger());
-    first.claim(&claim(&[unit("a.service"), unit("a.socket")], "first")).expect("asked").expect("free");
+    let mut first = Ledger::open_in(&place.path(), owner("first")).expect("opens");
+    let mut second = place.ledger();
+    first.claim(&claim(&[unit("a.service"), unit("a.socket")])).expect("asked").expect("free");
 
     let both = [unit("b.service"), unit("a.socket")];
-    let refused = second.claim(&claim(&both, "second")).expect("asked");
+    let refused = second.claim(&claim(&both)).expect("asked");
     let user = LiveUse { unit: unit("a.socket"), pid: std::process::id(), scenario: "first".to_owned() };
     assert_eq!(refused, Err(user));
     assert_eq!(second.outstanding().count(), 0, "all or none");
 
     drop(first);
-    assert_eq!(second.claim(&claim(&both, "second")).expect("asked").map(|entries| entries.len()), Ok(2));
+    assert_eq!(second.claim(&claim(&both)).expect("asked").map(|entries| entries.len()), Ok(2));
 }
 
 #[test]
@@ -157,9 +204,11 @@ fn runs_on_different_units_and_folders_do_not_meet() {
     let place = Place::new();
     let (mut first, mut second, mut third) = (place.ledger(), place.ledger(), place.ledger());
     let (a, b) = ([unit("a.service")], [unit("b.service")]);
-    assert!(first.claim(&claim(&a, "first")).expect("asked").is_ok());
-    assert!(second.claim(&claim(&b, "second")).expect("asked").is_ok());
-    let embedded = |folder: &'static str| Claim { folder: Some(Path::new(folder)), ..claim(&a, "embedded") };
+    assert!(first.claim(&claim(&a)).expect("asked").is_ok());
+    assert!(second.claim(&claim(&b)).expect("asked").is_ok());
+    let of_the_user = Claim { manager: ManagerKind::User, ..claim(&a) };
+    assert!(second.claim(&of_the_user).expect("asked").is_ok(), "another systemd has units of its own");
+    let embedded = |folder: &'static str| Claim { folder: Some(Path::new(folder)), ..claim(&a) };
     assert!(second.claim(&embedded("/one")).expect("asked").is_ok());
     assert!(third.claim(&embedded("/two")).expect("asked").is_ok());
     assert!(third.claim(&embedded("/one")).expect("asked").is_err());
@@ -175,7 +224,7 @@ fn of_many_that_claim_a_unit_at_once_exactly_one_gets_it() {
             scope.spawn(move || {
                 let mut ledger = ledger;
                 start.wait();
-                let is_ours = ledger.claim(&claim(&[unit("a.service")], "one of many")).expect("asked").is_ok();
+                let is_ours = ledger.claim(&claim(&[unit("a.service")])).expect("asked").is_ok();
                 (is_ours, ledger)
             })
         };
@@ -200,10 +249,11 @@ fn a_directory_that_others_may_enter_or_a_link_to_one_is_refused() {
     let place = Place::new();
     std::fs::create_dir(place.path()).expect("made");
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
-    assert!(Ledger::open_in(&place.path()).is_err());
+    assert!(Ledger::open_in(&place.path(), owner("demo")).is_err());
 
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o700)).expect("ours");
     let link = place.0.path().join("link");
     symlink(place.path(), &link).expect("made");
-    assert!(Ledger::open_in(&link).is_err());
+    let error = Ledger::open_in(&link, owner("demo")).expect_err("a link").to_string();
+    assert!(error.contains(&link.display().to_string()), "{error}");
 }

@@ -1,13 +1,13 @@
 //! Verbs and signals.
 
 use super::failure::{Attempt, Failure, no_such_unit};
+use super::jobs::number_of;
 use super::properties::Properties;
 use super::reason::{self, Remedies};
 use super::snapshot;
 use super::systemd_manager::SystemdManager;
 use crate::clock;
-use crate::manager::ledger::Change;
-use crate::manager::{Job, Manager as _, ManagerError, is_protected};
+use crate::manager::{Job, ManagerError, is_protected};
 use crate::model::{JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
 
 impl SystemdManager {
@@ -17,7 +17,7 @@ impl SystemdManager {
         self.refuse_protected(attempt)?;
         let before = self.loaded(attempt, !matches!(verb, UnitVerb::Stop | UnitVerb::ResetFailed)).await?;
         self.refuse_strangers_job(attempt, &before)?;
-        let along = self.note_with_others(unit, verb, &before).await?;
+        let along = self.note_with_others(attempt, verb, &before).await?;
         let job = self.run_job(unit, verb).await?;
         for unit in along.iter().chain([unit]) {
             self.note_after(unit).await?;
@@ -25,51 +25,64 @@ impl SystemdManager {
         Ok(job)
     }
 
-    /// Writes down how the unit was, and which others stop with it. Those are written first, the nearest last: what
-    /// is undone in the opposite order finds what it needs.
-    async fn note_with_others(
-        &self,
-        unit: &UnitName,
-        verb: UnitVerb,
-        before: &Properties,
-    ) -> Result<Vec<UnitName>, ManagerError> {
-        let stops =
-            matches!(verb, UnitVerb::Stop | UnitVerb::Restart | UnitVerb::TryRestart | UnitVerb::ReloadOrRestart);
-        let along = if stops && !is_down(before) { self.stopped_with(unit).await? } else { Vec::new() };
-        for other in along.iter().rev() {
-            let manager = self.bus.kind();
-            self.note(other, Change::Stopped { manager, unit: other.clone() })?;
-        }
-        self.note_before(unit, verb, before)?;
-        Ok(along)
-    }
-
-    /// Queues a job and waits for its end.
+    /// Queues a job and waits for its end. What the user gives up is cancelled: our own job, by its number.
     pub(super) async fn run_job(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
         let attempt = Attempt { action: reason::words(verb), unit };
-        let listener = self.jobs.listen();
+        let mut wait = self.waits.begin(format!("{verb} of {unit}"));
+        let mut listener = self.jobs.listen();
         self.own_jobs.borrow_mut().begin(unit);
-        let path = match self.bus.queue(unit, verb).await {
+        let queued = tokio::select! {
+            queued = self.bus.queue(unit, verb) => queued,
+            () = wait.given_up() => return Err(self.no_answer(attempt)),
+        };
+        let path = match queued {
             Ok(Some(path)) => path,
             Ok(None) => return Ok(Job { result: JobResult::Done, ended_at: clock::now(), reason: None }),
             Err(error) => return self.refused(Failure::of(&error), attempt, verb),
         };
         self.own_jobs.borrow_mut().queued(unit, path.clone());
-        let Some(ended) = listener.end_of(&path).await else {
+        let number = number_of(&path);
+        wait.has_number(number);
+        let (ended, is_given_up) = tokio::select! {
+            ended = listener.end_of(&path) => (ended, false),
+            () = wait.given_up() => {
+                let cancelled = async {
+                    if let Some(number) = number {
+                        // Refused where the job has ended meanwhile; that is heard below.
+                        let _ = self.bus.systemd().cancel_job(number).await;
+                    }
+                    listener.end_of(&path).await
+                };
+                tokio::select! {
+                    ended = cancelled => (ended, true),
+                    () = wait.given_up() => return Err(self.no_answer(attempt)),
+                }
+            }
+        };
+        let Some(ended) = ended else {
             return Err(ManagerError::Lost {
                 bus: self.bus.name(),
                 action: format!("{} {unit}", attempt.action),
                 reason: "the connection ended before the job did".to_owned(),
             });
         };
-        let result = JobResult::from_name(&ended.result).unwrap_or(JobResult::Failed);
+        let result = ended.result.parse().unwrap_or(JobResult::Failed);
         let reason = match result {
             JobResult::Done => None,
+            JobResult::Canceled if is_given_up => Some("it was cancelled at a second signal".to_owned()),
             _ => {
                 Some(reason::of_result(result, verb, &self.look(unit, attempt).await?, &Remedies::new(&self.bus, unit)))
             }
         };
         Ok(Job { result, ended_at: ended.at, reason })
+    }
+
+    fn no_answer(&self, attempt: Attempt<'_>) -> ManagerError {
+        ManagerError::Refused {
+            action: attempt.action.to_owned(),
+            unit: attempt.unit.to_string(),
+            reason: format!("{} did not answer before it was given up", self.bus.name()),
+        }
     }
 
     /// A signal: see [`crate::manager::Manager::kill`].
@@ -79,7 +92,7 @@ impl SystemdManager {
         self.refuse_protected(attempt)?;
         let before = self.loaded(attempt, false).await?;
         if signal.ends_by_default() {
-            self.note_with_others(unit, UnitVerb::Stop, &before).await?;
+            self.note_with_others(attempt, UnitVerb::Stop, &before).await?;
         }
         // With `-fail` systemd says so when there is nobody to send it to.
         let whom = format!("{}-fail", who.name());
@@ -102,6 +115,7 @@ impl SystemdManager {
         let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, attempt);
         let at = clock::now();
         let properties = self.bus.all_properties(unit).await.map_err(failed)?;
+        self.note_seen(unit, &properties)?;
         Ok(snapshot::snapshot(unit, at, &properties, |endpoint| (self.find_listeners)(endpoint, self.bus.pid())))
     }
 
@@ -117,7 +131,7 @@ impl SystemdManager {
     pub(super) async fn loaded(&self, attempt: Attempt<'_>, strictly: bool) -> Result<Properties, ManagerError> {
         let properties = self.bus.unit_properties(attempt.unit).await;
         let properties = properties.map_err(|error| Failure::of(&error).during(&self.bus, attempt))?;
-        if !strictly && !is_down(&properties) {
+        if !strictly && !properties.mark().is_down() {
             return Ok(properties);
         }
         let (action, unit) = (attempt.action.to_owned(), attempt.unit.clone());
@@ -130,7 +144,11 @@ impl SystemdManager {
     }
 
     /// A job is ours if we queued it, or if the unit is ours: then systemd itself did, by its socket or Restart=.
-    fn refuse_strangers_job(&self, attempt: Attempt<'_>, properties: &Properties) -> Result<(), ManagerError> {
+    pub(super) fn refuse_strangers_job(
+        &self,
+        attempt: Attempt<'_>,
+        properties: &Properties,
+    ) -> Result<(), ManagerError> {
         let Some((job, path)) = properties.job() else { return Ok(()) };
         let unit = attempt.unit;
         if self.is_installed(unit) || self.own_jobs.borrow().contains(unit, &path) {
@@ -152,47 +170,4 @@ impl SystemdManager {
         let reason = reason::of_refusal(&failure, unit, verb);
         Ok(Job { result: JobResult::Failed, ended_at: clock::now(), reason: Some(reason) })
     }
-
-    /// Writes down how the unit was before something changes it, unless that is written already, or it goes
-    /// with the files that were installed.
-    fn note_before(&self, unit: &UnitName, verb: UnitVerb, before: &Properties) -> Result<(), ManagerError> {
-        let (manager, name) = (self.bus.kind(), unit.clone());
-        match verb {
-            UnitVerb::ResetFailed | UnitVerb::Reload => Ok(()),
-            _ if !is_down(before) => self.note(unit, Change::Stopped { manager, unit: name }),
-            UnitVerb::Stop | UnitVerb::TryRestart => Ok(()),
-            _ => self.note(unit, Change::Started { manager, unit: name }),
-        }
-    }
-
-    fn note(&self, unit: &UnitName, change: Change) -> Result<(), ManagerError> {
-        if self.is_installed(unit) || self.noted.borrow().contains_key(unit) {
-            return Ok(());
-        }
-        let entry = self.write_entry(change.clone())?;
-        self.noted.borrow_mut().insert(unit.clone(), (entry, change));
-        Ok(())
-    }
-
-    /// Strikes out what was written down once the unit is again as it was.
-    pub(super) async fn note_after(&self, unit: &UnitName) -> Result<(), ManagerError> {
-        let Some((entry, change)) = self.noted.borrow().get(unit).cloned() else { return Ok(()) };
-        let attempt = Attempt { action: "look at", unit };
-        let now = self.loaded(attempt, false).await;
-        let is_down_now = match now {
-            Ok(properties) => is_down(&properties),
-            Err(ManagerError::NoSuchUnit { .. } | ManagerError::Masked { .. } | ManagerError::BadUnit { .. }) => true,
-            Err(error) => return Err(error),
-        };
-        if matches!(change, Change::Started { .. }) == is_down_now {
-            self.strike_entry(entry)?;
-            self.noted.borrow_mut().remove(unit);
-        }
-        Ok(())
-    }
-}
-
-/// Whether a unit is neither up nor about to be.
-fn is_down(properties: &Properties) -> bool {
-    matches!(properties.text("ActiveState").as_str(), "inactive" | "failed" | "deactivating")
 }

@@ -1,7 +1,7 @@
 //! The connection to systemd, and what is asked over it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zbus::fdo::{DBusProxy, PropertiesProxy};
@@ -40,6 +40,7 @@ pub(super) trait Systemd {
     fn try_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reload_or_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn cancel_job(&self, id: u32) -> zbus::Result<()>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn kill_unit(&self, name: &str, who: &str, signal: i32) -> zbus::Result<()>;
     fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
@@ -80,6 +81,14 @@ impl Bus {
         Self::by(zbus::connection::Builder::session(), ManagerKind::User).await
     }
 
+    /// The systemd that listens at `path` itself.
+    pub(super) async fn private(path: &Path, kind: ManagerKind) -> Result<Self, ManagerError> {
+        let address = format!("unix:path={}", path.display());
+        let builder = zbus::connection::Builder::address(address.as_str());
+        let connected = builder.p2p().method_timeout(METHOD_TIMEOUT).build().await;
+        Self::on(connected.map_err(|error| no_bus(kind, &error))?, kind).await
+    }
+
     async fn by(builder: zbus::connection::Builder<'_>, kind: ManagerKind) -> Result<Self, ManagerError> {
         let connected = builder.method_timeout(METHOD_TIMEOUT).build().await;
         let bus = Self::on(connected.map_err(|error| no_bus(kind, &error))?, kind).await?;
@@ -94,6 +103,16 @@ impl Bus {
             Err(error) if !Failure::of(&error).is_called("AlreadySubscribed") => Err(no_bus(kind, &error)),
             _ => Ok(Self { connection, systemd, kind, pid: None }),
         }
+    }
+
+    /// The same systemd as `other`'s, reached another way.
+    pub(super) fn with_pid_of(self, other: &Self) -> Self {
+        Self { pid: self.pid.or(other.pid), ..self }
+    }
+
+    /// What went wrong with systemd itself.
+    pub(super) fn failed(&self, error: &zbus::Error, action: &str) -> ManagerError {
+        Failure::of(error).during_any(self, action.to_owned(), "systemd".to_owned())
     }
 
     /// The PID of this systemd, where a bus tells it.
@@ -116,7 +135,7 @@ impl Bus {
 
     /// `systemctl`, as a user has to call it for this systemd.
     pub(super) fn systemctl(&self) -> &'static str {
-        if self.kind == ManagerKind::User { "systemctl --user" } else { "systemctl" }
+        self.kind.systemctl()
     }
 
     /// `journalctl`, as a user has to call it for this systemd.
@@ -206,7 +225,7 @@ async fn pid_of_systemd(connection: &Connection) -> zbus::Result<u32> {
     Ok(DBusProxy::new(connection).await?.get_connection_unix_process_id(systemd).await?)
 }
 
-fn bus_name(kind: ManagerKind) -> &'static str {
+pub(super) fn bus_name(kind: ManagerKind) -> &'static str {
     if kind == ManagerKind::User { "systemd on the user bus" } else { "systemd on the system bus" }
 }
 

@@ -12,9 +12,10 @@ use zbus::message::{Header, Type};
 use zbus::{Connection, Guid, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 
 use super::bus::object_path;
+use super::route::Route;
 use super::systemd_manager::{Options, SystemdManager};
 use crate::clock;
-use crate::manager::ledger::{Change, Ledger};
+use crate::manager::ledger::{Change, Ledger, Owner, UnitMark};
 use crate::model::{MonoTime, UnitName};
 use crate::record::begin::ManagerKind;
 
@@ -77,9 +78,11 @@ impl Fake {
         let script = Arc::new(Mutex::new(Script::default()));
         tokio::spawn(serve(server.clone(), MessageStream::from(&server), Arc::clone(&script)));
         let place = tempfile::tempdir().expect("a place for files");
-        let ledger = Ledger::open_in(&place.path().join("ledger")).expect("opens");
+        let owner = Owner::this_process("fake", String::new());
+        let ledger = Ledger::open_in(&place.path().join("ledger"), owner).expect("opens");
         let ledger = Rc::new(RefCell::new(ledger));
-        let options = Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false };
+        let options =
+            Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
         let manager = SystemdManager::on(client, ManagerKind::System, place.path().join("units"), options).await;
         Self { manager: manager.expect("it answers"), ledger, server, script, place }
     }
@@ -125,9 +128,35 @@ impl Fake {
         self.place.path().join("units")
     }
 
-    /// What the ledger would undo.
-    pub(super) fn outstanding(&self) -> Vec<Change> {
-        self.ledger.borrow().outstanding().map(|(_, change)| change.clone()).collect()
+    /// What the ledger would undo: `stopped a.service`.
+    pub(super) fn outstanding(&self) -> Vec<String> {
+        let words = |change: &Change| match change {
+            Change::Started(acted) => format!("started {}", acted.unit),
+            Change::Stopped(acted) => format!("stopped {}", acted.unit),
+            Change::Installed { unit, .. } => format!("installed {unit}"),
+            Change::Uses { unit, .. } => format!("uses {unit}"),
+        };
+        self.ledger.borrow().outstanding().map(|(_, entry)| words(&entry.change)).collect()
+    }
+
+    /// How the ledger says that units were left.
+    pub(super) fn left(&self) -> Vec<Option<UnitMark>> {
+        self.ledger.borrow().outstanding().map(|(_, entry)| entry.left.clone()).collect()
+    }
+
+    /// From now on it can be reached by a socket of its own, too, once.
+    pub(super) fn listens_at_its_own_socket(&mut self) {
+        let path = self.place.path().join("private");
+        let listener = tokio::net::UnixListener::bind(&path).expect("a free path");
+        self.manager.routes = vec![Route::Private(path)];
+        let script = Arc::clone(&self.script);
+        tokio::spawn(async move {
+            let (theirs, _) = listener.accept().await.expect("it connects");
+            let theirs = theirs.into_std().expect("a socket");
+            let server = zbus::connection::Builder::unix_stream(theirs).server(Guid::generate()).p2p();
+            let server = server.build().await.expect("connects");
+            serve(server.clone(), MessageStream::from(&server), script).await;
+        });
     }
 }
 
@@ -187,6 +216,13 @@ async fn answer(connection: &Connection, call: &Message, script: &Mutex<Script>)
         "Reload" | "Ref" | "ResetFailedUnit" => {
             note(script, &member, call);
             connection.reply(&header, &()).await
+        }
+        "CancelJob" => {
+            let job: u32 = call.body().deserialize().expect("a number");
+            script.lock().expect("no panic").calls.push(format!("CancelJob {job}"));
+            connection.reply(&header, &()).await.expect("connected");
+            remove_jobs(connection, vec![(job, "canceled")]).await;
+            return true;
         }
         "GetNameOwner" => {
             connection.reply_error(&header, "org.freedesktop.DBus.Error.NameHasNoOwner", &"a peer, no bus").await

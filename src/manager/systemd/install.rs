@@ -6,11 +6,12 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use super::failure::{Attempt, Failure};
+use super::past;
 use super::systemd_manager::SystemdManager;
-use crate::manager::ledger::{Change, EntryId};
+use crate::manager::ledger::{Change, EntryId, UnitMark};
 use crate::manager::recover::Recoverable;
-use crate::manager::{Job, Manager as _, ManagerError};
-use crate::model::{JobResult, UnitKind, UnitName, UnitVerb};
+use crate::manager::{Manager as _, ManagerError};
+use crate::model::{JobResult, Signal, UnitKind, UnitName, UnitVerb};
 use crate::scenario::plan::UnitFile;
 
 /// A unit file that we brought.
@@ -102,13 +103,27 @@ impl Recoverable for SystemdManager {
         outcome
     }
 
-    async fn bring_back(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
-        self.run_job(unit, verb).await
+    async fn mark(&self, unit: &UnitName) -> Result<UnitMark, ManagerError> {
+        let attempt = Attempt { action: "look at", unit };
+        match self.loaded(attempt, false).await {
+            Err(ManagerError::Masked { .. } | ManagerError::BadUnit { .. }) => Ok(UnitMark::default()),
+            properties => Ok(properties?.mark()),
+        }
+    }
+
+    async fn last_incarnation(&self, unit: &UnitName) -> Option<String> {
+        past::last_incarnation(self.bus.kind(), unit).await
     }
 }
 
+/// Stops a unit that we brought; one that does not stop, and that the user gives up, is killed.
 async fn stop(manager: &SystemdManager, unit: &UnitName) -> Result<(), ManagerError> {
-    let job = manager.run_job(unit, UnitVerb::Stop).await?;
+    let mut job = manager.run_job(unit, UnitVerb::Stop).await?;
+    if job.result == JobResult::Canceled {
+        // Refused where nobody is left.
+        let _ = manager.bus.systemd().kill_unit(unit.as_str(), "all", Signal::KILL.number()).await;
+        job = manager.run_job(unit, UnitVerb::Stop).await?;
+    }
     if job.result == JobResult::Done {
         return Ok(());
     }

@@ -65,7 +65,7 @@ pub(super) struct Listener(mpsc::UnboundedReceiver<Ended>);
 
 impl Listener {
     /// Waits for one job to end; none if systemd is gone.
-    pub(super) async fn end_of(mut self, job: &OwnedObjectPath) -> Option<Ended> {
+    pub(super) async fn end_of(&mut self, job: &OwnedObjectPath) -> Option<Ended> {
         while let Some(ended) = self.0.recv().await {
             if ended.job == *job {
                 return Some(ended);
@@ -73,6 +73,11 @@ impl Listener {
         }
         None
     }
+}
+
+/// The number of a job, the last part of its path.
+pub(super) fn number_of(job: &OwnedObjectPath) -> Option<u32> {
+    job.rsplit_once('/').and_then(|(_, number)| number.parse().ok())
 }
 
 /// Never waits for a listener: the connection stands still while a signal is not taken.

@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `bus` | the connection, and what systemd is asked over it |
 //! | `failure` | D-Bus errors as [`ManagerError`](super::ManagerError)s |
+//! | `route` | ways to systemd, also after the bus was lost |
 //! | `properties` | the properties of a unit as systemd sends them |
 //! | `snapshot` | properties as a [`UnitSnapshot`](crate::model::UnitSnapshot) |
 //! | `jobs` | which job ended how and when |
 //! | `act` | verbs and signals |
+//! | `note` | what of them goes into the ledger |
 //! | `reason` | why a job was not `done`, and what to do about it |
 //! | `follow` | state changes of held units |
 //! | `inspect` | units as they are, for those who only look |
 //! | `links` | which units a job pulls along |
+//! | `past` | what systemd did to a unit before |
 //! | `install` | unit files that are there for one run |
 
 mod act;
@@ -22,8 +25,11 @@ mod inspect;
 mod install;
 mod jobs;
 mod links;
+mod note;
+mod past;
 mod properties;
 mod reason;
+mod route;
 mod snapshot;
 
 mod systemd_manager;

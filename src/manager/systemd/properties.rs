@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
+use crate::manager::ledger::UnitMark;
 use crate::model::{MonoTime, UnitName};
 
 /// Values by name. One that is missing or of another type reads as systemd's "not set": properties come and go
@@ -76,6 +77,17 @@ impl Properties {
             let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
             hex
         }))
+    }
+
+    /// How the unit is, to tell later whether it is still so.
+    pub(super) fn mark(&self) -> UnitMark {
+        UnitMark {
+            active_state: self.text("ActiveState").into(),
+            sub_state: self.text("SubState"),
+            invocation_id: self.invocation_id(),
+            changed_at: self.time("StateChangeTimestampMonotonic"),
+            began_at: self.time("InactiveExitTimestampMonotonic"),
+        }
     }
 
     /// Takes over the values that changed.

@@ -5,9 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use zbus::{Connection, OwnedObjectPath};
 
 use super::bus::Bus;
@@ -16,10 +18,13 @@ use super::follow::follow;
 use super::inspect::Inspector;
 use super::install::{self, InstalledUnit};
 use super::jobs::Jobs;
-use crate::manager::ledger::{Change, EntryId, Ledger};
-use crate::manager::{Job, Manager, ManagerError, is_protected};
+use super::note::Noted;
+use super::reason::words;
+use super::route::{self, Route};
+use crate::manager::ledger::{Change, EntryId, Ledger, UnitMark};
+use crate::manager::{Job, Manager, ManagerError, Waits, is_protected};
 use crate::model::address::Listener;
-use crate::model::{Endpoint, KillWho, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{Endpoint, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::begin::ManagerKind;
 use crate::record::line::UnitChange;
 use crate::scenario::plan::UnitFile;
@@ -27,6 +32,12 @@ use crate::scenario::plan::UnitFile;
 /// Asks the kernel which listeners there are at an address, of those that the systemd with this PID holds. It has none
 /// where the bus does not know it.
 pub type FindListeners = fn(&Endpoint, Option<u32>) -> io::Result<Vec<Listener>>;
+
+/// A connection that does not answer for this long is lost.
+const PING_MAX: Duration = Duration::from_secs(10);
+
+/// The kinds of units that are started again when they stopped with another.
+const STARTABLE: &[&str] = &["service", "socket", "timer", "path"];
 
 /// What a [`SystemdManager`] is made with.
 #[derive(Clone, Debug)]
@@ -37,6 +48,8 @@ pub struct Options {
     pub find_listeners: FindListeners,
     /// Act on units that the machine needs, too.
     pub force: bool,
+    /// Units are put back as they were found: then the ledger tells the next run how, should this one be killed.
+    pub restores: bool,
 }
 
 /// systemd, over D-Bus. Needs a tokio runtime with I/O and time for as long as it lives.
@@ -45,11 +58,14 @@ pub struct SystemdManager {
     pub(super) bus: Bus,
     pub(super) jobs: Jobs,
     pub(super) own_jobs: RefCell<OwnJobs>,
-    pub(super) noted: RefCell<HashMap<UnitName, (EntryId, Change)>>,
+    pub(super) waits: Waits,
+    pub(super) noted: RefCell<HashMap<UnitName, Noted>>,
     pub(super) installed: Vec<InstalledUnit>,
     pub(super) unit_directory: PathBuf,
     pub(super) find_listeners: FindListeners,
     pub(super) force: bool,
+    pub(super) restores: bool,
+    pub(super) routes: Vec<Route>,
     ledger: Rc<RefCell<Ledger>>,
     version: String,
     held: HashSet<UnitName>,
@@ -64,7 +80,8 @@ impl SystemdManager {
     /// # Errors
     /// When there is no system bus, or no systemd on it.
     pub async fn system(options: Options) -> Result<Self, ManagerError> {
-        Self::with(Bus::system().await?, PathBuf::from("/run/systemd/system"), options).await
+        let routes = Route::all(ManagerKind::System);
+        Self::with(Bus::system().await?, routes, PathBuf::from("/run/systemd/system"), options).await
     }
 
     /// Connects to the systemd of the user.
@@ -80,7 +97,8 @@ impl SystemdManager {
                 remedy: "log in through a session that has a systemd --user, or use --manager embedded",
             });
         };
-        Self::with(Bus::user().await?, PathBuf::from(runtime_directory).join("systemd/user"), options).await
+        let routes = Route::all(ManagerKind::User);
+        Self::with(Bus::user().await?, routes, PathBuf::from(runtime_directory).join("systemd/user"), options).await
     }
 
     /// Uses the systemd at the other end of `connection`; unit files go to `unit_directory`.
@@ -93,12 +111,16 @@ impl SystemdManager {
         unit_directory: PathBuf,
         options: Options,
     ) -> Result<Self, ManagerError> {
-        Self::with(Bus::on(connection, kind).await?, unit_directory, options).await
+        Self::with(Bus::on(connection, kind).await?, Vec::new(), unit_directory, options).await
     }
 
-    async fn with(bus: Bus, unit_directory: PathBuf, options: Options) -> Result<Self, ManagerError> {
-        let failed =
-            |error: zbus::Error| Failure::of(&error).during_any(&bus, "talk to".to_owned(), "systemd".to_owned());
+    async fn with(
+        bus: Bus,
+        routes: Vec<Route>,
+        unit_directory: PathBuf,
+        options: Options,
+    ) -> Result<Self, ManagerError> {
+        let failed = |error: zbus::Error| bus.failed(&error, "talk to");
         let version = bus.version().await.map_err(failed)?;
         let jobs = Jobs::hear(bus.systemd()).await.map_err(failed)?;
         let (change_sender, changes) = mpsc::unbounded_channel();
@@ -106,11 +128,14 @@ impl SystemdManager {
             bus,
             jobs,
             own_jobs: RefCell::default(),
+            waits: Waits::default(),
             noted: RefCell::default(),
             installed: Vec::new(),
             unit_directory,
             find_listeners: options.find_listeners,
             force: options.force,
+            restores: options.restores,
+            routes,
             ledger: options.ledger,
             version,
             held: HashSet::new(),
@@ -128,13 +153,15 @@ impl SystemdManager {
     }
 
     pub(super) fn write_entry(&self, change: Change) -> Result<EntryId, ManagerError> {
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.entry(change).map_err(|error| ledger_failed(&ledger, error))
+        Ok(self.ledger.borrow_mut().entry(change)?)
+    }
+
+    pub(super) fn write_left(&self, entry: EntryId, mark: UnitMark) -> Result<(), ManagerError> {
+        Ok(self.ledger.borrow_mut().left(entry, mark)?)
     }
 
     pub(super) fn strike_entry(&self, entry: EntryId) -> Result<(), ManagerError> {
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.undone(entry).map_err(|error| ledger_failed(&ledger, error))
+        Ok(self.ledger.borrow_mut().undone(entry)?)
     }
 
     async fn start_following(&mut self, attempt: Attempt<'_>) -> Result<(), ManagerError> {
@@ -158,6 +185,32 @@ impl Manager for SystemdManager {
 
     fn version(&self) -> String {
         self.version.clone()
+    }
+
+    fn waits(&self) -> Waits {
+        self.waits.clone()
+    }
+
+    async fn primary_name(&self, unit: &UnitName) -> Result<UnitName, ManagerError> {
+        let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, Attempt { action: "look at", unit });
+        let properties = self.bus.unit_properties(unit).await.map_err(failed)?;
+        Ok(UnitName::new(properties.text("Id")).unwrap_or_else(|_| unit.clone()))
+    }
+
+    async fn reconnect(&mut self) -> Result<Option<String>, ManagerError> {
+        let lost = match timeout(PING_MAX, self.bus.version()).await {
+            Ok(Ok(_)) => return Ok(None),
+            Ok(Err(error)) => Failure::of(&error).message,
+            Err(_) => format!("no answer for {} s", PING_MAX.as_secs()),
+        };
+        let reached = route::reach(&self.routes, self.bus.kind()).await?;
+        self.bus = reached.bus.with_pid_of(&self.bus);
+        self.jobs = reached.jobs;
+        Ok(Some(format!(
+            "the connection to {} was lost ({lost}); it is reached again {}",
+            self.bus.name(),
+            reached.how
+        )))
     }
 
     async fn install(&mut self, files: &[UnitFile]) -> Result<(), ManagerError> {
@@ -190,12 +243,21 @@ impl Manager for SystemdManager {
 
     async fn stopped_with(&self, unit: &UnitName) -> Result<Vec<UnitName>, ManagerError> {
         let links = Inspector::on(self.bus.clone(), self.find_listeners).stopped_with(unit).await?;
-        let may_be_started = |unit: &UnitName| unit.kind() != UnitKind::Other && !is_protected(unit);
+        let may_be_started = |unit: &UnitName| STARTABLE.contains(&unit.suffix()) && !is_protected(unit);
         Ok(links.into_iter().map(|link| link.unit).filter(may_be_started).collect())
     }
 
     async fn perform(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
         self.act(unit, verb).await
+    }
+
+    async fn bring_back(&self, unit: &UnitName, verb: UnitVerb) -> Result<Job, ManagerError> {
+        let attempt = Attempt { action: words(verb), unit };
+        let before = self.loaded(attempt, false).await?;
+        self.refuse_strangers_job(attempt, &before)?;
+        let job = self.run_job(unit, verb).await?;
+        self.note_after(unit).await?;
+        Ok(job)
     }
 
     async fn kill(&self, unit: &UnitName, who: KillWho, signal: Signal) -> Result<(), ManagerError> {
@@ -235,8 +297,4 @@ impl OwnJobs {
     pub(super) fn contains(&self, unit: &UnitName, job: &OwnedObjectPath) -> bool {
         self.asked_for.contains(unit) || self.queued.get(unit) == Some(job)
     }
-}
-
-fn ledger_failed(ledger: &Ledger, error: io::Error) -> ManagerError {
-    ManagerError::File { action: "write", path: ledger.path(), error }
 }

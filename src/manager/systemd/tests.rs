@@ -2,7 +2,7 @@ use super::bus::Bus;
 use super::fake::{Answer, Fake, SERVICE, SOCKET, UNIT, job_property, text, value};
 use crate::host::process;
 use crate::manager::{Manager as _, ManagerError};
-use crate::model::{JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitVerb};
+use crate::model::{ActiveState, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitVerb};
 use crate::record::begin::ManagerKind;
 use crate::scenario::plan::UnitFile;
 
@@ -137,6 +137,59 @@ async fn a_bus_that_goes_away_in_the_middle_of_a_job_is_lost() {
 }
 
 #[tokio::test]
+async fn a_lost_connection_is_made_anew_by_systemds_own_socket_and_jobs_are_heard_there() {
+    let mut fake = Fake::start().await;
+    let app = unit("app.service");
+    fake.has_unit("app.service", "active");
+    assert_eq!(fake.manager.reconnect().await.expect("it answers"), None, "nothing was lost");
+    fake.answers(Answer::HangUp);
+    let lost = fake.manager.perform(&app, UnitVerb::Stop).await;
+    assert!(matches!(lost, Err(ManagerError::Lost { .. })), "{lost:?}");
+    fake.has_unit("app.service", "inactive");
+
+    fake.listens_at_its_own_socket();
+    let told = fake.manager.reconnect().await.expect("it is reached").expect("it was lost");
+    assert!(told.contains("it is reached again by its own socket"), "{told}");
+    fake.has_unit("app.service", "active");
+    fake.answers(done(3));
+    let job = fake.manager.bring_back(&app, UnitVerb::Start).await.expect("queued");
+    assert_eq!(job.result, JobResult::Done);
+    assert_eq!(fake.outstanding(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_job_that_is_given_up_is_cancelled_by_its_number_and_no_other() {
+    let fake = Fake::start().await;
+    fake.has_unit("hang.service", "inactive");
+    fake.answers(Answer::Job { number: 7, before: vec![], after: vec![] });
+    let waits = fake.manager.waits();
+    let give_up = async {
+        while waits.now().iter().all(|wait| !wait.to_string().contains("job 7")) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(waits.now()[0].to_string(), "start of hang.service (job 7)");
+        waits.give_up();
+    };
+    let hang = unit("hang.service");
+    let (job, ()) = tokio::join!(fake.manager.perform(&hang, UnitVerb::Start), give_up);
+    assert_eq!(job.expect("queued").result, JobResult::Canceled);
+    assert_eq!(fake.calls(), ["StartUnit hang.service", "CancelJob 7"]);
+    assert_eq!(waits.now(), []);
+}
+
+#[tokio::test]
+async fn an_alias_is_told_by_the_name_that_systemd_has_for_the_unit() {
+    let fake = Fake::start().await;
+    let of_the_unit = || vec![("LoadState", text("loaded")), ("Id", text("app.service"))];
+    for name in ["app.service", "alias.service"] {
+        fake.has(name, UNIT, of_the_unit());
+        assert_eq!(fake.manager.primary_name(&unit(name)).await.expect("answers"), unit("app.service"));
+    }
+    let missing = unit("missing.service");
+    assert_eq!(fake.manager.primary_name(&missing).await.expect("answers"), missing);
+}
+
+#[tokio::test]
 async fn a_signal_goes_to_those_named_and_nobody_is_an_error() {
     let fake = Fake::start().await;
     fake.has_unit("app.service", "active");
@@ -262,10 +315,10 @@ async fn each_state_change_of_a_held_unit_arrives_once_and_whole() {
     fake.changes("app.service", UNIT, vec![("ActiveState", text("active"))]).await;
 
     let first = changes.recv().await.expect("followed");
-    assert_eq!((first.active_state.as_str(), first.main_pid, first.result.as_str()), ("failed", 0, "signal"));
+    assert_eq!((&first.active_state, first.main_pid, first.result.as_str()), (&ActiveState::Failed, 0, "signal"));
     assert_eq!(first.changed_at.map(MonoTime::as_nanos), Some(5_000_000_000));
     let second = changes.recv().await.expect("followed");
-    assert_eq!((second.active_state.as_str(), second.main_pid, second.result.as_str()), ("active", 11, "success"));
+    assert_eq!((&second.active_state, second.main_pid, second.result.as_str()), (&ActiveState::Active, 11, "success"));
     assert!(fake.manager.take_changes().is_none());
 }
 
@@ -284,7 +337,7 @@ async fn unit_files_come_and_go_with_their_entries() {
     assert_eq!(fake.outstanding().len(), 2);
     fake.manager.uninstall().await.expect("removed");
     assert_eq!(std::fs::read_dir(fake.unit_directory()).expect("stays").count(), 0);
-    assert_eq!(fake.outstanding(), []);
+    assert_eq!(fake.outstanding(), [""; 0]);
     assert_eq!(fake.calls(), ["Reload", "Reload"]);
 }
 
@@ -301,7 +354,7 @@ async fn a_unit_that_is_there_already_is_never_replaced_and_nothing_is_installed
     let refused = fake.manager.install(&[file("new.socket"), file("old@.service")]).await;
     assert!(matches!(refused, Err(ManagerError::AlreadyThere { .. })), "{refused:?}");
     assert_eq!(std::fs::read_dir(fake.unit_directory()).expect("there").count(), 1);
-    assert_eq!(fake.outstanding(), []);
+    assert_eq!(fake.outstanding(), [""; 0]);
 }
 
 #[tokio::test]

@@ -4,12 +4,16 @@
 
 mod bus;
 mod disk;
+mod hung;
 mod killed;
+mod ledger;
 mod network;
 mod output;
+mod put_back;
 pub(crate) mod rig;
 pub(crate) mod scenario;
 mod signals;
+mod storm;
 mod stranger;
 mod suspended;
 mod twice;

@@ -70,6 +70,18 @@ impl Scenario {
         self
     }
 
+    /// Other lines for its service, which starts what `command` says; before [`Self::found`].
+    pub(crate) fn served_by(self, lines: &str) -> Self {
+        fs::write(self.file("service"), lines).expect("written");
+        self
+    }
+
+    /// A line of `[run]`.
+    pub(crate) fn with_run(mut self, line: &str) -> Self {
+        writeln!(self.run, "{line}").expect("memory");
+        self
+    }
+
     /// A line of `[target]`.
     pub(crate) fn with_target(mut self, line: &str) -> Self {
         writeln!(self.target, "{line}").expect("memory");
@@ -152,6 +164,19 @@ impl Drop for Scenario {
             let _ = Command::new("systemctl").arg("daemon-reload").status();
         }
     }
+}
+
+/// A property of a unit, as systemctl tells it.
+#[track_caller]
+pub(crate) fn show(unit: &str, property: &str) -> String {
+    let output = Command::new("systemctl").args(["show", "--value", "--property", property, unit]).output();
+    String::from_utf8(output.expect("it is there").stdout).expect("UTF-8").trim().to_owned()
+}
+
+/// The files that runs have left for the next one.
+pub(crate) fn ledgers() -> Vec<String> {
+    let entries = fs::read_dir("/run/gapless").into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().display().to_string()).collect()
 }
 
 /// Runs systemctl, which must succeed.

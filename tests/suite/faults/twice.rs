@@ -1,9 +1,11 @@
 //! Two runs at once on one machine.
 
 use gapless::model::Verdict;
+use rustix::process::Signal;
 
 use crate::faults::rig::{Ended, Running, nothing_is_left_of};
-use crate::faults::scenario::Scenario;
+use crate::faults::scenario::{Scenario, systemctl};
+use crate::systemd::manager::rig::{Foreign, SLEEPER};
 
 /// While `first` runs, it is run once more: the second run.
 fn again(scenario: &Scenario, first: &mut Running, manager: &str) -> Ended {
@@ -58,4 +60,28 @@ fn of_two_runs_on_one_unit_of_systemd_the_second_is_refused() {
 #[ignore = "runs in the box"]
 fn runs_on_different_units_of_systemd_do_not_disturb_each_other() {
     undisturbed("system");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_unit_is_one_unit_by_whichever_of_its_names() {
+    let unit = Foreign::new("gapless-test-one.service", SLEEPER);
+    let alias = Foreign::new_alias("gapless-test-other.service", unit.0);
+    let step = |name: &str| format!("restart = '{name}'\ntimes = 20\nevery = \"500ms\"\nready = false");
+    let first = Scenario::new("by-its-name").then(&step(unit.0));
+    let second = Scenario::new("by-its-alias").then(&step(alias.0));
+    systemctl(&["start", unit.0]);
+    let mut run = Running::start(&first, "system");
+    run.await_counting();
+    let refused = Running::start(&second, "system").end();
+    let pid = run.pid().as_raw_nonzero();
+    refused.is_inconclusive(4, &format!("another run uses it: by-its-name in process {pid}"));
+    run.signal(Signal::TERM);
+    run.end();
+
+    let alone =
+        Running::start(&Scenario::new("alone").then(&step(alias.0).replace("20", "1")), "system").end().result();
+    let events: Vec<_> =
+        alone.events.iter().map(|event| (event.unit.as_ref().map(ToString::to_string), event.proven)).collect();
+    assert_eq!(events, [(Some(unit.0.to_owned()), Some(true))], "{:#?}", alone.reasons);
 }

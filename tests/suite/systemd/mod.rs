@@ -4,7 +4,7 @@ mod check;
 mod diagnosis;
 mod fastapi;
 mod library;
-mod manager;
+pub(crate) mod manager;
 mod run;
 mod unit_files;
 mod user;

@@ -11,10 +11,9 @@ use gapless::manager::ledger::{Change, Ledger};
 use gapless::manager::recover::recover;
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Manager, ManagerError};
-use gapless::model::{KillWho, Signal, UnitName, UnitVerb};
-use gapless::record::begin::ManagerKind;
+use gapless::model::{ActiveState, KillWho, Signal, UnitName, UnitVerb};
 
-use crate::systemd::manager::rig::{Foreign, Rig, SLEEPER, installed_path, is_active, systemctl, unit, within};
+use crate::systemd::manager::rig::{Foreign, Rig, SLEEPER, installed_path, is_active, owner, systemctl, unit, within};
 
 const UNPRIVILEGED: &str = "GAPLESS_TEST_UNPRIVILEGED";
 
@@ -45,10 +44,10 @@ async fn a_user_who_may_not_is_told_what_to_allow() {
 }
 
 async fn be_denied(place: PathBuf, name: &UnitName) {
-    let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger")).expect("opens")));
-    let options = Options { ledger, find_listeners: |_, _| Ok(Vec::new()), force: false };
+    let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger"), owner()).expect("opens")));
+    let options = Options { ledger, find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
     let manager = SystemdManager::system(options).await.expect("everybody may ask");
-    assert_eq!(manager.snapshot(name).await.expect("everybody may look").active_state, "active");
+    assert_eq!(manager.snapshot(name).await.expect("everybody may look").active_state, ActiveState::Active);
     let denied = manager.perform(name, UnitVerb::Restart).await.expect_err("not everybody may act");
     assert!(matches!(denied, ManagerError::AccessDenied { .. }), "{denied:?}");
     assert!(denied.to_string().contains("org.freedesktop.systemd1.manage-units"), "{denied}");
@@ -122,18 +121,23 @@ async fn be_killed(place: PathBuf) {
             .await;
     rig.done(socket, UnitVerb::Start).await;
     let _connection = TcpStream::connect("127.0.0.1:17802").expect("it listens");
-    rig.becomes(service, "active").await;
+    rig.becomes(service, ActiveState::Active).await;
     rig.done("gapless-test-ran.service", UnitVerb::Stop).await;
     rig.done("gapless-test-rested.service", UnitVerb::Start).await;
-    let kind = ManagerKind::System;
+    let words = |change: &Change| match change {
+        Change::Installed { unit, path, .. } => format!("installed {unit} at {}", path.display()),
+        Change::Stopped(acted) => format!("stopped {}", acted.unit),
+        Change::Started(acted) => format!("started {}", acted.unit),
+        Change::Uses { unit, .. } => format!("uses {unit}"),
+    };
+    let outstanding: Vec<String> = rig.ledger.borrow().outstanding().map(|(_, entry)| words(&entry.change)).collect();
     let expected = [
-        Change::Installed { manager: kind, unit: unit(socket), path: installed_path(socket) },
-        Change::Installed { manager: kind, unit: unit(service), path: installed_path(service) },
-        Change::Stopped { manager: kind, unit: unit(NEEDS) },
-        Change::Stopped { manager: kind, unit: unit("gapless-test-ran.service") },
-        Change::Started { manager: kind, unit: unit("gapless-test-rested.service") },
+        format!("installed {socket} at {}", installed_path(socket).display()),
+        format!("installed {service} at {}", installed_path(service).display()),
+        format!("stopped {NEEDS}"),
+        "stopped gapless-test-ran.service".to_owned(),
+        "started gapless-test-rested.service".to_owned(),
     ];
-    let outstanding: Vec<Change> = rig.ledger.borrow().outstanding().map(|(_, change)| change.clone()).collect();
     assert_eq!(outstanding, expected);
     std::fs::write(place.join("ready"), "").expect("ours");
     std::future::pending::<()>().await;

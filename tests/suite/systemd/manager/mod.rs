@@ -5,4 +5,4 @@
 mod actions;
 mod apart;
 mod refusals;
-mod rig;
+pub(crate) mod rig;

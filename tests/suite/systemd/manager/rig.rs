@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
-use gapless::manager::ledger::Ledger;
+use gapless::manager::ledger::{Ledger, Owner};
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Job, Manager};
-use gapless::model::{JobResult, UnitName, UnitSnapshot, UnitVerb};
+use gapless::model::{ActiveState, JobResult, UnitName, UnitSnapshot, UnitVerb};
 use gapless::record::line::UnitChange;
 use gapless::scenario::plan::UnitFile;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -19,6 +19,10 @@ pub(crate) const SLEEPER: &str = "[Service]\nExecStart=sleep infinity\n";
 
 /// Far beyond what anything here takes: a test that waits for what never comes fails rather than hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) fn owner() -> Owner {
+    Owner::this_process("test", String::new())
+}
 
 /// The manager, with the units of a test.
 pub(crate) struct Rig {
@@ -35,8 +39,9 @@ impl Rig {
     }
 
     pub(crate) async fn with_ledger_in(place: PathBuf, files: &[(&str, &str)]) -> Self {
-        let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger")).expect("opens")));
-        let options = Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false };
+        let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger"), owner()).expect("opens")));
+        let options =
+            Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
         let mut manager = SystemdManager::system(options).await.expect("systemd is there");
         let files: Vec<UnitFile> =
             files.iter().map(|(name, text)| UnitFile { unit: unit(name), text: (*text).to_owned() }).collect();
@@ -62,7 +67,7 @@ impl Rig {
     }
 
     /// Waits for a change of the unit to that state.
-    pub(crate) async fn becomes(&mut self, name: &str, active_state: &str) -> UnitChange {
+    pub(crate) async fn becomes(&mut self, name: &str, active_state: ActiveState) -> UnitChange {
         let awaited = async {
             loop {
                 let change = self.changes.recv().await.expect("the manager lives");
@@ -78,7 +83,7 @@ impl Rig {
     pub(crate) async fn end(mut self, names: &[&str]) {
         self.manager.uninstall().await.expect("removed");
         for name in names {
-            assert_eq!(self.look(name).await.active_state, "inactive", "{name}");
+            assert_eq!(self.look(name).await.active_state, ActiveState::Inactive, "{name}");
             assert!(!installed_path(name).exists(), "{name}");
         }
         assert_eq!(self.ledger.borrow().outstanding().count(), 0);
@@ -105,6 +110,15 @@ pub(crate) struct Foreign(pub(crate) &'static str);
 impl Foreign {
     pub(crate) fn new(name: &'static str, text: &str) -> Self {
         std::fs::write(installed_path(name), text).expect("we are root");
+        systemctl(&["daemon-reload"]);
+        Self(name)
+    }
+}
+
+impl Foreign {
+    /// Another name of a unit that is there.
+    pub(crate) fn new_alias(name: &'static str, of: &str) -> Self {
+        std::os::unix::fs::symlink(of, installed_path(name)).expect("we are root");
         systemctl(&["daemon-reload"]);
         Self(name)
     }
