@@ -1,7 +1,6 @@
 //! A body in chunks (RFC 9112, section 7.1), as strict as hyper is.
 
-use super::NotHttp;
-use super::head::HEADERS_MAX;
+use super::head::{HEADERS_MAX, NotHttp};
 
 /// At most so many bytes of chunk extensions in a body, and of trailers.
 const EXTENSION_BYTES_MAX: usize = 16 * 1024;

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::{HttpRequest, Response, Taken};
+use super::request::HttpRequest;
+use super::response::{Response, Taken};
 use crate::load::classify::Failure;
 use crate::load::connection::{Idle, Wire};
 use crate::load::protocol::answer::{Answer, Judgement, NoAnswer, Over};

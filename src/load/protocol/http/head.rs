@@ -4,7 +4,20 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Status};
 
-use super::{Asked, NotHttp};
+/// What decides, beside an answer's own head, whether it has a body (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::load) enum Asked {
+    /// For a head: no answer has a body.
+    Head,
+    /// For a tunnel: a 2xx answer has no body, and what follows is no HTTP.
+    Connect,
+    /// For anything else.
+    Other,
+}
+
+/// What came is not HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::load) struct NotHttp;
 
 /// More headers than this are refused, as hyper does.
 pub(super) const HEADERS_MAX: usize = 100;

@@ -19,20 +19,6 @@ mod response;
 mod status_line;
 
 pub(in crate::load) use exchange::HttpExchange;
+pub(in crate::load) use head::{Asked, NotHttp};
 pub(in crate::load) use request::HttpRequest;
 pub(in crate::load) use response::{Response, Taken};
-
-/// What decides, beside an answer's own head, whether it has a body (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::load) enum Asked {
-    /// For a head: no answer has a body.
-    Head,
-    /// For a tunnel: a 2xx answer has no body, and what follows is no HTTP.
-    Connect,
-    /// For anything else.
-    Other,
-}
-
-/// What came is not HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::load) struct NotHttp;

@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Uri};
 
-use super::Asked;
+use super::head::Asked;
 use crate::load::error::LoadError;
 use crate::scenario::plan::Cohort;
 

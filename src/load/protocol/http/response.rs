@@ -1,8 +1,8 @@
 //! One answer after the other, from the first byte to the last, however they are cut. No I/O: bytes in, progress out.
 
 use super::chunked::Chunked;
-use super::head::{Framing, Head};
-use super::{Asked, NotHttp, status_line};
+use super::head::{Asked, Framing, Head, NotHttp};
+use super::status_line;
 
 /// A head that is longer is refused, at the length where hyper refuses it.
 const HEAD_BYTES_MAX: usize = 8 * 1024 + 400 * 1024;
