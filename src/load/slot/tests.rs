@@ -135,7 +135,9 @@ async fn an_answer_that_came_before_its_request_was_sent_is_malformed() {
     stream.write_all(ANSWER).unwrap();
     let (seen, ended) = until_ended(&mut slot).await;
     assert_eq!((seen.as_str(), ended.result.unwrap_err().class), ("o", FailureClass::Malformed));
-    assert_eq!((ended.trace.sent, stream.read(&mut [0]).unwrap()), (None, 0), "nothing was sent");
+    // A connection that is closed with something unread is reset.
+    let was_sent = ended.trace.sent.is_some() || stream.read(&mut [0]).is_ok_and(|bytes| bytes > 0);
+    assert!(!was_sent, "{ended:?}");
 }
 
 #[tokio::test]
