@@ -61,6 +61,6 @@ pub(in crate::load) enum Over {
 impl NoAnswer {
     /// The connection ended: as the wire saw it, or else the peer closed it.
     pub(in crate::load) fn lost(wire: &Wire) -> Self {
-        Self::Failed(Failure::Lost(wire.trouble().unwrap_or(Trouble::Closed)))
+        Self::Failed(Failure::Lost(wire.trouble().unwrap_or(Trouble::Closed(None))))
     }
 }
