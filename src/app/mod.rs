@@ -1,6 +1,8 @@
 //! One file per command, each thin: it calls the modules that do the work.
 
+pub mod arguments;
 pub mod calibrate;
+pub mod caller;
 pub mod check;
 pub mod choose;
 pub mod compare;
@@ -8,9 +10,11 @@ pub mod completions;
 pub mod demo;
 pub mod demo_server;
 pub mod exit;
+pub mod folder;
 mod found;
 pub mod github;
 pub mod init;
+mod learn;
 pub mod output;
 mod plan;
 pub mod report;
