@@ -39,13 +39,5 @@ pub fn analyse(folder: &Folder) -> anyhow::Result<RunResult> {
         records.push(Record::read(BufReader::new(folder.open_record(&name)?)).with_context(what)?);
     }
     records.sort_by_key(|record| record.begin.anchor);
-    combine(&records)
-}
-
-/// The result of records, in the order they were run.
-///
-/// # Errors
-/// When there is none.
-pub(super) fn combine(records: &[Record]) -> anyhow::Result<RunResult> {
-    analysis::combine(records).context("there is no record to report on")
+    analysis::combine(&records).context("there is no record to report on")
 }

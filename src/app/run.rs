@@ -8,13 +8,13 @@ use super::exit::Exit;
 use super::folder::{Folder, Visibility};
 use super::output::{self, complain, say};
 use super::watcher::Watcher;
-use super::{compare, github, learn, plan, report, session, stamp};
-use crate::analysis::RunResult;
+use super::{compare, github, learn, plan, session, stamp};
+use crate::analysis::{self, RunResult};
 use crate::cli::{ManagerArg, RunArgs};
 use crate::clock;
 use crate::load::LoadHandle;
 use crate::record::begin::{Begin, Tool};
-use crate::record::line::{EndReason, Line};
+use crate::record::line::{EndReason, Line, NoteKind};
 use crate::record::{Record, RecordWriter, SCHEMA};
 use crate::run::prepare::{PrepareError, prepare};
 use crate::run::{Discretion, Ended, Interrupt, Recorder, Surroundings, estimate};
@@ -38,11 +38,11 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     if args.plan {
         return session::block_on(plan::main(&args, &scenarios));
     }
-    session::block_on(run(args, scenarios))
+    session::block_on(run(args, scenarios, &[]))
 }
 
-/// Runs scenarios that are loaded already.
-pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
+/// Runs scenarios that are loaded already, with `notes` for every report.
+pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String]) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     for scenario in &scenarios {
         match prepare(&scenario.plan, &interrupt, output::secrets()).await {
@@ -61,7 +61,9 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Resu
         manager: args.manager,
         force: args.force,
         surroundings: Surroundings::Stated,
+        is_patient: true,
         show_bodies: args.show_bodies,
+        notes,
     };
     let folder = Folder::create(args.out.as_deref(), how.visibility(), Caller::of_sudo())?;
     let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
@@ -82,18 +84,22 @@ pub(super) fn known(scenarios: Vec<Scenario>) -> Vec<Scenario> {
 
 /// How scenarios are run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct How {
+pub(super) struct How<'a> {
     /// What carries actions out.
     pub(super) manager: ManagerArg,
     /// Act on units that the machine depends on as well.
     pub(super) force: bool,
     /// What the commands of its steps get of ours.
     pub(super) surroundings: Surroundings,
+    /// A target that fails in the warmup is waited for, and the steps are run; else the run ends.
+    pub(super) is_patient: bool,
     /// Record the bodies of requests as well.
     pub(super) show_bodies: bool,
+    /// What every report is to say.
+    pub(super) notes: &'a [String],
 }
 
-impl How {
+impl How<'_> {
     /// Who may read what is recorded.
     pub(super) fn visibility(self) -> Visibility {
         if self.show_bodies { Visibility::Owner } else { Visibility::Umask }
@@ -119,20 +125,28 @@ pub(super) fn pin_loads(mut scenarios: Vec<Scenario>) -> anyhow::Result<Vec<Scen
 /// When a record cannot be made, written or read.
 pub(super) async fn record_all(
     scenarios: &[Scenario],
-    how: How,
+    how: How<'_>,
     folder: &Folder,
     interrupt: &Interrupt,
 ) -> anyhow::Result<(RunResult, Exit)> {
     let mut exit = Exit::Passed;
-    let mut records: Vec<Record> = Vec::new();
+    let mut result: Option<RunResult> = None;
     let mut unwritten = None;
-    for scenario in scenarios {
+    for (place, scenario) in scenarios.iter().enumerate() {
         if interrupt.is_raised() {
+            let left: Vec<&str> = scenarios[place..].iter().map(|scenario| scenario.plan.name.as_str()).collect();
+            say(&format!(
+                "interrupted: {} of {} scenarios never ran: {}",
+                left.len(),
+                scenarios.len(),
+                left.join(", ")
+            ));
             break;
         }
-        let (record, ended) = match record_one(how, scenario, folder, interrupt).await {
+        let recorded = record_one(how, scenario, folder, interrupt, &scenarios[place + 1..]).await;
+        let (record, ended) = match recorded {
             Ok(recorded) => recorded,
-            Err(error) if records.is_empty() => return Err(error),
+            Err(error) if result.is_none() => return Err(error),
             Err(error) => {
                 // What was measured before it counts all the same.
                 complain(&error);
@@ -141,14 +155,15 @@ pub(super) async fn record_all(
             }
         };
         exit = exit.worst(ended);
-        records.push(record);
+        let result = result.get_or_insert_with(|| RunResult::new(&record.begin));
+        result.push(analysis::analyse(&record));
         // After each scenario: a later one that fails must not take these with it.
-        unwritten = folder.write_reports(&report::combine(&records)?).err();
+        unwritten = folder.write_reports(result).err();
     }
     if let Some(error) = unwritten {
         complain(&error.context("the reports are not complete (`gapless report` makes them again from the records)"));
     }
-    let result = report::combine(&records)?;
+    let result = result.context("no scenario was run")?;
     let interrupted = if interrupt.is_raised() { Exit::Interrupted } else { Exit::Passed };
     let exit = exit.worst(Exit::of(&result)).worst(interrupted);
     Ok((result, exit))
@@ -156,10 +171,11 @@ pub(super) async fn record_all(
 
 /// Runs one scenario: its record, as it was written.
 async fn record_one(
-    how: How,
+    how: How<'_>,
     scenario: &Scenario,
     folder: &Folder,
     interrupt: &Interrupt,
+    rest: &[Scenario],
 ) -> anyhow::Result<(Record, Exit)> {
     let plan = &scenario.plan;
     let choice = choose::choose(plan, how.manager, Machine::here());
@@ -197,11 +213,18 @@ async fn record_one(
         interrupt,
         progress: &watcher,
         surroundings: how.surroundings,
+        is_patient: how.is_patient,
+        notes: how.notes,
     })
     .await;
     drop(watcher);
     if let EndReason::Error(message) = &reason {
         complain(&anyhow::anyhow!("{}: {message}", plan.name));
+    }
+    if interrupt.is_raised() && !rest.is_empty() {
+        let names: Vec<&str> = rest.iter().map(|scenario| scenario.plan.name.as_str()).collect();
+        let message = format!("the run was interrupted: {} more scenarios never ran: {}", rest.len(), names.join(", "));
+        recorder.note(NoteKind::Info, message);
     }
     for sentence in &not_put_back {
         complain(&anyhow::anyhow!("{}: {sentence}", plan.name));
