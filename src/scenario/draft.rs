@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::schema;
 use crate::model::UnitName;
+use crate::visible::{escape, is_unsafe};
 
 /// What a scenario is written from.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +80,7 @@ impl Draft {
             writeln!(out, "[run]\nmax_unseen = {}\n", quoted(max_unseen))?;
         }
         for note in &self.notes {
-            writeln!(out, "# {note}")?;
+            writeln!(out, "# {}", escape(note))?;
         }
         writeln!(out, "[[steps]]\n{} = {}", step.action, quoted(step.role))?;
         if let Some(signal) = &step.signal {
@@ -95,7 +96,7 @@ impl Draft {
 
     fn write_target(&self, out: &mut String) -> std::fmt::Result {
         let (url, reason) = &self.url;
-        writeln!(out, "[target]\n# {reason}\nurl = {}", quoted(url))?;
+        writeln!(out, "[target]\n# {}\nurl = {}", escape(reason), quoted(url))?;
         if let Some(path) = &self.unix {
             writeln!(out, "unix = {}", quoted(&path.display().to_string()))?;
         }
@@ -149,9 +150,20 @@ fn meaning(table: &str, key: &str) -> &'static str {
     doc.find(". ").map_or(doc, |end| &doc[..=end])
 }
 
-/// A TOML string.
+/// A TOML string, nothing in which a terminal would obey.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if !text.contains(is_unsafe) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if is_unsafe(c) => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 #[cfg(test)]
