@@ -19,6 +19,7 @@
 //! | [`run`] | drives a scenario and linearises what it sees into the record |
 //! | [`record`] | everything observed in one run, on one clock |
 //! | [`analysis`] | record -> result |
+//! | [`result`] | the output contract: what a run comes to, as types |
 //! | [`render`] | result -> bytes |
 //! | [`check`] | the audit of units, before anything is restarted |
 //! | [`demo`] | the demo server, the built-in scenarios, the calibration |
@@ -56,6 +57,7 @@ pub mod model;
 
 pub mod record;
 pub mod render;
+pub mod result;
 pub mod run;
 pub mod scenario;
 pub mod unit_file;

@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::report;
-use crate::analysis::RunResult;
 use crate::analysis::compare::{Comparison, compare};
 use crate::analysis::gate::Gate;
-use crate::analysis::result::SCHEMA;
 use crate::cli::{CompareArgs, CompareFormat, Format};
 use crate::render;
+use crate::result::RunResult;
+use crate::result::SCHEMA;
 
 /// Runs the command.
 ///

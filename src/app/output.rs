@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::analysis::RunResult;
 use crate::cli::Format;
 use crate::render;
+use crate::result::RunResult;
 use crate::scenario::ScenarioErrors;
 
 /// The width of tables where stdout is no terminal.

@@ -16,13 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
-use super::result::{EventPhase, Evidence};
 use super::tally::{Tally, Window};
 use super::timeline::{Span, Timeline};
 use super::trace::ResetWord;
 use super::window::first_ok_end;
 use crate::model::{Cause, FailureClass, FailureKey};
 use crate::record::segment::{FailureSample, Scope};
+use crate::result::{EventPhase, Evidence};
 use crate::scenario::plan::Cohort;
 
 /// What every failure was put down to.

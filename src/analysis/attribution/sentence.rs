@@ -5,9 +5,9 @@ use super::case::OBSERVER_LAG_NS;
 use crate::analysis::describe;
 use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
-use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
 use crate::model::{Cause, MonoTime};
+use crate::result::EventPhase;
 use crate::scenario::plan::Destination;
 
 /// What was seen of the failures in `finding`: their number and classes, then the mechanism with its times.
