@@ -7,7 +7,7 @@ use super::axis::{LogScale, TimeScale, time};
 use super::{Chart, LEFT, RIGHT, bar, float, label, line, px, scale_name};
 use crate::model::{ActiveState, FailureClass};
 use crate::record::segment::density_floor_us;
-use crate::render::text::subject;
+use crate::render::document::subject;
 use crate::render::markup::Markup;
 use crate::result::EventResult;
 use crate::result::ScenarioResult;

@@ -2,7 +2,7 @@
 
 use super::axis::LinearScale;
 use super::{Chart, LEFT, RIGHT, bar, float, label, line};
-use crate::render::text::subject;
+use crate::render::document::subject;
 use crate::render::markup::Markup;
 use crate::render::text::ms;
 use crate::result::ScenarioResult;
