@@ -22,6 +22,7 @@ mod fixtures;
 pub mod gate;
 mod generator;
 mod number;
+mod processes;
 mod series;
 mod sight;
 #[cfg(test)]

@@ -115,7 +115,7 @@ impl Page {
         if let Some(more) = &cause.more {
             self.push(&text(more));
         }
-        self.push(&format!("What helps: {}", text(cause.remedy)));
+        self.push(&format!("What helps: {}", text(&cause.remedy)));
     }
 
     /// A scenario in a fence that nothing in it can close.

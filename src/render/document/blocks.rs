@@ -134,7 +134,7 @@ pub(crate) struct Cause {
     pub(crate) sentences: Vec<String>,
     /// How many sentences were left out, in words; none if all are there.
     pub(crate) more: Option<String>,
-    pub(crate) remedy: &'static str,
+    pub(crate) remedy: String,
 }
 
 /// A sentence without a command in it.

@@ -39,7 +39,7 @@ pub(super) fn causes(scenario: &ScenarioResult, level: Level) -> Vec<Block<'stat
             meaning: format!("{}{}", cause.meaning(), attested.unwrap_or_default()),
             sentences: evidence.iter().take(level.sentences_max()).map(|evidence| evidence.sentence.clone()).collect(),
             more: (more > 0).then(|| format!("And in {more} more events, in result.json.")),
-            remedy: cause.remedy(),
+            remedy: Evidence::remedy(cause, &evidence),
         }
     };
     vec![Block::Heading("Causes".to_owned()), Block::Causes(by_cause.into_iter().map(cause).collect())]

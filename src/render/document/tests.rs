@@ -24,7 +24,7 @@ fn block(block: &Block<'_>) -> Vec<String> {
     let table = |table: &Table| table.rows.iter().flatten().map(|cell| cell.text.clone()).collect();
     let cause = |cause: &Cause| {
         let sentences = cause.sentences.iter().chain(&cause.more).cloned();
-        sentences.chain([cause.name.to_owned(), cause.count.to_string(), cause.remedy.to_string()]).collect::<Vec<_>>()
+        sentences.chain([cause.name.to_owned(), cause.count.to_string(), cause.remedy.clone()]).collect::<Vec<_>>()
     };
     match block {
         Block::Heading(_) | Block::Charts(_) => Vec::new(),
