@@ -10,6 +10,7 @@ use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
 use crate::model::{Cause, MonoTime, ProcessId, Signal, SocketState};
+use crate::result::EventPhase;
 use crate::scenario::plan::Destination;
 
 /// What is told of one cause in one event.
