@@ -87,6 +87,7 @@ fn a_record_without_end_never_passes_and_counts_what_was_under_way() {
 }
 
 mod sight;
+mod unframed;
 mod verdicts;
 
 mod properties {
