@@ -53,8 +53,9 @@ pub struct FigureChange {
 }
 
 /// What a pair of figures means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Change {
     /// As before, or as close to it as two runs of the same thing are.
     Same,
@@ -67,6 +68,7 @@ pub enum Change {
     /// There is none of it any more.
     Gone,
     /// It never ended, before and after: by how much, nobody knows.
+    #[strum(serialize = "cannot be judged")]
     Unjudged,
 }
 
@@ -145,15 +147,8 @@ fn figures(before: &ScenarioResult, after: &ScenarioResult, per_event: bool) -> 
 impl Change {
     /// The word used in reports.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::Better => "better",
-            Self::Worse => "worse",
-            Self::New => "new",
-            Self::Gone => "gone",
-            Self::Unjudged => "cannot be judged",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -61,7 +61,7 @@ impl<'a> Event<'a> {
 
     /// Whether it leaves everything as it is: what happens meanwhile is not its doing.
     pub(crate) fn is_watching(&self) -> bool {
-        matches!(self.begin.action, ActionKind::Wait | ActionKind::Request | ActionKind::Gate)
+        !self.begin.action.disturbs()
     }
 
     /// Whether there was nothing to do: try_restart of a unit that does not run.

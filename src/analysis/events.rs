@@ -95,7 +95,12 @@ fn needs_proof(event: &Event<'_>) -> bool {
         ActionKind::Exec => {
             matches!(event.step.map(|step| &step.action), Some(Action::Exec { replaces: Some(_), .. }))
         }
-        _ => false,
+        ActionKind::Start
+        | ActionKind::ResetFailed
+        | ActionKind::DaemonReload
+        | ActionKind::Wait
+        | ActionKind::Request
+        | ActionKind::Gate => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `gapless run`: scenarios from files to verdicts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::watcher::Watcher;
 use super::{compare, github, plan, report, session, stamp};
-use crate::analysis::RunResult;
+use crate::analysis::{self, RunResult};
 use crate::cli::{ManagerArg, RunArgs};
 use crate::clock;
 use crate::load::LoadHandle;
@@ -110,7 +110,7 @@ pub(super) async fn record_all(
     interrupt: &Interrupt,
 ) -> anyhow::Result<(RunResult, Exit)> {
     let mut exit = Exit::Passed;
-    let mut records: Vec<PathBuf> = Vec::new();
+    let mut result: Option<RunResult> = None;
     for (place, scenario) in scenarios.iter().enumerate() {
         if interrupt.is_raised() {
             let left: Vec<&str> = scenarios[place..].iter().map(|scenario| scenario.plan.name.as_str()).collect();
@@ -125,11 +125,13 @@ pub(super) async fn record_all(
         let path = folder.record(&scenario.plan.name);
         let ended = record_one(how, scenario, &path, interrupt, &scenarios[place + 1..]).await?;
         exit = exit.worst(ended);
-        records.push(path);
+        let record = report::read(&path)?;
+        let result = result.get_or_insert_with(|| RunResult::new(&record.begin));
+        result.push(analysis::analyse(&record));
         // After each scenario: a later one that fails must not take these with it.
-        folder.write_reports(&report::analyse(&records)?)?;
+        folder.write_reports(result)?;
     }
-    let result = report::analyse(&records)?;
+    let result = result.context("no scenario was run")?;
     let interrupted = if interrupt.is_raised() { Exit::Interrupted } else { Exit::Passed };
     let exit = exit.worst(Exit::of(&result)).worst(interrupted);
     Ok((result, exit))

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::abort::EarlyEnd;
+use super::changes::UnitChanges;
 use super::claim::claim;
 use super::end_state::{self, Final};
 use super::exec::Surroundings;
@@ -89,7 +90,7 @@ pub async fn drive<M: Manager>(mut setup: Setup<'_, M>) -> Ended {
 
 async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
     use futures_util::FutureExt as _;
-    let mut found = Vec::new();
+    let mut begun = Begun::default();
     let (end, interrupt) = EarlyEnd::of(setup.interrupt);
     let mut inner = Setup {
         interrupt: &interrupt,
@@ -99,12 +100,12 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
         ..*setup
     };
     // The run may panic (a defect of ours); its units are put back all the same.
-    let ran = std::panic::AssertUnwindSafe(run(&mut inner, &mut found, &end)).catch_unwind().await;
+    let ran = std::panic::AssertUnwindSafe(run(&mut inner, &mut begun, &end)).catch_unwind().await;
     setup.progress.stage(&ProgressStage::Restoring);
     phase(setup.recorder, Phase::PuttingBack, clock::now());
     let home = Home {
         plan: setup.plan,
-        found: &found,
+        found: &begun.found,
         ledger: setup.ledger.as_deref(),
         recorder: setup.recorder,
         progress: setup.progress,
@@ -113,6 +114,9 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
         Some(manager) => home.put_back(manager).await,
         None => Vec::new(),
     };
+    if let Some(changes) = begun.changes {
+        changes.end().await;
+    }
     for sentence in &not_put_back {
         setup.recorder.note(NoteKind::Doubt, sentence);
     }
@@ -124,17 +128,21 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
     Ended { reason, not_put_back }
 }
 
+/// What a run has begun, and what follows it has to know of.
+#[derive(Default)]
+struct Begun {
+    /// How units were before it.
+    found: Vec<UnitSnapshot>,
+    changes: Option<UnitChanges>,
+}
+
 /// What a panic said.
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked")
 }
 
-async fn run<M: Manager>(
-    setup: &mut Setup<'_, M>,
-    found: &mut Vec<UnitSnapshot>,
-    end: &EarlyEnd<'_>,
-) -> Result<(), Halt> {
+async fn run<M: Manager>(setup: &mut Setup<'_, M>, begun: &mut Begun, end: &EarlyEnd<'_>) -> Result<(), Halt> {
     setup.progress.stage(&ProgressStage::SettingUp);
     let held = held_units(setup.plan);
     let processes = Processes::new(Rc::clone(&setup.host), setup.recorder.clone()).await;
@@ -146,7 +154,7 @@ async fn run<M: Manager>(
             setup.plan,
             manager,
             &held,
-            found,
+            begun,
             Watching { recorder: setup.recorder, processes: &processes, user: end.user() },
         )
         .await?;
@@ -195,7 +203,7 @@ async fn set_up<M: Manager>(
     plan: &Plan,
     manager: &mut M,
     held: &[UnitName],
-    found: &mut Vec<UnitSnapshot>,
+    begun: &mut Begun,
     Watching { recorder, processes, user }: Watching<'_>,
 ) -> Result<(), Halt> {
     let files = plan.units.iter().flat_map(|units| &units.files);
@@ -207,17 +215,10 @@ async fn set_up<M: Manager>(
     for unit in held {
         manager.hold(unit).await?;
     }
-    if let Some(mut changes) = manager.take_changes() {
-        let (recorder, processes) = (recorder.clone(), processes.clone());
-        tokio::task::spawn_local(async move {
-            while let Some(change) = changes.recv().await {
-                recorder.write(&Line::Unit(change.clone()));
-                processes.see(change.main_pid, Some(&change.unit)).await;
-            }
-        });
-    }
+    let changes = manager.take_changes();
+    begun.changes = changes.map(|changes| UnitChanges::record(changes, recorder.clone(), processes.clone()));
     for unit in found_units(plan, manager, held).await? {
-        found.push(manager.snapshot(&unit).await?);
+        begun.found.push(manager.snapshot(&unit).await?);
     }
     for unit in units_to_start(plan) {
         let job = manager.perform(&unit, UnitVerb::Start).await?;

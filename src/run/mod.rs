@@ -6,6 +6,7 @@
 mod abort;
 pub mod aliases;
 mod as_found;
+mod changes;
 mod claim;
 pub mod discretion;
 pub mod drive;

@@ -46,7 +46,11 @@ pub fn claims(action: &Action, seen: &Seen<'_>) -> Vec<Claim> {
         Action::Unit { verb, unit } => of_verb(*verb, unit, seen),
         Action::Kill { unit, signal, who } => of_kill(unit, *signal, *who, seen),
         Action::Exec { replaces: Some(unit), .. } => of_replacement(unit, seen),
-        _ => Vec::new(),
+        Action::Exec { replaces: None, .. }
+        | Action::DaemonReload
+        | Action::Wait { .. }
+        | Action::Request { .. }
+        | Action::Gate { .. } => Vec::new(),
     };
     let is_down = matches!(action, Action::Unit { verb: UnitVerb::Stop | UnitVerb::ResetFailed, .. });
     if let Some(unit) = action.unit().filter(|_| !is_down && !claims.is_empty()) {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use super::schema;
 use crate::model::UnitName;
 
 /// What a scenario is written from.
@@ -91,16 +92,11 @@ impl Draft {
         if let Some(signal) = &step.signal {
             writeln!(out, "signal = {}", quoted(signal))?;
         }
-        writeln!(
-            out,
-            "times = {}\nevery = {} # start to start, never before the last one is over\n",
-            step.times,
-            quoted(&step.every)
-        )?;
-        writeln!(
-            out,
-            "[expect]\ndropped = 0 # requests that got no whole answer\nwrong = 0   # whole answers that are not the expected ones"
-        )?;
+        writeln!(out, "times = {}\nevery = {} # {}\n", step.times, quoted(&step.every), meaning("steps", "every"))?;
+        writeln!(out, "[expect]")?;
+        for key in ["dropped", "wrong"] {
+            writeln!(out, "{key} = 0 # {}", meaning("expect", key))?;
+        }
         writeln!(out, "# p99 = \"500ms\" # how long users may wait, restarts included")
     }
 
@@ -124,19 +120,24 @@ impl Draft {
             writeln!(out, "body = {}", quoted(body))?;
         }
         if let Some(pattern) = &self.expect_body {
-            writeln!(out, "expect_body = {} # a regular expression", quoted(pattern))?;
+            writeln!(out, "expect_body = {} # {}", quoted(pattern), meaning("target", "expect_body"))?;
         }
         if self.front {
-            writeln!(out, "front = true # a proxy listens there, the service behind it")?;
+            writeln!(out, "front = true # {}", meaning("target", "front"))?;
         }
-        writeln!(out, "timeout = \"10s\" # from the moment a request is due\n")
+        writeln!(out, "timeout = \"10s\" # {}\n", meaning("target", "timeout"))
     }
 
     fn write_load(&self, out: &mut String) -> std::fmt::Result {
         let (kept, new) = self.rates;
         if !self.expect_status.is_empty() {
             writeln!(out, "# Clients that keep their connections, as a proxy does.\n[[load]]\nname = \"keep-alive\"")?;
-            writeln!(out, "rate = {kept} # requests per second\nreuse = true\nconnections = {}\n", self.connections)?;
+            writeln!(
+                out,
+                "rate = {kept} # {}\nreuse = true\nconnections = {}\n",
+                meaning("load", "rate"),
+                self.connections
+            )?;
         }
         writeln!(
             out,
@@ -144,6 +145,15 @@ impl Draft {
         )?;
         writeln!(out, "rate = {new}\nreuse = false\n")
     }
+}
+
+/// The first sentence of what a key is declared to mean.
+fn meaning(table: &str, key: &str) -> &'static str {
+    let tables = schema::keys();
+    let declared = tables.iter().find(|declared| declared.name == table);
+    let doc = declared.and_then(|table| table.keys.iter().find(|declared| declared.name == key)).map(|key| key.doc);
+    let doc = doc.unwrap_or_default();
+    doc.find(". ").map_or(doc, |end| &doc[..=end])
 }
 
 /// A TOML string.

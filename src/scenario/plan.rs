@@ -286,7 +286,7 @@ impl Action {
         match self {
             Self::Unit { unit, .. } | Self::Kill { unit, .. } => Some(unit),
             Self::Exec { replaces, .. } => replaces.as_ref(),
-            _ => None,
+            Self::DaemonReload | Self::Wait { .. } | Self::Request { .. } | Self::Gate { .. } => None,
         }
     }
 

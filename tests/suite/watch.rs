@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{GAPLESS, assert_passed, result_in, turn};
+use crate::support::{GAPLESS, assert_passed_unless_late, result_in, turn};
 
 /// Long enough for whatever is awaited; never waited out where all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,8 +71,8 @@ impl Bench {
         result["scenarios"][0].take()
     }
 
-    fn assert_passed(&self, output: &Output) {
-        assert_passed(output, &result_in(&self.path("out")));
+    fn assert_passed_unless_late(&self, output: &Output) {
+        assert_passed_unless_late(output, &result_in(&self.path("out")));
     }
 
     /// The lines of that type.
@@ -125,7 +125,7 @@ fn a_command_that_does_no_harm_exits_0_and_is_in_the_record() {
     let bench = Bench::new();
     // Some load must have run before the command ends.
     let run = bench.watch(&["--", "sh", "-c", "echo deployed; sleep 1"]).assert();
-    bench.assert_passed(run.get_output());
+    bench.assert_passed_unless_late(run.get_output());
     let exec = &bench.lines("exec")[0];
     assert_eq!((&exec["exit_code"], &exec["output"]), (&0.into(), &"deployed\n".into()));
     assert_eq!(exec["argv"][0], "sh");
@@ -141,7 +141,7 @@ fn a_target_that_is_not_healthy_before_the_command_is_inconclusive_and_the_comma
         let bench = Bench::with(faults);
         let run = bench.watch(&["--cooldown", "100ms", "--", "touch", "ran"]).assert();
         if has_run {
-            bench.assert_passed(run.get_output());
+            bench.assert_passed_unless_late(run.get_output());
         } else {
             run.code(code);
         }
@@ -269,7 +269,7 @@ fn an_interrupt_ends_a_watch_without_a_command() {
 fn a_duration_without_a_command_loads_for_so_long() {
     let bench = Bench::new();
     let run = bench.watch(&["--duration", "1s", "--rate", "200"]).assert();
-    bench.assert_passed(run.get_output());
+    bench.assert_passed_unless_late(run.get_output());
     let result = bench.result();
     let due = result["requests"]["due"].as_u64().expect("a number");
     assert!(due >= 200, "{due}");
@@ -324,7 +324,7 @@ fn what_does_not_speak_http_is_told_what_to_expect() {
         command.current_dir(bench.folder.path()).args(["watch", &url, "--duration", "500ms", "--rate", "50"]);
         command.args(said).args(["--out", out]).assert()
     };
-    bench.assert_passed(watch("200 OK", "out").get_output());
+    bench.assert_passed_unless_late(watch("200 OK", "out").get_output());
     watch("no such answer", "other").code(1);
 }
 

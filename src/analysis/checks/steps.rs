@@ -8,7 +8,7 @@ use crate::analysis::number::ns_to_ms;
 use crate::analysis::{describe, sight, step_gate, unframed, words};
 use crate::model::{ActionKind, JobResult, Verdict};
 use crate::record::line::EndReason;
-use crate::scenario::plan::{Action, MaxUnseen, Step};
+use crate::scenario::plan::{MaxUnseen, Step};
 
 /// What is to be said of each step, in their order.
 pub(super) fn steps(facts: &Facts<'_>) -> Vec<Judged> {
@@ -63,7 +63,7 @@ fn step_was_done(suffix: &str, step: &Step, events: &[&Event<'_>], facts: &Facts
 }
 
 fn has_job(step: &Step) -> bool {
-    matches!(step.action, Action::Unit { verb, .. } if verb != crate::model::UnitVerb::ResetFailed)
+    step.action.kind().makes_a_job()
 }
 
 fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
