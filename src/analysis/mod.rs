@@ -23,6 +23,7 @@ pub mod gate;
 mod generator;
 mod holders;
 mod number;
+mod processes;
 pub mod result;
 mod series;
 mod sight;
