@@ -174,7 +174,13 @@ fn a_process_that_listened_and_ended_is_told_where_no_step_asked_for_it() {
     let holder =
         |pid| Holder { process: process(pid, "/system.slice/app.service"), accepted: 1, also_listens: Vec::new() };
     let held = |ms, pid| {
-        let look = Holders { at: at_ms(ms), endpoint: endpoint(), inode: 7_001, holders: vec![holder(pid)] };
+        let look = Holders {
+            at: at_ms(ms),
+            endpoint: endpoint(),
+            inode: 7_001,
+            holders: vec![holder(pid)],
+            elsewhere: Vec::new(),
+        };
         Line::Holders(look)
     };
     let ended = |ms, pid| {
