@@ -88,6 +88,7 @@ fn a_record_without_end_never_passes_and_counts_what_was_under_way() {
 
 mod innocence;
 mod sight;
+mod unframed;
 mod verdicts;
 
 mod properties {
