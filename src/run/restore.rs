@@ -137,7 +137,8 @@ async fn settled<M: Manager>(manager: &M, found: &[UnitSnapshot]) -> Result<Vec<
 
 /// Whether it is up for good, or down.
 fn is_settled(unit: &UnitSnapshot) -> bool {
-    let runs_since = unit.main_process().and(unit.service.as_ref()).and_then(|service| service.main_started_at);
+    // Also of one whose process is dead: systemd may not know of that yet.
+    let runs_since = unit.service.as_ref().and_then(|service| service.main_started_at);
     match unit.active_state.as_str() {
         "activating" | "deactivating" => false,
         "active" => runs_since.is_none_or(|since| unit.at.since(since) >= SETTLED),
@@ -167,10 +168,8 @@ mod tests {
 
     #[test]
     fn a_service_is_settled_once_it_has_run_for_a_while() {
-        let main_process = crate::model::ProcessId { pid: 7, start_ticks: 7 };
         let running_since = |micros| UnitSnapshot {
             service: Some(ServiceState {
-                main_process: Some(main_process),
                 main_started_at: Some(MonoTime::from_micros(micros)),
                 ..ServiceState::default()
             }),

@@ -46,13 +46,16 @@ fn a_run_that_loses_the_bus_keeps_its_record_and_takes_its_units_away_all_the_sa
     assert_eq!(ledgers(), [""; 0]);
 }
 
-/// Both units were found running, the service is stopped by a step; then `on_the_way` happens.
+/// Both units were found running and are stopped by steps; then `on_the_way` happens.
 fn put_back_after(name: &str, on_the_way: impl FnOnce()) {
-    let stop = "stop = \"service\"\nready = false";
-    let scenario = Scenario::new(name).found().then(stop).then("wait = \"2s\"\nready = false");
+    let scenario = Scenario::new(name)
+        .found()
+        .then("stop = \"socket\"\nready = false")
+        .then("stop = \"service\"\nready = false")
+        .then("wait = \"2s\"\nready = false");
     let before = show(&scenario.unit("service"), "InvocationID");
     let mut run = Running::start(&scenario, "system");
-    run.await_record("{\"type\":\"step_end\",\"event\":0,");
+    run.await_record("{\"type\":\"step_end\",\"event\":1,");
     assert_eq!(show(&scenario.unit("service"), "ActiveState"), "inactive");
     on_the_way();
     let run = run.end();
