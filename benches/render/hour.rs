@@ -146,7 +146,7 @@ impl Hour {
                 unit: unit.clone(),
                 at: at_ms(start_ms + ms),
                 changed_at: Some(at_ms(start_ms + ms)),
-                active_state: active_state.to_owned(),
+                active_state: active_state.into(),
                 sub_state: sub_state.to_owned(),
                 main_pid: 812,
                 result: "success".to_owned(),

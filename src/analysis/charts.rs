@@ -8,7 +8,7 @@ use super::figures::Figures;
 use super::number::{float, ns_to_ms, round3};
 use super::tally::add_counts;
 use super::timeline::{Span, Timeline};
-use crate::model::{EventId, FailureClass, MonoTime, UnitName};
+use crate::model::{ActiveState, EventId, FailureClass, MonoTime, UnitName};
 use crate::record::LatencyHistogram;
 use crate::record::segment::{FailureSample, ROW_NS, Scope};
 
@@ -103,7 +103,7 @@ pub struct StateSpan {
     /// Until when.
     pub to_ms: f64,
     /// ActiveState.
-    pub active_state: String,
+    pub active_state: ActiveState,
     /// SubState.
     pub sub_state: String,
 }
@@ -202,7 +202,7 @@ fn band(timeline: &Timeline<'_>, unit: &UnitName) -> UnitBand {
     for state in timeline.states(unit, span) {
         let at_ms = round3(state.at.max(span.from).millis_since(timeline.origin));
         if let Some(last) = states.last_mut() {
-            if last.active_state == state.active_state && last.sub_state == state.sub_state {
+            if last.active_state == *state.active_state && last.sub_state == state.sub_state {
                 continue;
             }
             last.to_ms = at_ms;
@@ -210,7 +210,7 @@ fn band(timeline: &Timeline<'_>, unit: &UnitName) -> UnitBand {
         states.push(StateSpan {
             from_ms: at_ms,
             to_ms: round3(span.to.millis_since(timeline.origin)),
-            active_state: state.active_state.to_owned(),
+            active_state: state.active_state.clone(),
             sub_state: state.sub_state.to_owned(),
         });
     }

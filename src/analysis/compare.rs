@@ -8,32 +8,13 @@ use super::number::float;
 use super::result::{RunResult, ScenarioResult};
 use super::words;
 use crate::model::Verdict;
-use crate::model::bound::{Dimension, Metric};
+use crate::model::metric::{Dimension, Metric};
 
 /// A time counts as changed when it moved by more than this share of what it was ...
 const CHANGED_SHARE: f64 = 0.10;
 
 /// ... and by more than this: below it, two runs of the same thing differ as well.
 const CHANGED_MS: f64 = 1.0;
-
-/// The plain metrics that a result has a figure for, in the order they are shown.
-const FIGURES: [Metric; 15] = [
-    Metric::Dropped,
-    Metric::Wrong,
-    Metric::Failed,
-    Metric::Http000,
-    Metric::ErrorRate,
-    Metric::Percentile(5_000),
-    Metric::Percentile(9_000),
-    Metric::Percentile(9_500),
-    Metric::Percentile(9_900),
-    Metric::Percentile(9_990),
-    Metric::Max,
-    Metric::Stall,
-    Metric::Outage,
-    Metric::Recovery,
-    Metric::QueuePeak,
-];
 
 /// Two results side by side.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -114,10 +95,8 @@ fn pair(before: Option<&ScenarioResult>, after: &ScenarioResult) -> ScenarioComp
 fn figures(before: &ScenarioResult, after: &ScenarioResult) -> Vec<FigureChange> {
     let outcomes: BTreeSet<_> = before.outcomes.keys().chain(after.outcomes.keys()).copied().collect();
     let causes: BTreeSet<_> = before.causes.keys().chain(after.causes.keys()).copied().collect();
-    let metrics = FIGURES
-        .into_iter()
-        .chain(outcomes.into_iter().map(Metric::Outcome))
-        .chain(causes.into_iter().map(Metric::Cause));
+    let metrics =
+        Metric::plain().chain(outcomes.into_iter().map(Metric::Outcome)).chain(causes.into_iter().map(Metric::Cause));
     metrics
         .map(|metric| FigureChange::of(metric, value(before, metric), value(after, metric)))
         .filter(|figure| figure.before.is_some() || figure.after.is_some())
@@ -213,7 +192,7 @@ impl ScenarioComparison {
 
     /// The figures worth a line: those that changed, and those that say the most of any run.
     pub fn telling(&self) -> impl Iterator<Item = &FigureChange> {
-        let always = [Metric::Dropped, Metric::Percentile(5_000), Metric::Percentile(9_900), Metric::Stall];
+        let always = [Metric::Dropped, Metric::P50, Metric::P99, Metric::Stall];
         self.figures.iter().filter(move |figure| figure.change != Change::Same || always.contains(&figure.metric))
     }
 }
@@ -276,11 +255,11 @@ pub fn value(scenario: &ScenarioResult, metric: Metric) -> Option<f64> {
             (scenario.requests.due > 0).then(|| float(scenario.requests.failed) / float(scenario.requests.due))
         }
         Metric::Http000 => counted(scenario.http_000),
-        Metric::Percentile(5_000) => latency(all.p50),
-        Metric::Percentile(9_000) => latency(all.p90),
-        Metric::Percentile(9_500) => latency(all.p95),
-        Metric::Percentile(9_900) => latency(all.p99),
-        Metric::Percentile(9_990) => latency(all.p99_9),
+        Metric::P50 => latency(all.p50),
+        Metric::P90 => latency(all.p90),
+        Metric::P95 => latency(all.p95),
+        Metric::P99 => latency(all.p99),
+        Metric::P99_9 => latency(all.p99_9),
         Metric::Max => latency(all.max),
         Metric::Stall => scenario.stall_ms,
         Metric::Outage => lasting(scenario.outage_ms),
@@ -291,7 +270,8 @@ pub fn value(scenario: &ScenarioResult, metric: Metric) -> Option<f64> {
         Metric::Flaps => {
             scenario.cohorts.iter().filter_map(|cohort| cohort.flaps).reduce(|sum, flaps| sum + flaps).map(float)
         }
-        Metric::Percentile(_) | Metric::ColdStart => None,
+        // Only the record has it.
+        Metric::ColdStart => None,
     }
 }
 
@@ -329,9 +309,9 @@ mod tests {
         assert_eq!(of(&worse, Metric::Dropped).change, Change::New);
         assert_eq!(of(&worse, Metric::Dropped).after, Some(72.0));
         assert_eq!(of(&worse, Metric::Outcome(FailureClass::Refused)).change, Change::New);
-        assert_eq!(of(&worse, Metric::Percentile(9_900)).after, Some(f64::INFINITY));
-        assert_eq!(of(&worse, Metric::Percentile(9_900)).change, Change::Worse);
-        assert_eq!(of(&worse, Metric::Percentile(9_900)).ratio(), None);
+        assert_eq!(of(&worse, Metric::P99).after, Some(f64::INFINITY));
+        assert_eq!(of(&worse, Metric::P99).change, Change::Worse);
+        assert_eq!(of(&worse, Metric::P99).ratio(), None);
         let better = compare(&plain, &socket);
         assert_eq!(better.summary(), "Better: a.");
         assert_eq!(of(&better, Metric::Cause(Cause::NoListener)).change, Change::Gone);

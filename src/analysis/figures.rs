@@ -165,7 +165,11 @@ impl Figures {
                 (self.requests.due > 0).then(|| float(self.requests.failed) / float(self.requests.due))
             }
             Metric::Http000 => counted(self.http_000),
-            Metric::Percentile(hundredths) => self.percentile(hundredths),
+            Metric::P50 => self.percentile(5_000),
+            Metric::P90 => self.percentile(9_000),
+            Metric::P95 => self.percentile(9_500),
+            Metric::P99 => self.percentile(9_900),
+            Metric::P99_9 => self.percentile(9_990),
             Metric::Max => self.percentile(10_000),
             Metric::Stall => self.stall_ms,
             Metric::Outage => self.outage_ms,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::compare::{Comparison, ScenarioComparison};
-use crate::model::bound::{Dimension, Metric};
+use crate::model::metric::{Dimension, Metric};
 
 /// `p99 +20%`, `dropped +0`, `stall +50ms`: trips when the figure grew by more than that.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use super::event::{self, Event};
 use super::generator::Generator;
 use super::trace::Trace;
 use crate::model::address::Listener;
-use crate::model::{EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{ActiveState, EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
 use crate::record::line::{Line, Looks, Pause, Phase, Queue};
 use crate::record::segment::ROW_NS;
@@ -67,14 +67,14 @@ pub(crate) struct Timeline<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnitState<'a> {
     pub(crate) at: MonoTime,
-    pub(crate) active_state: &'a str,
+    pub(crate) active_state: &'a ActiveState,
     pub(crate) sub_state: &'a str,
     pub(crate) result: &'a str,
 }
 
 impl UnitState<'_> {
     pub(crate) fn is_active(&self) -> bool {
-        matches!(self.active_state, "active" | "reloading")
+        self.active_state.is_active()
     }
 }
 

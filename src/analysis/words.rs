@@ -2,7 +2,8 @@
 
 use super::event::Event;
 use super::figures::Figures;
-use crate::model::bound::{Comparison, Dimension, Limit};
+use crate::model::bound::{Comparison, Limit};
+use crate::model::metric::Dimension;
 use crate::model::{ActionKind, Bound, Metric};
 
 /// The most examples that one reason names.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::host::holder::Holder;
 use crate::model::address::Listener;
-use crate::model::{Endpoint, UnitName};
+use crate::model::{ActiveState, Endpoint, UnitName};
 
 /// The state every unit has. The words are systemd's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct LiveUnit {
     /// LoadState.
     pub load_state: String,
     /// ActiveState.
-    pub active_state: String,
+    pub active_state: ActiveState,
     /// SubState.
     pub sub_state: String,
     /// Result.
@@ -27,7 +27,7 @@ impl LiveUnit {
     /// Whether it is active; a reload counts as well.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        matches!(self.active_state.as_str(), "active" | "reloading")
+        self.active_state.is_active()
     }
 }
 

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_users_unit_is_mended_at_the_users_systemd() {
         let mut facts = super::super::testing::alive();
-        facts.service.as_mut().unwrap().live.as_mut().unwrap().unit.active_state = "failed".to_owned();
+        facts.service.as_mut().unwrap().live.as_mut().unwrap().unit.active_state = crate::model::ActiveState::Failed;
         facts.machine.is_users = true;
         let findings = check(&facts, &[]);
         assert_eq!(findings[0].fix, "journalctl --user -u a.service -n 50\nsystemctl --user reset-failed a.service");

@@ -6,7 +6,7 @@ use super::facts::{Facts, ServiceFacts, SocketFacts};
 use super::live_facts::{LiveService, LiveSocket, LiveUnit};
 use super::source::Source;
 use super::{check, rules};
-use crate::model::UnitName;
+use crate::model::{ActiveState, UnitName};
 use crate::unit_file::specifier::Directories;
 
 /// A pair of units.
@@ -42,7 +42,7 @@ pub(super) fn pair(socket_text: &str, service_text: &str) -> Facts {
 pub(super) fn alive() -> Facts {
     let well = |sub_state: &str, file_state: &str| LiveUnit {
         load_state: "loaded".to_owned(),
-        active_state: "active".to_owned(),
+        active_state: ActiveState::Active,
         sub_state: sub_state.to_owned(),
         result: "success".to_owned(),
         unit_file_state: file_state.to_owned(),

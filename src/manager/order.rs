@@ -1,7 +1,7 @@
 //! In which order units are brought up and down again, so that nothing is in the way of anything.
 
 use super::{Manager, ManagerError};
-use crate::model::{JobResult, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, JobResult, UnitKind, UnitName, UnitSnapshot, UnitVerb};
 
 /// How a unit is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ pub fn corrections(wanted: &[(UnitName, Want)], now: &[UnitSnapshot]) -> Vec<Cor
     let mut corrections = Corrections::default();
     to_stop.for_each(|(unit, _)| corrections.push(unit, UnitVerb::Stop));
     to_start.iter().for_each(|unit| corrections.push(unit, UnitVerb::ResetFailed));
-    let failed = triggered.iter().filter(|unit| state(unit).is_some_and(|unit| unit.active_state == "failed"));
+    let failed =
+        triggered.iter().filter(|unit| state(unit).is_some_and(|unit| unit.active_state == ActiveState::Failed));
     failed.for_each(|unit| corrections.push(unit, UnitVerb::ResetFailed));
     let in_the_way: Vec<&UnitName> = triggered.into_iter().filter(|unit| is_up(unit)).collect();
     in_the_way.iter().for_each(|unit| corrections.push(unit, UnitVerb::Stop));
@@ -124,14 +125,14 @@ impl Corrections {
 }
 
 fn is_not_down(unit: &UnitSnapshot) -> bool {
-    !matches!(unit.active_state.as_str(), "inactive" | "failed")
+    !unit.active_state.is_stopped()
 }
 
 /// One that is on its way up gets there by itself, unless it waits for the time of its automatic restart.
 fn is_to_be_started(unit: &UnitSnapshot) -> bool {
-    match unit.active_state.as_str() {
-        "active" | "reloading" | "refreshing" => false,
-        "activating" => unit.sub_state.starts_with("auto-restart"),
+    match unit.active_state {
+        ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => false,
+        ActiveState::Activating => unit.sub_state.starts_with("auto-restart"),
         _ => true,
     }
 }

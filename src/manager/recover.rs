@@ -214,13 +214,7 @@ mod tests {
     fn mark(state: &str, incarnation: &str, second: u64) -> UnitMark {
         let at = Some(MonoTime::from_micros(second * 1_000_000)).filter(|_| second > 0);
         let invocation_id = Some(incarnation.to_owned()).filter(|name| !name.is_empty());
-        UnitMark {
-            active_state: state.to_owned(),
-            sub_state: String::new(),
-            invocation_id,
-            changed_at: at,
-            began_at: at,
-        }
+        UnitMark { active_state: state.into(), sub_state: String::new(), invocation_id, changed_at: at, began_at: at }
     }
 
     fn unloaded() -> UnitMark {

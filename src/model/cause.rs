@@ -4,10 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! causes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $remedy:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $remedy:literal;)+) => {
         /// The mechanism behind a failure. The names are those of `result.json`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[derive(strum::IntoStaticStr, strum::Display, strum::EnumString)]
         #[serde(rename_all = "snake_case")]
+        #[strum(serialize_all = "snake_case")]
         pub enum Cause { $($(#[doc = $doc])+ $variant,)+ }
 
         impl Cause {
@@ -16,8 +18,8 @@ macro_rules! causes {
 
             /// The name used in scenarios, records and reports.
             #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
+            pub fn name(self) -> &'static str {
+                self.into()
             }
 
             /// The mechanism in one sentence.
@@ -37,64 +39,50 @@ macro_rules! causes {
 
 causes! {
     /// Nobody listened on the address.
-    NoListener = "no_listener",
+    NoListener =
         "Let a socket unit hold the listener: connections then wait while the service is away.";
     /// The listener was closed while the connection waited in its accept queue.
-    AcceptQueueReset = "accept_queue_reset",
+    AcceptQueueReset =
         "Let a socket unit hold the listener: a queue dies with the last descriptor of its socket. Between listeners with SO_REUSEPORT, net.ipv4.tcp_migrate_req=1 hands it on.";
     /// The server accepted the connection and closed it without reading the request.
-    AcceptedUnread = "accepted_unread",
+    AcceptedUnread =
         "Have the server, when it stops, answer what it has accepted before it closes. FlushPending=yes and MaxConnections= make systemd close connections, too.";
     /// The server closed an idle keep-alive connection while the request was in the air.
-    KeepAliveRace = "keep_alive_race",
+    KeepAliveRace =
         "Have the server announce the end: `Connection: close` in an answer to each kept connection before it closes it. Clients may send idempotent requests again.";
     /// The process was ended while it worked on the request.
-    KilledInFlight = "killed_in_flight",
+    KilledInFlight =
         "Let requests end: a graceful stop on SIGTERM, and a TimeoutStopSec= longer than the slowest of them.";
     /// The accept queue was full.
-    QueueOverflow = "queue_overflow",
+    QueueOverflow =
         "Raise Backlog= and net.core.somaxconn to the backlog that the report says is needed; a server that calls listen() again sets its own. Or shorten the stall.";
     /// The new process took longer to answer than the client waits.
-    SlowStart = "slow_start",
+    SlowStart =
         "Shorten the start, or bring the new process up before the old one stops; or let clients wait longer than the stall.";
     /// systemd refused to start the service again (StartLimitBurst=), and the socket failed with it.
-    StartLimit = "start_limit",
+    StartLimit =
         "Find out why the service ends, or how often it is deployed: StartLimitBurst= and StartLimitIntervalSec= bound both. Until then: systemctl reset-failed, and start the socket.";
     /// The socket was triggered too often (TriggerLimitBurst=) and failed.
-    TriggerLimit = "trigger_limit",
+    TriggerLimit =
         "Find out why the service leaves connections unaccepted; TriggerLimitBurst= and TriggerLimitIntervalSec= bound its starts. Until then: systemctl reset-failed, and start the socket.";
     /// The socket unit was not active.
-    SocketUnitDown = "socket_unit_down",
+    SocketUnitDown =
         "Restart the service and leave its socket alone; if it has failed, systemctl reset-failed and start it.";
     /// The path of the Unix socket was removed while its listener lived on.
-    PathUnlinked = "path_unlinked",
+    PathUnlinked =
         "Keep the path out of the service's RuntimeDirectory=, and have the server not remove a socket that it was passed. Until then: restart the socket.";
     /// The client may not connect to the Unix socket.
-    Permission = "permission",
+    Permission =
         "Let the client in: SocketUser=, SocketGroup= and SocketMode= of the socket, and the modes of the folders above it.";
     /// A proxy answered in place of a server it could not reach (502, 503, 504).
-    ProxyUpstream = "proxy_upstream",
+    ProxyUpstream =
         "See why the proxy could not reach its server: a cohort straight to that has the cause.";
     /// The application itself gave a wrong answer.
-    Application = "application",
+    Application =
         "See the application's own log: it was reached, and answered.";
     /// The evidence is missing or contradicts itself.
-    Ambiguous = "ambiguous",
+    Ambiguous =
         "See the service's own log of that time: one that listens and does not answer is none of the others. More evidence comes with root, tracefs and Linux 6.10 or later, and with a lower rate for a sample of every failure.";
-}
-
-impl Cause {
-    /// The cause of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|cause| cause.name() == name)
-    }
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
 }
 
 #[cfg(test)]

@@ -15,10 +15,12 @@ pub enum Fault {
 }
 
 macro_rules! failure_classes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $fault:ident, curl $curl:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident: $fault:ident, curl $curl:expr;)+) => {
         /// Why a request that was due has no `ok`. The names are those of `result.json`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[derive(strum::IntoStaticStr, strum::Display, strum::EnumString)]
         #[serde(rename_all = "snake_case")]
+        #[strum(serialize_all = "snake_case")]
         pub enum FailureClass { $($(#[doc = $doc])+ $variant,)+ }
 
         impl FailureClass {
@@ -27,8 +29,8 @@ macro_rules! failure_classes {
 
             /// The name used in scenarios, records and reports.
             #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
+            pub fn name(self) -> &'static str {
+                self.into()
             }
 
             /// Whether a request of this class was dropped, wrong, or never sent.
@@ -54,47 +56,47 @@ macro_rules! failure_classes {
 
 failure_classes! {
     /// The kernel answered the connect with ECONNREFUSED: nobody listens.
-    Refused = "refused", Dropped, curl Some(7);
+    Refused: Dropped, curl Some(7);
     /// The Unix socket's path does not exist (ENOENT).
-    PathMissing = "path_missing", Dropped, curl Some(7);
+    PathMissing: Dropped, curl Some(7);
     /// The Unix socket may not be connected to by this user (EACCES, EPERM).
-    Permission = "permission", Dropped, curl Some(7);
+    Permission: Dropped, curl Some(7);
     /// The Unix socket's accept queue is full (EAGAIN); a blocking client would have waited.
-    QueueFull = "queue_full", Dropped, curl Some(7);
+    QueueFull: Dropped, curl Some(7);
     /// The connection was not established in time.
-    ConnectTimeout = "connect_timeout", Dropped, curl Some(28);
+    ConnectTimeout: Dropped, curl Some(28);
     /// The connection was reset while it was being established.
-    ConnectReset = "connect_reset", Dropped, curl Some(7);
+    ConnectReset: Dropped, curl Some(7);
     /// Any other error of connect(2); the record has the errno.
-    ConnectOther = "connect_other", Dropped, curl Some(7);
+    ConnectOther: Dropped, curl Some(7);
     /// No connection of the cohort was free until the timeout: the target held them all.
-    NoConnection = "no_connection", Dropped, curl Some(28);
+    NoConnection: Dropped, curl Some(28);
     /// The request could not be written whole and nothing came back.
-    WriteFailed = "write_failed", Dropped, curl Some(55);
+    WriteFailed: Dropped, curl Some(55);
     /// Sent, then reset before a byte of the answer.
-    ResetBeforeResponse = "reset_before_response", Dropped, curl Some(56);
+    ResetBeforeResponse: Dropped, curl Some(56);
     /// Sent, then closed before a byte of the answer.
-    ClosedBeforeResponse = "closed_before_response", Dropped, curl Some(52);
+    ClosedBeforeResponse: Dropped, curl Some(52);
     /// Reset when a part of the answer had come.
-    ResetMidResponse = "reset_mid_response", Dropped, curl Some(56);
+    ResetMidResponse: Dropped, curl Some(56);
     /// Closed when a part of the answer had come.
-    ClosedMidResponse = "closed_mid_response", Dropped, curl Some(18);
+    ClosedMidResponse: Dropped, curl Some(18);
     /// Sent, and the answer was not whole in time.
-    ResponseTimeout = "response_timeout", Dropped, curl Some(28);
+    ResponseTimeout: Dropped, curl Some(28);
     /// What came back is not HTTP.
-    Malformed = "malformed", Dropped, curl Some(1);
+    Malformed: Dropped, curl Some(1);
     /// The TLS handshake or a TLS record failed.
-    Tls = "tls", Dropped, curl Some(35);
+    Tls: Dropped, curl Some(35);
     /// A complete answer with a status that was not expected.
-    UnexpectedStatus = "unexpected_status", Wrong, curl Some(0);
+    UnexpectedStatus: Wrong, curl Some(0);
     /// A complete answer with a body that was not expected.
-    UnexpectedBody = "unexpected_body", Wrong, curl Some(0);
+    UnexpectedBody: Wrong, curl Some(0);
     /// The generator had no local port left (EADDRNOTAVAIL).
-    LocalPort = "local_port", Unsent, curl None;
+    LocalPort: Unsent, curl None;
     /// The generator had no file descriptor left (EMFILE, ENFILE).
-    LocalFd = "local_fd", Unsent, curl None;
+    LocalFd: Unsent, curl None;
     /// The run was interrupted while the request was under way.
-    Interrupted = "interrupted", Unsent, curl None;
+    Interrupted: Unsent, curl None;
 }
 
 impl FailureClass {
@@ -115,18 +117,6 @@ impl FailureClass {
     pub fn is_unsent(self) -> bool {
         self.fault() == Fault::Unsent
     }
-
-    /// The class of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|class| class.name() == name)
-    }
-}
-
-impl std::fmt::Display for FailureClass {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
 }
 
 #[cfg(test)]
@@ -136,7 +126,7 @@ mod tests {
     #[test]
     fn every_class_has_one_name_that_serde_and_lookup_agree_on() {
         for &class in FailureClass::ALL {
-            assert_eq!(FailureClass::from_name(class.name()), Some(class));
+            assert_eq!(class.name().parse(), Ok(class));
             let json = serde_json::to_string(&class).expect("a unit variant serialises");
             assert_eq!(json, format!("\"{}\"", class.name()));
             assert!(class.meaning().ends_with('.'), "{class} has no sentence");

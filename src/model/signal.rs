@@ -42,6 +42,13 @@ const NAMES: &[(&str, i32)] = &[
     ("SYS", 31),
 ];
 
+/// SIGTERM, as for kill(1).
+impl Default for Signal {
+    fn default() -> Self {
+        Self::TERM
+    }
+}
+
 impl Signal {
     /// SIGKILL.
     pub const KILL: Self = Self(9);

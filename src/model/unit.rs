@@ -134,6 +134,78 @@ impl From<UnitName> for String {
     }
 }
 
+/// ActiveState of a unit, `org.freedesktop.systemd1(5)`.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumString, strum::Display, strum::IntoStaticStr,
+)]
+#[serde(from = "String", into = "String")]
+#[strum(serialize_all = "snake_case")]
+pub enum ActiveState {
+    /// It serves.
+    Active,
+    /// It serves, and reads its configuration again.
+    Reloading,
+    /// It is stopped, and its last run did not fail.
+    Inactive,
+    /// It is stopped, and its last run failed.
+    Failed,
+    /// It is being started.
+    Activating,
+    /// It is being stopped.
+    Deactivating,
+    /// Its clean-up is under way.
+    Maintenance,
+    /// It serves, and its mounts are made anew.
+    Refreshing,
+    /// A state of a systemd newer than this list, in its own word; empty where none was read.
+    #[strum(default, to_string = "{0}")]
+    Other(String),
+}
+
+impl ActiveState {
+    /// Every state that is known.
+    pub const KNOWN: [Self; 8] = [
+        Self::Active,
+        Self::Reloading,
+        Self::Inactive,
+        Self::Failed,
+        Self::Activating,
+        Self::Deactivating,
+        Self::Maintenance,
+        Self::Refreshing,
+    ];
+
+    /// It serves: a unit that reads its configuration again does as well.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Active | Self::Reloading)
+    }
+
+    /// It is stopped, well or badly.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Inactive | Self::Failed)
+    }
+}
+
+impl Default for ActiveState {
+    fn default() -> Self {
+        Self::Other(String::new())
+    }
+}
+
+impl From<String> for ActiveState {
+    fn from(word: String) -> Self {
+        word.as_str().into()
+    }
+}
+
+impl From<ActiveState> for String {
+    fn from(state: ActiveState) -> Self {
+        state.to_string()
+    }
+}
+
 /// Everything the harness knows of a unit at one moment. The words are systemd's own,
 /// `org.freedesktop.systemd1(5)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,8 +216,8 @@ pub struct UnitSnapshot {
     pub at: MonoTime,
     /// LoadState: `loaded`, `not-found`, `masked`, ...
     pub load_state: String,
-    /// ActiveState: `active`, `inactive`, `failed`, `activating`, ...
-    pub active_state: String,
+    /// ActiveState.
+    pub active_state: ActiveState,
     /// SubState: `running`, `listening`, `dead`, ...
     pub sub_state: String,
     /// Result: `success`, `exit-code`, `service-start-limit-hit`, ...; empty where the type has none.
@@ -166,7 +238,7 @@ impl UnitSnapshot {
     /// ActiveState is `active` (or `reloading`, which serves as well).
     #[must_use]
     pub fn is_active(&self) -> bool {
-        matches!(self.active_state.as_str(), "active" | "reloading")
+        self.active_state.is_active()
     }
 
     /// The main process of a service, if there is one.

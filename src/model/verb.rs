@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// The number of an event: one run of one step, counted from 0 over the whole scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -9,8 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct EventId(pub u32);
 
 /// What systemd is asked to do to one unit, by way of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, Display, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum UnitVerb {
     /// Stop if it runs, then start.
     Restart,
@@ -30,94 +32,126 @@ pub enum UnitVerb {
 
 impl UnitVerb {
     /// Every verb.
-    pub const ALL: &'static [Self] = &[
-        Self::Restart,
-        Self::TryRestart,
-        Self::Reload,
-        Self::ReloadOrRestart,
-        Self::Stop,
-        Self::Start,
-        Self::ResetFailed,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The key of a step in a scenario.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Restart => "restart",
-            Self::TryRestart => "try_restart",
-            Self::Reload => "reload",
-            Self::ReloadOrRestart => "reload_or_restart",
-            Self::Stop => "stop",
-            Self::Start => "start",
-            Self::ResetFailed => "reset_failed",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
-impl std::fmt::Display for UnitVerb {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// The kind of a step, for tables and `result.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// The kind of a step: its key in a scenario, and the word of tables and `result.json`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+    Display,
+    VariantArray,
+    EnumMessage,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ActionKind {
-    /// See [`UnitVerb::Restart`].
+    /// Restart this: a unit, or its role (`service`, `socket`).
     Restart,
-    /// See [`UnitVerb::TryRestart`].
+    /// Restart this if it is active: a unit, or its role (`service`, `socket`).
     TryRestart,
-    /// See [`UnitVerb::Reload`].
+    /// Reload this (ExecReload=): a unit, or its role (`service`, `socket`).
     Reload,
-    /// See [`UnitVerb::ReloadOrRestart`].
+    /// Reload this if it can, else restart it: a unit, or its role (`service`, `socket`).
     ReloadOrRestart,
-    /// See [`UnitVerb::Stop`].
+    /// Stop this: a unit, or its role (`service`, `socket`).
     Stop,
-    /// See [`UnitVerb::Start`].
+    /// Start this: a unit, or its role (`service`, `socket`).
     Start,
-    /// See [`UnitVerb::ResetFailed`].
+    /// Forget the failed state and the start limit's count of this: a unit, or its role (`service`, `socket`).
     ResetFailed,
-    /// A signal to processes of a unit.
+    /// Send a signal to this: a unit, or its role (`service`, `socket`).
     Kill,
     /// systemd reads its unit files again.
     DaemonReload,
-    /// A command of the scenario's own.
+    /// A program and its arguments, run without a shell in the scenario's folder.
     Exec,
-    /// A pause.
+    /// A pause under load.
     Wait,
-    /// Requests beside the load.
+    /// Requests one after the other, beside the load.
     Request,
-    /// Go on only if bounds hold so far.
+    /// Go on only if this holds so far.
     Gate,
 }
 
 impl ActionKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// The key of the step in a scenario.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether systemd makes a job of it.
+    #[must_use]
+    pub fn makes_a_job(self) -> bool {
         match self {
-            Self::Restart => "restart",
-            Self::TryRestart => "try_restart",
-            Self::Reload => "reload",
-            Self::ReloadOrRestart => "reload_or_restart",
-            Self::Stop => "stop",
-            Self::Start => "start",
-            Self::ResetFailed => "reset_failed",
-            Self::Kill => "kill",
-            Self::DaemonReload => "daemon_reload",
-            Self::Exec => "exec",
-            Self::Wait => "wait",
-            Self::Request => "request",
-            Self::Gate => "gate",
+            Self::Restart | Self::TryRestart | Self::Reload | Self::ReloadOrRestart | Self::Stop | Self::Start => true,
+            Self::ResetFailed
+            | Self::Kill
+            | Self::DaemonReload
+            | Self::Exec
+            | Self::Wait
+            | Self::Request
+            | Self::Gate => false,
         }
     }
-}
 
-impl std::fmt::Display for ActionKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
+    /// Whether the target is to answer again before the step is over, unless the scenario says otherwise.
+    #[must_use]
+    pub fn is_followed_by_readiness(self) -> bool {
+        match self {
+            Self::Restart
+            | Self::TryRestart
+            | Self::Reload
+            | Self::ReloadOrRestart
+            | Self::Start
+            | Self::Kill
+            | Self::DaemonReload
+            | Self::Exec
+            | Self::Gate => true,
+            Self::Stop | Self::ResetFailed | Self::Wait | Self::Request => false,
+        }
+    }
+
+    /// Whether it may harm requests. One that does not leaves failures to the event before it.
+    #[must_use]
+    pub fn disturbs(self) -> bool {
+        match self {
+            Self::Restart
+            | Self::TryRestart
+            | Self::Reload
+            | Self::ReloadOrRestart
+            | Self::Stop
+            | Self::Start
+            | Self::ResetFailed
+            | Self::Kill
+            | Self::DaemonReload
+            | Self::Exec => true,
+            Self::Wait | Self::Request | Self::Gate => false,
+        }
+    }
+
+    /// What such a step does, and what its key takes.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.get_documentation().unwrap_or_default()
     }
 }
 
@@ -136,8 +170,11 @@ impl From<UnitVerb> for ActionKind {
 }
 
 /// Whom a signal goes to, as `systemctl kill --kill-whom=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, IntoStaticStr, Display, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum KillWho {
     /// Every process of the unit.
     #[default]
@@ -149,22 +186,38 @@ pub enum KillWho {
 }
 
 impl KillWho {
+    /// Everybody a signal can go to.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// The word systemd uses.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Main => "main",
-            Self::Control => "control",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 /// How a job ended, `org.freedesktop.systemd1(5)`, signal JobRemoved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+    Display,
+    EnumString,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum JobResult {
     /// It did what it was to do.
+    #[default]
     Done,
     /// Another job took its place, or somebody cancelled it.
     Canceled,
@@ -188,45 +241,11 @@ pub enum JobResult {
 
 impl JobResult {
     /// Every result.
-    pub const ALL: &'static [Self] = &[
-        Self::Done,
-        Self::Canceled,
-        Self::Timeout,
-        Self::Failed,
-        Self::Dependency,
-        Self::Skipped,
-        Self::Assert,
-        Self::Unsupported,
-        Self::Collected,
-        Self::Once,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// systemd's word.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Canceled => "canceled",
-            Self::Timeout => "timeout",
-            Self::Failed => "failed",
-            Self::Dependency => "dependency",
-            Self::Skipped => "skipped",
-            Self::Assert => "assert",
-            Self::Unsupported => "unsupported",
-            Self::Collected => "collected",
-            Self::Once => "once",
-        }
-    }
-
-    /// The result systemd calls by that word.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|result| result.name() == name)
-    }
-}
-
-impl std::fmt::Display for JobResult {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }

@@ -14,7 +14,7 @@ use super::segment::{Rows, Segment};
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
 use crate::model::process::{ExitSource, Process};
-use crate::model::{ActionKind, EventId, JobResult, MonoTime, UnitName, UnitSnapshot, Verdict};
+use crate::model::{ActionKind, ActiveState, EventId, JobResult, MonoTime, UnitName, UnitSnapshot, Verdict};
 
 /// One line. Unknown kinds are an error: a newer schema says so in its first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -165,7 +165,7 @@ pub struct UnitChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<MonoTime>,
     /// ActiveState.
-    pub active_state: String,
+    pub active_state: ActiveState,
     /// SubState.
     pub sub_state: String,
     /// MainPID; 0 for none.

@@ -3,7 +3,7 @@
 use crate::manager::ManagerError;
 use crate::manager::order::{Correction, Want, corrections};
 use crate::model::address::Listener;
-use crate::model::{ServiceState, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, ServiceState, UnitName, UnitSnapshot, UnitVerb};
 use crate::scenario::plan::{Action, Plan};
 
 /// How each unit is to be. Of those that were found down, only what the scenario started is stopped: not what traffic
@@ -33,8 +33,8 @@ enum Class {
 }
 
 fn class(unit: &UnitSnapshot) -> Class {
-    match unit.active_state.as_str() {
-        "inactive" | "failed" => Class::Down,
+    match unit.active_state {
+        ActiveState::Inactive | ActiveState::Failed => Class::Down,
         _ if unit.is_active() => Class::Up,
         _ => Class::Moving,
     }
@@ -42,7 +42,8 @@ fn class(unit: &UnitSnapshot) -> Class {
 
 /// A service that nobody but its socket may start, and that is down: the next connection brings it up.
 fn waits_for_its_socket(unit: &UnitSnapshot) -> bool {
-    unit.active_state == "inactive" && unit.service.as_ref().is_some_and(|service| service.refuse_manual_start)
+    unit.active_state == ActiveState::Inactive
+        && unit.service.as_ref().is_some_and(|service| service.refuse_manual_start)
 }
 
 fn started_by_a_step(plan: &Plan, unit: &UnitName) -> bool {
@@ -107,7 +108,7 @@ pub(super) fn differences(plan: &Plan, found: &[UnitSnapshot], now: &[UnitSnapsh
         };
         let what = match (was_up, class(is)) {
             (true, Class::Up) => lost_listener(was, is)?,
-            (true, _) if is.active_state == "failed" => {
+            (true, _) if is.active_state == ActiveState::Failed => {
                 format!("it was {} and is failed ({})", was.active_state, is.result)
             }
             (false, Class::Down) => return None,
@@ -122,7 +123,7 @@ pub(super) fn differences(plan: &Plan, found: &[UnitSnapshot], now: &[UnitSnapsh
 fn state(unit: &UnitSnapshot) -> String {
     match class(unit) {
         Class::Moving => format!("{} ({})", unit.active_state, unit.sub_state),
-        _ => unit.active_state.clone(),
+        _ => unit.active_state.to_string(),
     }
 }
 

@@ -37,7 +37,7 @@ fn remainder(Entry { change, left, .. }: &Entry) -> Option<String> {
     let systemctl = change.manager()?.systemctl();
     let acted_on = |acted: &Acted, verb: UnitVerb| {
         let Acted { unit, action, found, .. } = acted;
-        let now = left.as_ref().map_or("in an unknown state", |left| left.active_state.as_str());
+        let now = left.as_ref().map_or("in an unknown state".to_owned(), |left| left.active_state.to_string());
         let was = &found.active_state;
         format!("{unit} was {was} and is {now} after {action}; mend it with: {systemctl} {verb} {unit}")
     };

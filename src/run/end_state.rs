@@ -1,7 +1,7 @@
 //! What must hold after the last step: the end state, and that the next restart would survive.
 
 use crate::model::address::Listener;
-use crate::model::{Endpoint, UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
+use crate::model::{ActiveState, Endpoint, UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
 use crate::record::line::StateCheck;
 use crate::scenario::plan::{Action, Plan};
 
@@ -50,7 +50,7 @@ fn state_check(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<Sta
     let (expected, holds) = match said {
         Some(state) => {
             let holds = unit.active_state == state;
-            (state, holds)
+            (state.to_string(), holds)
         }
         None => implied_state(plan, seen, unit)?,
     };
@@ -61,11 +61,11 @@ fn state_check(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<Sta
 /// Inactive if it was stopped last; else active, or inactive after a success while its socket listens.
 fn implied_state(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<(String, bool)> {
     if last_verb(plan, &unit.unit) == Some(UnitVerb::Stop) {
-        return Some(("inactive".to_owned(), matches!(unit.active_state.as_str(), "inactive" | "failed")));
+        return Some(("inactive".to_owned(), unit.active_state.is_stopped()));
     }
     match unit.unit.kind() {
         UnitKind::Service if socket_of(seen, &unit.unit).is_some() => {
-            let idle = unit.active_state == "inactive" && unit.result == "success";
+            let idle = unit.active_state == ActiveState::Inactive && unit.result == "success";
             let expected = "active, or inactive after a success behind a listening socket".to_owned();
             Some((
                 expected,
@@ -136,7 +136,7 @@ fn latent_checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
             });
         }
         if last_verb(plan, &service.unit) != Some(UnitVerb::Stop) {
-            let is_starting = matches!(service.active_state.as_str(), "activating" | "deactivating");
+            let is_starting = matches!(service.active_state, ActiveState::Activating | ActiveState::Deactivating);
             let looping = is_starting || !service.is_active() && service.result == "timeout";
             checks.push(StateCheck {
                 name: format!("latent.never_ready.{}", service.unit),

@@ -57,7 +57,7 @@ pub(super) fn brings_a_start(action: &Action) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ServiceState;
+    use crate::model::{ActiveState, ServiceState};
 
     fn seconds(s: u64) -> MonoTime {
         MonoTime::from_nanos(s * 1_000_000_000)
@@ -83,7 +83,7 @@ mod tests {
             unit: unit.clone(),
             at: MonoTime::default(),
             load_state: String::new(),
-            active_state: String::new(),
+            active_state: ActiveState::default(),
             sub_state: String::new(),
             result: String::new(),
             invocation_id: None,

@@ -1,6 +1,6 @@
 //! Proofs that an action happened: claims held against what the units were before and are after.
 
-use crate::model::{KillWho, ProcessId, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, KillWho, ProcessId, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::Claim;
 use crate::scenario::plan::Action;
 
@@ -103,7 +103,7 @@ fn stopped(after: &UnitSnapshot) -> Vec<Claim> {
     let mut claims = vec![Claim {
         claim: format!("{} is inactive", after.unit),
         seen: state(after),
-        holds: matches!(after.active_state.as_str(), "inactive" | "failed"),
+        holds: after.active_state.is_stopped(),
     }];
     if let Some(service) = &after.service
         && matches!(service.kill_mode.as_str(), "control-group" | "mixed")
@@ -123,7 +123,7 @@ fn is_active(after: &UnitSnapshot) -> Claim {
 }
 
 fn not_failed(after: &UnitSnapshot) -> Claim {
-    let holds = after.active_state != "failed";
+    let holds = after.active_state != ActiveState::Failed;
     Claim { claim: format!("{} is not failed", after.unit), seen: state(after), holds }
 }
 

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::manager::ledger::Ledger;
 use crate::manager::order::{Correction, Want, bring, corrections};
 use crate::manager::{Manager, ManagerError};
-use crate::model::{UnitName, UnitSnapshot};
+use crate::model::{ActiveState, UnitName, UnitSnapshot};
 use crate::record::line::NoteKind;
 use crate::scenario::plan::Plan;
 
@@ -139,9 +139,9 @@ async fn settled<M: Manager>(manager: &M, found: &[UnitSnapshot]) -> Result<Vec<
 fn is_settled(unit: &UnitSnapshot) -> bool {
     // Also of one whose process is dead: systemd may not know of that yet.
     let runs_since = unit.service.as_ref().and_then(|service| service.main_started_at);
-    match unit.active_state.as_str() {
-        "activating" | "deactivating" => false,
-        "active" => runs_since.is_none_or(|since| unit.at.since(since) >= SETTLED),
+    match unit.active_state {
+        ActiveState::Activating | ActiveState::Deactivating => false,
+        ActiveState::Active => runs_since.is_none_or(|since| unit.at.since(since) >= SETTLED),
         _ => true,
     }
 }

@@ -88,7 +88,7 @@ impl<M: Manager> Stage<'_, M> {
         let gone = old_main.map(|process| Departure::watch(self.host.exit(process)));
         self.processes.see_units(&before).await;
         // A pause or a look disturbs nothing: failures go on to belong to the event before it.
-        let at = if disturbs(&step.action) { self.load.mark(which.event).await } else { clock::now() };
+        let at = if step.action.kind().disturbs() { self.load.mark(which.event).await } else { clock::now() };
         self.recorder.write(&Line::StepBegin(StepBegin {
             event: which.event,
             step: which.step,
@@ -298,10 +298,6 @@ impl<M: Manager> Stage<'_, M> {
 
 fn is_given_up(action: &Action, job: Option<JobResult>) -> bool {
     matches!(action, Action::Exec { .. }) || job == Some(JobResult::Canceled)
-}
-
-fn disturbs(action: &Action) -> bool {
-    !matches!(action, Action::Wait { .. } | Action::Gate { .. } | Action::Request { .. })
 }
 
 enum Readiness {

@@ -1,24 +1,35 @@
 //! Bounds as scenarios write them: `0`, `"<= 20"`, `"> 0"`, `"500ms"`, `"< 1%"`.
 
-use crate::model::bound::{Dimension, Limit};
-use crate::model::{Bound, Comparison, Metric};
+use serde_json::json;
+
+use crate::model::bound::Limit;
+use crate::model::metric::Dimension;
+use crate::model::{Bound, Comparison};
 
 use super::duration;
+use super::kind::{Kind, wrong_type};
 use super::mistake::Mistakes;
 use super::tree::{Node, Value};
-use super::value::wrong_type;
 
 /// Longer signs first, since `<` is the start of `<=`.
 const SIGNS: &[Comparison] =
     &[Comparison::AtMost, Comparison::AtLeast, Comparison::Exactly, Comparison::LessThan, Comparison::MoreThan];
 
-/// Reads a bound on `metric`.
-pub(crate) fn read(node: &Node, mistakes: &mut Mistakes, metric: Metric) -> Option<Bound> {
-    read_as(node, mistakes, metric.dimension())
+/// A bound on a figure of that dimension: a bare value is the most that is allowed; `"> 0"` says otherwise.
+pub(crate) fn kind(dimension: Dimension) -> Kind<Bound> {
+    let schema = move || {
+        let text = json!({ "type": "string", "pattern": r"^\s*(<=|>=|==|<|>)?\s*[0-9]" });
+        match dimension {
+            Dimension::Count => json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, text] }),
+            Dimension::Ratio => json!({ "anyOf": [{ "type": "number", "minimum": 0 }, text] }),
+            Dimension::Time => text,
+        }
+    };
+    Kind::new(schema, move |node, mistakes| read(node, mistakes, dimension))
 }
 
 /// Reads a bound on a figure of that dimension.
-pub(crate) fn read_as(node: &Node, mistakes: &mut Mistakes, dimension: Dimension) -> Option<Bound> {
+pub(crate) fn read(node: &Node, mistakes: &mut Mistakes, dimension: Dimension) -> Option<Bound> {
     let help = help(dimension);
     let bound = match (&node.value, dimension) {
         (Value::String(text), _) => from_text(text, dimension),

@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::file::File;
+use super::keys::Keys as _;
 use super::mask::Secrets;
 use super::mistake::{Mistakes, ScenarioErrors};
 use super::overrides::{self, Overrides};
 use super::plan::Plan;
+use super::reader::Reader;
 use super::source::{Place, Sources};
 use super::{find, resolve, suggest, tree};
 
@@ -102,7 +104,7 @@ fn parse(path: &Path, text: &str, directory: &Path, overrides: &Overrides) -> Re
     secrets.find(&root);
     overrides::apply(overrides, &mut root, &mut sources, &mut mistakes);
     secrets.find(&root);
-    let file = File::read(&root, &mut mistakes);
+    let file: File = Reader::new(File::NAME, Place::ROOT, &root, &mut mistakes).all();
     let plan = if syntax_errors.is_empty() {
         resolve::plan(&file, directory, &mut mistakes)
     } else {
@@ -134,6 +136,7 @@ fn add_syntax_errors(errors: &[toml::de::Error], text: &str, source: usize, mist
             .help("give the scenario's .toml file; `gapless init UNIT` writes one");
         return;
     }
+    mistakes.forget_missing();
     mistakes.retain(|place| place.source != source || !broken_lines.contains(&line_of(place.start)));
     for error in errors {
         let span = span(error);

@@ -21,14 +21,28 @@ pub(crate) struct Draft {
     message: String,
     help: Option<String>,
     labels: Vec<(Place, String)>,
+    is_missing: bool,
 }
 
 impl Mistakes {
     /// Notes a mistake at `place`.
     pub(crate) fn add(&mut self, place: Place, message: impl Into<String>) -> &mut Draft {
-        self.0.push(Draft { message: message.into(), help: None, labels: vec![(place, String::new())] });
+        let labels = vec![(place, String::new())];
+        self.0.push(Draft { message: message.into(), help: None, labels, is_missing: false });
         let last = self.0.len() - 1;
         &mut self.0[last]
+    }
+
+    /// Notes that the table at `place` lacks a key.
+    pub(crate) fn add_missing(&mut self, place: Place, message: impl Into<String>) -> &mut Draft {
+        let draft = self.add(place, message);
+        draft.is_missing = true;
+        draft
+    }
+
+    /// Forgets what is missing: it may stand where the text could not be parsed.
+    pub(crate) fn forget_missing(&mut self) {
+        self.0.retain(|draft| !draft.is_missing);
     }
 
     /// Whether there are none.

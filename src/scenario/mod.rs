@@ -8,6 +8,8 @@ pub mod draft;
 pub mod duration;
 mod file;
 mod find;
+mod keys;
+mod kind;
 mod load;
 mod mask;
 mod mistake;
@@ -21,8 +23,8 @@ mod source;
 mod suggest;
 mod tree;
 mod url;
-mod value;
 
+pub use keys::Key;
 pub use load::{Scenario, load, load_all, load_text};
 pub use mask::{is_secret_header, masked, masked_arguments, secrets};
 pub use mistake::{Mistake, ScenarioErrors};

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::keys;
+use super::kind;
 use crate::model::time::{as_ns, as_ns_option};
-use crate::model::{ActionKind, Bound, JobResult, KillWho, Metric, Signal, UnitName, UnitVerb};
+use crate::model::{ActionKind, ActiveState, Bound, JobResult, KillWho, Metric, Signal, UnitName, UnitVerb};
 
 pub use self::target::{Destination, Scheme, StatusPattern, Target};
 
@@ -21,6 +23,9 @@ pub const MOST_STEPS: usize = 1_000;
 /// A plan has at most so many cohorts: those of `[[load]]`, and one for each `request` step. Their numbers are 16 bits
 /// wide.
 pub const MOST_COHORTS: usize = 2 * MOST_STEPS;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// What is to be done, in which order, and what is expected of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,29 +120,34 @@ pub struct UnitFile {
     pub text: String,
 }
 
-/// `[run]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunOptions {
-    /// Load before the first counted request.
-    #[serde(rename = "warmup_ns", with = "as_ns")]
-    pub warmup: Duration,
-    /// Load after the last step.
-    #[serde(rename = "cooldown_ns", with = "as_ns")]
-    pub cooldown: Duration,
-    /// How long to wait for readiness, at the start and after each step.
-    #[serde(rename = "ready_timeout_ns", with = "as_ns")]
-    pub ready_timeout: Duration,
-    /// Space the steps so that the harness itself never trips a start limit.
-    pub pace: bool,
-    /// Put units back into the state they were found in.
-    pub restore: bool,
-    /// Of whatever is drawn at random.
-    pub seed: u64,
-    /// When to give up early.
-    pub abort: Abort,
-    /// The longest listener gap that may go unseen in a run that passes.
-    #[serde(default, skip_serializing_if = "MaxUnseen::is_unstated")]
-    pub max_unseen: MaxUnseen,
+keys! {
+    /// Times and limits of the run.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub struct RunOptions = "run" {
+        /// Load before the first counted request; 0s waits for nothing.
+        #[serde(rename = "warmup_ns", with = "as_ns")]
+        warmup: Duration = kind::span(Duration::ZERO..=DAY), default "1s";
+        /// Load after the last step.
+        #[serde(rename = "cooldown_ns", with = "as_ns")]
+        cooldown: Duration = kind::span(Duration::ZERO..=DAY), default "2s";
+        /// How long to wait for readiness, at the start and after each step.
+        #[serde(rename = "ready_timeout_ns", with = "as_ns")]
+        ready_timeout: Duration = kind::span(MILLISECOND..=DAY), default "30s";
+        /// Space the steps so that the harness itself never trips a start limit.
+        pace: bool = kind::boolean(), default true;
+        /// Put units back into the state they were found in; `false` leaves them as the scenario does, also if the run is
+        /// killed.
+        restore: bool = kind::boolean(), default true;
+        /// Of whatever is drawn at random.
+        seed: u64 = kind::whole(0..=u64::MAX), default 1;
+        /// When to give up early.
+        abort: Abort = kind::table::<Abort>();
+        /// The longest listener gap that may go unseen in a run that passes. `none` turns the rule off, and every
+        /// report says so.
+        #[serde(default, skip_serializing_if = "MaxUnseen::is_unstated")]
+        max_unseen: MaxUnseen = kind::span(MILLISECOND..=DAY).map(MaxUnseen::AtMost).or_word("none", MaxUnseen::Off),
+            default "500ms";
+    }
 }
 
 /// `[run] max_unseen`.
@@ -160,15 +170,17 @@ impl MaxUnseen {
     }
 }
 
-/// `[run] abort`: when to give up early.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Abort {
-    /// No `ok` for so long while requests were due.
-    #[serde(rename = "outage_ns", with = "as_ns_option", default, skip_serializing_if = "Option::is_none")]
-    pub outage: Option<Duration>,
-    /// So many dropped requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<u64>,
+keys! {
+    /// When to give up early.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Abort = "abort" {
+        /// No `ok` for so long while requests were due.
+        #[serde(rename = "outage_ns", with = "as_ns_option", default, skip_serializing_if = "Option::is_none")]
+        outage: Option<Duration> = kind::span(MILLISECOND..=DAY);
+        /// So many dropped requests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dropped: Option<u64> = kind::whole(1..=u64::MAX);
+    }
 }
 
 /// One `[[steps]]` entry.
@@ -304,10 +316,10 @@ pub struct Expectations {
 pub struct EndExpectation {
     /// ActiveState of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
+    pub service: Option<ActiveState>,
     /// ActiveState of the socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub socket: Option<String>,
+    pub socket: Option<ActiveState>,
     /// Number of latent failures found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<Bound>,

@@ -22,12 +22,15 @@ pub(crate) struct Place {
     pub end: usize,
 }
 
+impl Place {
+    /// The start of the file: where things are missing.
+    pub(crate) const ROOT: Self = Self { source: 0, start: 0, end: 0 };
+}
+
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Spanned<T> {
-    /// Where.
     pub place: Place,
-    /// What.
     pub value: T,
 }
 

@@ -31,6 +31,24 @@ pub(crate) enum Value {
     Table(Table),
 }
 
+impl Node {
+    /// A value that stands nowhere: a declared default.
+    pub(crate) fn of_literal(literal: &serde_json::Value) -> Self {
+        let value = match literal {
+            serde_json::Value::String(text) => Value::String(text.clone()),
+            serde_json::Value::Bool(value) => Value::Boolean(*value),
+            serde_json::Value::Number(number) => number
+                .as_i128()
+                .map(Value::Integer)
+                .or_else(|| number.as_f64().map(Value::Float))
+                .unwrap_or(Value::Other("a huge number")),
+            serde_json::Value::Array(literals) => Value::Array(literals.iter().map(Self::of_literal).collect()),
+            serde_json::Value::Null | serde_json::Value::Object(_) => Value::Table(Table::default()),
+        };
+        Self { place: Place::ROOT, value }
+    }
+}
+
 impl Value {
     /// The type in words, with its article.
     pub(crate) fn kind(&self) -> &'static str {

@@ -3,7 +3,7 @@
 use crate::analysis::event::Event;
 use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::{ListenerView, Span, Timeline, UnitState};
-use crate::model::{EventId, FailureClass, FailureKey, MonoTime, UnitName};
+use crate::model::{ActiveState, EventId, FailureClass, FailureKey, MonoTime, UnitName};
 use crate::record::segment::{FailureSample, Scope};
 use crate::scenario::plan::{Cohort, Destination};
 
@@ -214,7 +214,7 @@ impl<'a> Case<'a> {
     /// A unit in the way had failed with that result.
     pub(crate) fn has_result(&self, results: &[&str]) -> bool {
         let mut states = self.socket_states().iter().chain(self.service_states());
-        states.any(|state| state.active_state == "failed" && results.contains(&state.result))
+        states.any(|state| *state.active_state == ActiveState::Failed && results.contains(&state.result))
     }
 
     /// What the kernel showed of the listener around the moment; none if it was not asked.

@@ -3,7 +3,7 @@
 use super::case::PhaseSpan;
 use crate::analysis::tally::Tally;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
-use crate::model::MonoTime;
+use crate::model::{ActiveState, MonoTime};
 
 /// From when the service was seen not to be up, outside the phases of events that ask for it, until it answered the
 /// cohort; in order. One that never did lasts as long as the load.
@@ -27,7 +27,7 @@ pub(super) fn unasked(cohort: u16, tally: &Tally, timeline: &Timeline<'_>, phase
 }
 
 fn is_down(state: &UnitState<'_>) -> bool {
-    matches!(state.active_state, "inactive" | "failed" | "activating")
+    state.active_state.is_stopped() || *state.active_state == ActiveState::Activating
 }
 
 /// The moments, which are in order, that lie in none of the spans.

@@ -124,7 +124,7 @@ fn change(name: &UnitName, ms: u64, active_state: &str, result: &str) -> Line {
         unit: name.clone(),
         at: at_ms(ms),
         changed_at: None,
-        active_state: active_state.to_owned(),
+        active_state: active_state.into(),
         sub_state: String::new(),
         main_pid: 0,
         result: result.to_owned(),

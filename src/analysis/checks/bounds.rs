@@ -5,7 +5,8 @@ use super::{Judged, passed_or};
 use crate::analysis::facts::Facts;
 use crate::analysis::figures::{Figures, Part};
 use crate::analysis::words;
-use crate::model::bound::{Comparison, Dimension, Limit};
+use crate::model::bound::{Comparison, Limit};
+use crate::model::metric::Dimension;
 use crate::model::{Bound, Metric, Verdict};
 use crate::scenario::plan::Expectations;
 
@@ -73,19 +74,5 @@ fn judge_bound(name: &str, place: &str, metric: Metric, bound: Bound, figures: &
     let judged = judged.because(words::broken_bound(metric, bound, actual, place, figures));
     let is_too_much =
         matches!(bound.comparison, Comparison::AtMost | Comparison::LessThan | Comparison::Exactly) && actual >= limit;
-    if is_loss(metric) && is_too_much { judged.decisive() } else { judged }
-}
-
-/// Whether the metric counts requests that were lost.
-fn is_loss(metric: Metric) -> bool {
-    matches!(
-        metric,
-        Metric::Dropped
-            | Metric::Wrong
-            | Metric::Failed
-            | Metric::ErrorRate
-            | Metric::Http000
-            | Metric::Outcome(_)
-            | Metric::Cause(_)
-    )
+    if metric.is_loss() && is_too_much { judged.decisive() } else { judged }
 }

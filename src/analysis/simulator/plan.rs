@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Event, at_ms};
 use crate::model::address::Listener;
 use crate::model::{
-    Bound, Disposition, Endpoint, EventId, FailureClass, FailureKey, JobResult, Metric, MonoTime, ProcessId,
-    ServiceState, SocketState, UnitName, UnitSnapshot, UnitVerb,
+    ActiveState, Bound, Disposition, Endpoint, EventId, FailureClass, FailureKey, JobResult, Metric, MonoTime,
+    ProcessId, ServiceState, SocketState, UnitName, UnitSnapshot, UnitVerb,
 };
 use crate::record::line::{Claim, Line, Queue, StepBegin, StepEnd};
 use crate::scenario::plan::{
@@ -98,7 +98,7 @@ pub(crate) fn service(at: MonoTime, pid: Option<u32>, started_at: MonoTime) -> U
         unit: unit("ledger.service"),
         at,
         load_state: "loaded".to_owned(),
-        active_state: if pid.is_some() { "active" } else { "inactive" }.to_owned(),
+        active_state: if pid.is_some() { ActiveState::Active } else { ActiveState::Inactive },
         sub_state: if pid.is_some() { "running" } else { "dead" }.to_owned(),
         result: "success".to_owned(),
         invocation_id: pid.map(|pid| format!("{pid:032x}")),
@@ -115,7 +115,7 @@ pub(crate) fn socket(at: MonoTime, active_state: &str, result: &str) -> UnitSnap
         unit: unit("ledger.socket"),
         at,
         load_state: "loaded".to_owned(),
-        active_state: active_state.to_owned(),
+        active_state: active_state.into(),
         sub_state: "listening".to_owned(),
         result: result.to_owned(),
         invocation_id: Some("5".repeat(32)),

@@ -52,7 +52,7 @@ fn a_negative_control_passes_when_it_loses_what_it_should() {
 
 #[test]
 fn a_latency_bound_fails_unless_the_generator_was_late_itself() {
-    let bound = [(Metric::Percentile(9_900), at_most_ms(100))];
+    let bound = [(Metric::P99, at_most_ms(100))];
     assert_eq!(expecting(socket_restart(), &bound).verdict, Verdict::Failed);
     let late = Simulation { lateness_us: 10_100, ..socket_restart() };
     let result = expecting(late, &bound);
@@ -80,13 +80,13 @@ fn one_hiccup_of_the_machine_does_not_put_a_run_in_doubt_but_a_slow_generator_do
 #[test]
 fn a_latency_bound_does_not_fail_by_the_generators_hiccup() {
     let held_up = Simulation { hiccup_ms: 2_000..2_090, ..socket_restart() };
-    let result = expecting(held_up, &[(Metric::Percentile(9_900), at_most_ms(100))]);
+    let result = expecting(held_up, &[(Metric::P99, at_most_ms(100))]);
     assert_eq!(result.verdict, Verdict::Inconclusive);
 }
 
 #[test]
 fn a_bound_on_what_was_never_answered_does_not_hold() {
-    let result = expecting(plain_restart(), &[(Metric::Percentile(9_900), at_most_ms(3_600_000))]);
+    let result = expecting(plain_restart(), &[(Metric::P99, at_most_ms(3_600_000))]);
     assert_eq!((result.verdict, check(&result, "expect.p99").actual.as_str()), (Verdict::Failed, "never"));
 }
 

@@ -4,7 +4,7 @@ use crate::check::facts::{Facts, ServiceFacts, SocketFacts};
 use crate::check::finding::{Hit, Severity, Spot};
 use crate::check::rule::Rule;
 use crate::check::server::{Launch, Server};
-use crate::model::Endpoint;
+use crate::model::{ActiveState, Endpoint};
 use crate::unit_file::service_choices::ServiceType;
 
 pub(super) const RULES: &[Rule] = &[
@@ -94,7 +94,7 @@ fn never_notifies(facts: &Facts) -> Vec<Hit> {
     let launch = service.launch().filter(|launch| launch.server.never_notifies());
     // Seen from its state: it was started again by itself and waits once more, or its last start ran out of time.
     let live = service.live.as_ref().filter(|live| {
-        live.unit.active_state == "activating"
+        live.unit.active_state == ActiveState::Activating
             && (live.restarts > 0 || live.unit.result == "timeout")
             && live.main_pid.is_some()
     });
@@ -174,6 +174,7 @@ fn tcp_ports(socket: &SocketFacts) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use crate::check::testing::*;
+    use crate::model::ActiveState;
 
     #[test]
     fn a_server_that_binds_for_itself_is_found() {
@@ -212,7 +213,7 @@ mod tests {
         let mut starting = alive();
         let service = starting.service.as_mut().unwrap();
         service.unit.service_type = crate::unit_file::service_choices::ServiceType::Notify;
-        service.live.as_mut().unwrap().unit.active_state = "activating".to_owned();
+        service.live.as_mut().unwrap().unit.active_state = ActiveState::Activating;
         let mut looping = starting.clone();
         looping.service.as_mut().unwrap().live.as_mut().unwrap().restarts = 1;
         tells_apart("GL042", &looping, &starting);

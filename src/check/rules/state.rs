@@ -5,6 +5,7 @@ use crate::check::finding::{Hit, Severity};
 use crate::check::live_facts::{Address, LiveSocket, LiveUnit};
 use crate::check::rule::Rule;
 use crate::check::source::Source;
+use crate::model::ActiveState;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -69,9 +70,9 @@ fn socket_inactive(facts: &Facts) -> Vec<Hit> {
     let serves =
         facts.service.as_ref().and_then(|service| service.live.as_ref()).is_some_and(|live| live.unit.is_active());
     let is_masked = live.unit.load_state == "masked";
-    let message = match (live.unit.active_state.as_str(), serves) {
+    let message = match (&live.unit.active_state, serves) {
         _ if is_masked => format!("{name} is masked: systemd refuses to start it"),
-        ("failed", _) => format!("{name} has failed: {}", live.unit.result),
+        (ActiveState::Failed, _) => format!("{name} has failed: {}", live.unit.result),
         (state, true) => format!("{name} is {state} while its service runs"),
         (state, false) => format!("{name} is {state}"),
     };
@@ -156,7 +157,9 @@ fn held_by_another(facts: &Facts) -> Vec<Hit> {
 
 fn service_failed(facts: &Facts) -> Vec<Hit> {
     let Some(service) = &facts.service else { return Vec::new() };
-    let Some(live) = service.live.as_ref().filter(|live| live.unit.active_state == "failed") else { return Vec::new() };
+    let Some(live) = service.live.as_ref().filter(|live| live.unit.active_state == ActiveState::Failed) else {
+        return Vec::new();
+    };
     let name = &service.source.name;
     let message = format!("{name} has failed: {}", live.unit.result);
     let fix = format!("journalctl -u {name} -n 50\nsystemctl reset-failed {name}");
@@ -219,15 +222,15 @@ mod tests {
 
     #[test]
     fn a_socket_that_is_down_is_found() {
-        tells_apart("GL060", &with_socket(|live| live.unit.active_state = "failed".to_owned()), &alive());
-        tells_apart("GL060", &with_socket(|live| live.unit.active_state = "inactive".to_owned()), &alive());
+        tells_apart("GL060", &with_socket(|live| live.unit.active_state = ActiveState::Failed), &alive());
+        tells_apart("GL060", &with_socket(|live| live.unit.active_state = ActiveState::Inactive), &alive());
     }
 
     #[test]
     fn a_masked_socket_is_to_be_unmasked_first() {
         let masked = with_socket(|live| {
             "masked".clone_into(&mut live.unit.load_state);
-            "inactive".clone_into(&mut live.unit.active_state);
+            live.unit.active_state = ActiveState::Inactive;
         });
         let findings = crate::check::check(&masked, &[]);
         let inactive = findings.iter().find(|finding| finding.id == "GL060").unwrap();
@@ -267,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_service_that_has_failed_or_is_not_there_is_found() {
-        tells_apart("GL065", &with_service(|unit| unit.active_state = "failed".to_owned()), &alive());
+        tells_apart("GL065", &with_service(|unit| unit.active_state = ActiveState::Failed), &alive());
         tells_apart("GL066", &with_service(|unit| unit.load_state = "not-found".to_owned()), &alive());
     }
 }

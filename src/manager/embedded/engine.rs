@@ -16,7 +16,7 @@ use super::transaction::Step;
 use super::units::Units;
 use super::verbs::Meaning;
 use crate::clock;
-use crate::model::{JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
 
 /// The longest the engine sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -236,13 +236,13 @@ impl Engine {
         let (active_state, sub_state) = service
             .map(|service| (service.state().active_state(), service.state().sub_state()))
             .or_else(|| socket.map(Socket::words))
-            .unwrap_or(("inactive", "dead"));
+            .unwrap_or((ActiveState::Inactive, "dead"));
         let result = service.map(Service::result_name).or_else(|| socket.map(Socket::result_name));
         UnitSnapshot {
             unit: unit.clone(),
             at: clock::now(),
             load_state: load_state.to_owned(),
-            active_state: active_state.to_owned(),
+            active_state,
             sub_state: sub_state.to_owned(),
             result: result.unwrap_or("success").to_owned(),
             invocation_id: service.and_then(Service::invocation_id).or_else(|| socket?.invocation_id()),

@@ -14,7 +14,7 @@ use super::rate_limit::RateLimit;
 use super::service::{PassedSocket, State as ServiceState};
 use crate::clock;
 use crate::model::address::Listener;
-use crate::model::{SocketState, UnitName};
+use crate::model::{ActiveState, SocketState, UnitName};
 use crate::record::line::UnitChange;
 use crate::unit_file::{ListenAddress, SocketUnit};
 
@@ -33,12 +33,12 @@ pub(super) enum State {
 
 impl State {
     /// ActiveState and SubState.
-    const fn words(self) -> (&'static str, &'static str) {
+    const fn words(self) -> (ActiveState, &'static str) {
         match self {
-            Self::Dead => ("inactive", "dead"),
-            Self::Listening => ("active", "listening"),
-            Self::Running => ("active", "running"),
-            Self::Failed => ("failed", "failed"),
+            Self::Dead => (ActiveState::Inactive, "dead"),
+            Self::Listening => (ActiveState::Active, "listening"),
+            Self::Running => (ActiveState::Active, "running"),
+            Self::Failed => (ActiveState::Failed, "failed"),
         }
     }
 }
@@ -123,7 +123,7 @@ impl Socket {
     }
 
     /// ActiveState and SubState.
-    pub(super) fn words(&self) -> (&'static str, &'static str) {
+    pub(super) fn words(&self) -> (ActiveState, &'static str) {
         self.state.words()
     }
 
@@ -330,7 +330,7 @@ impl Socket {
             unit: self.definition.name.clone(),
             at,
             changed_at: Some(at),
-            active_state: active_state.to_owned(),
+            active_state,
             sub_state: sub_state.to_owned(),
             main_pid: 0,
             result: self.result.name().to_owned(),

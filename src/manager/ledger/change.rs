@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{MonoTime, UnitName};
+use crate::model::{ActiveState, MonoTime, UnitName};
 use crate::record::begin::ManagerKind;
 
 /// The run that a ledger belongs to.
@@ -103,7 +103,7 @@ pub struct Acted {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UnitMark {
     /// ActiveState.
-    pub active_state: String,
+    pub active_state: ActiveState,
     /// SubState: of a socket, whether it listens.
     pub sub_state: String,
     /// InvocationID; none if the unit was never started or was unloaded.
@@ -118,7 +118,7 @@ impl UnitMark {
     /// Whether it is neither up nor about to be.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        matches!(self.active_state.as_str(), "inactive" | "failed" | "deactivating")
+        self.active_state.is_stopped() || self.is_going_down()
     }
 
     /// Whether it was unloaded since it stopped: nothing tells which incarnation it was.
@@ -141,6 +141,6 @@ impl UnitMark {
     }
 
     fn is_going_down(&self) -> bool {
-        self.active_state == "deactivating"
+        self.active_state == ActiveState::Deactivating
     }
 }

@@ -2,6 +2,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
 use super::*;
+use crate::model::ActiveState;
 
 /// A directory for ledgers that goes with the test.
 struct Place(tempfile::TempDir);
@@ -37,7 +38,7 @@ fn owner(scenario: &str) -> Owner {
 }
 
 fn started(name: &str) -> Change {
-    let found = UnitMark { active_state: "inactive".to_owned(), ..UnitMark::default() };
+    let found = UnitMark { active_state: ActiveState::Inactive, ..UnitMark::default() };
     let (manager, action) = (ManagerKind::System, "start".to_owned());
     Change::Started(Acted { manager, unit: unit(name), action, starts: true, found })
 }
@@ -54,7 +55,7 @@ fn what_a_dead_run_did_not_undo_is_outstanding() {
     let second = ledger.entry(started("b.service")).expect("written");
     ledger.undone(first).expect("written");
     let left =
-        UnitMark { active_state: "active".to_owned(), invocation_id: Some("b".to_owned()), ..UnitMark::default() };
+        UnitMark { active_state: ActiveState::Active, invocation_id: Some("b".to_owned()), ..UnitMark::default() };
     ledger.left(second, left.clone()).expect("written");
     assert!(place.abandoned().is_empty(), "its owner lives");
     drop(ledger);

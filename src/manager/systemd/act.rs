@@ -66,7 +66,7 @@ impl SystemdManager {
                 reason: "the connection ended before the job did".to_owned(),
             });
         };
-        let result = JobResult::from_name(&ended.result).unwrap_or(JobResult::Failed);
+        let result = ended.result.parse().unwrap_or(JobResult::Failed);
         let reason = match result {
             JobResult::Done => None,
             JobResult::Canceled if is_given_up => Some("it was cancelled at a second signal".to_owned()),

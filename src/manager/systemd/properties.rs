@@ -82,7 +82,7 @@ impl Properties {
     /// How the unit is, to tell later whether it is still so.
     pub(super) fn mark(&self) -> UnitMark {
         UnitMark {
-            active_state: self.text("ActiveState"),
+            active_state: self.text("ActiveState").into(),
             sub_state: self.text("SubState"),
             invocation_id: self.invocation_id(),
             changed_at: self.time("StateChangeTimestampMonotonic"),

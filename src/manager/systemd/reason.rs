@@ -142,7 +142,7 @@ pub(super) fn words(verb: UnitVerb) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::MonoTime;
+    use crate::model::{ActiveState, MonoTime};
 
     fn reason(result: &str, main_exit: Option<&str>) -> String {
         let unit = UnitName::new("app.service").expect("valid");
@@ -150,7 +150,7 @@ mod tests {
             unit: unit.clone(),
             at: MonoTime::default(),
             load_state: "loaded".to_owned(),
-            active_state: "failed".to_owned(),
+            active_state: ActiveState::Failed,
             sub_state: "failed".to_owned(),
             result: result.to_owned(),
             invocation_id: None,

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use super::properties::Properties;
 use crate::host::process;
 use crate::model::address::Listener;
-use crate::model::{Endpoint, MonoTime, ProcessId, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{
+    ActiveState, Endpoint, MonoTime, ProcessId, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot,
+};
 
 /// The unit as all its properties say, with what `/proc`, the control group and the kernel's listeners add. `at` is
 /// when systemd was asked: what it tells of afterwards is newer.
@@ -20,7 +22,7 @@ pub(super) fn snapshot(
         unit: unit.clone(),
         at,
         load_state: properties.text("LoadState"),
-        active_state: properties.text("ActiveState"),
+        active_state: properties.text("ActiveState").into(),
         sub_state: properties.text("SubState"),
         result: properties.text("Result"),
         invocation_id: properties.invocation_id(),
@@ -104,7 +106,7 @@ fn listen_endpoints(listen: Vec<(String, String)>) -> Vec<Endpoint> {
 /// What a signal about a unit is compared by and recorded with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Brief {
-    pub(super) active_state: String,
+    pub(super) active_state: ActiveState,
     pub(super) sub_state: String,
     pub(super) changed_at: Option<MonoTime>,
     pub(super) main_pid: u32,
@@ -116,7 +118,7 @@ impl Brief {
     /// `properties` are all of the unit.
     pub(super) fn of(properties: &Properties) -> Self {
         Self {
-            active_state: properties.text("ActiveState"),
+            active_state: properties.text("ActiveState").into(),
             sub_state: properties.text("SubState"),
             changed_at: properties.time("StateChangeTimestampMonotonic"),
             main_pid: main_pid(properties).unwrap_or(0),

@@ -2,7 +2,7 @@ use super::bus::Bus;
 use super::fake::{Answer, Fake, SERVICE, SOCKET, UNIT, job_property, text, value};
 use crate::host::process;
 use crate::manager::{Manager as _, ManagerError};
-use crate::model::{JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitVerb};
+use crate::model::{ActiveState, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitVerb};
 use crate::record::begin::ManagerKind;
 use crate::scenario::plan::UnitFile;
 
@@ -315,10 +315,10 @@ async fn each_state_change_of_a_held_unit_arrives_once_and_whole() {
     fake.changes("app.service", UNIT, vec![("ActiveState", text("active"))]).await;
 
     let first = changes.recv().await.expect("followed");
-    assert_eq!((first.active_state.as_str(), first.main_pid, first.result.as_str()), ("failed", 0, "signal"));
+    assert_eq!((&first.active_state, first.main_pid, first.result.as_str()), (&ActiveState::Failed, 0, "signal"));
     assert_eq!(first.changed_at.map(MonoTime::as_nanos), Some(5_000_000_000));
     let second = changes.recv().await.expect("followed");
-    assert_eq!((second.active_state.as_str(), second.main_pid, second.result.as_str()), ("active", 11, "success"));
+    assert_eq!((&second.active_state, second.main_pid, second.result.as_str()), (&ActiveState::Active, 11, "success"));
     assert!(fake.manager.take_changes().is_none());
 }
 

@@ -8,7 +8,7 @@ use super::{Chart, LEFT, RIGHT, bar, float, label, line, px, scale_name};
 use crate::analysis::ScenarioResult;
 use crate::analysis::charts::Charts;
 use crate::analysis::result::EventResult;
-use crate::model::FailureClass;
+use crate::model::{ActiveState, FailureClass};
 use crate::record::segment::density_floor_us;
 use crate::render::markup::Markup;
 use crate::render::text::subject;
@@ -338,12 +338,12 @@ fn shade(n: u64, most: u64) -> usize {
     ((share * 5.0) as usize).min(SHADES.len() - 1)
 }
 
-fn state_class(active_state: &str) -> &'static str {
+fn state_class(active_state: &ActiveState) -> &'static str {
     match active_state {
-        "active" | "reloading" => "state on",
-        "activating" => "state starting",
-        "deactivating" => "state stopping",
-        "failed" => "state failed",
+        ActiveState::Active | ActiveState::Reloading => "state on",
+        ActiveState::Activating => "state starting",
+        ActiveState::Deactivating => "state stopping",
+        ActiveState::Failed => "state failed",
         _ => "state off",
     }
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::Request;
-use crate::scenario::mistake::Mistakes;
-use crate::scenario::reader::{Field, Reader};
-use crate::scenario::source::Place;
-use crate::scenario::tree::Node;
-use crate::scenario::{url, value};
+use crate::scenario::keys::keys;
+use crate::scenario::kind::{self, Kind};
+use crate::scenario::reader::Field;
+use crate::scenario::url;
 
 /// Requests a second, the most; some five times what one thread can send.
 const FASTEST: f64 = 1_000_000.0;
@@ -15,71 +14,50 @@ const FASTEST: f64 = 1_000_000.0;
 const MOST_CONNECTIONS: u32 = 65_535;
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// `[[load]]`.
-#[derive(Debug)]
-pub(crate) struct Load {
-    /// Its header.
-    pub place: Place,
-    pub name: Field<String>,
-    pub rate: Field<f64>,
-    pub clients: Field<u32>,
-    pub health: Field<Health>,
-    pub reuse: Field<bool>,
-    pub connections: Field<u32>,
-    pub connect_delay: Field<Duration>,
-    pub path: Field<String>,
-    pub request: Request,
-}
-
-/// `health = { .. }`.
-#[derive(Clone, Debug)]
-pub(crate) struct Health {
-    pub interval: Field<Duration>,
-    pub rise: Field<u32>,
-    pub fall: Field<u32>,
-}
-
-impl Load {
-    pub(crate) fn read(place: Place, mut reader: Reader<'_>) -> Self {
-        let count = |node: &Node, mistakes: &mut Mistakes| value::whole(node, mistakes, &(1..=MOST_CONNECTIONS));
-        let delay = Duration::ZERO..=LONGEST;
-        let load = Self {
-            place,
-            name: reader.field("name", value::name),
-            rate: reader.field("rate", |node, mistakes| value::positive(node, mistakes, FASTEST)),
-            clients: reader.field("clients", count),
-            health: reader.field("health", Health::read),
-            reuse: reader.field("reuse", value::boolean),
-            connections: reader.field("connections", count),
-            connect_delay: reader.field("connect_delay", |node, mistakes| value::span(node, mistakes, &delay)),
-            path: reader.field("path", path),
-            request: Request::read(&mut reader),
-        };
-        reader.finish();
-        load
+keys! {
+    /// Clients with one rate and one connection policy.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Load = "load" before request: Request {
+        /// Unique in the scenario.
+        name: Field<String> = kind::name(), required "this cohort has no name", "add name = \"keep-alive\"";
+        /// Open loop: requests per second, whatever the target does.
+        rate: Field<f64> = kind::positive(FASTEST), default 200;
+        /// Closed loop: each is due again when its last request ended.
+        clients: Field<u32> = kind::whole(1..=MOST_CONNECTIONS);
+        /// A load balancer's check instead of a load.
+        health: Field<Health> = kind::table::<Health>();
+        /// Keep connections and use them again; false: every request has its own.
+        reuse: Field<bool> = kind::boolean(), default true;
+        /// With reuse: at most so many; a due request waits for a free one.
+        connections: Field<u32> = kind::whole(1..=MOST_CONNECTIONS), default 16;
+        /// A pause between a new connection and its first request.
+        connect_delay: Field<Duration> = kind::span(Duration::ZERO..=LONGEST), default "0s";
+        /// Path and query, instead of the URL's.
+        path: Field<String> = path();
     }
 }
 
-impl Health {
-    fn read(node: &Node, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut reader = Reader::of("health", node, mistakes)?;
-        let interval = Duration::from_millis(1)..=LONGEST;
-        let health = Self {
-            interval: reader.field("interval", |node, mistakes| value::span(node, mistakes, &interval)),
-            rise: reader.field("rise", |node, mistakes| value::whole(node, mistakes, &(1..=1_000))),
-            fall: reader.field("fall", |node, mistakes| value::whole(node, mistakes, &(1..=1_000))),
-        };
-        reader.finish();
-        Some(health)
+keys! {
+    /// A load balancer's check.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Health = "health" {
+        /// From one check to the next.
+        interval: Field<Duration> = kind::span(Duration::from_millis(1)..=LONGEST);
+        /// Successes in a row until it counts as healthy.
+        rise: Field<u32> = kind::whole(1..=1_000_u32);
+        /// Failures in a row until it counts as unhealthy.
+        fall: Field<u32> = kind::whole(1..=1_000_u32);
     }
 }
 
 /// The path and query of a request.
-pub(crate) fn path(node: &Node, mistakes: &mut Mistakes) -> Option<String> {
-    let text = value::word(node, mistakes)?;
-    url::checked_path(text)
-        .map_err(|(why, help)| {
-            mistakes.add(node.place, why).help(help);
-        })
-        .ok()
+pub(crate) fn path() -> Kind<String> {
+    let path = kind::word().then(|text, node, mistakes| {
+        url::checked_path(text)
+            .map_err(|(why, help)| {
+                mistakes.add(node.place, why).help(help);
+            })
+            .ok()
+    });
+    path.described(|| serde_json::json!({ "type": "string", "pattern": "^/" }))
 }

@@ -1,81 +1,41 @@
-//! A scenario file as it is written: types 1:1 with the TOML, each value right in itself.
+//! A scenario file as it is written: every key, each value right in itself.
 //!
-//! What the values mean together, and what holds where a key is absent, is the subject of `resolve`.
+//! What the values mean together, and what holds where a key is absent only under some condition, is the subject of
+//! `resolve`.
 
 pub(crate) mod expect;
 pub(crate) mod load;
-pub(crate) mod run;
 pub(crate) mod steps;
 pub(crate) mod target;
 pub(crate) mod units;
 
-use super::mistake::Mistakes;
-use super::plan::MOST_STEPS;
-use super::reader::{Field, Reader};
-use super::source::Place;
-use super::tree::{Node, Table, Value};
-use super::value;
+use super::keys::keys;
+use super::kind;
+use super::plan::RunOptions;
+use super::reader::Field;
+use super::source::Spanned;
 
-pub(crate) use expect::{Expect, Key};
+pub(crate) use expect::{Bounds, Expect};
 pub(crate) use load::Load;
-pub(crate) use run::Run;
 pub(crate) use steps::Step;
 pub(crate) use target::{Request, Target};
 pub(crate) use units::Units;
 
-/// A scenario file.
-#[derive(Debug)]
-pub(crate) struct File {
-    pub name: Field<String>,
-    pub description: Field<String>,
-    pub target: Field<Target>,
-    /// Without the entries that are no tables, which were noted.
-    pub load: Field<Vec<Load>>,
-    pub units: Field<Units>,
-    pub run: Field<Run>,
-    pub steps: Field<Vec<Step>>,
-    pub expect: Field<Expect>,
-}
-
-impl File {
-    /// Reads every table, noting what is wrong.
-    pub(crate) fn read(root: &Table, mistakes: &mut Mistakes) -> Self {
-        let mut reader = Reader::new("", root, mistakes);
-        let file = Self {
-            name: reader.field("name", value::name),
-            description: reader.field("description", value::string),
-            target: reader.field("target", Target::read),
-            load: reader.field("load", |node, mistakes| tables("load", node, mistakes, Load::read)),
-            units: reader.field("units", Units::read),
-            run: reader.field("run", Run::read),
-            steps: reader.field("steps", |node, mistakes| tables("steps", node, mistakes, Step::read)),
-            expect: reader.field("expect", Expect::read),
-        };
-        reader.finish();
-        file
+keys! {
+    /// A scenario of gapless: what is loaded, what is done to its service under load, and what must hold.
+    #[derive(Debug)]
+    pub(crate) struct File = "" {
+        /// Unique in a run; the name of its record.
+        name: Field<String> = kind::name(), required "this scenario has no name", "start it with name = \"my-restart\"";
+        /// What the scenario shows.
+        description: Field<String> = kind::text();
+        target: Field<Target> = kind::table::<Target>();
+        /// Cohorts: clients with one rate and one connection policy. Without any: keep-alive at 200/s and new at 50/s.
+        load: Field<Vec<Spanned<Load>>> = kind::tables::<Load>();
+        units: Field<Units> = kind::table::<Units>();
+        run: RunOptions = kind::table::<RunOptions>();
+        /// What is done, in order.
+        steps: Field<Vec<Spanned<Step>>> = kind::tables::<Step>();
+        expect: Field<Expect> = kind::table::<Expect>();
     }
-}
-
-/// Reads an array of tables, `[[name]]`.
-fn tables<T>(
-    name: &'static str,
-    node: &Node,
-    mistakes: &mut Mistakes,
-    mut read: impl FnMut(Place, Reader<'_>) -> T,
-) -> Option<Vec<T>> {
-    let help = format!("`{name}` is an array of tables: write [[{name}]], in double brackets");
-    let Value::Array(nodes) = &node.value else {
-        value::wrong_type(node, "an array of tables", mistakes, &help);
-        return None;
-    };
-    // Enough for any scenario, and bounds what a hostile file can make of one run.
-    if nodes.len() > MOST_STEPS {
-        mistakes.add(nodes[MOST_STEPS].place, format!("more than {MOST_STEPS} [[{name}]]")).help("split the scenario");
-        return None;
-    }
-    let mut entries = Vec::new();
-    for each in nodes {
-        entries.extend(Reader::of(name, each, mistakes).map(|reader| read(each.place, reader)));
-    }
-    Some(entries)
 }

@@ -3,34 +3,66 @@
 use std::time::Duration;
 
 use super::load::path;
-use super::{Expect, expect};
-use crate::model::{ActionKind, KillWho, Signal, UnitVerb};
-use crate::scenario::mistake::Mistakes;
+use super::{Bounds, expect};
+use crate::model::{ActionKind, JobResult, KillWho, Signal, UnitVerb};
+use crate::scenario::keys::{Declared, Key, Keys, keys};
+use crate::scenario::kind::{self, Kind};
 use crate::scenario::reader::{Field, Reader};
 use crate::scenario::source::Place;
-use crate::scenario::tree::Node;
-use crate::scenario::value;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// Runs of one step, the most.
 pub(crate) const MOST_TIMES: u32 = 100_000;
 
-/// `[[steps]]`.
-#[derive(Debug)]
-pub(crate) struct Step {
-    /// Its header.
-    pub place: Place,
-    /// Every action key that it has: there should be exactly one.
-    pub actions: Vec<(ActionKind, Field<Action>)>,
-    pub signal: Field<Signal>,
-    pub who: Field<KillWho>,
-    pub replaces: Field<UnitRef>,
-    pub times: Field<u32>,
-    pub every: Field<Duration>,
-    pub after: Field<Duration>,
-    pub ready: Field<bool>,
-    pub expect: Field<Expect>,
+keys! {
+    /// One action, and when it is done.
+    #[derive(Debug)]
+    pub(crate) struct Step = "steps" after actions: Actions {
+        /// With kill: TERM, KILL, HUP, ..., as in signal(7).
+        signal: Field<Signal> = signal(), default "TERM";
+        /// With kill: to whom.
+        who: Field<KillWho> = kind::one_of(KillWho::ALL.iter().copied()), default "all";
+        /// With exec: the command is to bring a new incarnation of this: a unit, or its role (`service`, `socket`).
+        replaces: Field<UnitRef> = unit();
+        /// How often.
+        times: Field<u32> = kind::whole(1..=MOST_TIMES), default 1;
+        /// Start to start, but never before the last one is over. Does not delay the first.
+        every: Field<Duration> = kind::span(Duration::ZERO..=DAY);
+        /// A pause before each.
+        after: Field<Duration> = kind::span(Duration::ZERO..=DAY), default "0s";
+        /// Wait for the target to answer again before the step is over; true unless given, but for stop, reset_failed,
+        /// wait and request.
+        ready: Field<bool> = kind::boolean();
+        /// What this step's events must hold to, instead of `[expect]`.
+        expect: Field<StepExpect> = kind::table::<StepExpect>();
+    }
 }
+
+keys! {
+    /// The `expect` of a step.
+    #[derive(Clone, Debug)]
+    pub(crate) struct StepExpect = "expect" before bounds: Bounds {
+        /// The job result that is expected.
+        job: Field<JobResult> = kind::one_of(JobResult::ALL.iter().copied()), default "done";
+    }
+}
+
+keys! {
+    /// Requests one after the other, beside the load.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Request = "request" {
+        /// Path and query.
+        path: Field<String> = path(), required "this request has no path", "write request = { path = \"/\" }";
+        /// How many.
+        times: u32 = kind::whole(1..=MOST_TIMES), default 1;
+        /// From the end of one to the start of the next.
+        every: Duration = kind::span(Duration::ZERO..=DAY), default "0s";
+    }
+}
+
+/// Every action key that a step has: there should be exactly one.
+#[derive(Debug)]
+pub(crate) struct Actions(pub Vec<(ActionKind, Field<Action>)>);
 
 /// The value of an action key.
 #[derive(Clone, Debug)]
@@ -41,15 +73,7 @@ pub(crate) enum Action {
     Exec(Vec<String>),
     Wait(Duration),
     Request(Request),
-    Gate(Expect),
-}
-
-/// `request = { .. }`.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub path: Field<String>,
-    pub times: Field<u32>,
-    pub every: Field<Duration>,
+    Gate(Bounds),
 }
 
 /// A unit as a step names it: a role, or a full name.
@@ -57,106 +81,69 @@ pub(crate) struct Request {
 pub(crate) struct UnitRef {
     /// The word as written.
     pub word: String,
-    /// Where.
     pub place: Place,
 }
 
-impl UnitRef {
-    fn read(node: &Node, mistakes: &mut Mistakes) -> Option<Self> {
-        value::word(node, mistakes).map(|word| Self { word, place: node.place })
+impl Keys for Actions {
+    const NAME: &'static str = "steps";
+    const DOC: &'static str = "";
+
+    fn keys() -> Vec<Key> {
+        ActionKind::ALL.iter().map(|kind| declared(*kind).key()).collect()
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let actions = ActionKind::ALL.iter().map(|kind| (*kind, reader.field(&declared(*kind))));
+        Self(actions.filter(|(_, action)| !action.is_absent()).collect())
     }
 }
 
-impl Step {
-    pub(crate) fn read(place: Place, mut reader: Reader<'_>) -> Self {
-        let pause = Duration::ZERO..=DAY;
-        let step = Self {
-            place,
-            actions: actions(&mut reader),
-            signal: reader.field("signal", signal),
-            who: reader.field("who", who),
-            replaces: reader.field("replaces", UnitRef::read),
-            times: reader.field("times", times),
-            every: reader.field("every", |node, mistakes| value::span(node, mistakes, &pause)),
-            after: reader.field("after", |node, mistakes| value::span(node, mistakes, &pause)),
-            ready: reader.field("ready", value::boolean),
-            expect: reader.field("expect", expect::of_step),
-        };
-        reader.finish();
-        step
-    }
+/// The key of an action, and what it takes.
+fn declared(action: ActionKind) -> Declared<Action> {
+    let on_unit = |verb| unit().map(move |unit| Action::Unit(verb, unit));
+    let kind = match action {
+        ActionKind::Restart => on_unit(UnitVerb::Restart),
+        ActionKind::TryRestart => on_unit(UnitVerb::TryRestart),
+        ActionKind::Reload => on_unit(UnitVerb::Reload),
+        ActionKind::ReloadOrRestart => on_unit(UnitVerb::ReloadOrRestart),
+        ActionKind::Stop => on_unit(UnitVerb::Stop),
+        ActionKind::Start => on_unit(UnitVerb::Start),
+        ActionKind::ResetFailed => on_unit(UnitVerb::ResetFailed),
+        ActionKind::Kill => unit().map(Action::Kill),
+        ActionKind::DaemonReload => daemon_reload(),
+        ActionKind::Exec => kind::command().map(Action::Exec),
+        ActionKind::Wait => kind::span(Duration::from_millis(1)..=DAY).map(Action::Wait),
+        ActionKind::Request => kind::table().map(Action::Request),
+        ActionKind::Gate => expect::gate().map(Action::Gate),
+    };
+    Declared { name: action.name(), doc: action.meaning(), kind, default: None, missing: None }
 }
 
-/// Reads the value of an action key.
-type ReadAction = fn(&Node, &mut Mistakes) -> Option<Action>;
-
-fn actions(reader: &mut Reader<'_>) -> Vec<(ActionKind, Field<Action>)> {
-    let mut actions = Vec::new();
-    for &verb in UnitVerb::ALL {
-        let on_unit =
-            |node: &Node, mistakes: &mut Mistakes| UnitRef::read(node, mistakes).map(|unit| Action::Unit(verb, unit));
-        actions.push((verb.into(), reader.field(verb.name(), on_unit)));
-    }
-    let others: [(ActionKind, ReadAction); 6] = [
-        (ActionKind::Kill, |node, mistakes| UnitRef::read(node, mistakes).map(Action::Kill)),
-        (ActionKind::DaemonReload, daemon_reload),
-        (ActionKind::Exec, |node, mistakes| value::command(node, mistakes).map(Action::Exec)),
-        (ActionKind::Wait, wait),
-        (ActionKind::Request, |node, mistakes| Request::read(node, mistakes).map(Action::Request)),
-        (ActionKind::Gate, |node, mistakes| expect::of_gate(node, mistakes).map(Action::Gate)),
-    ];
-    for (kind, read) in others {
-        actions.push((kind, reader.field(kind.name(), read)));
-    }
-    actions.retain(|(_, field)| !field.is_absent());
-    actions
+fn unit() -> Kind<UnitRef> {
+    kind::word().then(|word, node, _| Some(UnitRef { word, place: node.place }))
 }
 
-impl Request {
-    fn read(node: &Node, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut reader = Reader::of("request", node, mistakes)?;
-        let pause = Duration::ZERO..=DAY;
-        let request = Self {
-            path: reader.field("path", path),
-            times: reader.field("times", times),
-            every: reader.field("every", |node, mistakes| value::span(node, mistakes, &pause)),
-        };
-        reader.finish();
-        if request.path.is_absent() {
-            mistakes.add(node.place, "this request has no path").help("write request = { path = \"/\" }");
+fn daemon_reload() -> Kind<Action> {
+    let daemon_reload = kind::boolean().then(|given, node, mistakes| {
+        if !given {
+            mistakes
+                .add(node.place, "a step cannot do nothing")
+                .help("write daemon_reload = true, or leave the step out");
         }
-        Some(request)
-    }
+        given.then_some(Action::DaemonReload)
+    });
+    daemon_reload.described(|| serde_json::json!({ "const": true }))
 }
 
-fn daemon_reload(node: &Node, mistakes: &mut Mistakes) -> Option<Action> {
-    if value::boolean(node, mistakes)? {
-        return Some(Action::DaemonReload);
-    }
-    mistakes.add(node.place, "a step cannot do nothing").help("write daemon_reload = true, or leave the step out");
-    None
-}
-
-fn wait(node: &Node, mistakes: &mut Mistakes) -> Option<Action> {
-    value::span(node, mistakes, &(Duration::from_millis(1)..=DAY)).map(Action::Wait)
-}
-
-fn times(node: &Node, mistakes: &mut Mistakes) -> Option<u32> {
-    value::whole(node, mistakes, &(1..=MOST_TIMES))
-}
-
-fn signal(node: &Node, mistakes: &mut Mistakes) -> Option<Signal> {
-    let text = value::string(node, mistakes)?;
-    let signal = Signal::from_name(&text);
-    if signal.is_none() {
-        mistakes
-            .add(node.place, format!("no signal is called {text:?}"))
-            .help("such as \"TERM\", \"KILL\", \"HUP\", \"USR1\"; signal(7) has them all");
-    }
-    signal
-}
-
-fn who(node: &Node, mistakes: &mut Mistakes) -> Option<KillWho> {
-    let words = [KillWho::All, KillWho::Main, KillWho::Control].map(|who| (who.name(), who));
-    value::one_of(node, mistakes, &words)
+fn signal() -> Kind<Signal> {
+    let signal = kind::text().then(|text, node, mistakes| {
+        let signal = Signal::from_name(&text);
+        if signal.is_none() {
+            mistakes
+                .add(node.place, format!("no signal is called {text:?}"))
+                .help("such as \"TERM\", \"KILL\", \"HUP\", \"USR1\"; signal(7) has them all");
+        }
+        signal
+    });
+    signal.with("minLength", 1)
 }

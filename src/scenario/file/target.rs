@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
+use serde_json::json;
 
+use crate::scenario::keys::keys;
+use crate::scenario::kind::{self, Kind};
 use crate::scenario::mistake::Mistakes;
 use crate::scenario::plan::StatusPattern;
-use crate::scenario::reader::{Field, Given, Reader};
+use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Spanned;
 use crate::scenario::tree::{Node, Value};
 use crate::scenario::url::Url;
-use crate::scenario::value;
 
 /// What a time limit can be.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
@@ -21,28 +23,44 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::f
 /// Headers of a request, the most.
 const MOST_HEADERS: usize = 100;
 
-/// `[target]`.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub request: Request,
-    pub timeout: Field<Duration>,
-    pub connect_timeout: Field<Duration>,
-    pub ca_file: Field<PathBuf>,
-    pub insecure: Field<bool>,
-    pub front: Field<bool>,
+keys! {
+    /// What is sent where, and what must come back.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Target = "target" after request: Request {
+        /// From the due time until the answer must be whole.
+        timeout: Field<Duration> = kind::span(TIMEOUT), default "10s";
+        /// From the due time until the connection must be there; the same as timeout unless given.
+        connect_timeout: Field<Duration> = kind::span(TIMEOUT);
+        /// PEM file with the CAs to trust; https only.
+        ca_file: Field<PathBuf> = kind::path();
+        /// Trust any certificate; https only.
+        insecure: Field<bool> = kind::boolean(), default false;
+        /// A proxy in front of the service listens there: nginx, HAProxy, a load balancer.
+        front: Field<bool> = kind::boolean(), default false;
+    }
 }
 
-/// The keys that `[target]` and `[[load]]` share.
-#[derive(Debug, Default)]
-pub(crate) struct Request {
-    pub url: Field<Url>,
-    pub unix: Field<PathBuf>,
-    pub method: Field<String>,
-    pub headers: Field<Vec<Header>>,
-    pub body: Field<String>,
-    pub body_file: Field<PathBuf>,
-    pub expect_status: Field<Vec<Spanned<StatusPattern>>>,
-    pub expect_body: Field<String>,
+keys! {
+    /// The keys that `[target]` and `[[load]]` share.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Request = "target" {
+        /// http, https or tcp.
+        url: Field<Url> = url();
+        /// Connect to this socket instead of to the URL's host.
+        unix: Field<PathBuf> = unix();
+        /// The method of the requests, in capitals.
+        method: Field<String> = method(), default "GET";
+        /// Values of secret headers are masked in the record.
+        headers: Field<Vec<Header>> = headers();
+        /// What is sent.
+        body: Field<String> = kind::text();
+        /// A file with the body; a relative path counts from the scenario's folder.
+        body_file: Field<PathBuf> = kind::path();
+        /// Statuses that are expected: each one, or a class of them.
+        expect_status: Field<Vec<Spanned<StatusPattern>>> = statuses(), default ["2xx"];
+        /// A regular expression (regex-lite) that the body must match somewhere.
+        expect_body: Field<String> = regex();
+    }
 }
 
 /// One header. Its value may be a secret.
@@ -52,67 +70,43 @@ pub(crate) struct Header {
     pub value: Given<String>,
 }
 
-impl Target {
-    pub(crate) fn read(node: &Node, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut reader = Reader::of("target", node, mistakes)?;
-        let target = Self {
-            request: Request::read(&mut reader),
-            timeout: reader.field("timeout", |node, mistakes| value::span(node, mistakes, &TIMEOUT)),
-            connect_timeout: reader.field("connect_timeout", |node, mistakes| value::span(node, mistakes, &TIMEOUT)),
-            ca_file: reader.field("ca_file", value::path),
-            insecure: reader.field("insecure", value::boolean),
-            front: reader.field("front", value::boolean),
-        };
-        reader.finish();
-        Some(target)
-    }
-}
-
-impl Request {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            url: reader.field("url", url),
-            unix: reader.field("unix", unix),
-            method: reader.field("method", method),
-            headers: reader.field("headers", headers),
-            body: reader.field("body", value::string),
-            body_file: reader.field("body_file", value::path),
-            expect_status: reader.field("expect_status", statuses),
-            expect_body: reader.field("expect_body", regex),
-        }
-    }
-}
-
-fn url(node: &Node, mistakes: &mut Mistakes) -> Option<Url> {
-    let text = value::word(node, mistakes)?;
-    Url::parse(&text)
-        .map_err(|(why, help)| {
-            mistakes.add(node.place, why).help(help);
-        })
-        .ok()
+fn url() -> Kind<Url> {
+    let url = kind::word().then(|text, node, mistakes| {
+        Url::parse(&text)
+            .map_err(|(why, help)| {
+                mistakes.add(node.place, why).help(help);
+            })
+            .ok()
+    });
+    url.described(|| json!({ "type": "string", "pattern": "^(http|https|tcp)://" }))
 }
 
 /// sockaddr_un(7): the path and its NUL fit into 108 bytes.
-fn unix(node: &Node, mistakes: &mut Mistakes) -> Option<PathBuf> {
+fn unix() -> Kind<PathBuf> {
     const LONGEST_BYTES: usize = 107;
-    let path = value::path(node, mistakes)?;
-    if !path.is_absolute() {
-        mistakes
-            .add(node.place, "the path of a Unix socket must be absolute")
-            .help("write it from the root, as in ListenStream=: \"/run/app/app.sock\"");
-        return None;
-    }
-    if path.as_os_str().len() > LONGEST_BYTES {
-        mistakes
-            .add(node.place, format!("the path of a Unix socket has at most {LONGEST_BYTES} bytes"))
-            .help("put the socket somewhere nearer to the root");
-        return None;
-    }
-    Some(path)
+    let unix = kind::path().then(|path, node, mistakes| {
+        if !path.is_absolute() {
+            mistakes
+                .add(node.place, "the path of a Unix socket must be absolute")
+                .help("write it from the root, as in ListenStream=: \"/run/app/app.sock\"");
+            return None;
+        }
+        if path.as_os_str().len() > LONGEST_BYTES {
+            mistakes
+                .add(node.place, format!("the path of a Unix socket has at most {LONGEST_BYTES} bytes"))
+                .help("put the socket somewhere nearer to the root");
+            return None;
+        }
+        Some(path)
+    });
+    unix.described(|| json!({ "type": "string", "pattern": "^/", "maxLength": LONGEST_BYTES }))
 }
 
-fn method(node: &Node, mistakes: &mut Mistakes) -> Option<String> {
-    let text = value::word(node, mistakes)?;
+fn method() -> Kind<String> {
+    kind::word().then(checked_method).described(|| json!({ "type": "string", "pattern": "^[^a-z\\s]+$" }))
+}
+
+fn checked_method(text: String, node: &Node, mistakes: &mut Mistakes) -> Option<String> {
     if Method::from_bytes(text.as_bytes()).is_err() {
         mistakes.add(node.place, format!("{text:?} is no method")).help("such as GET, HEAD, POST or PUT");
         return None;
@@ -130,9 +124,14 @@ fn method(node: &Node, mistakes: &mut Mistakes) -> Option<String> {
     Some(text)
 }
 
-fn headers(node: &Node, mistakes: &mut Mistakes) -> Option<Vec<Header>> {
+fn headers() -> Kind<Vec<Header>> {
+    let schema = || json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    Kind::new(schema, read_headers)
+}
+
+fn read_headers(node: &Node, mistakes: &mut Mistakes) -> Option<Vec<Header>> {
     let Value::Table(table) = &node.value else {
-        value::wrong_type(node, "a table", mistakes, "write headers = { Accept = \"text/html\" }");
+        kind::wrong_type(node, "a table", mistakes, "write headers = { Accept = \"text/html\" }");
         return None;
     };
     if table.entries().len() > MOST_HEADERS {
@@ -155,7 +154,7 @@ fn headers(node: &Node, mistakes: &mut Mistakes) -> Option<Vec<Header>> {
                 .and(twin.value.key, "here as well");
             continue;
         }
-        let Some(value) = value::string(&entry.node, mistakes) else { continue };
+        let Some(value) = kind::text().read(&entry.node, mistakes) else { continue };
         if HeaderValue::from_str(&value).is_err() {
             mistakes
                 .add(entry.node.place, "a header's value holds visible ASCII, spaces and tabs only")
@@ -180,33 +179,45 @@ fn check_header_name(name: &str) -> Result<(), (String, &'static str)> {
     Err((format!("the header {name} cannot be set"), help))
 }
 
-fn statuses(node: &Node, mistakes: &mut Mistakes) -> Option<Vec<Spanned<StatusPattern>>> {
+fn statuses() -> Kind<Vec<Spanned<StatusPattern>>> {
     const HELP: &str = "statuses are an array: [\"2xx\"], [\"200\", \"404\"]";
-    let statuses = value::list(node, mistakes, HELP, |each, mistakes| {
-        let text = match &each.value {
-            Value::Integer(number) => number.to_string(),
-            _ => value::string(each, mistakes)?,
-        };
-        let pattern = StatusPattern::try_from(text.clone());
-        if pattern.is_err() {
-            mistakes.add(each.place, format!("{text:?} is no status")).help("100 to 599, or a class: \"2xx\"");
+    let status = Kind::new(
+        || {
+            json!({ "anyOf": [
+                { "type": "integer", "minimum": 100, "maximum": 599 },
+                { "type": "string", "pattern": "^([1-5]xx|[1-5][0-9][0-9])$" },
+            ] })
+        },
+        |node, mistakes| {
+            let text = match &node.value {
+                Value::Integer(number) => number.to_string(),
+                _ => kind::text().read(node, mistakes)?,
+            };
+            let pattern = StatusPattern::try_from(text.clone());
+            if pattern.is_err() {
+                mistakes.add(node.place, format!("{text:?} is no status")).help("100 to 599, or a class: \"2xx\"");
+            }
+            pattern.ok()
+        },
+    );
+    let statuses = kind::list(HELP, status).then(|statuses, node, mistakes| {
+        if statuses.is_empty() {
+            mistakes.add(node.place, "no status is expected").help(HELP);
+            return None;
         }
-        pattern.ok()
-    })?;
-    if statuses.is_empty() {
-        mistakes.add(node.place, "no status is expected").help(HELP);
-        return None;
-    }
-    Some(statuses)
+        Some(statuses)
+    });
+    statuses.with("minItems", 1)
 }
 
-fn regex(node: &Node, mistakes: &mut Mistakes) -> Option<String> {
-    let text = value::string(node, mistakes)?;
-    if let Err(error) = regex_lite::Regex::new(&text) {
-        mistakes
-            .add(node.place, format!("this regular expression does not parse: {error}"))
-            .help("in 'single quotes' TOML leaves backslashes alone; the syntax is that of Rust's regex-lite");
-        return None;
-    }
-    Some(text)
+fn regex() -> Kind<String> {
+    kind::text().then(|text, node, mistakes| {
+        if let Err(error) = regex_lite::Regex::new(&text) {
+            mistakes
+                .add(node.place, format!("this regular expression does not parse: {error}"))
+                .help("in 'single quotes' TOML leaves backslashes alone; the syntax is that of Rust's regex-lite");
+            return None;
+        }
+        Some(text)
+    })
 }

@@ -3,10 +3,10 @@
 use super::units::Roles;
 use crate::model::{Bound, Metric};
 use crate::scenario::file::expect::End;
-use crate::scenario::file::{Expect, File, Key};
+use crate::scenario::file::steps::StepExpect;
+use crate::scenario::file::{Bounds, Expect, File};
 use crate::scenario::mistake::Mistakes;
 use crate::scenario::plan::{Cohort, EndExpectation, Expectations};
-use crate::scenario::reader::Field;
 use crate::scenario::suggest;
 
 /// `[expect]` of a scenario.
@@ -16,44 +16,38 @@ pub(super) fn of_scenario(
     roles: &Roles<'_>,
     mistakes: &mut Mistakes,
 ) -> Expectations {
-    let nothing = Expect::default();
-    let expect = file.expect.value().unwrap_or(&nothing);
+    let expect = file.expect.or_default();
     if let Some(cohorts) = cohorts {
-        check_cohorts(expect, cohorts, mistakes);
+        check_cohorts(&expect, cohorts, mistakes);
     }
     Expectations {
         bounds: with_defaults(&expect.bounds),
-        cohorts: expect.cohorts.iter().map(|(_, name, keys)| (name.clone(), bounds(keys))).collect(),
         end: expect.end.value().map(|end| self::end(end, roles, mistakes)),
+        cohorts: expect.cohort.into_iter().map(|(_, name, bounds)| (name, bounds.0)).collect(),
     }
 }
 
 /// The `expect` of a step, which judges its events instead of `[expect]`.
-pub(super) fn of_step(expect: Option<&Expect>) -> Option<Expectations> {
+pub(super) fn of_step(expect: Option<&StepExpect>) -> Option<Expectations> {
     let expect = expect?;
     Some(Expectations { bounds: with_defaults(&expect.bounds), ..Expectations::default() })
 }
 
 /// The bounds of a gate: those it names.
-pub(super) fn of_gate(gate: &Expect) -> Expectations {
-    Expectations { bounds: bounds(&gate.bounds), ..Expectations::default() }
-}
-
-fn bounds(keys: &[Key]) -> Vec<(Metric, Bound)> {
-    keys.iter().filter_map(|key| Some((key.metric, *key.bound.value()?))).collect()
+pub(super) fn of_gate(gate: &Bounds) -> Expectations {
+    Expectations { bounds: gate.0.clone(), ..Expectations::default() }
 }
 
 /// Nothing is dropped and nothing is wrong, unless a key says otherwise; `failed` and `error_rate` speak for both.
-fn with_defaults(keys: &[Key]) -> Vec<(Metric, Bound)> {
-    let says = |metric: Metric| keys.iter().any(|key| key.metric == metric);
-    let says_both = says(Metric::Failed) || says(Metric::ErrorRate);
-    let defaults = [Metric::Dropped, Metric::Wrong].into_iter().filter(|metric| !says_both && !says(*metric));
-    defaults.map(|metric| (metric, Bound::at_most(0.0))).chain(bounds(keys)).collect()
+fn with_defaults(bounds: &Bounds) -> Vec<(Metric, Bound)> {
+    let says_both = bounds.has(Metric::Failed) || bounds.has(Metric::ErrorRate);
+    let defaults = [Metric::Dropped, Metric::Wrong].into_iter().filter(|metric| !says_both && !bounds.has(*metric));
+    defaults.map(|metric| (metric, Bound::at_most(0.0))).chain(bounds.0.iter().copied()).collect()
 }
 
 fn check_cohorts(expect: &Expect, cohorts: &[Cohort], mistakes: &mut Mistakes) {
     let names: Vec<_> = cohorts.iter().map(|cohort| cohort.name.as_str()).collect();
-    for (place, name, _) in &expect.cohorts {
+    for (place, name, _) in &expect.cohort {
         if !names.contains(&name.as_str()) {
             mistakes.add(*place, format!("no cohort is called \"{name}\"")).help(suggest::did_you_mean(name, &names));
         }
@@ -67,7 +61,7 @@ fn end(end: &End, roles: &Roles<'_>, mistakes: &mut Mistakes) -> EndExpectation 
         ("socket", &end.socket, units.and_then(|units| units.socket.as_ref())),
     ];
     for (role, field, unit) in expected {
-        if let Field::Given(given) = field {
+        if let Some(given) = field.given() {
             roles.role(given.key, role, unit, mistakes);
         }
     }

@@ -10,14 +10,10 @@ use crate::scenario::file::{File, Load};
 use crate::scenario::mistake::Mistakes;
 use crate::scenario::plan::{Cohort, Connections, Pace, Scheme, Target};
 use crate::scenario::reader::Given;
-use crate::scenario::source::Place;
+use crate::scenario::source::{Place, Spanned};
 
-/// Requests a second of a cohort that says nothing about its pace.
-const DEFAULT_RATE: f64 = 200.0;
 /// Requests a second of the cohort `new` where a scenario has no `[[load]]`.
 const DEFAULT_NEW_RATE: f64 = 50.0;
-/// Connections of a cohort that reuses them and does not say how many.
-const DEFAULT_CONNECTIONS: u32 = 16;
 
 /// Every cohort; none if one of them has no target, which was noted.
 pub(super) fn cohorts(file: &File, directory: &Path, mistakes: &mut Mistakes) -> Option<Vec<Cohort>> {
@@ -30,7 +26,7 @@ pub(super) fn cohorts(file: &File, directory: &Path, mistakes: &mut Mistakes) ->
         return None;
     }
     check_names(entries, mistakes);
-    let cohorts: Vec<_> = entries.iter().map(|entry| cohort(file, entry, directory, mistakes)).collect();
+    let cohorts: Vec<_> = entries.iter().map(|entry| cohort(file, &entry.value, directory, mistakes)).collect();
     cohorts.into_iter().collect()
 }
 
@@ -47,13 +43,14 @@ fn default_cohorts(target: &Target) -> Vec<Cohort> {
     if target.scheme == Scheme::Tcp {
         return vec![new];
     }
-    vec![cohort("keep-alive", DEFAULT_RATE, Connections::Reused(DEFAULT_CONNECTIONS)), new]
+    let unsaid = Load::default();
+    vec![cohort("keep-alive", unsaid.rate.or_default(), Connections::Reused(unsaid.connections.or_default())), new]
 }
 
 /// The cohort of each `request` step, in their order: no load, but the client that such a step is.
 pub(super) fn of_requests(file: &File, loads: &[Cohort], directory: &Path, mistakes: &mut Mistakes) -> Vec<Cohort> {
     let written = file.steps.value().map_or(&[][..], Vec::as_slice);
-    let requests = (1..).zip(written).filter_map(|(number, step)| match step.actions.as_slice() {
+    let requests = (1..).zip(written).filter_map(|(number, step)| match step.value.actions.0.as_slice() {
         [(_, action)] => match action.given() {
             Some(Given { value: Action::Request(request), key, .. }) => Some((number, request, *key)),
             _ => None,
@@ -81,15 +78,10 @@ pub(super) fn of_requests(file: &File, loads: &[Cohort], directory: &Path, mista
     cohorts
 }
 
-fn check_names(entries: &[Load], mistakes: &mut Mistakes) {
+fn check_names(entries: &[Spanned<Load>], mistakes: &mut Mistakes) {
     let mut seen: Vec<(&str, Place)> = Vec::new();
     for entry in entries {
-        let Some(name) = entry.name.given() else {
-            if entry.name.is_absent() {
-                mistakes.add(entry.place, "this cohort has no name").help("add name = \"keep-alive\"");
-            }
-            continue;
-        };
+        let Some(name) = entry.value.name.given() else { continue };
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == name.value) {
             mistakes
                 .add(name.place, format!("a second cohort is called \"{}\"", name.value))
@@ -111,10 +103,10 @@ fn cohort(file: &File, load: &Load, directory: &Path, mistakes: &mut Mistakes) -
             .help("shorten it, or raise `timeout` in [target]");
     }
     Some(Cohort {
-        name: load.name.or(String::new()),
+        name: load.name.or_default(),
         pace,
         connections,
-        connect_delay: load.connect_delay.or(Duration::ZERO),
+        connect_delay: load.connect_delay.or_default(),
         target,
     })
 }
@@ -134,7 +126,7 @@ fn pace(load: &Load, mistakes: &mut Mistakes) -> Pace {
     }
     match load.clients.value() {
         Some(clients) => Pace::Clients(*clients),
-        None => Pace::Rate(load.rate.or(DEFAULT_RATE)),
+        None => Pace::Rate(load.rate.or_default()),
     }
 }
 
@@ -167,5 +159,6 @@ fn connections(load: &Load, target: Option<&Target>, pace: Pace, mistakes: &mut 
     }
     // A closed loop of more clients than connections would make its clients wait for each other.
     let least = if let Pace::Clients(clients) = pace { clients } else { 0 };
-    if reuse { Connections::Reused(load.connections.or(DEFAULT_CONNECTIONS.max(least))) } else { Connections::New }
+    let most = load.connections.or(load.connections.or_default().max(least));
+    if reuse { Connections::Reused(most) } else { Connections::New }
 }

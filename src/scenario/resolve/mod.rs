@@ -7,21 +7,13 @@ mod target;
 mod units;
 
 use std::path::Path;
-use std::time::Duration;
 
-use super::file::{File, Run};
+use super::file::File;
 use super::mistake::Mistakes;
-use super::plan::{Abort, MaxUnseen, Plan, RunOptions, Scheme};
-use super::source::Place;
-
-/// The start of the file: where things are missing.
-const ROOT: Place = Place { source: 0, start: 0, end: 0 };
+use super::plan::{Plan, Scheme};
 
 /// What a scenario means. None only if a mistake was noted, here or before.
 pub(crate) fn plan(file: &File, directory: &Path, mistakes: &mut Mistakes) -> Option<Plan> {
-    if file.name.is_absent() {
-        mistakes.add(ROOT, "this scenario has no name").help("start it with name = \"my-restart\"");
-    }
     let cohorts = load::cohorts(file, directory, mistakes).map(|loads| {
         let requests = load::of_requests(file, &loads, directory, mistakes);
         loads.into_iter().chain(requests).collect::<Vec<_>>()
@@ -35,34 +27,14 @@ pub(crate) fn plan(file: &File, directory: &Path, mistakes: &mut Mistakes) -> Op
     let expect = expect::of_scenario(file, cohorts.as_deref(), &roles, mistakes);
     Some(Plan {
         name: file.name.value()?.clone(),
-        description: file.description.or(String::new()),
+        description: file.description.or_default(),
         directory: directory.to_owned(),
         cohorts: cohorts?,
         units: roles.units,
-        run: run(file.run.value()),
+        run: file.run.clone(),
         steps,
         expect,
     })
-}
-
-/// `[run]` with its defaults.
-fn run(run: Option<&Run>) -> RunOptions {
-    let none = Run::default();
-    let run = run.unwrap_or(&none);
-    let abort = run.abort.value().map_or(Abort::default(), |abort| Abort {
-        outage: abort.outage.value().copied(),
-        dropped: abort.dropped.value().copied(),
-    });
-    RunOptions {
-        warmup: run.warmup.or(Duration::from_secs(1)),
-        cooldown: run.cooldown.or(Duration::from_secs(2)),
-        ready_timeout: run.ready_timeout.or(Duration::from_secs(30)),
-        pace: run.pace.or(true),
-        restore: run.restore.or(true),
-        seed: run.seed.or(1),
-        abort,
-        max_unseen: run.max_unseen.or(MaxUnseen::AtMost(Duration::from_millis(500))),
-    }
 }
 
 /// `ca_file` and `insecure` say nothing without https, nor together.

@@ -1,15 +1,13 @@
 //! `[[steps]]`: one action each.
 
-use std::time::Duration;
-
 use super::expect;
 use super::units::Roles;
-use crate::model::{ActionKind, JobResult, KillWho, Signal, UnitVerb};
+use crate::model::{ActionKind, JobResult};
 use crate::scenario::file::steps::Action as Written;
 use crate::scenario::file::{File, Step as WrittenStep};
 use crate::scenario::mistake::Mistakes;
 use crate::scenario::plan::{Action, Cohort, Pace, Spacing, Step};
-use crate::scenario::source::Place;
+use crate::scenario::source::{Place, Spanned};
 
 /// Events of a scenario, the most: each is kept in the result.
 const MOST_EVENTS: u64 = 1_000_000;
@@ -25,21 +23,22 @@ pub(super) fn steps(file: &File, roles: &Roles<'_>, mistakes: &mut Mistakes) -> 
     steps
 }
 
-fn step(step: &WrittenStep, roles: &Roles<'_>, mistakes: &mut Mistakes) -> Option<Step> {
+fn step(step: &Spanned<WrittenStep>, roles: &Roles<'_>, mistakes: &mut Mistakes) -> Option<Step> {
     let kind = the_action(step, mistakes);
+    let step = &step.value;
     check_companions(step, mistakes);
     let spacing = spacing(step, mistakes);
     let expect = expect::of_step(step.expect.value());
     let job = job(step, kind, mistakes);
-    let action = match step.actions.as_slice() {
+    let action = match step.actions.0.as_slice() {
         [(_, action)] => self::action(action.value()?, step, roles, mistakes),
         _ => None,
     };
     let action = action?;
     Some(Step {
-        wait_ready: step.ready.or(waits_by_default(action.kind())),
+        wait_ready: step.ready.or(action.kind().is_followed_by_readiness()),
         action,
-        times: step.times.or(1),
+        times: step.times.or_default(),
         spacing,
         job,
         expect,
@@ -47,8 +46,8 @@ fn step(step: &WrittenStep, roles: &Roles<'_>, mistakes: &mut Mistakes) -> Optio
 }
 
 /// The one action of a step; none and a mistake if it has more or fewer.
-fn the_action(step: &WrittenStep, mistakes: &mut Mistakes) -> Option<ActionKind> {
-    match step.actions.as_slice() {
+fn the_action(step: &Spanned<WrittenStep>, mistakes: &mut Mistakes) -> Option<ActionKind> {
+    match step.value.actions.0.as_slice() {
         [(kind, _)] => return Some(*kind),
         [] => {
             mistakes
@@ -70,7 +69,7 @@ fn the_action(step: &WrittenStep, mistakes: &mut Mistakes) -> Option<ActionKind>
 
 /// `signal` and `who` belong to `kill`, `replaces` to `exec`.
 fn check_companions(step: &WrittenStep, mistakes: &mut Mistakes) {
-    let has = |kind: ActionKind| step.actions.iter().any(|(action, _)| *action == kind);
+    let has = |kind: ActionKind| step.actions.0.iter().any(|(action, _)| *action == kind);
     let companions: [(&str, Option<Place>, ActionKind); 3] = [
         ("signal", step.signal.given().map(|given| given.key), ActionKind::Kill),
         ("who", step.who.given().map(|given| given.key), ActionKind::Kill),
@@ -94,16 +93,14 @@ fn spacing(step: &WrittenStep, mistakes: &mut Mistakes) -> Spacing {
     }
     match step.every.value() {
         Some(every) => Spacing::Every(*every),
-        None => Spacing::After(step.after.or(Duration::ZERO)),
+        None => Spacing::After(step.after.or_default()),
     }
 }
 
 /// The expected job result, which only what makes a job can have.
 fn job(step: &WrittenStep, kind: Option<ActionKind>, mistakes: &mut Mistakes) -> JobResult {
     let Some(job) = step.expect.value().and_then(|expect| expect.job.given()) else { return JobResult::Done };
-    let makes_a_job =
-        UnitVerb::ALL.iter().any(|verb| Some(ActionKind::from(*verb)) == kind && *verb != UnitVerb::ResetFailed);
-    if let (false, Some(kind)) = (makes_a_job, kind) {
+    if let Some(kind) = kind.filter(|kind| !kind.makes_a_job()) {
         mistakes
             .add(job.key, format!("`{kind}` makes no job that could end as \"{}\"", job.value))
             .help("jobs come of restart, try_restart, reload, reload_or_restart, stop and start");
@@ -116,8 +113,8 @@ fn action(action: &Written, step: &WrittenStep, roles: &Roles<'_>, mistakes: &mu
         Written::Unit(verb, unit) => Action::Unit { verb: *verb, unit: roles.unit(unit, mistakes)? },
         Written::Kill(unit) => Action::Kill {
             unit: roles.unit(unit, mistakes)?,
-            signal: step.signal.or(Signal::TERM),
-            who: step.who.or(KillWho::All),
+            signal: step.signal.or_default(),
+            who: step.who.or_default(),
         },
         Written::DaemonReload => Action::DaemonReload,
         Written::Exec(argv) => Action::Exec {
@@ -125,12 +122,9 @@ fn action(action: &Written, step: &WrittenStep, roles: &Roles<'_>, mistakes: &mu
             replaces: step.replaces.value().and_then(|unit| roles.unit(unit, mistakes)),
         },
         Written::Wait(duration) => Action::Wait { duration: *duration },
-        Written::Request(request) => Action::Request {
-            cohort: 0,
-            path: request.path.or("/".to_owned()),
-            times: request.times.or(1),
-            every: request.every.or(Duration::ZERO),
-        },
+        Written::Request(request) => {
+            Action::Request { cohort: 0, path: request.path.or_default(), times: request.times, every: request.every }
+        }
         Written::Gate(gate) => Action::Gate { expect: expect::of_gate(gate) },
     })
 }
@@ -143,9 +137,4 @@ pub(super) fn give_requests_their_cohorts(steps: &mut [Step], cohorts: &[Cohort]
             *cohort = own.next().unwrap_or_default();
         }
     }
-}
-
-/// Whether a step waits for the target to answer again unless it says otherwise.
-fn waits_by_default(kind: ActionKind) -> bool {
-    !matches!(kind, ActionKind::Stop | ActionKind::ResetFailed | ActionKind::Wait | ActionKind::Request)
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ROOT;
 use crate::scenario::file::target::Header;
 use crate::scenario::file::{self, File, Load, Request};
 use crate::scenario::mistake::Mistakes;
@@ -14,8 +13,6 @@ use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Place;
 use crate::scenario::url::Url;
 
-/// From the due time until the answer must be whole, unless the scenario says otherwise.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What of a body file is sent with every request; more than that measures the client.
 const LARGEST_BODY_BYTES: u64 = 64 << 20;
 
@@ -37,7 +34,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     let connect = destination(url, unix, mistakes);
     let (headers, host) =
         if is_tcp { (Vec::new(), None) } else { headers(&url.value, own.headers.over(&base.headers)) };
-    let method = if is_tcp { String::new() } else { own.method.over(&base.method).or("GET".to_owned()) };
+    let method = if is_tcp { String::new() } else { own.method.over(&base.method).or_default() };
     check_head(&method, own.expect_body.over(&base.expect_body), mistakes);
     Some(Target {
         scheme: url.value.scheme,
@@ -45,7 +42,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         connect: connect?,
         authority: host.unwrap_or_else(|| url.value.authority()),
         method,
-        path: load.map_or(&Field::Absent, |load| &load.path).or(url.value.path.clone()),
+        path: load.and_then(|load| load.path.value()).unwrap_or(&url.value.path).clone(),
         headers,
         body,
         expect_status: if is_tcp { Vec::new() } else { statuses(own, base) },
@@ -53,8 +50,8 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         timeout,
         connect_timeout,
         ca_file: ca_file.filter(|_| is_tls),
-        insecure: is_tls && file.target.value().is_some_and(|target| target.insecure.or(false)),
-        front: file.target.value().is_some_and(|target| target.front.or(false)),
+        insecure: is_tls && file.target.value().is_some_and(|target| target.insecure.or_default()),
+        front: file.target.value().is_some_and(|target| target.front.or_default()),
     })
 }
 
@@ -67,7 +64,7 @@ pub(super) fn of_request(
     mistakes: &mut Mistakes,
 ) -> Option<Target> {
     if file.target.value().is_none_or(|target| target.request.url.is_absent()) {
-        if !matches!(file.target, Field::Wrong(_)) {
+        if !file.target.is_wrong() {
             mistakes
                 .add(key, "`request` without a URL in [target]")
                 .help("add url = \"http://127.0.0.1:8000/\" to [target]: the request goes there, to its own path");
@@ -81,15 +78,15 @@ pub(super) fn of_request(
             .help("it asks for a path: use an http URL, or leave the step out");
         return None;
     }
-    let path = request.path.or("/".to_owned());
+    let path = request.path.or_default();
     let origin = target.url.strip_suffix(&target.path).unwrap_or(&target.url);
     Some(Target { url: format!("{origin}{path}"), path, ..target })
 }
 
 fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mistakes) -> Option<&'a Given<Url>> {
     let field = own.url.over(&base.url);
-    if field.is_absent() && !matches!(file.target, Field::Wrong(_)) {
-        let place = file.target.given().map_or(ROOT, |target| target.place);
+    if field.is_absent() && !file.target.is_wrong() {
+        let place = file.target.given().map_or(Place::ROOT, |target| target.place);
         mistakes
             .add(place, "there is no URL to send requests to")
             .help("add url = \"http://127.0.0.1:8000/\" to [target]");
@@ -100,8 +97,8 @@ fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mist
 fn destination(url: &Given<Url>, unix: &Field<PathBuf>, mistakes: &mut Mistakes) -> Option<Destination> {
     match unix {
         Field::Given(path) => return Some(Destination::Unix(path.value.clone())),
-        Field::Wrong(_) => return None,
-        Field::Absent => {}
+        Field::Wrong(..) => return None,
+        Field::Absent(_) => {}
     }
     let port = url.value.effective_port();
     if port.is_none() {
@@ -127,8 +124,7 @@ fn headers(url: &Url, given: &Field<Vec<Header>>) -> (Vec<(String, String)>, Opt
 }
 
 fn statuses(own: &Request, base: &Request) -> Vec<StatusPattern> {
-    let given = own.expect_status.over(&base.expect_status).value();
-    given.map_or(vec![StatusPattern::Class(2)], |patterns| patterns.iter().map(|pattern| pattern.value).collect())
+    own.expect_status.over(&base.expect_status).or_default().into_iter().map(|pattern| pattern.value).collect()
 }
 
 /// What only HTTP has cannot be said of a tcp target. What a cohort of its own URL inherits is not its fault.
@@ -159,8 +155,8 @@ fn check_head(method: &str, expect_body: &Field<String>, mistakes: &mut Mistakes
 }
 
 fn timeouts(file: &File, mistakes: &mut Mistakes) -> (Duration, Duration) {
-    let Some(target) = file.target.value() else { return (DEFAULT_TIMEOUT, DEFAULT_TIMEOUT) };
-    let timeout = target.timeout.or(DEFAULT_TIMEOUT);
+    let target = file.target.or_default();
+    let timeout = target.timeout.or_default();
     let connect_timeout = target.connect_timeout.or(timeout);
     if let (false, Some(given)) = (connect_timeout <= timeout, target.connect_timeout.given()) {
         mistakes

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::target::{cannot_read, read_file};
 use crate::model::{UnitKind, UnitName};
 use crate::scenario::file::steps::UnitRef;
+use crate::scenario::file::units::not_a_template;
 use crate::scenario::file::{self, File};
 use crate::scenario::mistake::Mistakes;
 use crate::scenario::placeholder::{self, PLACEHOLDER};
@@ -128,10 +129,10 @@ impl Roles<'_> {
         let is_mistaken = match self.written {
             Field::Given(units) => {
                 let written = if role == "service" { &units.value.service } else { &units.value.socket };
-                matches!(written, Field::Wrong(_)) || matches!(units.value.files, Field::Wrong(_))
+                written.is_wrong() || units.value.files.is_wrong()
             }
-            Field::Wrong(_) => true,
-            Field::Absent => false,
+            Field::Wrong(..) => true,
+            Field::Absent(_) => false,
         };
         if unit.is_none() && !is_mistaken {
             mistakes
@@ -145,15 +146,7 @@ impl Roles<'_> {
 fn by_name(name: &str, place: Place, mistakes: &mut Mistakes) -> Option<UnitName> {
     const ROLES: &[&str] = &["service", "socket"];
     match UnitName::new(name) {
-        Ok(unit) if unit.stem().ends_with('@') => {
-            mistakes.add(place, format!("{unit} is a template, which cannot run")).help(format!(
-                "name an instance: \"{}1.{}\"",
-                unit.stem(),
-                unit.suffix()
-            ));
-            None
-        }
-        Ok(unit) => Some(unit),
+        Ok(unit) => not_a_template(unit, place, mistakes),
         Err(_) if !name.contains('.') => {
             let help = match suggest::nearest(name, ROLES.iter().copied()) {
                 Some(role) => format!("did you mean `{role}`?"),

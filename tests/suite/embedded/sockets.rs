@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use gapless::manager::Manager as _;
-use gapless::model::{JobResult, KillWho, ProcessId, Signal, UnitVerb};
+use gapless::model::{ActiveState, JobResult, KillWho, ProcessId, Signal, UnitVerb};
 
 use crate::embedded::rig::{Rig, ask, ask_at, free_port, unit, until_refused};
 
@@ -75,7 +75,7 @@ async fn a_socket_is_not_restarted_under_a_service_that_does_not_require_it() {
     let job = rig.perform(UnitVerb::Restart, "a.socket").await;
     assert_eq!(job.result, JobResult::Failed);
     assert!(job.reason.expect("a reason").contains("already active"));
-    assert_eq!(rig.snapshot("a.socket").await.active_state, "inactive");
+    assert_eq!(rig.snapshot("a.socket").await.active_state, ActiveState::Inactive);
     // The service holds the listener: it still serves, until its next restart.
     ask_at(&path).await.expect("answered");
     rig.done(UnitVerb::Restart, "a.service").await;

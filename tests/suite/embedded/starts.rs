@@ -1,7 +1,7 @@
 //! When a service counts as started, and what its processes find.
 
 use gapless::manager::{Manager as _, ManagerError};
-use gapless::model::{JobResult, UnitVerb};
+use gapless::model::{ActiveState, JobResult, UnitVerb};
 
 use crate::embedded::rig::{Rig, unit};
 
@@ -10,7 +10,7 @@ async fn a_simple_service_runs_and_stops() {
     let mut rig = Rig::with(&[("a.service", "[Service]\nExecStart=sleep 1000\n")]).await;
     rig.done(UnitVerb::Start, "a.service").await;
     let before = rig.snapshot("a.service").await;
-    assert_eq!((before.active_state.as_str(), before.sub_state.as_str()), ("active", "running"));
+    assert_eq!((&before.active_state, before.sub_state.as_str()), (&ActiveState::Active, "running"));
     assert!(before.main_process().is_some());
     rig.done(UnitVerb::Stop, "a.service").await;
     assert_eq!(rig.state("a.service").await, "inactive/dead success");

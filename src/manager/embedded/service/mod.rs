@@ -29,7 +29,7 @@ use super::notify::NotifySocket;
 use super::processes::Family;
 use super::rate_limit::RateLimit;
 use crate::clock;
-use crate::model::{JobResult, MonoTime, ProcessId, UnitName};
+use crate::model::{ActiveState, JobResult, MonoTime, ProcessId, UnitName};
 use crate::record::line::UnitChange;
 use crate::unit_file::{CommandLine, ServiceUnit};
 
@@ -207,7 +207,7 @@ impl Service {
             unit: self.definition.name.clone(),
             at,
             changed_at: Some(at),
-            active_state: state.active_state().to_owned(),
+            active_state: state.active_state(),
             sub_state: state.sub_state().to_owned(),
             main_pid: self.main.map_or(0, |main| main.id.pid),
             result: self.result.name().to_owned(),
@@ -221,9 +221,10 @@ impl Service {
         let Some(awaited) = self.awaited else { return };
         let reload_failed = self.reload_result != ServiceResult::Success;
         let result = match (awaited, state.active_state()) {
-            (Awaited::Reload, "active") if reload_failed => Failed,
-            (Awaited::Start | Awaited::Reload, "active" | "inactive") | (Awaited::Stop, "inactive" | "failed") => Done,
-            (Awaited::Start | Awaited::Reload, "failed") | (Awaited::Stop, "active") => Failed,
+            (Awaited::Reload, ActiveState::Active) if reload_failed => Failed,
+            (Awaited::Start | Awaited::Reload, ActiveState::Active | ActiveState::Inactive)
+            | (Awaited::Stop, ActiveState::Inactive | ActiveState::Failed) => Done,
+            (Awaited::Start | Awaited::Reload, ActiveState::Failed) | (Awaited::Stop, ActiveState::Active) => Failed,
             _ => return,
         };
         let reason = (result == Failed).then(|| self.explain());

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::exit::ServiceResult;
 use super::super::host::{Host, random_id};
 use super::{Awaited, PassedSocket, Running, Service, State, StopAsked, Timers};
+use crate::model::ActiveState;
 use crate::unit_file::TimeSpan;
 use crate::unit_file::service_choices::ServiceType;
 
@@ -27,7 +28,7 @@ impl Service {
         host: &mut Host,
     ) -> Begun {
         self.settled = None;
-        if self.state.active_state() == "active" || self.state == State::Reload {
+        if self.state.active_state() == ActiveState::Active || self.state == State::Reload {
             self.settled = Some((crate::model::JobResult::Done, None));
             return Begun::Yes;
         }

@@ -1,5 +1,7 @@
 //! The states of a service, and systemd's words for them.
 
+use crate::model::ActiveState;
+
 /// Where a service is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum State {
@@ -37,19 +39,19 @@ pub(in super::super) enum State {
 
 impl State {
     /// ActiveState.
-    pub(in super::super) const fn active_state(self) -> &'static str {
+    pub(in super::super) const fn active_state(self) -> ActiveState {
         match self {
-            Self::Dead => "inactive",
-            Self::StartPre | Self::Start | Self::StartPost | Self::AutoRestart => "activating",
-            Self::Running | Self::Exited => "active",
-            Self::Reload => "reloading",
-            Self::Failed => "failed",
+            Self::Dead => ActiveState::Inactive,
+            Self::StartPre | Self::Start | Self::StartPost | Self::AutoRestart => ActiveState::Activating,
+            Self::Running | Self::Exited => ActiveState::Active,
+            Self::Reload => ActiveState::Reloading,
+            Self::Failed => ActiveState::Failed,
             Self::Stop
             | Self::StopSigterm
             | Self::StopSigkill
             | Self::StopPost
             | Self::FinalSigterm
-            | Self::FinalSigkill => "deactivating",
+            | Self::FinalSigkill => ActiveState::Deactivating,
         }
     }
 
@@ -81,7 +83,7 @@ impl State {
 
     /// It is on its way down.
     pub(in super::super) fn is_stopping(self) -> bool {
-        self.active_state() == "deactivating"
+        self.active_state() == ActiveState::Deactivating
     }
 
     /// Its processes were sent a signal and are being waited for.

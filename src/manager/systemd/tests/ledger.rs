@@ -7,7 +7,7 @@ use crate::manager::Manager as _;
 use crate::manager::ledger::{Acted, Change, Ledger, Owner, UnitMark};
 use crate::manager::recover::{needs, recover};
 use crate::manager::systemd::fake::{Answer, Fake, UNIT, text, value};
-use crate::model::{KillWho, Signal, UnitVerb};
+use crate::model::{ActiveState, KillWho, Signal, UnitVerb};
 use crate::record::begin::ManagerKind;
 
 /// The ledger of a dead run in `path`.
@@ -19,7 +19,7 @@ fn dead_run(path: &Path, changes: Vec<Change>) {
 }
 
 fn acted(manager: ManagerKind, name: &str, active_state: &str) -> Acted {
-    let found = UnitMark { active_state: active_state.to_owned(), ..UnitMark::default() };
+    let found = UnitMark { active_state: active_state.into(), ..UnitMark::default() };
     Acted { manager, unit: unit(name), action: "restart".to_owned(), starts: true, found }
 }
 
@@ -137,7 +137,7 @@ async fn a_unit_is_written_down_as_it_was_found_and_as_it_was_left() {
     fake.has("app.service", UNIT, incarnation("failed", 2));
     fake.manager.snapshot(&app).await.expect("answers");
     let left = fake.left().remove(0).expect("it was looked at");
-    assert_eq!((left.active_state.as_str(), left.invocation_id), ("failed", Some("02".repeat(16))));
+    assert_eq!((left.active_state, left.invocation_id), (ActiveState::Failed, Some("02".repeat(16))));
     assert_eq!(left.changed_at.map(|at| at.as_nanos()), Some(2_000_000_000));
 }
 

@@ -9,7 +9,7 @@ use gapless::host::process;
 use gapless::manager::ledger::Ledger;
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Manager, ManagerError};
-use gapless::model::{JobResult, KillWho, Signal, UnitVerb};
+use gapless::model::{ActiveState, JobResult, KillWho, Signal, UnitVerb};
 use gapless::record::begin::ManagerKind;
 use gapless::scenario::plan::UnitFile;
 
@@ -22,7 +22,7 @@ async fn a_restart_brings_a_new_incarnation_and_a_stop_leaves_what_was_known() {
     let mut rig = Rig::with(&[(name, SLEEPER)]).await;
     rig.done(name, UnitVerb::Start).await;
     let first = rig.look(name).await;
-    assert_eq!((first.active_state.as_str(), first.sub_state.as_str()), ("active", "running"));
+    assert_eq!((&first.active_state, first.sub_state.as_str()), (&ActiveState::Active, "running"));
     let main = first.main_process().expect("it runs");
     let service = first.service.as_ref().expect("it is one");
     assert_eq!(service.processes, [main]);
@@ -35,13 +35,13 @@ async fn a_restart_brings_a_new_incarnation_and_a_stop_leaves_what_was_known() {
     assert_ne!(second.invocation_id, first.invocation_id);
     assert_ne!(second.main_process(), Some(main));
     assert!(second.service.expect("it is one").main_started_at > service.main_started_at);
-    rig.becomes(name, "deactivating").await;
-    let active = rig.becomes(name, "active").await;
+    rig.becomes(name, ActiveState::Deactivating).await;
+    let active = rig.becomes(name, ActiveState::Active).await;
     assert!(active.changed_at.is_some_and(|changed_at| changed_at <= active.at));
 
     rig.done(name, UnitVerb::Stop).await;
     let stopped = rig.look(name).await;
-    assert_eq!(stopped.active_state, "inactive");
+    assert_eq!(stopped.active_state, ActiveState::Inactive);
     assert_eq!(stopped.invocation_id, second.invocation_id, "it is held");
     assert_eq!(stopped.main_process(), None);
     rig.end(&[name]).await;
@@ -69,7 +69,7 @@ async fn a_socket_starts_its_service_and_only_the_socket_may() {
     assert!(reason.contains("RefuseManualStart=yes: act on the unit that brings it"), "{reason}");
 
     let _connection = TcpStream::connect("127.0.0.1:17801").expect("it listens");
-    rig.becomes(service, "active").await;
+    rig.becomes(service, ActiveState::Active).await;
     let service_state = rig.look(service).await.service.expect("it is one");
     assert!(service_state.refuse_manual_start);
     assert_eq!(service_state.triggered_by, [unit(socket)]);
@@ -92,7 +92,7 @@ async fn a_killed_service_is_failed_until_that_is_forgotten() {
     let main = rig.look(name).await.main_process().expect("it runs");
     rig.manager.kill(&unit(name), KillWho::All, Signal::KILL).await.expect("sent");
     within(process::exited(main)).await;
-    let failed = rig.becomes(name, "failed").await;
+    let failed = rig.becomes(name, ActiveState::Failed).await;
     assert_eq!((failed.main_pid, failed.result.as_str()), (0, "signal"));
     assert_eq!(rig.look(name).await.service.expect("it is one").main_exit.as_deref(), Some("killed 9"));
     for who in [KillWho::All, KillWho::Main] {
@@ -100,7 +100,7 @@ async fn a_killed_service_is_failed_until_that_is_forgotten() {
         assert!(matches!(nobody, Err(ManagerError::NoProcess { .. })), "{nobody:?}");
     }
     rig.done(name, UnitVerb::ResetFailed).await;
-    assert_eq!(rig.look(name).await.active_state, "inactive");
+    assert_eq!(rig.look(name).await.active_state, ActiveState::Inactive);
     rig.end(&[name]).await;
 }
 
@@ -145,7 +145,7 @@ async fn a_reload_keeps_the_process_and_fails_as_its_command_does() {
     rig.done("gapless-test-unable.service", UnitVerb::ReloadOrRestart).await;
     rig.done("gapless-test-unable.service", UnitVerb::Stop).await;
     rig.done("gapless-test-unable.service", UnitVerb::TryRestart).await;
-    assert_eq!(rig.look("gapless-test-unable.service").await.active_state, "inactive");
+    assert_eq!(rig.look("gapless-test-unable.service").await.active_state, ActiveState::Inactive);
     rig.end(&[name, "gapless-test-unable.service"]).await;
 }
 
@@ -166,13 +166,13 @@ async fn a_unit_is_followed_across_a_reload_of_all_unit_files() {
     let name = "gapless-test-follow.service";
     let mut rig = Rig::with(&[(name, SLEEPER)]).await;
     rig.done(name, UnitVerb::Start).await;
-    rig.becomes(name, "active").await;
+    rig.becomes(name, ActiveState::Active).await;
     std::fs::write(installed_path(name), format!("{SLEEPER}Restart=no\n")).expect("we are root");
     assert!(rig.look(name).await.need_daemon_reload);
     rig.manager.daemon_reload().await.expect("reloaded");
     assert!(!rig.look(name).await.need_daemon_reload);
     rig.done(name, UnitVerb::Stop).await;
-    rig.becomes(name, "inactive").await;
+    rig.becomes(name, ActiveState::Inactive).await;
     assert!(rig.look(name).await.invocation_id.is_some(), "it is still held");
     rig.end(&[name]).await;
 }

@@ -11,7 +11,7 @@ use gapless::manager::ledger::{Change, Ledger};
 use gapless::manager::recover::recover;
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Manager, ManagerError};
-use gapless::model::{KillWho, Signal, UnitName, UnitVerb};
+use gapless::model::{ActiveState, KillWho, Signal, UnitName, UnitVerb};
 
 use crate::systemd::manager::rig::{Foreign, Rig, SLEEPER, installed_path, is_active, owner, systemctl, unit, within};
 
@@ -47,7 +47,7 @@ async fn be_denied(place: PathBuf, name: &UnitName) {
     let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger"), owner()).expect("opens")));
     let options = Options { ledger, find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
     let manager = SystemdManager::system(options).await.expect("everybody may ask");
-    assert_eq!(manager.snapshot(name).await.expect("everybody may look").active_state, "active");
+    assert_eq!(manager.snapshot(name).await.expect("everybody may look").active_state, ActiveState::Active);
     let denied = manager.perform(name, UnitVerb::Restart).await.expect_err("not everybody may act");
     assert!(matches!(denied, ManagerError::AccessDenied { .. }), "{denied:?}");
     assert!(denied.to_string().contains("org.freedesktop.systemd1.manage-units"), "{denied}");
@@ -121,7 +121,7 @@ async fn be_killed(place: PathBuf) {
             .await;
     rig.done(socket, UnitVerb::Start).await;
     let _connection = TcpStream::connect("127.0.0.1:17802").expect("it listens");
-    rig.becomes(service, "active").await;
+    rig.becomes(service, ActiveState::Active).await;
     rig.done("gapless-test-ran.service", UnitVerb::Stop).await;
     rig.done("gapless-test-rested.service", UnitVerb::Start).await;
     let words = |change: &Change| match change {

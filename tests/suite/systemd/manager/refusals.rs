@@ -1,7 +1,7 @@
 //! What cannot or may not be done says why.
 
 use gapless::manager::{Manager, ManagerError};
-use gapless::model::{JobResult, KillWho, Signal, UnitVerb};
+use gapless::model::{ActiveState, JobResult, KillWho, Signal, UnitVerb};
 use gapless::scenario::plan::UnitFile;
 
 use crate::systemd::manager::rig::{Foreign, Rig, SLEEPER, installed_path, systemctl, unit, within};
@@ -74,7 +74,7 @@ async fn a_strangers_job_is_left_alone() {
     let refused = rig.manager.perform(&unit(name), UnitVerb::Restart).await;
     assert!(matches!(refused, Err(ManagerError::StrangersJob { .. })), "{refused:?}");
     rig.manager.kill(&unit(name), KillWho::Control, Signal::KILL).await.expect("sent");
-    rig.becomes(name, "failed").await;
+    rig.becomes(name, ActiveState::Failed).await;
     rig.end(&[]).await;
 }
 
@@ -85,7 +85,7 @@ async fn a_job_that_somebody_cancels_is_told_so() {
     let rig = Rig::with(&[(name, "[Service]\nType=notify\nExecStart=sleep infinity\n")]).await;
     let Rig { manager, mut changes, ledger, place } = rig;
     let cancel = async {
-        while changes.recv().await.expect("the manager lives").active_state != "activating" {}
+        while changes.recv().await.expect("the manager lives").active_state != ActiveState::Activating {}
         systemctl(&["stop", name]);
         changes
     };

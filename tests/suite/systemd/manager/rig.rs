@@ -10,7 +10,7 @@ use std::time::Duration;
 use gapless::manager::ledger::{Ledger, Owner};
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Job, Manager};
-use gapless::model::{JobResult, UnitName, UnitSnapshot, UnitVerb};
+use gapless::model::{ActiveState, JobResult, UnitName, UnitSnapshot, UnitVerb};
 use gapless::record::line::UnitChange;
 use gapless::scenario::plan::UnitFile;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -67,7 +67,7 @@ impl Rig {
     }
 
     /// Waits for a change of the unit to that state.
-    pub(crate) async fn becomes(&mut self, name: &str, active_state: &str) -> UnitChange {
+    pub(crate) async fn becomes(&mut self, name: &str, active_state: ActiveState) -> UnitChange {
         let awaited = async {
             loop {
                 let change = self.changes.recv().await.expect("the manager lives");
@@ -83,7 +83,7 @@ impl Rig {
     pub(crate) async fn end(mut self, names: &[&str]) {
         self.manager.uninstall().await.expect("removed");
         for name in names {
-            assert_eq!(self.look(name).await.active_state, "inactive", "{name}");
+            assert_eq!(self.look(name).await.active_state, ActiveState::Inactive, "{name}");
             assert!(!installed_path(name).exists(), "{name}");
         }
         assert_eq!(self.ledger.borrow().outstanding().count(), 0);
