@@ -148,12 +148,13 @@ pub struct WatchArgs {
     /// How long an answer may take, from when its request was due [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
-    /// Load before the command starts; a target that is not healthy by then is inconclusive, and the command is not run
-    #[arg(long, value_name = "TIME", default_value = "2s")]
-    pub warmup: String,
-    /// Load after the command has ended
-    #[arg(long, value_name = "TIME", default_value = "5s")]
-    pub cooldown: String,
+    /// Load before the command starts; where the target is not healthy then, the command is not run [default: 2s, or 0s
+    /// without a command]
+    #[arg(long, value_name = "TIME")]
+    pub warmup: Option<String>,
+    /// Load after the command has ended [default: 5s, or 0s without a command]
+    #[arg(long, value_name = "TIME")]
+    pub cooldown: Option<String>,
     /// The longest listener gap that may go unseen in a run that passes, or none [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub max_unseen: Option<String>,
@@ -178,6 +179,10 @@ pub struct SaidArgs {
     /// without it when the target closes the connection
     #[arg(long, value_name = "REGEX")]
     pub expect_body: Option<String>,
+    /// A status that is expected, such as 200 or 4xx; may be given several times [default: 2xx; try and init take what a
+    /// path answers, if that is 2xx or 3xx]
+    #[arg(long, value_name = "STATUS")]
+    pub expect_status: Vec<String>,
 }
 
 /// `gapless calibrate`.

@@ -32,6 +32,9 @@ pub struct ScenarioComparison {
     pub before: Option<Verdict>,
     /// Its verdict after; none if it was not run.
     pub after: Option<Verdict>,
+    /// Why counts are told per event: the runs differ in the number of events or in the load. None where they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_event: Option<String>,
     /// Every figure that either run has; empty if only one run has the scenario.
     pub figures: Vec<FigureChange>,
 }
@@ -50,8 +53,9 @@ pub struct FigureChange {
 }
 
 /// What a pair of figures means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Change {
     /// As before, or as close to it as two runs of the same thing are.
     Same,
@@ -63,6 +67,9 @@ pub enum Change {
     New,
     /// There is none of it any more.
     Gone,
+    /// It never ended, before and after: by how much, nobody knows.
+    #[strum(serialize = "cannot be judged")]
+    Unjudged,
 }
 
 /// Sets `after` beside `before`, scenario by scenario.
@@ -77,28 +84,62 @@ pub fn compare(before: &RunResult, after: &RunResult) -> Comparison {
         name: scenario.name.clone(),
         before: Some(scenario.verdict),
         after: None,
+        per_event: None,
         figures: Vec::new(),
     }));
     Comparison { scenarios }
 }
 
 fn pair(before: Option<&ScenarioResult>, after: &ScenarioResult) -> ScenarioComparison {
-    let figures = before.map(|before| figures(before, after)).unwrap_or_default();
+    let per_event = before.and_then(|before| difference(before, after));
+    let figures = before.map(|before| figures(before, after, per_event.is_some())).unwrap_or_default();
     ScenarioComparison {
         name: after.name.clone(),
         before: before.map(|before| before.verdict),
         after: Some(after.verdict),
+        per_event,
         figures,
     }
 }
 
-fn figures(before: &ScenarioResult, after: &ScenarioResult) -> Vec<FigureChange> {
+/// What makes the counts of two runs of a scenario no match for each other; none if nothing does.
+fn difference(before: &ScenarioResult, after: &ScenarioResult) -> Option<String> {
+    let loads = |scenario: &ScenarioResult| {
+        let loads = scenario.cohorts.iter().map(|cohort| format!("{}: {}", cohort.name, cohort.load));
+        loads.collect::<Vec<_>>().join("; ")
+    };
+    let (was, is) = (acting_events(before), acting_events(after));
+    let events = (was != is).then(|| format!("{was} events before, {is} after"));
+    let (old, new) = (loads(before), loads(after));
+    let load = (old != new).then(|| format!("the load was {old}, and is {new}"));
+    let differences: Vec<String> = [events, load].into_iter().flatten().collect();
+    (!differences.is_empty()).then(|| format!("Counts are per event: {}.", differences.join("; ")))
+}
+
+/// Events that did something to a unit, or all of a scenario that acts on none.
+fn acting_events(scenario: &ScenarioResult) -> usize {
+    let acting = scenario.events.iter().filter(|event| event.unit.is_some()).count();
+    if acting > 0 { acting } else { scenario.events.len() }
+}
+
+fn figures(before: &ScenarioResult, after: &ScenarioResult, per_event: bool) -> Vec<FigureChange> {
     let outcomes: BTreeSet<_> = before.outcomes.keys().chain(after.outcomes.keys()).copied().collect();
     let causes: BTreeSet<_> = before.causes.keys().chain(after.causes.keys()).copied().collect();
     let metrics =
         Metric::plain().chain(outcomes.into_iter().map(Metric::Outcome)).chain(causes.into_iter().map(Metric::Cause));
     metrics
-        .map(|metric| FigureChange::of(metric, value(before, metric), value(after, metric)))
+        .map(|metric| {
+            let is_count = metric.dimension() == Dimension::Count && metric != Metric::QueuePeak;
+            let value = |scenario: &ScenarioResult| {
+                let value = value(scenario, metric)?;
+                if !(per_event && is_count) {
+                    return Some(value);
+                }
+                let events = acting_events(scenario);
+                (events > 0).then(|| value / float(events as u64))
+            };
+            FigureChange::of(metric, value(before), value(after))
+        })
         .filter(|figure| figure.before.is_some() || figure.after.is_some())
         .collect()
 }
@@ -106,14 +147,8 @@ fn figures(before: &ScenarioResult, after: &ScenarioResult) -> Vec<FigureChange>
 impl Change {
     /// The word used in reports.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::Better => "better",
-            Self::Worse => "worse",
-            Self::New => "new",
-            Self::Gone => "gone",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -133,6 +168,7 @@ impl Comparison {
         let sentences = [
             named("Worse", Trend::Worse),
             named("Better", Trend::Better),
+            named("Cannot be judged", Trend::Unjudged),
             (as_before > 0).then(|| format!("As before: {as_before} of {}.", self.scenarios.len())),
             named("New", Trend::New),
             named("Gone", Trend::Gone),
@@ -148,6 +184,8 @@ pub enum Trend {
     Worse,
     /// Something is better, and nothing worse.
     Better,
+    /// Nothing is better or worse, and something never ended before and after.
+    Unjudged,
     /// Nothing changed by more than two runs of the same thing differ.
     Same,
     /// Only the later run has it.
@@ -173,6 +211,8 @@ impl ScenarioComparison {
             Trend::Worse
         } else if after < before || has([Change::Better, Change::Gone]) {
             Trend::Better
+        } else if telling().any(|figure| figure.change == Change::Unjudged) {
+            Trend::Unjudged
         } else {
             Trend::Same
         }
@@ -220,7 +260,7 @@ impl FigureChange {
 
 fn change(dimension: Dimension, before: Option<f64>, after: Option<f64>) -> Change {
     match (before, after) {
-        (Some(before), Some(after)) if before.is_infinite() && after.is_infinite() => Change::Same,
+        (Some(before), Some(after)) if before.is_infinite() && after.is_infinite() => Change::Unjudged,
         (Some(before), Some(after)) => {
             let difference = after - before;
             let is_noise = dimension == Dimension::Time
@@ -297,8 +337,35 @@ mod tests {
     fn a_run_beside_itself_is_the_same_in_everything() {
         let run = result(stories::plain_restart(), "a");
         let comparison = compare(&run, &run);
-        assert!(comparison.scenarios[0].figures.iter().all(|figure| figure.change == Change::Same));
-        assert_eq!(comparison.summary(), "As before: 1 of 1.");
+        let same = |figure: &&FigureChange| figure.change == Change::Same;
+        let others = comparison.scenarios[0].figures.iter().filter(|figure| !same(figure));
+        // Its p99 was never reached, in either.
+        assert!(others.clone().all(|figure| figure.change == Change::Unjudged && figure.before == Some(f64::INFINITY)));
+        assert!(others.count() > 0);
+        assert_eq!(comparison.summary(), "Cannot be judged: a.");
+        let run = result(stories::socket_restart(), "a");
+        assert_eq!(compare(&run, &run).summary(), "As before: 1 of 1.");
+    }
+
+    #[test]
+    fn counts_of_runs_with_other_events_or_another_load_are_told_per_event() {
+        let plain = result(stories::plain_restart(), "a");
+        let mut longer = plain.clone();
+        let scenario = &mut longer.scenarios[0];
+        scenario.events.extend(scenario.events.clone());
+        scenario.dropped *= 2;
+        let comparison = compare(&plain, &longer);
+        assert_eq!(
+            comparison.scenarios[0].per_event.as_deref(),
+            Some("Counts are per event: 2 events before, 4 after.")
+        );
+        let dropped = of(&comparison, Metric::Dropped);
+        assert_eq!((dropped.before, dropped.after, dropped.change), (Some(36.0), Some(36.0), Change::Same));
+        let mut faster = plain.clone();
+        faster.scenarios[0].cohorts[0].load = "200/s, 16 connections".to_owned();
+        let told = compare(&plain, &faster).scenarios[0].per_event.clone().expect("the load differs");
+        assert!(told.contains("the load was keep-alive: 100/s, 16 connections"), "{told}");
+        assert_eq!(compare(&plain, &plain).scenarios[0].per_event, None);
     }
 
     #[test]
@@ -332,7 +399,8 @@ mod tests {
                 figure(Metric::Cause(Cause::AcceptQueueReset), 0.0, 1.0),
             ];
             let verdict = Some(Verdict::Passed);
-            ScenarioComparison { name: String::new(), before: verdict, after: verdict, figures }.trend()
+            ScenarioComparison { name: String::new(), before: verdict, after: verdict, per_event: None, figures }
+                .trend()
         };
         assert_eq!([trend(555.0), trend(580.0), trend(600.0)], [Trend::Better, Trend::Worse, Trend::Worse]);
     }

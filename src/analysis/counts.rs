@@ -24,6 +24,17 @@ impl<K: Ord + Copy> Counts<K> {
         }
     }
 
+    /// Takes one from the count of `key`; false if there is none.
+    pub(crate) fn take(&mut self, key: K) -> bool {
+        let found = self.0.binary_search_by_key(&key, |&(key, _)| key).ok().filter(|&place| self.0[place].1 > 0);
+        let Some(place) = found else { return false };
+        self.0[place].1 -= 1;
+        if self.0[place].1 == 0 {
+            self.0.remove(place);
+        }
+        true
+    }
+
     /// Adds counts key by key.
     pub(crate) fn add_all(&mut self, counts: impl ExactSizeIterator<Item = (K, u64)>) {
         self.0.reserve_exact(if self.0.is_empty() { counts.len() } else { 0 });
@@ -61,7 +72,14 @@ mod tests {
             let mut twice = counts.clone();
             twice.add_all(counts.iter());
             prop_assert!(twice.iter().eq(map.iter().map(|(&key, &n)| (key, 2 * n))));
-            prop_assert!(counts.iter().eq(map));
+            prop_assert!(counts.iter().eq(map.clone()));
+            let had = map.get(&7).copied().unwrap_or_default();
+            let mut taken = 0;
+            while counts.take(7) {
+                taken += 1;
+            }
+            prop_assert_eq!(taken, had);
+            prop_assert!(counts.iter().all(|(key, n)| key != 7 || n == 0));
         }
     }
 }

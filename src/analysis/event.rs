@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::timeline::Span;
-use crate::model::{ActionKind, EventId, MonoTime, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{ActionKind, EventId, JobResult, MonoTime, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
 use crate::record::line::{Line, StepBegin, StepEnd};
 use crate::scenario::plan::Step;
@@ -61,12 +61,17 @@ impl<'a> Event<'a> {
 
     /// Whether it leaves everything as it is: what happens meanwhile is not its doing.
     pub(crate) fn is_watching(&self) -> bool {
-        matches!(self.begin.action, ActionKind::Wait | ActionKind::Request | ActionKind::Gate)
+        !self.begin.action.disturbs()
+    }
+
+    /// Whether there was nothing to do: try_restart of a unit that does not run.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.begin.action == ActionKind::TryRestart && self.end.is_some_and(|end| end.job == Some(JobResult::Skipped))
     }
 
     /// Whether it acts on a running unit, and so can drop something.
     pub(crate) fn is_acting(&self) -> bool {
-        self.begin.unit.is_some() && self.begin.action != ActionKind::ResetFailed
+        self.begin.unit.is_some() && self.begin.action != ActionKind::ResetFailed && !self.is_skipped()
     }
 }
 

@@ -95,7 +95,12 @@ fn needs_proof(event: &Event<'_>) -> bool {
         ActionKind::Exec => {
             matches!(event.step.map(|step| &step.action), Some(Action::Exec { replaces: Some(_), .. }))
         }
-        _ => false,
+        ActionKind::Start
+        | ActionKind::ResetFailed
+        | ActionKind::DaemonReload
+        | ActionKind::Wait
+        | ActionKind::Request
+        | ActionKind::Gate => false,
     }
 }
 
@@ -139,13 +144,15 @@ pub(crate) fn steps(events: &[EventResult], facts: &Facts<'_>) -> Vec<StepResult
         let own: Vec<&EventResult> = events.iter().filter(|event| event.step == u32::from(index) + 1).collect();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (begun, bad) = (count(own.len()), count(own.iter().filter(|event| event.dropped > 0).count()));
+        let skipped = facts.timeline.events.iter().filter(|event| event.begin.step == index && event.is_skipped());
+        let done = begun.saturating_sub(count(skipped.count()));
         StepResult {
             step: u32::from(index) + 1,
             action: step.action.kind(),
             events: begun,
             events_with_drops: bad,
             // Rounded up: a bound must not be understated.
-            drop_probability_upper_95: drop_probability_upper_95(bad, begun).map(|p| (p * 1e6).ceil() / 1e6),
+            drop_probability_upper_95: drop_probability_upper_95(bad, done).map(|p| (p * 1e6).ceil() / 1e6),
             resolution_ms: resolution_ns(index, facts).map(|ns| round3(ns_to_ms(ns))),
         }
     };

@@ -10,6 +10,7 @@ use super::generator::InDoubt;
 use super::number::{ns_to_ms, span_ms};
 use super::tally::{Cell, Group, Tally};
 use super::timeline::{Span, Timeline};
+use super::unframed;
 use super::window::{cold_start_ms, first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
 use crate::model::{EventId, FailureClass};
 use crate::record::Record;
@@ -53,7 +54,8 @@ pub(crate) struct Times {
 impl<'a> Facts<'a> {
     pub(crate) fn of(record: &'a Record) -> Self {
         let timeline = Timeline::of(record);
-        let tally = Tally::of(&record.lines);
+        let mut tally = Tally::of(&record.lines);
+        unframed::count_cut_short(&mut tally, &timeline);
         let attribution = Attribution::of(&tally, &timeline);
         let in_doubt = InDoubt::of(&tally, &timeline);
         let steps = timeline.events.iter().map(|event| (event.begin.event, event.begin.step)).collect();

@@ -103,6 +103,12 @@ impl Gate {
         let Some(before) = before else {
             return Some(format!("{name}: {} was not measured before, so {self} cannot be judged.", self.metric));
         };
+        if before.is_infinite() && after.is_infinite() {
+            return Some(format!(
+                "{name}: {} had no end before and has none now, so {self} cannot be judged.",
+                self.metric
+            ));
+        }
         let limit = match self.allowance {
             Allowance::Percent(percent) => before * (1.0 + percent / 100.0),
             Allowance::Absolute(absolute) => before + absolute,

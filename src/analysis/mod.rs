@@ -36,6 +36,7 @@ mod tally;
 mod tests;
 mod timeline;
 mod trace;
+mod unframed;
 mod verdict;
 mod window;
 mod words;
@@ -50,6 +51,7 @@ use self::number::{finite_ms, round3, span_ms};
 use self::result::{CohortResult, SCHEMA};
 use crate::model::Verdict;
 use crate::record::Record;
+use crate::record::begin::Begin;
 use crate::record::line::{Line, Note, NoteKind};
 use crate::record::segment::Scope;
 use crate::scenario::plan::Cohort;
@@ -58,14 +60,24 @@ use crate::scenario::plan::Cohort;
 #[must_use]
 pub fn combine(records: &[Record]) -> Option<RunResult> {
     let first = &records.first()?.begin;
-    let scenarios: Vec<ScenarioResult> = records.iter().map(analyse).collect();
-    Some(RunResult {
-        schema: SCHEMA.to_owned(),
-        tool: first.tool.clone(),
-        host: first.host.clone(),
-        verdict: scenarios.iter().map(|scenario| scenario.verdict).max().unwrap_or(Verdict::Inconclusive),
-        scenarios,
-    })
+    let mut result = RunResult::new(first);
+    records.iter().for_each(|record| result.push(analyse(record)));
+    Some(result)
+}
+
+impl RunResult {
+    /// The result of a run that began like this and of which no scenario has ended.
+    #[must_use]
+    pub fn new(begin: &Begin) -> Self {
+        let (tool, host) = (begin.tool.clone(), begin.host.clone());
+        Self { schema: SCHEMA.to_owned(), tool, host, verdict: Verdict::Passed, scenarios: Vec::new() }
+    }
+
+    /// Adds the scenario that was run next.
+    pub fn push(&mut self, scenario: ScenarioResult) {
+        self.verdict = self.verdict.max(scenario.verdict);
+        self.scenarios.push(scenario);
+    }
 }
 
 /// What one scenario came to.

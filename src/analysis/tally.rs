@@ -11,7 +11,9 @@ use super::counts::Counts;
 use crate::model::{EventId, FailureClass, FailureKey, MonoTime};
 use crate::record::LatencyHistogram;
 use crate::record::line::Line;
-use crate::record::segment::{ConnectionCounts, FailureSample, Gap, Row, Scope, Segment, SentOk, density_bucket};
+use crate::record::segment::{
+    ConnectionCounts, FailureSample, Gap, Row, Scope, Segment, SentOk, UnframedSample, density_bucket,
+};
 
 /// Everything counted.
 #[derive(Debug, Default)]
@@ -48,6 +50,8 @@ pub(crate) struct Window {
     pub(crate) samples: Vec<FailureSample>,
     /// How many failures have no sample.
     pub(crate) samples_left_out: u64,
+    /// Answers that only the end of their connection delimited.
+    pub(crate) unframed: Vec<UnframedSample>,
 }
 
 /// A tenth of a second of due times.
@@ -57,6 +61,8 @@ pub(crate) struct Cell {
     pub(crate) ok: u64,
     pub(crate) statuses: Counts<u16>,
     pub(crate) failures: Counts<FailureKey>,
+    /// Of the `ok`, those that only the end of their connection delimited.
+    pub(crate) unframed: u64,
     pub(crate) max_us: u64,
     /// Due and end of the slowest `ok`; of several, the first.
     pub(crate) slowest: Option<(MonoTime, MonoTime)>,
@@ -115,6 +121,16 @@ impl Tally {
         self.windows.get(&(cohort, scope))
     }
 
+    /// One window, to count in it otherwise.
+    pub(crate) fn window_mut(&mut self, cohort: u16, scope: Scope) -> Option<&mut Window> {
+        self.windows.get_mut(&(cohort, scope))
+    }
+
+    /// The distributions of one group of windows, to count in them otherwise.
+    pub(crate) fn distributions_mut(&mut self, cohort: u16, group: Group) -> Option<&mut Distributions> {
+        self.distributions.get_mut(&(cohort, group))
+    }
+
     /// All windows.
     pub(crate) fn windows(&self) -> impl Iterator<Item = (u16, Scope, &Window)> {
         self.windows.iter().map(|(&(cohort, scope), window)| (cohort, scope, window))
@@ -148,6 +164,7 @@ impl Cell {
         self.ok += row.ok;
         self.statuses.add_all(row.statuses.iter().copied());
         self.failures.add_all(row.failures.iter().map(|failure| (failure.key, failure.n)));
+        self.unframed += row.unframed;
         self.max_us = self.max_us.max(row.max_us);
         self.slowest = slower(self.slowest, row.slowest);
         self.density.add_all(row.density.iter().map(|&(bucket, n)| (bucket, u64::from(n))));
@@ -162,6 +179,7 @@ impl Cell {
         self.ok += other.ok;
         self.statuses.add_all(other.statuses.iter());
         self.failures.add_all(other.failures.iter());
+        self.unframed += other.unframed;
         self.max_us = self.max_us.max(other.max_us);
         self.slowest = slower(self.slowest, other.slowest);
         self.density.add_all(other.density.iter());
@@ -221,6 +239,7 @@ impl Window {
         self.first_ok = earlier(self.first_ok, segment.first_ok);
         self.samples.extend_from_slice(&segment.samples);
         self.samples_left_out += segment.samples_left_out;
+        self.unframed.extend_from_slice(&segment.unframed);
     }
 
     /// The longest span without an `ok` while requests were due.

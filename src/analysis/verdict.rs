@@ -2,13 +2,15 @@
 
 use super::checks::{Judged, Weight};
 use super::describe;
+use super::event::Event;
 use super::facts::Facts;
 use super::figures::Figures;
 use super::number::ns_to_ms;
 use super::result::StepResult;
 use super::sight;
+use super::timeline::Span;
 use super::words;
-use crate::model::Verdict;
+use crate::model::{ActionKind, UnitKind, Verdict};
 use crate::record::line::{Line, Note, NoteKind};
 use crate::scenario::plan::MaxUnseen;
 
@@ -60,6 +62,7 @@ pub(crate) fn reasons(
         reasons.push(without_steps(figures));
     }
     reasons.extend(steps.iter().filter_map(|step| confidence(step, facts)));
+    reasons.extend(facts.timeline.events.iter().filter_map(|event| came_to_nothing(event, facts)));
     if reasons.is_empty() {
         // No step acted on a unit: there is no chance to put a figure to.
         reasons.push(format!("None of {} {} failed.", figures.requests.due, words::requests(figures.requests.due)));
@@ -94,16 +97,42 @@ fn without_steps(figures: &Figures) -> String {
 fn confidence(result: &StepResult, facts: &Facts<'_>) -> Option<String> {
     let index = u16::try_from(result.step.checked_sub(1)?).ok()?;
     let step = facts.timeline.plan.steps.get(usize::from(index))?;
-    if !facts.timeline.events.iter().any(|event| event.begin.step == index && event.is_acting()) {
+    let acting = facts.timeline.events.iter().filter(|event| event.begin.step == index && event.is_acting()).count();
+    if acting == 0 {
         return None;
     }
-    let (bad, all) = (result.events_with_drops, describe::times(result.events, step));
+    let done = u32::try_from(acting).unwrap_or(u32::MAX);
+    let (bad, all) = (result.events_with_drops, describe::times(done, step));
     if bad > 0 {
         return Some(format!("{bad} of {all} dropped something."));
     }
     let percent = result.drop_probability_upper_95? * 100.0;
     let listener = listener(index, result, facts).unwrap_or_default();
     Some(format!("0 of {all} dropped anything: at 95 % confidence fewer than {percent:.1} % do{listener}."))
+}
+
+/// That an action had nothing to do, or was undone by the unit's socket.
+fn came_to_nothing(event: &Event<'_>, facts: &Facts<'_>) -> Option<String> {
+    let unit = event.begin.unit.as_ref()?;
+    if event.is_skipped() {
+        return Some(format!("{} was skipped: the unit was not active.", words::event(event)));
+    }
+    let timeline = &facts.timeline;
+    let socket = timeline.socket()?;
+    if event.begin.action != ActionKind::Stop || unit.kind() != UnitKind::Service {
+        return None;
+    }
+    let next = timeline.events.iter().find(|next| next.begin.at > event.begin.at && next.is_acting());
+    let span = Span::new(event.begin.at, next.map_or(timeline.load_end, |next| next.begin.at));
+    let is_up = |unit, span| timeline.states(unit, span).last().is_some_and(|state| state.is_active());
+    let has_stopped = timeline.states(unit, span).iter().any(|state| !state.is_active());
+    let is_another = event.unit_pair().is_some_and(|(before, after)| before.invocation_id != after.invocation_id);
+    ((has_stopped || is_another) && is_up(unit, span) && is_up(socket, span)).then(|| {
+        format!(
+            "{} was undone: {socket} started the service again at the next connection. Stop {socket} as well to keep it down.",
+            words::event(event)
+        )
+    })
 }
 
 /// What is known of the listener during the step's events; nothing more where that is in doubt, which is said elsewhere.

@@ -17,7 +17,8 @@ pub(crate) fn ms(ms: f64) -> String {
 /// The value of a metric for people.
 pub(crate) fn value(metric: Metric, value: f64) -> String {
     match metric.dimension() {
-        Dimension::Count => format!("{value}"),
+        // A count per event may be a fraction.
+        Dimension::Count => format!("{}", (value * 100.0).round() / 100.0),
         Dimension::Ratio => format!("{value:.6}"),
         Dimension::Time => ms(value),
     }

@@ -34,7 +34,13 @@ pub fn main(args: &DemoArgs) -> anyhow::Result<Exit> {
 async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     say(&format!("{} scenarios, one after the other; less than a minute", scenarios.len()));
-    let how = How { manager: ManagerArg::Embedded, force: false, surroundings: Surroundings::Stated };
+    let how = How {
+        manager: ManagerArg::Embedded,
+        force: false,
+        surroundings: Surroundings::Stated,
+        is_patient: true,
+        notes: &[],
+    };
     let (result, exit) = record_all(scenarios, how, folder, &interrupt).await?;
     if args.format == Format::Table {
         output::write(&render::terminal::render_overview(&result, output::width(), output::stdout_color()))?;

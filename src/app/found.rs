@@ -4,17 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
-use super::output::say;
+use super::adopt::{Adopted, Candidate};
 use crate::check::Facts;
 use crate::cli::SaidArgs;
-use crate::host::answer::{self, Greeting};
+use crate::host::answer::Way;
 use crate::model::{Endpoint, UnitName};
 use crate::scenario::duration;
-
-/// Paths that are asked for, the likeliest first.
-const PATHS: [&str; 4] = ["/health", "/healthz", "/ready", "/"];
 
 /// The usual load: requests per second on kept connections and on new ones.
 const RATES: (f64, f64) = (200.0, 50.0);
@@ -33,7 +28,9 @@ pub(super) struct Found {
     /// Why this URL.
     pub(super) reason: String,
     /// Statuses to expect; none where it does not speak HTTP.
-    pub(super) expect_status: Option<String>,
+    pub(super) expect_status: Vec<String>,
+    /// It speaks TLS, with a certificate that nobody has vouched for.
+    pub(super) insecure: bool,
     /// What is sent, and what must come back.
     pub(super) said: SaidArgs,
     /// The length of the accept queue, if there is a socket.
@@ -46,8 +43,8 @@ impl Found {
     /// Looks at the facts, and asks the service for a path that it answers unless `url` is given.
     ///
     /// # Errors
-    /// When nothing is found that answers.
-    pub(super) fn of(facts: &Facts, url: Option<&str>, said: &SaidArgs) -> anyhow::Result<Self> {
+    /// When nothing is found that answers as a healthy service does: what was asked, and what came back.
+    pub(super) fn of(facts: &Facts, url: Option<&str>, said: &SaidArgs) -> Result<Self, String> {
         let socket = facts.socket.as_ref();
         let mut found = Self {
             service: facts.service.as_ref().map(|service| service.source.name.clone()),
@@ -55,7 +52,8 @@ impl Found {
             url: url.unwrap_or_default().to_owned(),
             unix: None,
             reason: "As it was given.".to_owned(),
-            expect_status: url.is_none_or(|url| !url.starts_with("tcp:")).then(|| "2xx".to_owned()),
+            expect_status: expected(url, said),
+            insecure: false,
             said: said.clone(),
             backlog: socket.map(|socket| socket.effective_backlog(facts.machine)),
             notes: notes(facts),
@@ -72,29 +70,48 @@ impl Found {
         (RATES.0, RATES.1.min(bearable))
     }
 
+    /// The URL and the status that were chosen, and why.
+    pub(super) fn chosen(&self) -> String {
+        let status = match self.expect_status.as_slice() {
+            [] => String::new(),
+            statuses => format!(", expecting {}", statuses.join(", ")),
+        };
+        let unix = self.unix.as_ref().map(|path| format!(" through {}", path.display())).unwrap_or_default();
+        format!("loading {}{unix}{status}: {}", self.url, self.reason)
+    }
+
     /// How many connections are kept.
     pub(super) fn connections(&self) -> u32 {
         self.backlog.unwrap_or(u32::MAX).clamp(1, 16)
     }
 
-    fn find_url(&mut self, facts: &Facts) -> anyhow::Result<()> {
+    fn find_url(&mut self, facts: &Facts) -> Result<(), String> {
         let endpoints = endpoints(facts);
         let unit = self.service.as_ref().or(self.socket.as_ref()).map(ToString::to_string).unwrap_or_default();
-        anyhow::ensure!(!endpoints.is_empty(), "nobody listens for {unit}: start it, or say --url");
-        let mut refused = None;
-        for endpoint in &endpoints {
-            match best_answer(endpoint) {
-                Ok(answer) => return self.take(endpoint, answer),
-                Err(error) => {
-                    refused.get_or_insert((endpoint, error));
-                }
-            }
+        if endpoints.is_empty() {
+            return Err(format!("nobody listens for {unit}: start it, or pass --url"));
         }
-        let (endpoint, error) = refused.context("there is an endpoint")?;
-        Err(error).with_context(|| format!("{unit} does not answer at {endpoint}; is it healthy? Otherwise say --url"))
+        let candidates: Vec<Candidate> =
+            endpoints.into_iter().map(|endpoint| Candidate::ask(endpoint, &self.said)).collect();
+        let is_path = |candidate: &&Candidate| matches!(candidate.adopted, Adopted::Path { .. });
+        let is_bytes = |candidate: &&Candidate| matches!(candidate.adopted, Adopted::Bytes(_));
+        let none_is_broken = candidates.iter().all(|candidate| !matches!(candidate.adopted, Adopted::Nothing));
+        let bytes = || candidates.iter().find(is_bytes).filter(|_| none_is_broken || self.said.body.is_some());
+        let Some(taken) = candidates.iter().find(is_path).or_else(bytes) else {
+            return Err(nothing_to_adopt(&unit, &candidates));
+        };
+        let others = candidates.iter().filter(|candidate| candidate.endpoint != taken.endpoint);
+        let others: Vec<String> = others.map(|other| format!("{}: {}", other.endpoint, other.told)).collect();
+        self.take(taken);
+        if !others.is_empty() {
+            self.notes
+                .push(format!("{unit} listens elsewhere as well ({}): pass --url to load that.", others.join("; ")));
+        }
+        Ok(())
     }
 
-    fn take(&mut self, endpoint: &Endpoint, answer: Option<(&str, u16)>) -> anyhow::Result<()> {
+    fn take(&mut self, candidate: &Candidate) {
+        let endpoint = &candidate.endpoint;
         let authority = match endpoint {
             Endpoint::Tcp(address) => address.to_string(),
             Endpoint::Unix(path) => {
@@ -102,51 +119,49 @@ impl Found {
                 "localhost".to_owned()
             }
         };
-        if let Some((path, status)) = answer {
-            self.url = format!("http://{authority}{path}");
-            self.reason = format!("GET {path} at {endpoint} answered {status}.");
-            self.expect_status = Some(if (200..300).contains(&status) { "2xx".to_owned() } else { status.to_string() });
-        } else {
-            let port = if self.unix.is_some() { ":1" } else { "" };
-            self.url = format!("tcp://{authority}{port}");
-            self.expect_status = None;
-            self.reason = format!("{endpoint} does not answer in HTTP{}.", self.listen(endpoint)?);
-        }
-        Ok(())
-    }
-
-    /// What to expect of a service that does not speak HTTP: what was said, or else what it says by itself.
-    fn listen(&mut self, endpoint: &Endpoint) -> anyhow::Result<&'static str> {
-        if self.said.body.is_some() || self.said.expect_body.is_some() {
-            return Ok("");
-        }
-        let greeting = answer::greeting_of(endpoint).with_context(|| format!("cannot talk to {endpoint}"))?;
-        match greeting {
-            Greeting::Closing => Ok(", but greets and closes"),
-            Greeting::Waiting => {
-                self.said.expect_body = Some(".".to_owned());
-                Ok(", but greets: its first byte is the answer")
+        self.reason = format!("{endpoint}: {}.", candidate.told);
+        match &candidate.adopted {
+            Adopted::Path { way, path, status } => {
+                self.url = format!("{}://{authority}{path}", way.scheme());
+                self.insecure = *way == Way::Https;
+                let class = if (200..300).contains(status) { "2xx".to_owned() } else { status.to_string() };
+                let is_said = !self.said.expect_status.is_empty();
+                self.expect_status = if is_said { self.said.expect_status.clone() } else { vec![class] };
             }
-            Greeting::None => anyhow::bail!(
-                "{endpoint} does not answer in HTTP and says nothing by itself; say what to send and what must come \
-                 back: --body TEXT --expect-body REGEX, such as --body $'PING\\r\\n' --expect-body PONG"
-            ),
+            Adopted::Bytes(greeting) => {
+                let port = if self.unix.is_some() { ":1" } else { "" };
+                self.url = format!("tcp://{authority}{port}");
+                self.expect_status = Vec::new();
+                // A close alone does not show that a greeting was whole.
+                if greeting.is_some() {
+                    self.said.expect_body = Some(".".to_owned());
+                    self.reason =
+                        format!("{endpoint} does not answer in HTTP, but greets: its first byte is the answer.");
+                }
+            }
+            Adopted::Nothing => {}
         }
     }
 }
 
-/// The path that is answered best, and its status; none if it does not speak HTTP.
-fn best_answer(endpoint: &Endpoint) -> std::io::Result<Option<(&'static str, u16)>> {
-    let mut answered = None;
-    for path in PATHS {
-        say(&format!("asking {endpoint} for {path}"));
-        match answer::status_of(endpoint, path)? {
-            Some(status) if (200..300).contains(&status) => return Ok(Some((path, status))),
-            Some(status) => answered = Some((path, status)),
-            None => return Ok(None),
-        }
+/// What was asked, what came back, and what helps.
+fn nothing_to_adopt(unit: &str, candidates: &[Candidate]) -> String {
+    let told: Vec<String> =
+        candidates.iter().map(|candidate| format!("  {}: {}", candidate.endpoint, candidate.told)).collect();
+    format!(
+        "{unit} answers nothing that shows it is healthy (2xx or 3xx)\n{}\nIf it is healthy, pass --url URL of a path that \
+         answers so, or --expect-status STATUS; for a service that does not speak HTTP: --body TEXT --expect-body REGEX, \
+         such as --body $'PING\\r\\n' --expect-body PONG",
+        told.join("\n")
+    )
+}
+
+/// What is expected of a URL that was given.
+fn expected(url: Option<&str>, said: &SaidArgs) -> Vec<String> {
+    if url.is_some_and(|url| url.starts_with("tcp:")) {
+        return Vec::new();
     }
-    Ok(answered)
+    if said.expect_status.is_empty() { vec!["2xx".to_owned()] } else { said.expect_status.clone() }
 }
 
 /// Where clients reach it: the socket's addresses, else what its processes listen at.

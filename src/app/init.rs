@@ -29,7 +29,14 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
         }
     };
     let facts = session::block_on(look(&unit, args.manager))?;
-    let found = Found::of(&facts, args.url.as_deref(), &args.said)?;
+    let found = match Found::of(&facts, args.url.as_deref(), &args.said) {
+        Ok(found) => found,
+        Err(reason) => {
+            say(&format!("error: {reason}"));
+            return Ok(Exit::Usage);
+        }
+    };
+    let chosen = found.chosen();
     let role = if found.service.is_some() { "service" } else { "socket" };
     let step = DraftStep { action: "restart", role, signal: None, times: 5, every: "3s".to_owned() };
     let text = Draft { front: args.front, ..draft(&unit, found, step) }.text();
@@ -40,6 +47,7 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
     // A scenario that somebody has worked on is not written over.
     let mut file = std::fs::File::create_new(path).with_context(|| format!("cannot make {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    output::write(format!("{chosen}\n").as_bytes())?;
     say(&format!("written; run it with: gapless run {}", path.display()));
     Ok(Exit::Passed)
 }
@@ -66,6 +74,7 @@ pub(super) fn draft(unit: &UnitName, found: Found, step: DraftStep) -> Draft {
         socket: found.socket,
         rates,
         connections,
+        insecure: found.insecure,
         front: false,
         step,
         max_unseen: None,

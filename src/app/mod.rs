@@ -1,5 +1,6 @@
 //! One file per command, each thin: it calls the modules that do the work.
 
+mod adopt;
 pub mod calibrate;
 pub mod check;
 pub mod choose;

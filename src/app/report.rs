@@ -37,7 +37,11 @@ pub fn analyse<P: AsRef<Path>>(paths: &[P]) -> anyhow::Result<RunResult> {
     analysis::combine(&records).context("there is no record to report on")
 }
 
-fn read(path: &Path) -> anyhow::Result<Record> {
+/// The record at that path.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn read(path: &Path) -> anyhow::Result<Record> {
     let what = || format!("cannot use the record {}", path.display());
     let file = File::open(path).with_context(what)?;
     Record::read(BufReader::new(file)).with_context(what)

@@ -1,6 +1,6 @@
 //! `gapless run`: scenarios from files to verdicts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -9,14 +9,14 @@ use super::exit::Exit;
 use super::output::{self, Folder, say};
 use super::watcher::Watcher;
 use super::{compare, github, plan, report, session, stamp};
-use crate::analysis::RunResult;
+use crate::analysis::{self, RunResult};
 use crate::cli::{ManagerArg, RunArgs};
 use crate::clock;
 use crate::load::LoadHandle;
 use crate::record::RecordWriter;
 use crate::record::SCHEMA;
 use crate::record::begin::{Begin, Tool};
-use crate::record::line::{EndReason, Line};
+use crate::record::line::{EndReason, Line, NoteKind};
 use crate::run::prepare::{PrepareError, prepare};
 use crate::run::{Discretion, Ended, Interrupt, Recorder, Surroundings, estimate};
 use crate::scenario::plan::Plan;
@@ -39,11 +39,11 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     if args.plan {
         return session::block_on(plan::main(&args, &scenarios));
     }
-    session::block_on(run(args, scenarios))
+    session::block_on(run(args, scenarios, &[]))
 }
 
-/// Runs scenarios that are loaded already.
-pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Result<Exit> {
+/// Runs scenarios that are loaded already, with `notes` for every report.
+pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String]) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     for scenario in &scenarios {
         match prepare(&scenario.plan, &interrupt).await {
@@ -59,7 +59,8 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Resu
     let baseline = args.baseline.as_deref().map(compare::read).transpose()?;
     let scenarios = pin_loads(scenarios)?;
     let folder = Folder::create(args.out.as_deref())?;
-    let how = How { manager: args.manager, force: args.force, surroundings: Surroundings::Stated };
+    let how =
+        How { manager: args.manager, force: args.force, surroundings: Surroundings::Stated, is_patient: true, notes };
     let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
     output::print(&result, args.format)?;
     github::publish(&result);
@@ -72,13 +73,17 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>) -> anyhow::Resu
 
 /// How scenarios are run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct How {
+pub(super) struct How<'a> {
     /// What carries actions out.
     pub(super) manager: ManagerArg,
     /// Act on units that the machine depends on as well.
     pub(super) force: bool,
     /// What the commands of its steps get of ours.
     pub(super) surroundings: Surroundings,
+    /// A target that fails in the warmup is waited for, and the steps are run; else the run ends.
+    pub(super) is_patient: bool,
+    /// What every report is to say.
+    pub(super) notes: &'a [String],
 }
 
 /// Makes sure that each load can be started here, before any unit is touched: hosts resolve, to the addresses that
@@ -100,31 +105,46 @@ pub(super) fn pin_loads(mut scenarios: Vec<Scenario>) -> anyhow::Result<Vec<Scen
 /// When a record cannot be made, written or read.
 pub(super) async fn record_all(
     scenarios: &[Scenario],
-    how: How,
+    how: How<'_>,
     folder: &Folder,
     interrupt: &Interrupt,
 ) -> anyhow::Result<(RunResult, Exit)> {
     let mut exit = Exit::Passed;
-    let mut records: Vec<PathBuf> = Vec::new();
-    for scenario in scenarios {
+    let mut result: Option<RunResult> = None;
+    for (place, scenario) in scenarios.iter().enumerate() {
         if interrupt.is_raised() {
+            let left: Vec<&str> = scenarios[place..].iter().map(|scenario| scenario.plan.name.as_str()).collect();
+            say(&format!(
+                "interrupted: {} of {} scenarios never ran: {}",
+                left.len(),
+                scenarios.len(),
+                left.join(", ")
+            ));
             break;
         }
         let path = folder.record(&scenario.plan.name);
-        let ended = record_one(how, scenario, &path, interrupt).await?;
+        let ended = record_one(how, scenario, &path, interrupt, &scenarios[place + 1..]).await?;
         exit = exit.worst(ended);
-        records.push(path);
+        let record = report::read(&path)?;
+        let result = result.get_or_insert_with(|| RunResult::new(&record.begin));
+        result.push(analysis::analyse(&record));
         // After each scenario: a later one that fails must not take these with it.
-        folder.write_reports(&report::analyse(&records)?)?;
+        folder.write_reports(result)?;
     }
-    let result = report::analyse(&records)?;
+    let result = result.context("no scenario was run")?;
     let interrupted = if interrupt.is_raised() { Exit::Interrupted } else { Exit::Passed };
     let exit = exit.worst(Exit::of(&result)).worst(interrupted);
     Ok((result, exit))
 }
 
 /// Runs one scenario into the record at `path`.
-async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+async fn record_one(
+    how: How<'_>,
+    scenario: &Scenario,
+    path: &Path,
+    interrupt: &Interrupt,
+    rest: &[Scenario],
+) -> anyhow::Result<Exit> {
     let plan = &scenario.plan;
     let choice = choose::choose(plan, how.manager, Machine::here());
     let writer = RecordWriter::create(path).with_context(|| format!("cannot make the record {}", path.display()))?;
@@ -157,11 +177,18 @@ async fn record_one(how: How, scenario: &Scenario, path: &Path, interrupt: &Inte
         interrupt,
         progress: &watcher,
         surroundings: how.surroundings,
+        is_patient: how.is_patient,
+        notes: how.notes,
     })
     .await;
     drop(watcher);
     if let EndReason::Error(message) = &reason {
         say(&format!("error: {}: {message}", plan.name));
+    }
+    if interrupt.is_raised() && !rest.is_empty() {
+        let names: Vec<&str> = rest.iter().map(|scenario| scenario.plan.name.as_str()).collect();
+        let message = format!("the run was interrupted: {} more scenarios never ran: {}", rest.len(), names.join(", "));
+        recorder.note(NoteKind::Info, message);
     }
     for sentence in &not_put_back {
         say(&format!("error: {}: {sentence}", plan.name));

@@ -39,6 +39,10 @@ pub(super) struct Request<'a> {
     pub(super) progress: &'a dyn Progress,
     /// What the commands of its steps get of ours.
     pub(super) surroundings: Surroundings,
+    /// A target that fails in the warmup is waited for.
+    pub(super) is_patient: bool,
+    /// What every report is to say.
+    pub(super) notes: &'a [String],
 }
 
 /// Runs `future` on the control thread: a current-thread runtime with a `LocalSet`.
@@ -175,6 +179,9 @@ async fn with<M: Manager>(
     manager: Option<&mut M>,
     ledger: Option<Rc<RefCell<Ledger>>>,
 ) -> Ended {
+    for note in request.notes {
+        request.recorder.note(NoteKind::Info, note.clone());
+    }
     crate::run::drive(Setup {
         plan,
         manager,
@@ -184,6 +191,7 @@ async fn with<M: Manager>(
         progress: request.progress,
         host: Rc::new(crate::host::Local),
         surroundings: request.surroundings,
+        is_patient: request.is_patient,
     })
     .await
 }

@@ -8,7 +8,7 @@ use super::found::Found;
 use super::output::{self, say};
 use super::{init, run, session};
 use crate::check::{Facts, check, render};
-use crate::cli::{ManagerArg, RunArgs, SystemdArg, TryAction, TryArgs};
+use crate::cli::{Format, ManagerArg, RunArgs, SystemdArg, TryAction, TryArgs};
 use crate::manager::{ManagerError, is_protected};
 use crate::model::{UnitKind, UnitName};
 use crate::scenario::draft::{Draft, DraftStep};
@@ -27,11 +27,16 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
         return Err(ManagerError::Protected { action: args.action.key().to_owned(), unit }.into());
     }
     let facts = session::block_on(init::look(&unit, args.manager))?;
-    let found = Found::of(&facts, args.url.as_deref(), &args.said)?;
+    let found = match Found::of(&facts, args.url.as_deref(), &args.said) {
+        Ok(found) => found,
+        Err(reason) => return Ok(wrong_usage(&reason)),
+    };
     let step = match step(&args, &unit, &found) {
         Ok(step) => step,
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
+    let mut notes = vec![found.chosen()];
+    notes.extend(found.notes.iter().cloned());
     let mut draft = init::draft(&unit, found, step);
     draft.front = args.front;
     draft.max_unseen.clone_from(&args.max_unseen);
@@ -39,6 +44,10 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
         draft.rates = (rate, rate.min(draft.rates.1));
     }
     say_findings(&facts);
+    // Only a table may stand below it on stdout.
+    for note in &notes {
+        if args.format == Format::Table { output::write(format!("{note}\n").as_bytes())? } else { say(note) }
+    }
     say(&announcement(&draft));
     if !args.yes && io::stdin().is_terminal() && !consents()? {
         say("nothing was done");
@@ -48,7 +57,7 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
         Ok(scenario) => scenario,
         Err(mistakes) => return Ok(wrong_usage(mistakes.render(false, output::stderr_width()).trim_end())),
     };
-    session::block_on(run::run(run_args(args), vec![scenario]))
+    session::block_on(run::run(run_args(args), vec![scenario], &notes))
 }
 
 fn wrong_usage(reason: &str) -> Exit {
@@ -80,7 +89,7 @@ fn announcement(draft: &Draft) -> String {
     let signal = step.signal.as_ref().map(|signal| format!(" with SIG{signal}")).unwrap_or_default();
     let times = if step.times == 1 { "once".to_owned() } else { format!("{} times, every {}", step.times, step.every) };
     let (kept, new) = draft.rates;
-    let load = if draft.expect_status.is_some() {
+    let load = if !draft.expect_status.is_empty() {
         format!("{kept}/s on kept connections and {new}/s on new ones")
     } else {
         format!("{new} connections per second")

@@ -51,7 +51,7 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
         Surroundings::Users { stdout_to_stderr: args.format != Format::Table }
     };
     // There is no unit to act on.
-    let how = How { manager: ManagerArg::Auto, force: false, surroundings };
+    let how = How { manager: ManagerArg::Auto, force: false, surroundings, is_patient: false, notes: &[] };
     let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
     output::print(&result, args.format)?;
     github::publish(&result);
@@ -88,11 +88,18 @@ fn text(args: &WatchArgs) -> String {
     for (key, text_of) in [("body", &args.said.body), ("expect_body", &args.said.expect_body)] {
         text.extend(text_of.iter().map(|said| line(key, said.as_str())));
     }
+    if !args.said.expect_status.is_empty() {
+        text += &line("expect_status", args.said.expect_status.clone());
+    }
     if let Some(timeout) = &args.timeout {
         text += &line("timeout", timeout.as_str());
     }
     text += &load(args);
-    text += &format!("\n[run]\n{}{}", line("warmup", args.warmup.as_str()), line("cooldown", args.cooldown.as_str()));
+    text += "\n[run]\n";
+    for (key, given, with_command) in [("warmup", &args.warmup, "2s"), ("cooldown", &args.cooldown, "5s")] {
+        let default = if args.command.is_empty() { "0s" } else { with_command };
+        text += &line(key, given.as_deref().unwrap_or(default));
+    }
     if let Some(max_unseen) = &args.max_unseen {
         text += &line("max_unseen", max_unseen.as_str());
     }

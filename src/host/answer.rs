@@ -1,10 +1,15 @@
 //! What a service answers, found out before any load is planned.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConnection, StreamOwned};
+
+use crate::load::trusting_any;
 use crate::model::Endpoint;
 
 /// How long an answer may take: the request may start the service.
@@ -13,15 +18,41 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long somebody who has connected waits to be spoken to. The service runs by then.
 const GREETING_PATIENCE: Duration = Duration::from_secs(1);
 
+/// No more is read of what goes on answering.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
 /// A version and a status, `HTTP/1.1 200`: no more is read of what answers with less than a whole head.
 const STATUS_BYTES: usize = 12;
+
+/// How a service is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// HTTP in the clear.
+    Http,
+    /// HTTP over TLS, whatever the certificate.
+    Https,
+}
+
+impl Way {
+    /// `http` or `https`.
+    #[must_use]
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
 
 /// What `GET path` is answered with: the status, or none if the answer is not HTTP.
 ///
 /// # Errors
-/// When there is no connection, or no answer within 10 s.
-pub fn status_of(endpoint: &Endpoint, path: &str) -> io::Result<Option<u16>> {
+/// When there is no connection, no TLS, or no answer within 10 s.
+pub fn status_of(endpoint: &Endpoint, path: &str, way: Way) -> io::Result<Option<u16>> {
     let mut stream = connect(endpoint, PATIENCE)?;
+    if way == Way::Https {
+        stream = Box::new(StreamOwned::new(tls_to(endpoint)?, stream));
+    }
     let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host(endpoint));
     stream.write_all(request.as_bytes())?;
     let mut head = Vec::new();
@@ -30,6 +61,39 @@ pub fn status_of(endpoint: &Endpoint, path: &str) -> io::Result<Option<u16>> {
         Err(error) if is_timeout(&error) && !head.is_empty() => Ok(None),
         read => read.map(|_| status(&head)),
     }
+}
+
+fn tls_to(endpoint: &Endpoint) -> io::Result<ClientConnection> {
+    let name = match endpoint {
+        Endpoint::Tcp(address) => ServerName::from(IpAddr::from(address.ip())),
+        Endpoint::Unix(_) => ServerName::try_from("localhost").map_err(io::Error::other)?,
+    };
+    ClientConnection::new(trusting_any().map_err(io::Error::other)?, name).map_err(io::Error::other)
+}
+
+/// What a service answers to `bytes`: all until it is what `is_whole` takes for an answer, until it closes the
+/// connection, or until it has said nothing for a second.
+///
+/// # Errors
+/// When there is no connection, or no answer within 10 s.
+pub fn reply_of(endpoint: &Endpoint, bytes: &[u8], is_whole: &dyn Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+    let mut stream = connect(endpoint, GREETING_PATIENCE)?;
+    stream.write_all(bytes)?;
+    let (begun, mut reply, mut part) = (Instant::now(), Vec::new(), [0; 1024]);
+    while reply.len() < REPLY_BYTES_MAX {
+        match stream.read(&mut part) {
+            Ok(0) => break,
+            Ok(length) => reply.extend_from_slice(&part[..length]),
+            // The service may still have to start.
+            Err(error) if is_timeout(&error) && reply.is_empty() && begun.elapsed() < PATIENCE => continue,
+            Err(error) if is_timeout(&error) && !reply.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+        if is_whole(&reply) {
+            break;
+        }
+    }
+    Ok(reply)
 }
 
 /// What a service says to somebody who has connected and says nothing.
@@ -68,8 +132,7 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 trait Stream: Read + Write {}
-impl Stream for TcpStream {}
-impl Stream for UnixStream {}
+impl<T: Read + Write> Stream for T {}
 
 /// Each read on it takes at most `patience`.
 fn connect(endpoint: &Endpoint, patience: Duration) -> io::Result<Box<dyn Stream>> {
@@ -116,7 +179,7 @@ mod tests {
             assert!(request[..length].starts_with(b"GET /x HTTP/1.1\r\n"));
             stream.write_all(answer).unwrap();
         });
-        let status = status_of(&endpoint, "/x").unwrap();
+        let status = status_of(&endpoint, "/x", Way::Http).unwrap();
         server.join().unwrap();
         status
     }
@@ -152,6 +215,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
         drop(listener);
-        assert!(status_of(&endpoint, "/").is_err());
+        assert!(status_of(&endpoint, "/", Way::Http).is_err());
     }
 }

@@ -68,6 +68,7 @@ pub use error::LoadError;
 pub use handle::LoadHandle;
 pub use live::Live;
 pub use sequence::Asked;
+pub(crate) use tls::trusting_any;
 
 use tokio::sync::oneshot;
 

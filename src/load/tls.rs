@@ -31,14 +31,13 @@ impl Tls {
     pub(super) fn new(cohort: &str, target: &Target) -> Result<Self, LoadError> {
         let unusable =
             |reason: String| LoadError::Tls { cohort: cohort.to_owned(), authority: target.authority.clone(), reason };
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(error.to_string()))?;
         let mut config = if target.insecure {
-            let trust_any = Arc::new(TrustAny(provider.signature_verification_algorithms));
-            builder.dangerous().with_custom_certificate_verifier(trust_any).with_no_client_auth()
+            any_certificate().map_err(|error| unusable(error.to_string()))?
         } else {
+            let provider = Arc::new(ring::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .map_err(|error| unusable(error.to_string()))?;
             builder.with_root_certificates(trusted(target.ca_file.as_deref())?).with_no_client_auth()
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -46,6 +45,18 @@ impl Tls {
             ServerName::try_from(host(&target.authority).to_owned()).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name })
     }
+}
+
+/// A client that trusts any certificate: to find out what speaks TLS.
+pub(crate) fn trusting_any() -> Result<Arc<ClientConfig>, Error> {
+    any_certificate().map(Arc::new)
+}
+
+fn any_certificate() -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let trust_any = Arc::new(TrustAny(provider.signature_verification_algorithms));
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(trust_any).with_no_client_auth())
 }
 
 /// The host of `host`, `host:port`, `[v6]` or `[v6]:port`.

@@ -39,6 +39,15 @@ impl UnitVerb {
     pub fn name(self) -> &'static str {
         self.into()
     }
+
+    /// Whether it may start the unit.
+    #[must_use]
+    pub fn starts(self) -> bool {
+        match self {
+            Self::Restart | Self::TryRestart | Self::ReloadOrRestart | Self::Start => true,
+            Self::Reload | Self::Stop | Self::ResetFailed => false,
+        }
+    }
 }
 
 /// The kind of a step: its key in a scenario, and the word of tables and `result.json`.

@@ -51,6 +51,21 @@ impl LatencyHistogram {
         self.max_ns = self.max_ns.max(time_ns);
     }
 
+    /// Takes one time back that was counted; nothing if none like it was.
+    pub fn take(&mut self, time_ns: u64) {
+        let room = self.room();
+        let time_ns = time_ns.min(HIGHEST_NS);
+        if room.count_at(time_ns) == 0 {
+            return;
+        }
+        let mut one = room_for(&Packed::default());
+        one.saturating_record(time_ns);
+        let fits = room.subtract(&one);
+        debug_assert!(fits.is_ok(), "it was counted");
+        let longest = room.max();
+        self.max_ns = self.max_ns.min(longest);
+    }
+
     /// Adds all that `other` counted.
     pub fn add(&mut self, other: &Self) {
         self.max_ns = self.max_ns.max(other.max_ns);
@@ -173,6 +188,17 @@ mod tests {
         assert_eq!(histogram.at_rank(100), Some(100_000_000));
         assert_eq!(histogram.at_rank(101), None);
         assert_eq!(histogram.at_rank(0), None);
+    }
+
+    #[test]
+    fn a_time_is_taken_back_once_for_each_time_it_was_counted() {
+        let mut histogram = LatencyHistogram::default();
+        [5_000_000, 5_000_000, 80_000_000].into_iter().for_each(|ns| histogram.record(ns));
+        histogram.take(80_000_000);
+        assert_eq!((histogram.len(), histogram.at_rank(2)), (2, Some(histogram.max_ns())));
+        assert!(histogram.max_ns().abs_diff(5_000_000) < 10_000);
+        histogram.take(80_000_000);
+        assert_eq!(histogram.len(), 2);
     }
 
     #[test]

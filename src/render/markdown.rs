@@ -268,6 +268,9 @@ pub fn render_comparison(comparison: &Comparison) -> Vec<u8> {
     push(&mut page, &text(&comparison.summary()));
     for scenario in &comparison.scenarios {
         push(&mut page, &format!("## {}: {}", text(&scenario.name), scenario.verdicts()));
+        if let Some(per_event) = &scenario.per_event {
+            push(&mut page, &text(per_event));
+        }
         let row = |figure: &crate::analysis::compare::FigureChange| {
             let change = figure.change.name();
             let is_bad = matches!(figure.change, Change::Worse | Change::New);

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::abort::EarlyEnd;
+use super::changes::UnitChanges;
 use super::claim::claim;
 use super::end_state::{self, Final};
 use super::exec::Surroundings;
@@ -21,6 +22,7 @@ use super::processes::Processes;
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore::Home;
+use super::serving::{self, Earlier, Served};
 use super::so_far::SoFar;
 use super::step::Stage;
 use super::steps::run_steps;
@@ -35,6 +37,9 @@ use crate::record::generator::GeneratorUse;
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
 use crate::scenario::plan::{Cohort, Plan, Scheme, UnitFile};
+
+/// How often the load is asked whether a request of the warmup has failed.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Requests of the warmup have at least so long to end before the first step.
 const SETTLE_MIN: Duration = Duration::from_secs(1);
@@ -57,6 +62,8 @@ pub struct Setup<'a, M> {
     pub host: Rc<dyn Host>,
     /// What the commands of its steps get of ours.
     pub surroundings: Surroundings,
+    /// A target that fails in the warmup is waited for, and the steps are run; else the run ends.
+    pub is_patient: bool,
 }
 
 /// How a run ended.
@@ -83,7 +90,7 @@ pub async fn drive<M: Manager>(mut setup: Setup<'_, M>) -> Ended {
 
 async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
     use futures_util::FutureExt as _;
-    let mut found = Vec::new();
+    let mut begun = Begun::default();
     let (end, interrupt) = EarlyEnd::of(setup.interrupt);
     let mut inner = Setup {
         interrupt: &interrupt,
@@ -93,12 +100,12 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
         ..*setup
     };
     // The run may panic (a defect of ours); its units are put back all the same.
-    let ran = std::panic::AssertUnwindSafe(run(&mut inner, &mut found, &end)).catch_unwind().await;
+    let ran = std::panic::AssertUnwindSafe(run(&mut inner, &mut begun, &end)).catch_unwind().await;
     setup.progress.stage(&ProgressStage::Restoring);
     phase(setup.recorder, Phase::PuttingBack, clock::now());
     let home = Home {
         plan: setup.plan,
-        found: &found,
+        found: &begun.found,
         ledger: setup.ledger.as_deref(),
         recorder: setup.recorder,
         progress: setup.progress,
@@ -107,6 +114,9 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
         Some(manager) => home.put_back(manager).await,
         None => Vec::new(),
     };
+    if let Some(changes) = begun.changes {
+        changes.end().await;
+    }
     for sentence in &not_put_back {
         setup.recorder.note(NoteKind::Doubt, sentence);
     }
@@ -118,17 +128,21 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
     Ended { reason, not_put_back }
 }
 
+/// What a run has begun, and what follows it has to know of.
+#[derive(Default)]
+struct Begun {
+    /// How units were before it.
+    found: Vec<UnitSnapshot>,
+    changes: Option<UnitChanges>,
+}
+
 /// What a panic said.
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked")
 }
 
-async fn run<M: Manager>(
-    setup: &mut Setup<'_, M>,
-    found: &mut Vec<UnitSnapshot>,
-    end: &EarlyEnd<'_>,
-) -> Result<(), Halt> {
+async fn run<M: Manager>(setup: &mut Setup<'_, M>, begun: &mut Begun, end: &EarlyEnd<'_>) -> Result<(), Halt> {
     setup.progress.stage(&ProgressStage::SettingUp);
     let held = held_units(setup.plan);
     let processes = Processes::new(Rc::clone(&setup.host), setup.recorder.clone()).await;
@@ -140,7 +154,7 @@ async fn run<M: Manager>(
             setup.plan,
             manager,
             &held,
-            found,
+            begun,
             Watching { recorder: setup.recorder, processes: &processes, user: end.user() },
         )
         .await?;
@@ -152,12 +166,13 @@ async fn run<M: Manager>(
     let so_far = Rc::new(RefCell::new(SoFar::default()));
     let pump = pump(&mut load, setup.recorder.clone(), Rc::clone(&so_far));
     let started_at = load.started_at();
+    let earlier = RefCell::new(Earlier::default());
     if load.goes_first() {
         setup.recorder.note(NoteKind::Info, "the load thread ran with real-time priority".to_owned());
     }
     phase(setup.recorder, Phase::Load, started_at);
     let result = tokio::select! {
-        result = unless_ended(setup, end, (&held, &processes), &load, started_at) => result,
+        result = unless_ended(setup, end, Watched { held: &held, processes: &processes, earlier: &earlier }, &load) => result,
         never = report_figures(&load, &so_far, setup.progress) => match never {},
     };
     if matches!(result, Err(Halt::Interrupted)) {
@@ -170,7 +185,7 @@ async fn run<M: Manager>(
     observers.stop().await;
     result?;
     if let Some(manager) = setup.manager.as_deref() {
-        check_end_state(setup, manager, &held).await?;
+        check_end_state(setup, manager, &held, &earlier.into_inner()).await?;
     }
     setup.recorder.failure().map_or(Ok(()), |reason| Err(Halt::Record(reason)))
 }
@@ -188,7 +203,7 @@ async fn set_up<M: Manager>(
     plan: &Plan,
     manager: &mut M,
     held: &[UnitName],
-    found: &mut Vec<UnitSnapshot>,
+    begun: &mut Begun,
     Watching { recorder, processes, user }: Watching<'_>,
 ) -> Result<(), Halt> {
     let files = plan.units.iter().flat_map(|units| &units.files);
@@ -200,17 +215,10 @@ async fn set_up<M: Manager>(
     for unit in held {
         manager.hold(unit).await?;
     }
-    if let Some(mut changes) = manager.take_changes() {
-        let (recorder, processes) = (recorder.clone(), processes.clone());
-        tokio::task::spawn_local(async move {
-            while let Some(change) = changes.recv().await {
-                recorder.write(&Line::Unit(change.clone()));
-                processes.see(change.main_pid, Some(&change.unit)).await;
-            }
-        });
-    }
+    let changes = manager.take_changes();
+    begun.changes = changes.map(|changes| UnitChanges::record(changes, recorder.clone(), processes.clone()));
     for unit in found_units(plan, manager, held).await? {
-        found.push(manager.snapshot(&unit).await?);
+        begun.found.push(manager.snapshot(&unit).await?);
     }
     for unit in units_to_start(plan) {
         let job = manager.perform(&unit, UnitVerb::Start).await?;
@@ -240,25 +248,32 @@ async fn found_units<M: Manager>(plan: &Plan, manager: &M, held: &[UnitName]) ->
 async fn unless_ended<M: Manager>(
     setup: &Setup<'_, M>,
     end: &EarlyEnd<'_>,
-    watched: (&[UnitName], &Processes),
+    watched: Watched<'_>,
     load: &LoadHandle,
-    started_at: MonoTime,
 ) -> Result<(), Halt> {
     let limits = setup.plan.run.abort;
-    match end.watch(under_load(setup, watched, load, started_at), load, limits).await {
+    match end.watch(under_load(setup, watched, load), load, limits).await {
         (Ok(()) | Err(Halt::Interrupted), Some(reason)) => Err(Halt::Stopped(reason)),
         (result, _) => result,
     }
 }
 
+/// What is looked at while the steps run.
+#[derive(Clone, Copy)]
+struct Watched<'a> {
+    held: &'a [UnitName],
+    processes: &'a Processes,
+    earlier: &'a RefCell<Earlier>,
+}
+
 /// Everything between the start of the load and its end.
 async fn under_load<M: Manager>(
     setup: &Setup<'_, M>,
-    (held, processes): (&[UnitName], &Processes),
+    Watched { held, processes, earlier }: Watched<'_>,
     load: &LoadHandle,
-    started_at: MonoTime,
 ) -> Result<(), Halt> {
-    warm_up(setup, load, started_at).await?;
+    warm_up(setup, load, load.started_at()).await?;
+    earlier.borrow_mut().fronts = fronts(setup).await;
     let manager = setup.manager.as_deref();
     let stage = Stage {
         plan: setup.plan,
@@ -267,6 +282,7 @@ async fn under_load<M: Manager>(
         host: &*setup.host,
         processes,
         load,
+        earlier,
         recorder: setup.recorder,
         interrupt: setup.interrupt,
         surroundings: setup.surroundings,
@@ -277,8 +293,47 @@ async fn under_load<M: Manager>(
     setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)
 }
 
-/// Waits until every cohort was answered once, then for the warmup; counting begins at its end.
+/// Who listens where the scenario declares a front; told once.
+async fn fronts<M>(setup: &Setup<'_, M>) -> Vec<Served> {
+    if !setup.plan.cohorts.iter().any(|cohort| cohort.target.front) {
+        return Vec::new();
+    }
+    let mut fronts = serving::look(setup.plan, &*setup.host).await;
+    fronts.retain(|served| served.is_front);
+    for front in &fronts {
+        setup.recorder.note(NoteKind::Info, format!("front on {}: {}", front.address, front.who()));
+    }
+    fronts
+}
+
+/// As [`be_answered`]; a run that is not patient ends with the first request of the warmup that fails.
 async fn warm_up<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
+    if setup.is_patient || setup.plan.run.warmup.is_zero() {
+        return be_answered(setup, load, started_at).await;
+    }
+    tokio::select! {
+        biased;
+        () = has_failed(load) => {}
+        answered = be_answered(setup, load, started_at) => answered?,
+    }
+    match load.live().warmup_failed.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        failed => {
+            let requests = if failed == 1 { "request" } else { "requests" };
+            Err(Halt::NotReady(format!("{failed} {requests} failed in the warmup, so nothing was done")))
+        }
+    }
+}
+
+/// A request of the warmup has failed.
+async fn has_failed(load: &LoadHandle) {
+    while load.live().warmup_failed.load(Ordering::Relaxed) == 0 {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Waits until every cohort was answered once, then for the warmup; counting begins at its end.
+async fn be_answered<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
     let run = &setup.plan.run;
     if run.warmup.is_zero() {
         phase(setup.recorder, Phase::Counting, started_at);
@@ -307,7 +362,12 @@ fn not_ready(plan: &Plan) -> String {
     format!("not every cohort had an answer within ready_timeout ({limit:?}){}", hint.unwrap_or_default())
 }
 
-async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[UnitName]) -> Result<(), Halt> {
+async fn check_end_state<M: Manager>(
+    setup: &Setup<'_, M>,
+    manager: &M,
+    held: &[UnitName],
+    earlier: &Earlier,
+) -> Result<(), Halt> {
     let mut units = Vec::new();
     for unit in held {
         units.push(manager.snapshot(unit).await?);
@@ -333,7 +393,9 @@ async fn check_end_state<M: Manager>(setup: &Setup<'_, M>, manager: &M, held: &[
             missing.push(path.clone());
         }
     }
-    let seen = Final { units: &units, targets: targets.as_deref(), missing_paths: &missing };
+    let serving = serving::look(setup.plan, &*setup.host).await;
+    let seen =
+        Final { units: &units, targets: targets.as_deref(), missing_paths: &missing, serving: &serving, earlier };
     for check in end_state::checks(setup.plan, &seen) {
         setup.recorder.write(&Line::Check(check));
     }

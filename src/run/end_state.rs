@@ -1,7 +1,9 @@
 //! What must hold after the last step: the end state, and that the next restart would survive.
 
+use super::serving::{Earlier, Served};
 use crate::model::address::Listener;
-use crate::model::{ActiveState, Endpoint, UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
+use crate::model::bound::Limit;
+use crate::model::{ActiveState, Bound, Endpoint, ProcessId, UnitKind, UnitName, UnitSnapshot, UnitVerb, Verdict};
 use crate::record::line::StateCheck;
 use crate::scenario::plan::{Action, Plan};
 
@@ -14,6 +16,10 @@ pub struct Final<'a> {
     pub targets: Option<&'a [(Endpoint, Vec<Listener>)]>,
     /// The sockets' paths that are gone from the file system.
     pub missing_paths: &'a [std::path::PathBuf],
+    /// Who listens at the addresses of the load.
+    pub serving: &'a [Served],
+    /// What was seen before.
+    pub earlier: &'a Earlier,
 }
 
 /// Checks the end state of every held unit, and looks for what would make the next restart fail.
@@ -26,6 +32,8 @@ pub fn checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
             checks.extend(listener_checks(seen, unit));
         }
     }
+    checks.extend(old_processes(plan, seen));
+    checks.extend(seen.earlier.fronts.iter().map(|front| front_check(front, seen)));
     checks.extend(latent_checks(plan, seen));
     checks
 }
@@ -58,10 +66,66 @@ fn state_check(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<Sta
     Some(StateCheck { name, expected, actual, status: status(holds) })
 }
 
-/// Inactive if it was stopped last; else active, or inactive after a success while its socket listens.
+/// Processes of incarnations that a proven restart was to replace, and that still run in their unit or hold a listener
+/// at an address of the load. None where nothing was replaced.
+fn old_processes(plan: &Plan, seen: &Final<'_>) -> Option<StateCheck> {
+    if seen.earlier.replaced.is_empty() {
+        return None;
+    }
+    let left: Vec<String> =
+        seen.earlier.replaced.iter().filter_map(|(unit, process)| what_it_holds(unit, *process, seen)).collect();
+    let allowed = plan.expect.end.as_ref().and_then(|end| end.old_processes).unwrap_or(Bound::at_most(0.0));
+    let limit = match allowed.limit {
+        Limit::Number(number) => number,
+        Limit::Time(time) => time.as_secs_f64(),
+    };
+    let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
+    Some(StateCheck {
+        name: "end.old_processes".to_owned(),
+        expected: format!("{allowed} processes of earlier incarnations"),
+        actual: if left.is_empty() { "none".to_owned() } else { left.join("; ") },
+        status: status(allowed.comparison.holds(f64::from(count), limit)),
+    })
+}
+
+/// `PID 812 is left in rel.service and holds the listener on 127.0.0.1:8531`; none if it is gone.
+fn what_it_holds(unit: &UnitName, process: ProcessId, seen: &Final<'_>) -> Option<String> {
+    let of_unit = seen.units.iter().filter(|snapshot| snapshot.unit == *unit);
+    let is_left = of_unit.filter_map(|it| it.service.as_ref()).any(|service| service.processes.contains(&process));
+    let holds = |served: &&Served| served.holders().any(|holder| holder.process.id == process);
+    let held: Vec<String> = seen.serving.iter().filter(holds).map(|served| served.address.to_string()).collect();
+    let left = is_left.then(|| format!("is left in {unit}"));
+    let holds = (!held.is_empty()).then(|| format!("holds the listener on {}", held.join(", ")));
+    let clauses: Vec<String> = left.into_iter().chain(holds).collect();
+    (!clauses.is_empty()).then(|| format!("PID {} {}", process.pid, clauses.join(" and ")))
+}
+
+/// The front that was there before the first step is still there.
+fn front_check(front: &Served, seen: &Final<'_>) -> StateCheck {
+    let now = seen.serving.iter().find(|served| served.address == front.address);
+    let is_there = now.is_some_and(|now| {
+        !now.listeners.is_empty() && (front.units().is_empty() || !front.units().is_disjoint(&now.units()))
+    });
+    StateCheck {
+        name: "end.front".to_owned(),
+        expected: format!("{}: {}", front.address, front.who()),
+        actual: now.map_or_else(|| "it cannot be looked at".to_owned(), Served::who),
+        status: status(is_there),
+    }
+}
+
+/// Inactive if it was stopped last, or active again by its socket; else active, or inactive after a success while its socket listens.
 fn implied_state(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<(String, bool)> {
     if last_verb(plan, &unit.unit) == Some(UnitVerb::Stop) {
-        return Some(("inactive".to_owned(), unit.active_state.is_stopped()));
+        let is_down = unit.active_state.is_stopped();
+        let socket = socket_of(seen, &unit.unit).filter(|socket| socket.is_active());
+        return Some(match socket {
+            Some(socket) => (
+                format!("inactive, or started again by {}", socket.unit),
+                is_down || unit.is_active() || unit.active_state == ActiveState::Activating,
+            ),
+            None => ("inactive".to_owned(), is_down),
+        });
     }
     match unit.unit.kind() {
         UnitKind::Service if socket_of(seen, &unit.unit).is_some() => {
@@ -214,7 +278,13 @@ mod tests {
     fn latent_names(active_state: &str) -> Vec<String> {
         let path = std::path::PathBuf::from("/run/a.sock");
         let socket = socket_unit(active_state, Endpoint::Unix(path.clone()), &[7]);
-        let seen = Final { units: &[socket], targets: None, missing_paths: &[path] };
+        let seen = Final {
+            units: &[socket],
+            targets: None,
+            missing_paths: &[path],
+            serving: &[],
+            earlier: &Earlier::default(),
+        };
         let failed = latent_checks(&plan(""), &seen).into_iter().filter(|check| check.status == Verdict::Failed);
         failed.map(|check| check.name).collect()
     }
@@ -228,7 +298,13 @@ mod tests {
                 ((*at).clone(), inodes.iter().map(|&inode| listener(at, inode)).collect())
             };
             let targets: Vec<_> = targets.iter().map(of).collect();
-            let seen = Final { units: std::slice::from_ref(&socket), targets: Some(&targets), missing_paths: &[] };
+            let seen = Final {
+                units: std::slice::from_ref(&socket),
+                targets: Some(&targets),
+                missing_paths: &[],
+                serving: &[],
+                earlier: &Earlier::default(),
+            };
             let checks = listener_checks(&seen, &socket).into_iter();
             checks.map(|check| (check.name, format!("{}: {}", check.status, check.actual))).collect()
         };
@@ -252,7 +328,8 @@ mod tests {
         let mut unit = socket_unit("active", first, &[7]);
         let socket = unit.socket.as_mut().expect("it is one");
         socket.listen.push(second);
-        let seen = Final { units: &[], targets: Some(&[]), missing_paths: &[] };
+        let seen =
+            Final { units: &[], targets: Some(&[]), missing_paths: &[], serving: &[], earlier: &Earlier::default() };
         let told: Vec<String> = listener_checks(&seen, &unit).into_iter().map(|check| check.actual).collect();
         assert_eq!(told, ["nobody listens on 127.0.0.2:8008"]);
     }

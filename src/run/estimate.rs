@@ -53,7 +53,11 @@ fn of_step(step: &Step) -> Duration {
     let own = match &step.action {
         Action::Wait { duration } => *duration,
         Action::Request { times, every, .. } => every.saturating_mul(*times),
-        _ => ACTION,
+        Action::Unit { .. }
+        | Action::Kill { .. }
+        | Action::DaemonReload
+        | Action::Exec { .. }
+        | Action::Gate { .. } => ACTION,
     };
     match step.spacing {
         // Start to start, and the last one takes its own time.

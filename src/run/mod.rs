@@ -6,6 +6,7 @@
 mod abort;
 pub mod aliases;
 mod as_found;
+mod changes;
 mod claim;
 pub mod discretion;
 pub mod drive;
@@ -27,6 +28,7 @@ pub mod proof;
 pub mod recorder;
 mod restore;
 mod sampler;
+pub mod serving;
 mod so_far;
 pub mod step;
 mod steps;

@@ -133,7 +133,7 @@ fn cap(recorder: &Recorder, what: &str, left_out: u64) {
 }
 
 /// The distinct addresses of the host that the cohorts connect to.
-fn local_endpoints(plan: &Plan, host: &dyn Host) -> Vec<Endpoint> {
+pub(super) fn local_endpoints(plan: &Plan, host: &dyn Host) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     for cohort in &plan.cohorts {
         let endpoint = cohort.target.connect.endpoint();

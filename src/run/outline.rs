@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::estimate::{self, StartLimit};
 use crate::analysis::describe;
-use crate::model::{ActionKind, JobResult, UnitName, UnitVerb};
+use crate::model::{JobResult, UnitKind, UnitName, UnitVerb};
 use crate::record::begin::ManagerChoice;
 use crate::scenario::duration;
 use crate::scenario::plan::{Action, Plan, Spacing, Step};
@@ -76,7 +76,7 @@ fn manager(choice: &ManagerChoice) -> String {
 
 fn sentence(step: &Step, plan: &Plan) -> String {
     let action = match &step.action {
-        Action::Unit { verb, unit } => format!("{} {unit}", words(step.action.kind(), *verb)),
+        Action::Unit { verb, unit } => format!("{} {unit}", words(*verb)),
         Action::Kill { unit, signal, who } => format!("send SIG{signal} to {unit} (who = {})", who.name()),
         Action::DaemonReload => "systemd reads all unit files again".to_owned(),
         Action::Exec { argv, replaces } => {
@@ -103,11 +103,13 @@ fn sentence(step: &Step, plan: &Plan) -> String {
     format!("{action}{times}{spacing}{job}")
 }
 
-fn words(kind: ActionKind, verb: UnitVerb) -> String {
+fn words(verb: UnitVerb) -> String {
     match verb {
         UnitVerb::ResetFailed => "forget the failure of".to_owned(),
         UnitVerb::TryRestart => "restart, if it is active,".to_owned(),
-        _ => kind.name().replace('_', " "),
+        UnitVerb::Restart | UnitVerb::Reload | UnitVerb::ReloadOrRestart | UnitVerb::Stop | UnitVerb::Start => {
+            verb.name().replace('_', " ")
+        }
     }
 }
 
@@ -123,7 +125,11 @@ fn consequences(step: &Step, view: &UnitView, plan: &Plan) -> Vec<String> {
     if let Some(fate) = fate {
         lines.extend(view.stop_along.iter().map(|along| format!("{} {fate} with it: {}", along.unit, along.because)));
     }
-    let starts = !matches!(verb, UnitVerb::Stop | UnitVerb::Reload | UnitVerb::ResetFailed);
+    let socket = plan.units.as_ref().and_then(|units| units.socket.as_ref());
+    if let (UnitVerb::Stop, UnitKind::Service, Some(socket)) = (verb, view.unit.kind(), socket) {
+        lines.push(format!("{socket} starts it again at the next connection, unless it is stopped as well"));
+    }
+    let starts = verb.starts();
     if starts {
         let started = |along: &Along| format!("{} is started with it: {}", along.unit, along.because);
         lines.extend(view.start_along.iter().map(started));

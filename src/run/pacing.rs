@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::estimate::StartLimit;
-use crate::model::{MonoTime, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{MonoTime, UnitName, UnitSnapshot};
 use crate::scenario::plan::Action;
 
 /// Remembers when services were started and says when the next start is safe.
@@ -48,9 +48,9 @@ pub fn limit_of(service: &UnitSnapshot) -> Option<StartLimit> {
 /// Whether an action may start its unit.
 pub(super) fn brings_a_start(action: &Action) -> bool {
     match action {
-        Action::Unit { verb, .. } => !matches!(verb, UnitVerb::Stop | UnitVerb::Reload | UnitVerb::ResetFailed),
+        Action::Unit { verb, .. } => verb.starts(),
         Action::Kill { .. } | Action::Exec { .. } => true,
-        _ => false,
+        Action::DaemonReload | Action::Wait { .. } | Action::Request { .. } | Action::Gate { .. } => false,
     }
 }
 

@@ -1,5 +1,9 @@
-//! Proofs that an action happened: claims held against what the units were before and are after.
+//! Proofs that an action happened: claims held against what the units were before and are after, and that who answers
+//! is the unit.
 
+mod tied;
+
+use super::serving::Served;
 use crate::model::{ActiveState, KillWho, ProcessId, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::Claim;
 use crate::scenario::plan::Action;
@@ -13,6 +17,12 @@ pub struct Seen<'a> {
     pub after: &'a [UnitSnapshot],
     /// Of the processes a signal was meant for, those that are still there.
     pub survivors: &'a [ProcessId],
+    /// The listeners at the addresses of the load just before, by inode.
+    pub listened: &'a [Served],
+    /// Who listens at the addresses of the load since it was answered again; none where that was not awaited.
+    pub serving: Option<&'a [Served]>,
+    /// Units that the scenario brought, among those of the processes that listen.
+    pub brought: &'a [UnitName],
 }
 
 impl<'a> Seen<'a> {
@@ -32,12 +42,29 @@ pub fn is_terminating(signal: Signal) -> bool {
 /// The claims of `action`, held against what was seen. Empty for an action that claims nothing.
 #[must_use]
 pub fn claims(action: &Action, seen: &Seen<'_>) -> Vec<Claim> {
-    match action {
+    let mut claims = match action {
         Action::Unit { verb, unit } => of_verb(*verb, unit, seen),
         Action::Kill { unit, signal, who } => of_kill(unit, *signal, *who, seen),
-        Action::Exec { replaces: Some(unit), .. } => of_verb(UnitVerb::Restart, unit, seen),
-        _ => Vec::new(),
+        Action::Exec { replaces: Some(unit), .. } => of_replacement(unit, seen),
+        Action::Exec { replaces: None, .. }
+        | Action::DaemonReload
+        | Action::Wait { .. }
+        | Action::Request { .. }
+        | Action::Gate { .. } => Vec::new(),
+    };
+    let is_down = matches!(action, Action::Unit { verb: UnitVerb::Stop | UnitVerb::ResetFailed, .. });
+    if let Some(unit) = action.unit().filter(|_| !is_down && !claims.is_empty()) {
+        claims.extend(tied::claims(unit, seen));
     }
+    claims
+}
+
+/// Whether the event brought a new incarnation of the unit.
+#[must_use]
+pub fn is_replaced(unit: &UnitName, seen: &Seen<'_>) -> bool {
+    seen.pair(unit).is_some_and(|(before, after)| {
+        before.invocation_id.is_some() && after.invocation_id.is_some() && before.invocation_id != after.invocation_id
+    })
 }
 
 fn of_verb(verb: UnitVerb, unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
@@ -50,13 +77,13 @@ fn of_verb(verb: UnitVerb, unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
         (UnitVerb::Restart | UnitVerb::TryRestart, _) => replaced(before, after, seen),
         (UnitVerb::ReloadOrRestart, _) => {
             if before.invocation_id == after.invocation_id {
-                unchanged(before, after)
+                reloaded(before, after, seen)
             } else {
                 replaced(before, after, seen)
             }
         }
-        (UnitVerb::Reload, _) => unchanged(before, after),
-        (UnitVerb::Stop, _) => stopped(after),
+        (UnitVerb::Reload, _) => reloaded(before, after, seen),
+        (UnitVerb::Stop, _) => stopped(before, after, seen),
         (UnitVerb::Start, _) => vec![is_active(after)],
         (UnitVerb::ResetFailed, _) => vec![not_failed(after)],
     }
@@ -65,19 +92,26 @@ fn of_verb(verb: UnitVerb, unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
 fn of_kill(unit: &UnitName, signal: Signal, who: KillWho, seen: &Seen<'_>) -> Vec<Claim> {
     let Some((before, after)) = seen.pair(unit) else { return vec![unseen(unit)] };
     if !is_terminating(signal) {
-        return vec![main_process_kept(before, after)];
+        return handed_over(before, after, seen).unwrap_or_else(|| vec![main_process_kept(before, after)]);
     }
     let named = match who {
         KillWho::Main => before.main_process().iter().map(|main| main.pid).collect(),
         KillWho::All | KillWho::Control => pids(before),
     };
-    let seen = if seen.survivors.is_empty() {
+    let are_gone = seen.survivors.is_empty();
+    let told = if are_gone {
         format!("{} gone", list(&named))
     } else {
-        format!("{} still there", list(&seen.survivors.iter().map(|process| process.pid).collect::<Vec<_>>()))
+        format!("{} still running", list(&seen.survivors.iter().map(|process| process.pid).collect::<Vec<_>>()))
     };
-    let holds = !named.is_empty() && !seen.ends_with("there");
-    vec![Claim { claim: format!("the processes of {unit} that were sent {signal} are gone"), seen, holds }]
+    let holds = are_gone && !named.is_empty();
+    vec![Claim { claim: format!("the processes of {unit} that were sent {signal} are gone"), seen: told, holds }]
+}
+
+/// A command replaces a unit by a restart, or has it hand over to a new main process.
+fn of_replacement(unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
+    let Some((before, after)) = seen.pair(unit) else { return vec![unseen(unit)] };
+    handed_over(before, after, seen).unwrap_or_else(|| replaced(before, after, seen))
 }
 
 /// A new incarnation serves, and the listener in front of it is the old one.
@@ -90,16 +124,49 @@ fn replaced(before: &UnitSnapshot, after: &UnitSnapshot, seen: &Seen<'_>) -> Vec
     claims
 }
 
-fn unchanged(before: &UnitSnapshot, after: &UnitSnapshot) -> Vec<Claim> {
-    let invocation = Claim {
-        claim: format!("InvocationID of {} is unchanged", after.unit),
-        seen: from_to(before.invocation_id.as_deref(), after.invocation_id.as_deref()),
-        holds: before.invocation_id.is_some() && before.invocation_id == after.invocation_id,
-    };
-    vec![invocation, main_process_kept(before, after)]
+fn reloaded(before: &UnitSnapshot, after: &UnitSnapshot, seen: &Seen<'_>) -> Vec<Claim> {
+    let unchanged = || vec![invocation_kept(before, after), main_process_kept(before, after)];
+    handed_over(before, after, seen).unwrap_or_else(unchanged)
 }
 
-fn stopped(after: &UnitSnapshot) -> Vec<Claim> {
+/// The main process of the same invocation is another one, by MAINPID=, PIDFile= or a fork of its own: the listener must
+/// have gone over to it. None where it is no such handover.
+fn handed_over(before: &UnitSnapshot, after: &UnitSnapshot, seen: &Seen<'_>) -> Option<Vec<Claim>> {
+    let (old, new) = (before.main_process()?, after.main_process()?);
+    if old == new || before.invocation_id.is_none() || before.invocation_id != after.invocation_id {
+        return None;
+    }
+    let mut claims = vec![invocation_kept(before, after), main_process_changed(before, after)];
+    let of_sockets = listeners_kept(&before.unit, seen);
+    claims.extend(if of_sockets.is_empty() { listeners_carried_over(seen) } else { of_sockets });
+    Some(claims)
+}
+
+/// One claim for each address of the load that the unit itself serves: a listener of before is still there.
+fn listeners_carried_over(seen: &Seen<'_>) -> Vec<Claim> {
+    let now = |address| seen.serving.into_iter().flatten().find(|served| served.address == address);
+    let kept = |was: &Served| {
+        let (old, new) = (was.inodes(), now(was.address.clone())?.inodes());
+        Some(Claim {
+            claim: format!("a listener on {} was carried over", was.address),
+            seen: format!("inode {} -> {}", list(&Vec::from_iter(&old)), list(&Vec::from_iter(&new))),
+            holds: !old.is_disjoint(&new),
+        })
+    };
+    seen.listened.iter().filter(|was| !was.is_front).filter_map(kept).collect()
+}
+
+/// It is down; or its socket has started it again, which a stop does not forbid.
+fn stopped(before: &UnitSnapshot, after: &UnitSnapshot, seen: &Seen<'_>) -> Vec<Claim> {
+    if let Some(socket) = restarted_by(&before.unit, seen) {
+        let left: Vec<u32> = pids(before).into_iter().filter(|pid| pids(after).contains(pid)).collect();
+        let old = if left.is_empty() { "ended".to_owned() } else { format!("{} left", list(&left)) };
+        return vec![Claim {
+            claim: format!("the processes of {} ended", before.unit),
+            seen: format!("{old}; {socket} started it again"),
+            holds: left.is_empty(),
+        }];
+    }
     let mut claims = vec![Claim {
         claim: format!("{} is inactive", after.unit),
         seen: state(after),
@@ -129,6 +196,14 @@ fn not_failed(after: &UnitSnapshot) -> Claim {
 
 fn unseen(unit: &UnitName) -> Claim {
     Claim { claim: format!("{unit} could be looked at"), seen: "no snapshot".to_owned(), holds: false }
+}
+
+fn invocation_kept(before: &UnitSnapshot, after: &UnitSnapshot) -> Claim {
+    Claim {
+        claim: format!("InvocationID of {} is unchanged", after.unit),
+        seen: from_to(before.invocation_id.as_deref(), after.invocation_id.as_deref()),
+        holds: before.invocation_id.is_some() && before.invocation_id == after.invocation_id,
+    }
 }
 
 fn invocation_changed(before: &UnitSnapshot, after: &UnitSnapshot) -> Claim {
@@ -181,6 +256,22 @@ fn listeners_kept(service: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
         })
     };
     seen.before.iter().filter(triggers).filter_map(kept).collect()
+}
+
+/// The active socket unit that has started `service` anew since the event began.
+fn restarted_by<'a>(service: &UnitName, seen: &Seen<'a>) -> Option<&'a UnitName> {
+    let is_up = |unit: &UnitSnapshot| unit.is_active() || unit.active_state == ActiveState::Activating;
+    if !is_replaced(service, seen) || !seen.pair(service).is_some_and(|(_, after)| is_up(after)) {
+        return None;
+    }
+    sockets_of(service, seen.after).find(|socket| socket.is_active()).map(|socket| &socket.unit)
+}
+
+fn sockets_of<'a>(service: &UnitName, units: &'a [UnitSnapshot]) -> impl Iterator<Item = &'a UnitSnapshot> {
+    let triggers = move |snapshot: &&UnitSnapshot| {
+        snapshot.socket.as_ref().is_some_and(|socket| socket.triggers.contains(service))
+    };
+    units.iter().filter(triggers)
 }
 
 fn pids(snapshot: &UnitSnapshot) -> Vec<u32> {
@@ -259,7 +350,8 @@ mod tests {
     }
 
     fn holds(action: &Action, before: &[UnitSnapshot], after: &[UnitSnapshot], survivors: &[ProcessId]) -> Vec<bool> {
-        claims(action, &Seen { before, after, survivors }).iter().map(|claim| claim.holds).collect()
+        let seen = Seen { before, after, survivors, listened: &[], serving: None, brought: &[] };
+        claims(action, &seen).iter().map(|claim| claim.holds).collect()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One event: mark it, act, see the target answer again, prove it.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -10,13 +11,17 @@ use super::interrupt::Interrupt;
 use super::processes::Processes;
 use super::proof::{self, Seen};
 use super::recorder::Recorder;
+use super::serving::{self, Earlier, Served};
+use super::units::is_installed;
 use crate::analysis;
 use crate::clock;
 use crate::host::Host;
 use crate::load::{Asked, LoadHandle};
 use crate::manager::{Job, Manager, ManagerError};
 use crate::model::process::Exit;
-use crate::model::{EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, Verdict};
+use crate::model::{
+    ActiveState, EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, UnitVerb, Verdict,
+};
 use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
 use crate::scenario;
 use crate::scenario::plan::{Action, Expectations, Plan, Step};
@@ -31,6 +36,8 @@ pub(super) struct Stage<'a, M> {
     /// Every process that is known to matter.
     pub(super) processes: &'a Processes,
     pub(super) load: &'a LoadHandle,
+    /// What the end of the run is compared with.
+    pub(super) earlier: &'a RefCell<Earlier>,
     pub(super) recorder: &'a Recorder,
     pub(super) interrupt: &'a Interrupt,
     /// Of the commands.
@@ -87,6 +94,8 @@ impl<M: Manager> Stage<'_, M> {
         let old_main = step.action.unit().and_then(|unit| find(&before, unit)).and_then(UnitSnapshot::main_process);
         let gone = old_main.map(|process| Departure::watch(self.host.exit(process)));
         self.processes.see_units(&before).await;
+        let acts = step.action.unit().is_some();
+        let listened = if acts { serving::look(self.plan, self.host).await } else { Vec::new() };
         // A pause or a look disturbs nothing: failures go on to belong to the event before it.
         let at = if step.action.kind().disturbs() { self.load.mark(which.event).await } else { clock::now() };
         self.recorder.write(&Line::StepBegin(StepBegin {
@@ -122,6 +131,9 @@ impl<M: Manager> Stage<'_, M> {
         end.job = acted.job.as_ref().map(|job| job.result);
         end.done_at = Some(acted.done_at);
         end.error = acted.error.or_else(|| unexpected(step, acted.job.as_ref()));
+        if end.error.is_none() && has_nothing_to_restart(&step.action, &before) {
+            end.job = Some(JobResult::Skipped);
+        }
         end.ready_at = acted.ready_at;
         let mut went = match &end.error {
             None if acted.holds => Went::Well,
@@ -151,12 +163,34 @@ impl<M: Manager> Stage<'_, M> {
             Err(error) => (Vec::new(), Some(error)),
         };
         if step.job == JobResult::Done {
-            let seen = Seen { before: &before, after: &after, survivors: &acted.survivors };
+            let serving = match end.ready_at {
+                Some(_) if acts => Some(serving::look(self.plan, self.host).await),
+                _ => None,
+            };
+            let units = serving.iter().flatten().flat_map(Served::units);
+            let brought: Vec<UnitName> = units.filter(|unit| is_installed(self.plan, unit)).cloned().collect();
+            let seen = Seen {
+                before: &before,
+                after: &after,
+                survivors: &acted.survivors,
+                listened: &listened,
+                serving: serving.as_deref(),
+                brought: &brought,
+            };
             end.proof = proof::claims(&step.action, &seen);
+            self.note_replaced(&step.action, &seen);
         }
         end.after = after;
         self.recorder.write(&Line::StepEnd(Box::new(end)));
         lost.map_or(Ok(went), Err)
+    }
+
+    /// Remembers the processes that a new incarnation is to have replaced.
+    fn note_replaced(&self, action: &Action, seen: &Seen<'_>) {
+        let Some(unit) = action.unit().filter(|unit| proof::is_replaced(unit, seen)) else { return };
+        let processes = find(seen.before, unit).and_then(|before| before.service.as_ref()).map(|it| &it.processes);
+        let replaced = processes.into_iter().flatten().map(|&process| (unit.clone(), process));
+        self.earlier.borrow_mut().replaced.extend(replaced);
     }
 
     /// The held units as they are now.
@@ -318,6 +352,13 @@ fn named_by(who: KillWho, unit: Option<&UnitSnapshot>) -> Vec<ProcessId> {
 
 fn find<'a>(snapshots: &'a [UnitSnapshot], unit: &UnitName) -> Option<&'a UnitSnapshot> {
     snapshots.iter().find(|snapshot| snapshot.unit == *unit)
+}
+
+/// systemd's job of a try_restart is done at once where the unit does not run.
+fn has_nothing_to_restart(action: &Action, before: &[UnitSnapshot]) -> bool {
+    let Action::Unit { verb: UnitVerb::TryRestart, unit } = action else { return false };
+    find(before, unit)
+        .is_some_and(|unit| unit.active_state.is_stopped() || unit.active_state == ActiveState::Deactivating)
 }
 
 /// Why a job that ended is not what the step expects; none if it is.

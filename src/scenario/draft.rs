@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use super::schema;
 use crate::model::UnitName;
 
 /// What a scenario is written from.
@@ -15,7 +16,7 @@ pub struct Draft {
     /// The Unix socket to connect to instead of the URL's host.
     pub unix: Option<PathBuf>,
     /// Statuses to expect, such as `2xx`; none for bytes over TCP.
-    pub expect_status: Option<String>,
+    pub expect_status: Vec<String>,
     /// What is sent.
     pub body: Option<String>,
     /// A regular expression that what comes back must match.
@@ -28,6 +29,8 @@ pub struct Draft {
     pub rates: (f64, f64),
     /// At most so many kept connections.
     pub connections: u32,
+    /// Trust any certificate.
+    pub insecure: bool,
     /// A proxy in front of the service listens at the URL.
     pub front: bool,
     /// What is done.
@@ -89,16 +92,11 @@ impl Draft {
         if let Some(signal) = &step.signal {
             writeln!(out, "signal = {}", quoted(signal))?;
         }
-        writeln!(
-            out,
-            "times = {}\nevery = {} # start to start, never before the last one is over\n",
-            step.times,
-            quoted(&step.every)
-        )?;
-        writeln!(
-            out,
-            "[expect]\ndropped = 0 # requests that got no whole answer\nwrong = 0   # whole answers that are not the expected ones"
-        )?;
+        writeln!(out, "times = {}\nevery = {} # {}\n", step.times, quoted(&step.every), meaning("steps", "every"))?;
+        writeln!(out, "[expect]")?;
+        for key in ["dropped", "wrong"] {
+            writeln!(out, "{key} = 0 # {}", meaning("expect", key))?;
+        }
         writeln!(out, "# p99 = \"500ms\" # how long users may wait, restarts included")
     }
 
@@ -108,26 +106,38 @@ impl Draft {
         if let Some(path) = &self.unix {
             writeln!(out, "unix = {}", quoted(&path.display().to_string()))?;
         }
-        if let Some(status) = &self.expect_status {
-            writeln!(out, "expect_status = [{}]", quoted(status))?;
+        if !self.expect_status.is_empty() {
+            let statuses: Vec<String> = self.expect_status.iter().map(|status| quoted(status)).collect();
+            writeln!(out, "expect_status = [{}]", statuses.join(", "))?;
+        }
+        if self.insecure {
+            writeln!(
+                out,
+                "insecure = true # its certificate is not checked; name its CA as ca_file to have it checked"
+            )?;
         }
         if let Some(body) = &self.body {
             writeln!(out, "body = {}", quoted(body))?;
         }
         if let Some(pattern) = &self.expect_body {
-            writeln!(out, "expect_body = {} # a regular expression", quoted(pattern))?;
+            writeln!(out, "expect_body = {} # {}", quoted(pattern), meaning("target", "expect_body"))?;
         }
         if self.front {
-            writeln!(out, "front = true # a proxy listens there, the service behind it")?;
+            writeln!(out, "front = true # {}", meaning("target", "front"))?;
         }
-        writeln!(out, "timeout = \"10s\" # from the moment a request is due\n")
+        writeln!(out, "timeout = \"10s\" # {}\n", meaning("target", "timeout"))
     }
 
     fn write_load(&self, out: &mut String) -> std::fmt::Result {
         let (kept, new) = self.rates;
-        if self.expect_status.is_some() {
+        if !self.expect_status.is_empty() {
             writeln!(out, "# Clients that keep their connections, as a proxy does.\n[[load]]\nname = \"keep-alive\"")?;
-            writeln!(out, "rate = {kept} # requests per second\nreuse = true\nconnections = {}\n", self.connections)?;
+            writeln!(
+                out,
+                "rate = {kept} # {}\nreuse = true\nconnections = {}\n",
+                meaning("load", "rate"),
+                self.connections
+            )?;
         }
         writeln!(
             out,
@@ -135,6 +145,15 @@ impl Draft {
         )?;
         writeln!(out, "rate = {new}\nreuse = false\n")
     }
+}
+
+/// The first sentence of what a key is declared to mean.
+fn meaning(table: &str, key: &str) -> &'static str {
+    let tables = schema::keys();
+    let declared = tables.iter().find(|declared| declared.name == table);
+    let doc = declared.and_then(|table| table.keys.iter().find(|declared| declared.name == key)).map(|key| key.doc);
+    let doc = doc.unwrap_or_default();
+    doc.find(". ").map_or(doc, |end| &doc[..=end])
 }
 
 /// A TOML string.
@@ -154,13 +173,14 @@ mod tests {
             name: "ledger-api".to_owned(),
             url: ("http://127.0.0.1:8008/health".to_owned(), "GET /health answered 200.".to_owned()),
             unix: None,
-            expect_status: Some("2xx".to_owned()),
+            expect_status: vec!["2xx".to_owned()],
             body: None,
             expect_body: None,
             service: Some(UnitName::new("ledger-api.service").unwrap()),
             socket: Some(UnitName::new("ledger-api.socket").unwrap()),
             rates: (200.0, 50.0),
             connections: 16,
+            insecure: false,
             front: false,
             max_unseen: None,
             step: DraftStep { action: "restart", role: "service", signal: None, times: 5, every: "3s".to_owned() },
@@ -188,11 +208,14 @@ mod tests {
             crate::scenario::plan::Destination::Unix("/run/a \"b\".sock".into())
         );
         let url = ("tcp://127.0.0.1:9".to_owned(), "It does not speak HTTP.".to_owned());
-        assert_eq!(parsed(&Draft { url, expect_status: None, ..draft() }).plan.cohorts.len(), 1);
+        assert_eq!(parsed(&Draft { url, expect_status: Vec::new(), ..draft() }).plan.cohorts.len(), 1);
         let url = ("tcp://127.0.0.1:9".to_owned(), "As it was given.".to_owned());
         let [body, expect_body] = ["PING \"a\"\r\n", "^\\+PONG"].map(|text| Some(text.to_owned()));
-        let said =
-            parsed(&Draft { url, expect_status: None, body, expect_body, ..draft() }).plan.cohorts.remove(0).target;
+        let said = parsed(&Draft { url, expect_status: Vec::new(), body, expect_body, ..draft() })
+            .plan
+            .cohorts
+            .remove(0)
+            .target;
         assert_eq!((said.body.as_slice(), said.expect_body.as_deref()), (&b"PING \"a\"\r\n"[..], Some("^\\+PONG")));
         let step = DraftStep { action: "kill", signal: Some("KILL".to_owned()), ..draft().step };
         assert_eq!(parsed(&Draft { step, ..draft() }).plan.steps.len(), 1);

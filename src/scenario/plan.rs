@@ -287,7 +287,7 @@ impl Action {
         match self {
             Self::Unit { unit, .. } | Self::Kill { unit, .. } => Some(unit),
             Self::Exec { replaces, .. } => replaces.as_ref(),
-            _ => None,
+            Self::DaemonReload | Self::Wait { .. } | Self::Request { .. } | Self::Gate { .. } => None,
         }
     }
 
@@ -323,4 +323,7 @@ pub struct EndExpectation {
     /// Number of latent failures found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<Bound>,
+    /// Number of processes of replaced incarnations that are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_processes: Option<Bound>,
 }

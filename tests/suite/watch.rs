@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{GAPLESS, assert_passed, result_in, turn};
+use crate::support::{GAPLESS, assert_passed_unless_late, result_in, turn};
 
 /// Long enough for whatever is awaited; never waited out where all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,7 +51,12 @@ impl Bench {
     /// `gapless watch URL --out out` with those arguments.
     fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(GAPLESS);
-        command.current_dir(self.folder.path()).args(["watch", &self.url(), "--out", "out"]).args(arguments);
+        command.current_dir(self.folder.path()).args(["watch", &self.url(), "--out", "out"]);
+        // Most look at what happens while the command runs, and at nothing else.
+        if !arguments.contains(&"--cooldown") {
+            command.args(["--warmup", "0s", "--cooldown", "0s"]);
+        }
+        command.args(arguments);
         command.env_remove("GITHUB_STEP_SUMMARY").env_remove("GITHUB_ACTIONS");
         command
     }
@@ -66,8 +71,8 @@ impl Bench {
         result["scenarios"][0].take()
     }
 
-    fn assert_passed(&self, output: &Output) {
-        assert_passed(output, &result_in(&self.path("out")));
+    fn assert_passed_unless_late(&self, output: &Output) {
+        assert_passed_unless_late(output, &result_in(&self.path("out")));
     }
 
     /// The lines of that type.
@@ -120,7 +125,7 @@ fn a_command_that_does_no_harm_exits_0_and_is_in_the_record() {
     let bench = Bench::new();
     // Some load must have run before the command ends.
     let run = bench.watch(&["--", "sh", "-c", "echo deployed; sleep 1"]).assert();
-    bench.assert_passed(run.get_output());
+    bench.assert_passed_unless_late(run.get_output());
     let exec = &bench.lines("exec")[0];
     assert_eq!((&exec["exit_code"], &exec["output"]), (&0.into(), &"deployed\n".into()));
     assert_eq!(exec["argv"][0], "sh");
@@ -128,6 +133,46 @@ fn a_command_that_does_no_harm_exits_0_and_is_in_the_record() {
     assert_eq!(result["requests"]["failed"], 0);
     assert!(result["requests"]["due"].as_u64().expect("a number") >= 200, "{}", result["requests"]);
     assert_eq!(result["requests"]["due"], bench.server.counts().requests);
+}
+
+#[test]
+fn a_target_that_is_not_healthy_before_the_command_is_inconclusive_and_the_command_is_not_run() {
+    for (faults, code, has_run) in [(&["status=500"][..], 3, false), (&[], 0, true)] {
+        let bench = Bench::with(faults);
+        let run = bench.watch(&["--cooldown", "100ms", "--", "touch", "ran"]).assert();
+        if has_run {
+            bench.assert_passed_unless_late(run.get_output());
+        } else {
+            run.code(code);
+        }
+        assert_eq!(bench.path("ran").exists(), has_run, "{faults:?}");
+        assert_eq!(bench.lines("exec").len(), usize::from(has_run), "{faults:?}");
+    }
+}
+
+#[test]
+fn what_is_lost_after_the_command_has_ended_counts_until_the_cooldown_is_over() {
+    // The server is killed two seconds after the command has returned.
+    let deploy = |cooldown: &str, code: i32| {
+        let bench = Bench::new();
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let address = format!("127.0.0.1:{port}");
+        let mut server = std::process::Command::new(GAPLESS)
+            .args(["demo-server", "--listen", &address])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        await_that("the server", || std::net::TcpStream::connect(&address).ok());
+        let kill = format!("(sleep 2; kill -9 {}) >/dev/null 2>&1 &", server.id());
+        let mut watch = Command::new(GAPLESS);
+        watch.current_dir(bench.folder.path()).args(["watch", &format!("http://{address}/"), "--out", "out"]);
+        watch.args(["--warmup", "500ms", "--cooldown", cooldown, "--", "sh", "-c", &kill]).assert().code(code);
+        let _ = server.wait();
+        bench.result()["dropped"].as_u64().expect("a number")
+    };
+    assert!(deploy("4s", 1) > 0);
+    assert_eq!(deploy("0s", 0), 0);
 }
 
 #[test]
@@ -224,7 +269,7 @@ fn an_interrupt_ends_a_watch_without_a_command() {
 fn a_duration_without_a_command_loads_for_so_long() {
     let bench = Bench::new();
     let run = bench.watch(&["--duration", "1s", "--rate", "200"]).assert();
-    bench.assert_passed(run.get_output());
+    bench.assert_passed_unless_late(run.get_output());
     let result = bench.result();
     let due = result["requests"]["due"].as_u64().expect("a number");
     assert!(due >= 200, "{due}");
@@ -279,7 +324,7 @@ fn what_does_not_speak_http_is_told_what_to_expect() {
         command.current_dir(bench.folder.path()).args(["watch", &url, "--duration", "500ms", "--rate", "50"]);
         command.args(said).args(["--out", out]).assert()
     };
-    bench.assert_passed(watch("200 OK", "out").get_output());
+    bench.assert_passed_unless_late(watch("200 OK", "out").get_output());
     watch("no such answer", "other").code(1);
 }
 

@@ -5,10 +5,10 @@ use crate::analysis::event::Event;
 use crate::analysis::events::proven;
 use crate::analysis::facts::Facts;
 use crate::analysis::number::ns_to_ms;
-use crate::analysis::{describe, sight, step_gate, words};
+use crate::analysis::{describe, sight, step_gate, unframed, words};
 use crate::model::{ActionKind, JobResult, Verdict};
 use crate::record::line::EndReason;
-use crate::scenario::plan::{Action, MaxUnseen, Step};
+use crate::scenario::plan::{MaxUnseen, Step};
 
 /// What is to be said of each step, in their order.
 pub(super) fn steps(facts: &Facts<'_>) -> Vec<Judged> {
@@ -23,6 +23,7 @@ pub(super) fn steps(facts: &Facts<'_>) -> Vec<Judged> {
         checks.extend(events_are_proven(&suffix, &events));
         checks.extend(events_had_requests(&suffix, &events, facts));
         checks.extend(events_were_seen(&suffix, index, facts));
+        checks.extend(answers_were_whole(&suffix, &events, facts));
     }
     checks
 }
@@ -62,7 +63,7 @@ fn step_was_done(suffix: &str, step: &Step, events: &[&Event<'_>], facts: &Facts
 }
 
 fn has_job(step: &Step) -> bool {
-    matches!(step.action, Action::Unit { verb, .. } if verb != crate::model::UnitVerb::ResetFailed)
+    step.action.kind().makes_a_job()
 }
 
 fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
@@ -136,6 +137,18 @@ fn events_had_requests(suffix: &str, events: &[&Event<'_>], facts: &Facts<'_>) -
     let judged =
         Judged::new(format!("requests.{suffix}"), "at least 1 due in each event", format!("at least {least}"), status);
     Some(judged.because(reason.unwrap_or_default()))
+}
+
+/// An answer that nothing but a close delimits shows nothing: see [`unframed`].
+fn answers_were_whole(suffix: &str, events: &[&Event<'_>], facts: &Facts<'_>) -> Option<Judged> {
+    let (count, reason) = unframed::in_doubt(events, facts)?;
+    let judged = Judged::new(
+        format!("unframed.{suffix}"),
+        "0 answers that only a close delimits",
+        count.to_string(),
+        Verdict::Inconclusive,
+    );
+    Some(judged.because(reason))
 }
 
 /// Passed needs sight: see [`sight`].

@@ -19,6 +19,9 @@ pub fn comparison(comparison: &Comparison, width: usize, color: bool) -> Vec<u8>
     page.paragraph("", &comparison.summary());
     for scenario in &comparison.scenarios {
         page.heading(&format!("{}: {}", scenario.name, scenario.verdicts()));
+        if let Some(per_event) = &scenario.per_event {
+            page.paragraph("", per_event);
+        }
         if !scenario.figures.is_empty() {
             page.table(&columns, scenario.telling().map(row).collect());
         }

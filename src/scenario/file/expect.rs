@@ -33,6 +33,8 @@ keys! {
         socket: Field<ActiveState> = kind::one_of(ActiveState::KNOWN);
         /// Latent failures: what the next restart would not survive.
         latent: Field<Bound> = bound::kind(Dimension::Count);
+        /// Processes of replaced incarnations that still run in the unit or hold a listener; 0 unless given.
+        old_processes: Field<Bound> = bound::kind(Dimension::Count);
     }
 }
 

@@ -69,5 +69,6 @@ fn end(end: &End, roles: &Roles<'_>, mistakes: &mut Mistakes) -> EndExpectation 
         service: end.service.value().cloned(),
         socket: end.socket.value().cloned(),
         latent: end.latent.value().copied(),
+        old_processes: end.old_processes.value().copied(),
     }
 }

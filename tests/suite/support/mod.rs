@@ -26,7 +26,7 @@ pub(crate) fn result_in(out: &Path) -> RunResult {
 
 /// Every scenario passed; or was inconclusive because the machine was so busy that the load was late, and for nothing
 /// else. Whether a machine is quiet enough to vouch for latencies says nothing of what is tested on it.
-pub(crate) fn assert_passed(output: &Output, result: &RunResult) {
+pub(crate) fn assert_passed_unless_late(output: &Output, result: &RunResult) {
     let not_as_said: Vec<_> = result.scenarios.iter().filter_map(not_as_said).collect();
     assert!(not_as_said.is_empty(), "{not_as_said:#?}");
     let have_passed = result.scenarios.iter().all(|scenario| scenario.verdict == Verdict::Passed);
