@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::as_found::{differences, goals};
+use super::as_found::{complaint, differences, goals};
 use super::claim::remainders;
 use super::progress::Progress;
 use super::recorder::Recorder;
@@ -109,7 +109,7 @@ impl Home<'_> {
             };
             if !differences.iter().any(|difference| can_be_mended(difference.goal())) {
                 let systemctl = manager.kind().systemctl();
-                return Ok(differences.iter().map(|each| each.sentence(&failed, &now, systemctl)).collect());
+                return Ok(complaint(&differences, &failed, &now, systemctl).into_iter().collect());
             }
         }
     }
@@ -123,15 +123,20 @@ async fn look_at<M: Manager>(manager: &M, found: &[UnitSnapshot]) -> Result<Vec<
     Ok(now)
 }
 
-/// The units once nothing about them is on its way any more, or after [`SETTLE_MAX`].
+/// The units once nothing about them is on its way any more, or after [`SETTLE_MAX`]. One look may fall between the
+/// failure of a service and that of its socket: two must say the same.
 async fn settled<M: Manager>(manager: &M, found: &[UnitSnapshot]) -> Result<Vec<UnitSnapshot>, ManagerError> {
     let until = clock::now() + SETTLE_MAX;
+    let mut before = look_at(manager, found).await?;
     loop {
+        sleep(LOOK_EVERY).await;
         let now = look_at(manager, found).await?;
-        if now.iter().all(is_settled) || clock::now() >= until {
+        let is_same =
+            |(was, is): (&UnitSnapshot, &UnitSnapshot)| was.active_state == is.active_state && was.result == is.result;
+        if (before.iter().zip(&now).all(is_same) && now.iter().all(is_settled)) || clock::now() >= until {
             return Ok(now);
         }
-        sleep(LOOK_EVERY).await;
+        before = now;
     }
 }
 

@@ -64,7 +64,8 @@ fn put_back_after(name: &str, on_the_way: impl FnOnce()) {
         assert_eq!(show(&scenario.unit(kind), "ActiveState"), "active", "{said}");
     }
     assert_ne!(show(&scenario.unit("service"), "InvocationID"), before);
-    assert_eq!(run.code, Some(4), "{said}");
+    // What it lost meanwhile weighs more than that it could not go on.
+    assert!(matches!(run.code, Some(1 | 4)) && said.contains("lost systemd on the system bus"), "{said}");
     assert_eq!(ledgers(), [""; 0]);
 }
 
