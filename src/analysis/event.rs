@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::timeline::Span;
-use crate::model::{ActionKind, EventId, JobResult, MonoTime, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{ActionKind, EventId, JobResult, MonoTime, Signal, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
 use crate::record::line::{Line, StepBegin, StepEnd};
-use crate::scenario::plan::Step;
+use crate::scenario::plan::{Action, Step};
 
 /// One run of one step.
 pub(crate) struct Event<'a> {
@@ -57,6 +57,14 @@ impl<'a> Event<'a> {
     pub(crate) fn started_at(&self) -> Option<MonoTime> {
         let started = self.service_after()?.service.as_ref()?.main_started_at?;
         (started >= self.begin.at).then_some(started)
+    }
+
+    /// The signal that it sends.
+    pub(crate) fn signal(&self) -> Option<Signal> {
+        match &self.step?.action {
+            Action::Kill { signal, .. } => Some(*signal),
+            _ => None,
+        }
     }
 
     /// Whether it leaves everything as it is: what happens meanwhile is not its doing.

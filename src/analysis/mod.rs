@@ -22,6 +22,7 @@ mod fixtures;
 pub mod gate;
 mod generator;
 mod number;
+mod processes;
 pub mod result;
 mod series;
 mod sight;

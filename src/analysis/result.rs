@@ -349,6 +349,24 @@ pub struct Evidence {
     pub phases: BTreeMap<EventPhase, u64>,
     /// What was seen.
     pub sentence: String,
+    /// What helps here, where that is something else than what helps against the cause in general.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Evidence {
+    /// What helps against a cause, with this evidence of it.
+    #[must_use]
+    pub fn remedy(cause: Cause, evidence: &[&Self]) -> String {
+        let mut remedies: Vec<&str> = Vec::new();
+        for evidence in evidence {
+            let remedy = evidence.remedy.as_deref().unwrap_or(cause.remedy());
+            if !remedies.contains(&remedy) {
+                remedies.push(remedy);
+            }
+        }
+        remedies.join(" ")
+    }
 }
 
 /// The phases of an event, in order. Those between `before` and `after` are known of events that end or bring a

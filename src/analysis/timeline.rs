@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use super::event::{self, Event};
 use super::generator::Generator;
+use super::processes::Processes;
 use super::trace::Trace;
 use crate::model::address::Listener;
-use crate::model::{ActiveState, EventId, MonoTime, Signal, SocketState, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{
+    ActiveState, EventId, MonoTime, ServiceState, Signal, SocketState, UnitKind, UnitName, UnitSnapshot,
+};
 use crate::record::Record;
-use crate::record::line::{Line, Looks, Pause, Phase, Queue};
+use crate::record::line::{Line, Looks, Pause, Phase, ProcessChange, Queue, UnitChange};
 use crate::record::segment::ROW_NS;
-use crate::scenario::plan::{Action, Destination, Plan};
+use crate::scenario::plan::{Destination, Plan};
 
 /// A look at the listeners is over by then, on a machine that is not overloaded.
 const LOOK_TAKES_MAX: Duration = Duration::from_millis(1);
@@ -26,6 +29,20 @@ pub(crate) struct Span {
 impl Span {
     pub(crate) fn new(from: MonoTime, to: MonoTime) -> Self {
         Self { from, to: to.max(from) }
+    }
+
+    /// From the beginning of the earlier to the end of the later one.
+    pub(crate) fn hull(self, other: Self) -> Self {
+        Self { from: self.from.min(other.from), to: self.to.max(other.to) }
+    }
+
+    pub(crate) fn holds(self, at: MonoTime) -> bool {
+        (self.from..=self.to).contains(&at)
+    }
+
+    /// How long both last, in nanoseconds.
+    pub(crate) fn shared_ns(self, other: Self) -> u64 {
+        self.to.min(other.to).nanos_since(self.from.max(other.from))
     }
 
     pub(crate) fn overlaps(self, other: Self) -> bool {
@@ -57,7 +74,7 @@ pub(crate) struct Timeline<'a> {
     looks: Vec<&'a Looks>,
     pauses: Vec<&'a Pause>,
     units: BTreeMap<&'a UnitName, Vec<UnitState<'a>>>,
-    exits: Vec<(MonoTime, Option<&'a UnitName>)>,
+    pub(crate) processes: Processes<'a>,
     counters: BTreeMap<&'a str, Vec<(MonoTime, u64)>>,
     /// The destinations whose listeners were ever shown: about others nothing is known.
     watched: Vec<&'a Destination>,
@@ -120,14 +137,16 @@ impl<'a> Timeline<'a> {
             looks: Vec::new(),
             pauses: Vec::new(),
             units: BTreeMap::new(),
-            exits: Vec::new(),
+            processes: Processes::default(),
             counters: BTreeMap::new(),
             watched: Vec::new(),
         };
         // What units do while they are put back is none of the run's.
         let over = phase(Phase::PuttingBack);
         let is_of_run = |line: &&Line| match line {
-            Line::Unit(change) => over.is_none_or(|over| change.at < over),
+            Line::Unit(UnitChange { at, .. }) | Line::Process(ProcessChange { at, .. }) => {
+                over.is_none_or(|over| *at < over)
+            }
             _ => true,
         };
         record.lines.iter().filter(is_of_run).for_each(|line| timeline.note(line));
@@ -136,12 +155,10 @@ impl<'a> Timeline<'a> {
     }
 
     fn note(&mut self, line: &'a Line) {
+        self.processes.note(line);
         match line {
             Line::StepBegin(begin) => self.note_snapshots(&begin.before),
-            Line::StepEnd(end) => {
-                self.note_snapshots(&end.after);
-                self.exits.extend(end.old_main_gone_at.map(|at| (at, None)));
-            }
+            Line::StepEnd(end) => self.note_snapshots(&end.after),
             Line::Unit(change) => self.units.entry(&change.unit).or_default().push(UnitState {
                 at: change.changed_at.unwrap_or(change.at),
                 active_state: &change.active_state,
@@ -151,9 +168,6 @@ impl<'a> Timeline<'a> {
             Line::Queue(queue) => self.queues.push(queue),
             Line::Looks(looks) => self.looks.push(looks),
             Line::Pause(pause) => self.pauses.push(pause),
-            Line::Process(change) if change.ended.is_some() => {
-                self.exits.push((change.at, change.process.unit.as_ref()));
-            }
             Line::Counters(counters) => {
                 for (name, value) in &counters.values {
                     self.counters.entry(name).or_default().push((counters.at, *value));
@@ -179,7 +193,7 @@ impl<'a> Timeline<'a> {
         self.looks.sort_by_key(|looks| looks.from);
         self.pauses.sort_by_key(|pause| pause.from);
         self.units.values_mut().for_each(|states| states.sort_by_key(|state| state.at));
-        self.exits.sort();
+        self.processes.sort();
         self.counters.values_mut().for_each(|points| points.sort_unstable());
         let destinations = self.plan.cohorts.iter().map(|cohort| &cohort.target.connect);
         self.watched = destinations.filter(|to| self.queues.iter().any(|queue| is_served(queue, to))).collect();
@@ -220,6 +234,13 @@ impl<'a> Timeline<'a> {
         let named = self.plan.units.as_ref().and_then(|units| units.service.as_ref());
         let seen = || self.units.keys().copied().find(|unit| unit.kind() == UnitKind::Service);
         named.or_else(seen)
+    }
+
+    /// What was first known of the service.
+    pub(crate) fn service_state(&self) -> Option<&'a ServiceState> {
+        let unit = self.service()?;
+        let mut before = self.events.iter().flat_map(|event| &event.begin.before);
+        before.find(|snapshot| snapshot.unit == *unit)?.service.as_ref()
     }
 
     /// Every unit whose state was ever seen, by name.
@@ -333,6 +354,13 @@ impl<'a> Timeline<'a> {
         Some(Span::new(self.queues[first].at, back))
     }
 
+    /// From when on connections waited in an accept queue at every look until the end of `span`.
+    pub(crate) fn queue_stands_from(&self, span: Span) -> Option<MonoTime> {
+        let waits = |queue: &&&Queue| queue.listeners.iter().any(|listener| listener.queued > 0);
+        let during = self.queues.iter().filter(|queue| span.holds(queue.at)).rev();
+        during.take_while(waits).last().map(|queue| queue.at)
+    }
+
     /// The deepest accept queue seen in `span`, with that listener's backlog.
     pub(crate) fn queue_peak(&self, span: Span) -> Option<(u32, u32)> {
         let entered = self.queues.partition_point(|queue| queue.at <= span.from).saturating_sub(1);
@@ -344,8 +372,7 @@ impl<'a> Timeline<'a> {
     /// Whether the process of before did not end of its own will: by a signal that cannot be caught, or because
     /// systemd lost patience (TimeoutStopSec=).
     pub(crate) fn is_killing(&self, event: &Event<'_>) -> bool {
-        let by_action =
-            matches!(event.step.map(|step| &step.action), Some(Action::Kill { signal, .. }) if *signal == Signal::KILL);
+        let by_action = event.signal() == Some(Signal::KILL);
         let exit = event.service_after().and_then(|after| after.service.as_ref()?.main_exit.as_deref());
         let by_exit = exit.is_some_and(|exit| exit == "killed 9" || exit.starts_with("dumped"));
         let states = self.service().map(|service| self.states(service, event.span())).unwrap_or_default();
@@ -357,13 +384,6 @@ impl<'a> Timeline<'a> {
     pub(crate) fn listeners_at(&self, at: MonoTime) -> Option<&'a [Listener]> {
         let seen = self.queues.partition_point(|queue| queue.at <= at);
         Some(&self.queues.get(seen.checked_sub(1)?)?.listeners)
-    }
-
-    /// Whether a main process of `service` (or of whatever an event restarted) ended in `span`.
-    pub(crate) fn has_exit(&self, service: Option<&UnitName>, span: Span) -> bool {
-        let from = self.exits.partition_point(|&(at, _)| at < span.from);
-        let to = self.exits.partition_point(|&(at, _)| at <= span.to);
-        self.exits.get(from..to).unwrap_or_default().iter().any(|&(_, unit)| unit.is_none() || unit == service)
     }
 
     /// By how much a counter of the kernel rose in `span`; none if it was never read.

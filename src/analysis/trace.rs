@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::timeline::Span;
-use crate::model::address::takes;
+use crate::model::address::{Listener, takes};
 use crate::model::{Endpoint, MonoTime};
 use crate::record::line::{Line, Queue, TraceEvent, Traced};
 use crate::record::segment::FailureSample;
@@ -39,11 +39,21 @@ pub(crate) enum ResetWord {
 pub(crate) struct Trace<'a> {
     /// By the client's address, in order of time.
     resets: BTreeMap<SocketAddr, Vec<Reset<'a>>>,
-    /// Comings (true) and goings of listeners, in order of time.
-    listeners: Vec<(MonoTime, SocketAddr, bool)>,
+    /// Comings and goings of listeners, in order of time, without those of other sockets than the target's.
+    listeners: Vec<Move>,
     began: Option<(MonoTime, &'a [SocketAddr])>,
     /// Until when nothing is missing.
     ended: Option<MonoTime>,
+}
+
+/// A listener came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Move {
+    at: MonoTime,
+    local: SocketAddr,
+    is_up: bool,
+    /// Of the socket that was destroyed.
+    cookie: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +77,8 @@ impl<'a> Trace<'a> {
         }
         trace.resets.values_mut().for_each(|resets| resets.sort_by_key(|reset| reset.at));
         looks.sort_by_key(|look| look.at);
-        trace.listeners.retain(|&(at, local, _)| !is_a_strangers(at, local.port(), &looks));
         trace.listeners.sort_unstable();
+        trace.listeners = without_others(&trace.listeners, &looks);
         trace
     }
 
@@ -77,8 +87,12 @@ impl<'a> Trace<'a> {
         match &event.traced {
             Traced::Began { targets } => self.began = Some((at, targets)),
             Traced::Ended { left_out } => self.ended = (*left_out == 0).then_some(at),
-            Traced::ListenerUp { local } => self.listeners.push((at, *local, true)),
-            Traced::ListenerDown { local, .. } => self.listeners.push((at, *local, false)),
+            Traced::ListenerUp { local } => {
+                self.listeners.push(Move { at, local: *local, is_up: true, cookie: None });
+            }
+            Traced::ListenerDown { local, cookie } => {
+                self.listeners.push(Move { at, local: *local, is_up: false, cookie: *cookie });
+            }
             Traced::ResetSent { from, to, state, reason } => {
                 let reset = Reset { at, from: *from, state, reason: reason.as_deref() };
                 self.resets.entry(*to).or_default().push(reset);
@@ -120,9 +134,7 @@ impl<'a> Trace<'a> {
 
     /// The listener that it had connected to went between `since` and the reset.
     fn lost_its_listener(&self, reset: &Reset<'_>, since: MonoTime) -> bool {
-        self.listeners
-            .iter()
-            .any(|&(at, local, up)| !up && takes(local, reset.from) && (since..=reset.at).contains(&at))
+        self.listeners.iter().any(|it| !it.is_up && takes(it.local, reset.from) && (since..=reset.at).contains(&it.at))
     }
 
     /// The trace was on all through `span`, was about `destination`, and lost nothing.
@@ -135,10 +147,8 @@ impl<'a> Trace<'a> {
     /// The listener at `destination` stayed in TCP_LISTEN all through `span`: the trace was there, lost nothing,
     /// and saw none go.
     pub(crate) fn never_left_listen(&self, destination: &Destination, span: Span) -> bool {
-        let mut gone = self.listeners.iter().filter(|&&(at, local, up)| {
-            !up && destination.reaches(&Endpoint::Tcp(local)) && span.overlaps(Span::new(at, at))
-        });
-        self.covers(destination, span) && gone.next().is_none()
+        let is_gone = |it: &Move| !it.is_up && destination.reaches(&Endpoint::Tcp(it.local)) && span.holds(it.at);
+        self.covers(destination, span) && !self.listeners.iter().any(is_gone)
     }
 
     /// The spans around and in `within` in which no listener was at `destination`, to the microsecond: each from the
@@ -147,11 +157,11 @@ impl<'a> Trace<'a> {
     pub(crate) fn gaps(&self, destination: &Destination, within: Span, load_end: MonoTime) -> Vec<Span> {
         let mut gaps = Vec::new();
         let mut gone = None;
-        for &(at, _, up) in self.listeners.iter().filter(|&&(_, local, _)| destination.reaches(&Endpoint::Tcp(local))) {
-            if up {
-                gaps.extend(gone.take().map(|gone| Span::new(gone, at)));
+        for it in self.listeners.iter().filter(|it| destination.reaches(&Endpoint::Tcp(it.local))) {
+            if it.is_up {
+                gaps.extend(gone.take().map(|gone| Span::new(gone, it.at)));
             } else {
-                gone = Some(at);
+                gone = Some(it.at);
             }
         }
         gaps.extend(gone.map(|gone| Span::new(gone, load_end)));
@@ -160,25 +170,63 @@ impl<'a> Trace<'a> {
     }
 }
 
-/// Whether a listener that came or went at `at` was one of another network namespace: a container's, on the same port.
-/// The trace is one for all of them, the looks at the listeners are at ours only, and the last before and the first
-/// after it show the same sockets. Without one of the two it is taken for ours.
-fn is_a_strangers(at: MonoTime, port: u16, looks: &[&Queue]) -> bool {
+/// Without the moves of sockets that are proven to be others than those that a look showed: of another network
+/// namespace (a container's, on the same port), or opened beside them. The trace is one for all namespaces, the looks
+/// are at ours only. A socket that was destroyed is known by its cookie. One that was shut down lives on and may listen
+/// again, nobody knows whose it is: it is taken for ours.
+fn without_others(moves: &[Move], looks: &[&Queue]) -> Vec<Move> {
+    let mut kept: Vec<Move> = Vec::new();
+    for (place, it) in moves.iter().enumerate() {
+        let is_anothers = match it.cookie {
+            Some(cookie) => cookies_before(it, &moves[..place], looks).is_some_and(|known| !known.contains(&cookie)),
+            None if it.is_up => {
+                let has_gone = kept.iter().rev().find(|last| last.local == it.local).is_some_and(|last| !last.is_up);
+                !has_gone && stayed_the_same(it.at, it.local.port(), looks)
+            }
+            None => false,
+        };
+        if !is_anothers {
+            kept.push(*it);
+        }
+    }
+    kept
+}
+
+/// The cookies of the listeners at its port that the last look before `it` showed and that have not gone since; none
+/// where it showed none.
+fn cookies_before(it: &Move, earlier: &[Move], looks: &[&Queue]) -> Option<BTreeSet<u64>> {
+    let look = look_before(it.at, looks)?;
+    let at_port = look.listeners.iter().filter(|listener| is_at(listener, it.local.port()));
+    let mut cookies: BTreeSet<u64> = at_port.filter_map(|listener| listener.cookie).collect();
+    let since = earlier.iter().filter(|other| other.at >= look.at);
+    since.filter_map(|other| other.cookie).for_each(|gone| {
+        cookies.remove(&gone);
+    });
+    (!cookies.is_empty()).then_some(cookies)
+}
+
+fn look_before<'a>(at: MonoTime, looks: &[&'a Queue]) -> Option<&'a Queue> {
     let slack = Duration::from_nanos(JOIN_SLACK_NS);
-    let before = looks.partition_point(|look| look.at + slack < at).checked_sub(1).and_then(|last| looks.get(last));
+    let seen = looks.partition_point(|look| look.at + slack < at);
+    looks.get(seen.checked_sub(1)?).copied()
+}
+
+/// Whether the last look before `at` and the first after it show the same sockets.
+fn stayed_the_same(at: MonoTime, port: u16, looks: &[&Queue]) -> bool {
+    let slack = Duration::from_nanos(JOIN_SLACK_NS);
     let after = looks.get(looks.partition_point(|look| look.at <= at + slack));
-    let (Some(before), Some(after)) = (before, after) else { return false };
+    let (Some(before), Some(after)) = (look_before(at, looks), after) else { return false };
     let ours = sockets(before, port);
     !ours.is_empty() && ours == sockets(after, port)
 }
 
 /// The inodes of the listeners at that port.
 fn sockets(look: &Queue, port: u16) -> BTreeSet<u64> {
-    let at_port = look.listeners.iter().filter(|listener| match &listener.endpoint {
-        Endpoint::Tcp(address) => address.port() == port,
-        Endpoint::Unix(_) => false,
-    });
-    at_port.map(|listener| listener.inode).collect()
+    look.listeners.iter().filter(|listener| is_at(listener, port)).map(|listener| listener.inode).collect()
+}
+
+fn is_at(listener: &Listener, port: u16) -> bool {
+    matches!(&listener.endpoint, Endpoint::Tcp(address) if address.port() == port)
 }
 
 /// Whether `destination` is that very address.

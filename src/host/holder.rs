@@ -60,6 +60,14 @@ pub fn of_listener(at: &Endpoint, inode: u64) -> Vec<holder::Holder> {
     pids().into_iter().filter_map(holder).collect()
 }
 
+/// Where a process listens.
+#[must_use]
+pub fn listens(pid: u32) -> Vec<Endpoint> {
+    let own = sockets_of(pid);
+    let listeners = listener::all().unwrap_or_default();
+    listeners.into_iter().filter(|listener| own.contains(&listener.inode)).map(|listener| listener.endpoint).collect()
+}
+
 fn pids() -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();

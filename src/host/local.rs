@@ -45,6 +45,10 @@ impl Host for Local {
         Box::pin(async { look.await.unwrap_or_default() })
     }
 
+    fn listens(&self, pid: u32) -> Answer<'_, Vec<Endpoint>> {
+        Box::pin(async move { holder::listens(pid) })
+    }
+
     fn process(&self, pid: u32) -> Answer<'_, Option<Process>> {
         Box::pin(async move { process::describe(pid) })
     }

@@ -53,6 +53,9 @@ pub trait Host {
     /// is known: without root, those of other users.
     fn holders<'a>(&'a self, at: &'a Endpoint, inode: u64) -> Answer<'a, Vec<Holder>>;
 
+    /// Where a process listens.
+    fn listens(&self, pid: u32) -> Answer<'_, Vec<Endpoint>>;
+
     /// The process that has this PID now; none if there is none.
     fn process(&self, pid: u32) -> Answer<'_, Option<Process>>;
 

@@ -74,6 +74,10 @@ impl Host for Scripted {
         Box::pin(async { holders })
     }
 
+    fn listens(&self, _pid: u32) -> Answer<'_, Vec<Endpoint>> {
+        Box::pin(async { Vec::new() })
+    }
+
     fn process(&self, pid: u32) -> Answer<'_, Option<Process>> {
         let process = self.processes.borrow().get(&pid).map(|(process, _)| process.clone());
         Box::pin(async { process })

@@ -10,8 +10,8 @@ use crate::model::{Disposition, FailureClass};
 /// What ended a connection, as the wire saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// The peer closed it: end of file.
-    Closed,
+    /// The peer closed it: end of file. With the errno of a reset that came after it: what was written had not been read.
+    Closed(Option<i32>),
     /// The connection was reset, or is lost by any other error of the socket.
     Reset(Option<i32>),
     /// A write found it closed (EPIPE).
@@ -27,7 +27,7 @@ impl Trouble {
         match error.kind() {
             _ if in_tls => Self::Tls,
             // rustls: the peer closed the stream without a close_notify.
-            io::ErrorKind::UnexpectedEof => Self::Closed,
+            io::ErrorKind::UnexpectedEof => Self::Closed(None),
             io::ErrorKind::BrokenPipe => Self::Broken(error.raw_os_error()),
             _ => Self::Reset(error.raw_os_error()),
         }
@@ -36,8 +36,8 @@ impl Trouble {
     /// The errno behind it.
     pub(super) fn errno(self) -> Option<i32> {
         match self {
-            Self::Reset(errno) | Self::Broken(errno) => errno,
-            Self::Closed | Self::Tls => None,
+            Self::Closed(errno) | Self::Reset(errno) | Self::Broken(errno) => errno,
+            Self::Tls => None,
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn exchange_class(failure: Failure, progress: Progress) -> FailureCla
     };
     let written_whole = progress.bytes_out >= progress.request_bytes;
     let closed = match trouble {
-        Trouble::Closed => true,
+        Trouble::Closed(_) => true,
         Trouble::Broken(_) => progress.unix,
         Trouble::Reset(_) | Trouble::Tls => false,
     };
@@ -125,7 +125,7 @@ mod tests {
     const HALF_WRITTEN: Progress = Progress { bytes_out: 40, ..SENT };
     const RESET: Failure = Failure::Lost(Trouble::Reset(Some(104)));
     const BROKEN: Failure = Failure::Lost(Trouble::Broken(Some(32)));
-    const CLOSED: Failure = Failure::Lost(Trouble::Closed);
+    const CLOSED: Failure = Failure::Lost(Trouble::Closed(None));
 
     #[test]
     fn a_connect_is_classified_by_errno_and_family() {
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(os(Errno::CONNRESET), Trouble::Reset(Some(104)));
         assert_eq!(os(Errno::PIPE), Trouble::Broken(Some(32)));
         assert_eq!(os(Errno::TIMEDOUT), Trouble::Reset(Some(110)));
-        assert_eq!(Trouble::of(&io::ErrorKind::UnexpectedEof.into()), Trouble::Closed);
+        assert_eq!(Trouble::of(&io::ErrorKind::UnexpectedEof.into()), Trouble::Closed(None));
         let record = tokio_rustls::rustls::Error::DecryptError;
         assert_eq!(Trouble::of(&io::Error::new(io::ErrorKind::InvalidData, record)), Trouble::Tls);
     }

@@ -55,7 +55,7 @@ pub(super) enum Over {
 impl NoAnswer {
     /// The connection ended: as the wire saw it, or else the peer closed it.
     pub(super) fn lost(wire: &Wire) -> Self {
-        Self::Failed(Failure::Lost(wire.trouble().unwrap_or(Trouble::Closed)))
+        Self::Failed(Failure::Lost(wire.trouble().unwrap_or(Trouble::Closed(None))))
     }
 }
 

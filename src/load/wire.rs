@@ -157,7 +157,7 @@ impl Wire {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into)).map_err(|error| self.end(&error))?;
         let bytes = into.filled();
         if bytes.is_empty() {
-            self.trouble.get_or_insert(Trouble::Closed);
+            self.close();
             return Poll::Ready(Ok(None));
         }
         self.bytes_in += bytes.len() as u64;
@@ -166,6 +166,19 @@ impl Wire {
 
     /// The first trouble is what ended the connection; later ones follow from it.
     fn end(&mut self, error: &io::Error) -> Trouble {
-        *self.trouble.get_or_insert(Trouble::of(error))
+        match Trouble::of(error) {
+            Trouble::Closed(_) => self.close(),
+            other => *self.trouble.get_or_insert(other),
+        }
+    }
+
+    /// The peer has closed it. A reset that came after that is found at the socket: the kernel sends one in answer to
+    /// a request that was written later, or that nobody had read.
+    fn close(&mut self) -> Trouble {
+        if let Some(trouble) = self.trouble {
+            return trouble;
+        }
+        let reset = rustix::net::sockopt::socket_error(&self.stream).ok().and_then(Result::err);
+        *self.trouble.insert(Trouble::Closed(reset.map(rustix::io::Errno::raw_os_error)))
     }
 }

@@ -47,10 +47,10 @@ causes! {
     /// The server accepted the connection and closed it without reading the request.
     AcceptedUnread =
         "Have the server, when it stops, answer what it has accepted before it closes. FlushPending=yes and MaxConnections= make systemd close connections, too.";
-    /// The server closed an idle keep-alive connection while the request was in the air.
+    /// The server closed a keep-alive connection before it had read the request.
     KeepAliveRace =
         "Have the server announce the end: `Connection: close` in an answer to each kept connection before it closes it. Clients may send idempotent requests again.";
-    /// The process was ended while it worked on the request.
+    /// The process ended, or closed the connection as it stopped, with the request in hand.
     KilledInFlight =
         "Let requests end: a graceful stop on SIGTERM, and a TimeoutStopSec= longer than the slowest of them.";
     /// The accept queue was full.
@@ -59,6 +59,18 @@ causes! {
     /// The new process took longer to answer than the client waits.
     SlowStart =
         "Shorten the start, or bring the new process up before the old one stops; or let clients wait longer than the stall.";
+    /// The old process no longer accepted connections and took longer to end than the client waits.
+    SlowStop =
+        "Have the server end as soon as its last request is answered, or accept until it ends, and bound the rest by TimeoutStopSec=; or start the new process before the old one stops.";
+    /// A process ran, but took no connection from this listener: it listens elsewhere, or hangs.
+    NotAccepted =
+        "Have the server use the socket it was passed (sd_listen_fds(3)), or listen on the address that clients use; if it hangs, see its log and what it waits for.";
+    /// The stream crossed the server's GOAWAY.
+    GoawayRace =
+        "Have the server send GOAWAY twice, the second with the last stream that it processed; clients may send the others again.";
+    /// The TLS handshake failed, or a TLS record ended the connection.
+    Tls =
+        "See the reason: renew the certificate, issue it for the name that clients use, or give the client the CA with ca_file.";
     /// systemd refused to start the service again (StartLimitBurst=), and the socket failed with it.
     StartLimit =
         "Find out why the service ends, or how often it is deployed: StartLimitBurst= and StartLimitIntervalSec= bound both. Until then: systemctl reset-failed, and start the socket.";

@@ -273,6 +273,9 @@ pub struct ServiceState {
     pub kill_mode: String,
     /// Type=, such as `notify`.
     pub service_type: String,
+    /// KillSignal=, by its number: what a stop sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kill_signal: Option<i32>,
     /// RefuseManualStart=.
     pub refuse_manual_start: bool,
     /// The sockets that trigger it (TriggeredBy=).
@@ -287,6 +290,12 @@ pub struct SocketState {
     /// FlushPending=yes: what waits in the accept queue when the service ends is accepted and closed unread.
     #[serde(default)]
     pub flush_pending: bool,
+    /// MaxConnections= with Accept=yes: more are closed unread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// MaxConnectionsPerSource= with Accept=yes; none where it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_source: Option<u32>,
     /// The stream addresses of ListenStream=.
     pub listen: Vec<Endpoint>,
     /// The kernel's listeners at those addresses; empty where nobody listens or the kernel cannot be asked.

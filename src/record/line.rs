@@ -316,6 +316,9 @@ pub struct Holders {
     pub inode: u64,
     /// By PID; empty where no process may be read that holds it.
     pub holders: Vec<Holder>,
+    /// Processes of the services around it that do not hold it, and listen somewhere else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Holder>,
 }
 
 /// A line of a unit's journal.

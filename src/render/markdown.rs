@@ -224,7 +224,7 @@ fn evidence(page: &mut String, scenario: &ScenarioResult) {
         if let Some(more @ 1..) = evidence.len().checked_sub(SENTENCES_PER_CAUSE) {
             push(page, &format!("And in {more} more events, in result.json."));
         }
-        push(page, &format!("What helps: {}", text(cause.remedy())));
+        push(page, &format!("What helps: {}", text(&Evidence::remedy(cause, &evidence))));
     }
 }
 

@@ -62,6 +62,20 @@ impl HoldersLook {
         self.look().await;
     }
 
+    /// The processes of services that listen, but do not hold the listener.
+    async fn elsewhere(&self, holders: &[Holder]) -> Vec<Holder> {
+        let mut elsewhere = Vec::new();
+        for process in self.processes.running() {
+            if holders.iter().all(|holder| holder.process.id != process.id) {
+                let also_listens = self.host.listens(process.id.pid).await;
+                if !also_listens.is_empty() {
+                    elsewhere.push(Holder { process, accepted: 0, also_listens });
+                }
+            }
+        }
+        elsewhere
+    }
+
     async fn look(&mut self) {
         for endpoint in self.endpoints.clone() {
             // One that fails tells nothing; the next one may.
@@ -72,11 +86,12 @@ impl HoldersLook {
                 for holder in holders.iter().filter(|holder| holder.process.name != MANAGER) {
                     self.processes.see(holder.process.id.pid, None).await;
                 }
-                let shown: Vec<Shown> = holders.iter().map(shown).collect();
+                let elsewhere = self.elsewhere(&holders).await;
+                let shown: Vec<Shown> = holders.iter().chain(&elsewhere).map(shown).collect();
                 let last = self.written.insert((endpoint.clone(), listener.inode), shown.clone());
                 if last != Some(shown) {
-                    let endpoint = endpoint.clone();
-                    self.recorder.write(&Line::Holders(Holders { at, endpoint, inode: listener.inode, holders }));
+                    let (endpoint, inode) = (endpoint.clone(), listener.inode);
+                    self.recorder.write(&Line::Holders(Holders { at, endpoint, inode, holders, elsewhere }));
                 }
             }
         }

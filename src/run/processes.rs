@@ -22,7 +22,8 @@ struct Shared {
     recorder: Recorder,
     /// Raised when a process is found or ends.
     changed: Rc<Notify>,
-    watched: RefCell<BTreeMap<ProcessId, JoinHandle<()>>>,
+    /// Each with what was written of it last.
+    watched: RefCell<BTreeMap<ProcessId, (Process, JoinHandle<()>)>>,
     /// Ours: what the embedded manager starts is in it, and whatever else runs beside us.
     own_group: Option<String>,
     /// Whose processes matter, the ones to come as well.
@@ -31,7 +32,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.watched.borrow().values().for_each(JoinHandle::abort);
+        self.watched.borrow().values().for_each(|(_, exit)| exit.abort());
     }
 }
 
@@ -51,8 +52,8 @@ impl Processes {
     pub(super) async fn see_units(&self, snapshots: &[UnitSnapshot]) {
         for snapshot in snapshots {
             let Some(service) = &snapshot.service else { continue };
-            let mut found: BTreeSet<u32> = service.processes.iter().map(|process| process.pid).collect();
-            found.extend(service.main_process.map(|process| process.pid));
+            let main = service.main_process.iter();
+            let found: BTreeSet<u32> = service.processes.iter().chain(main).map(|process| process.pid).collect();
             for pid in found {
                 self.see(pid, Some(&snapshot.unit)).await;
             }
@@ -84,23 +85,36 @@ impl Processes {
         }
     }
 
+    /// Those of services that run now.
+    pub(super) fn running(&self) -> Vec<Process> {
+        let watched = self.0.watched.borrow();
+        let running = watched.values().filter(|(process, exit)| process.unit.is_some() && !exit.is_finished());
+        running.map(|(process, _)| process.clone()).collect()
+    }
+
     fn watch(&self, process: Process) {
         let mut watched = self.0.watched.borrow_mut();
-        if watched.contains_key(&process.id) {
-            return;
-        }
         let (recorder, changed) = (self.0.recorder.clone(), Rc::clone(&self.0.changed));
         let found = ProcessChange { at: self.0.host.now(), process, ended: None };
         let id = found.process.id;
+        if let Some((written, _)) = watched.get_mut(&id) {
+            // It has set up its signal handlers, or changed its name, since it began.
+            if *written != found.process {
+                written.clone_from(&found.process);
+                recorder.write(&Line::Process(found));
+            }
+            return;
+        }
         recorder.write(&Line::Process(found.clone()));
         changed.notify_one();
         let exit = self.0.host.exit(id);
+        let process = found.process.clone();
         let task = tokio::task::spawn_local(async move {
             let exit = exit.await;
             recorder.write(&Line::Process(ProcessChange { at: exit.at, ended: Some(exit.source), ..found }));
             changed.notify_one();
         });
-        watched.insert(id, task);
+        watched.insert(id, (process, task));
     }
 }
 

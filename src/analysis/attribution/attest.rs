@@ -17,10 +17,10 @@ const GUESSED: [Cause; 4] = [Cause::Ambiguous, Cause::AcceptQueueReset, Cause::A
 
 /// What becomes of a case: a word that confirms the inferred cause attests it, one that leaves no other choice
 /// stands in where no more than a guess could be inferred, and one that contradicts leaves it ambiguous.
-pub(crate) fn judge(case: &Case<'_>, word: Option<ResetWord>) -> Judged {
+pub(crate) fn judge(case: &Case<'_>) -> Judged {
     let inferred = rules::infer(case);
     let unattested = Judged { cause: inferred, is_attested: false };
-    let Some(word) = word else { return unattested };
+    let Some(word) = case.word else { return unattested };
     if case.key.class.is_wrong() {
         // An answer came; how the connection ended is not why it was wrong.
         return unattested;
@@ -63,12 +63,10 @@ fn meaning(case: &Case<'_>, word: ResetWord) -> Meaning {
         (ResetWord::NoSocket, false) => (&[], &[AcceptQueueReset, AcceptedUnread, KilledInFlight]),
         (ResetWord::QueueClosed, false) => (&[AcceptQueueReset], &[]),
         // A server that stops closes its listener and its idle connections in one go.
-        (ResetWord::QueueClosed | ResetWord::WroteAfterClose | ResetWord::ClosedUnread | ResetWord::Aborted, true) => {
-            (&[KeepAliveRace], &[KilledInFlight])
-        }
-        // It was accepted, and not read to the end: not by a process that lived on, or not by one that died.
-        (ResetWord::ClosedUnread, false) if case.died_with_process() => (&[KilledInFlight], &[AcceptedUnread]),
-        (ResetWord::ClosedUnread | ResetWord::WroteAfterClose, false) => (&[AcceptedUnread], &[KilledInFlight]),
+        (ResetWord::WroteAfterClose | ResetWord::ClosedUnread, true) => (&[KeepAliveRace], &[]),
+        // The server had it thrown away, read or not.
+        (ResetWord::QueueClosed | ResetWord::Aborted, true) => (&[], &[KeepAliveRace, KilledInFlight]),
+        (ResetWord::ClosedUnread | ResetWord::WroteAfterClose, false) => (&[AcceptedUnread], &[]),
         (ResetWord::Aborted, false) => (&[], &[KilledInFlight, AcceptedUnread]),
     };
     Meaning { confirms, agrees_with }

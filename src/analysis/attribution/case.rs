@@ -3,15 +3,13 @@
 use crate::analysis::event::Event;
 use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::{ListenerView, Span, Timeline, UnitState};
+use crate::analysis::trace::ResetWord;
 use crate::model::{ActiveState, EventId, FailureClass, FailureKey, MonoTime, UnitName};
 use crate::record::segment::{FailureSample, Scope};
 use crate::scenario::plan::{Cohort, Destination};
 
 /// What the observers may lag behind what they observe.
 pub(super) const OBSERVER_LAG_NS: u64 = 50_000_000;
-
-/// A request in the air meets its fate within this time. When it took longer, the server had it.
-const IN_THE_AIR_NS: u64 = 50_000_000;
 
 /// It ended with a reset: the kernel threw away what nobody had read.
 pub(crate) const RESET: &[FailureClass] =
@@ -52,27 +50,51 @@ pub(crate) fn phases(event: &Event<'_>, is_killing: bool, first_ok_end: Option<M
     phases
 }
 
+/// What the server had of a request when its connection ended, as the kernel tells it: a process that closes or ends
+/// with unread bytes has the connection reset, a process that had read them all has it closed in order (`tcp_close`,
+/// net/ipv4/tcp.c; `unix_release_sock`, net/unix/af_unix.c).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// It had read it.
+    InHand,
+    /// It had not.
+    Unread,
+    /// Nothing tells.
+    Unknown,
+}
+
 /// What is to be explained.
 pub(crate) struct Case<'a> {
     pub(crate) key: FailureKey,
     /// Its client.
     pub(crate) cohort: &'a Cohort,
+    /// When it was due.
+    pub(crate) due: Span,
     /// When it can have failed.
     pub(crate) moment: Span,
-    /// From its first write to its end, where a sample tells.
-    pub(crate) waited_ns: Option<u64>,
+    /// A sample tells when it failed.
+    pub(crate) is_sampled: bool,
+    /// Why the kernel reset its connection, where its trace tells.
+    pub(crate) word: Option<ResetWord>,
     /// When its connection was established, where a sample tells.
     pub(crate) connected: Option<MonoTime>,
     /// The phases of all events, as its cohort saw them.
     pub(crate) phases: &'a [PhaseSpan],
     /// When the service came up that no event had asked to.
     pub(crate) unasked_starts: &'a [Span],
+    /// When requests of its cohort were answered, in order.
+    pub(crate) answers: &'a [MonoTime],
     pub(crate) timeline: &'a Timeline<'a>,
 }
 
 impl<'a> Case<'a> {
-    /// When failures of `key` that were due in `due` can have ended, if no sample tells.
-    pub(crate) fn moment_of(key: FailureKey, cohort: &Cohort, due: Span) -> Span {
+    /// When failures of `key` that were due in `due` can have ended, if no sample tells: by the end of the run.
+    pub(crate) fn moment_of(key: FailureKey, cohort: &Cohort, due: Span, last: MonoTime) -> Span {
+        let span = Self::unbounded_moment(key, cohort, due);
+        Span::new(span.from.min(last), span.to.min(last))
+    }
+
+    fn unbounded_moment(key: FailureKey, cohort: &Cohort, due: Span) -> Span {
         let target = &cohort.target;
         match key.class {
             FailureClass::Refused | FailureClass::PathMissing | FailureClass::Permission | FailureClass::QueueFull => {
@@ -91,8 +113,10 @@ impl<'a> Case<'a> {
         // A connection is turned away when it is tried; that it was too often shows only at the end.
         let from = if sample.key.class == FailureClass::ConnectTimeout { sample.due } else { sample.end };
         Self {
+            due: Span::new(sample.due, sample.due),
             moment: Span::new(from, sample.end),
-            waited_ns: sample.sent.map(|sent| sample.end.nanos_since(sent)),
+            is_sampled: true,
+            word: self.timeline.trace.reset_of(sample, self.destination()),
             connected: sample.connected,
             ..*self
         }
@@ -141,21 +165,103 @@ impl<'a> Case<'a> {
         self.phases.iter().filter(killing).any(|span| span.span.overlaps(self.seen()))
     }
 
-    /// A main process ended at that moment, asked or not.
+    /// A process that served ended at that moment, asked or not.
     pub(crate) fn is_at_exit(&self) -> bool {
-        self.timeline.has_exit(self.timeline.service(), self.seen())
+        self.timeline.processes.exits(self.timeline.service(), self.seen()).next().is_some()
     }
 
-    /// It took so long that the server had the request.
-    pub(crate) fn was_being_served(&self) -> bool {
-        self.waited_ns.is_some_and(|waited| waited > IN_THE_AIR_NS)
+    /// A process was about to end, or ended.
+    pub(crate) fn is_in_ending(&self) -> bool {
+        self.is_in(EventPhase::Stopping) || self.is_at_exit()
     }
 
-    /// The process ended, of its own will or not, while it had the request.
+    /// It ended with its process and not before.
     pub(crate) fn died_with_process(&self) -> bool {
-        let ended = self.is_in_killing()
-            || (self.is_at_exit() && (self.was_being_served() || !self.is_in(EventPhase::Stopping)));
+        let ended = self.is_in_killing() || (self.is_at_exit() && !self.is_in(EventPhase::Stopping));
         ended && !self.was_flushed()
+    }
+
+    /// What the server had of it.
+    pub(crate) fn hold(&self) -> Hold {
+        use FailureClass::{
+            ClosedBeforeResponse, ClosedMidResponse, ConnectReset, ResetBeforeResponse, ResetMidResponse, WriteFailed,
+        };
+        let was_reset = self.key.errno.is_some() || self.word.is_some();
+        match self.key.class {
+            ClosedMidResponse | ResetMidResponse => Hold::InHand,
+            // An orderly end: unless a reset answered the request, it had been read. From afar that reset may come
+            // after the client has looked.
+            ClosedBeforeResponse if was_reset => Hold::Unread,
+            ClosedBeforeResponse if self.is_local() => Hold::InHand,
+            // No queue holds a kept connection: the server had it thrown away.
+            ResetBeforeResponse if self.word == Some(ResetWord::Aborted) => Hold::Unknown,
+            ResetBeforeResponse if self.word == Some(ResetWord::QueueClosed) && self.key.reused => Hold::Unknown,
+            ResetBeforeResponse | WriteFailed | ConnectReset => Hold::Unread,
+            _ => Hold::Unknown,
+        }
+    }
+
+    /// What is written to it arrives at once.
+    pub(crate) fn is_local(&self) -> bool {
+        let is_loopback = match self.destination() {
+            Destination::Unix(_) => true,
+            Destination::Host { host, .. } => {
+                host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
+        };
+        is_loopback || self.timeline.is_watched(self.destination())
+    }
+
+    /// From when it was due until it failed.
+    pub(crate) fn wait(&self) -> Span {
+        Span::new(self.due.from, self.moment.to)
+    }
+
+    /// How much of its wait passed in these phases, in nanoseconds.
+    fn waited_in(&self, phases: &[EventPhase]) -> u64 {
+        let meant = self.phases.iter().filter(|span| phases.contains(&span.phase));
+        meant.map(|span| span.span.shared_ns(self.wait())).sum()
+    }
+
+    /// It waited for an old process to end, longer than for the new one to come up.
+    pub(crate) fn waited_for_stop(&self) -> bool {
+        let stopping = self.waited_in(&[EventPhase::Stopping]);
+        stopping > 0 && stopping >= self.waited_in(&[EventPhase::Down, EventPhase::Starting])
+    }
+
+    /// A request of its cohort was answered after it had failed.
+    pub(crate) fn was_followed_by_an_answer(&self) -> bool {
+        self.answers.last().is_some_and(|last| *last > self.moment.to)
+    }
+
+    /// No request of its cohort was answered while it waited.
+    pub(crate) fn nothing_was_answered(&self) -> bool {
+        let next = self.answers.partition_point(|answer| *answer <= self.due.to);
+        self.answers.get(next).is_none_or(|answer| *answer > self.moment.to)
+    }
+
+    /// A process of the service ran all the while that it waited.
+    pub(crate) fn service_ran(&self) -> bool {
+        let is_active = |unit: &UnitName| {
+            let states = self.timeline.states(unit, self.wait());
+            !states.is_empty() && states.iter().all(UnitState::is_active)
+        };
+        let (processes, service) = (&self.timeline.processes, self.timeline.service());
+        match service {
+            Some(service) => processes.runs_through(service, self.wait()) || is_active(service),
+            None => processes.holds_through(self.destination(), self.wait()),
+        }
+    }
+
+    /// The service is one that tells when it is ready (Type=notify), and was active as it failed.
+    pub(crate) fn service_said_that_it_is_ready(&self) -> bool {
+        let of_type = self.timeline.service_state().is_some_and(|service| service.service_type.starts_with("notify"));
+        of_type && self.service_states().last().is_some_and(UnitState::is_active)
+    }
+
+    /// A process holds the listener, listens elsewhere and was never seen with a connection of this one.
+    pub(crate) fn service_listens_elsewhere(&self) -> bool {
+        self.timeline.processes.listens_elsewhere(self.destination(), self.timeline.service())
     }
 
     /// Connections were seen to wait in the accept queue.
@@ -179,6 +285,17 @@ impl<'a> Case<'a> {
     /// The socket unit has a service for each connection.
     pub(crate) fn is_accepted_by_manager(&self) -> bool {
         self.timeline.socket_state().is_some_and(|socket| socket.accept)
+    }
+
+    /// Something between the client and the service is known to pass requests on: the scenario says so, a known proxy
+    /// holds the listener, or the socket unit has no such address and its service is reached all the same.
+    pub(crate) fn has_front(&self) -> bool {
+        let is_of_socket = |socket: &crate::model::SocketState| {
+            socket.listen.is_empty() || socket.listen.iter().any(|endpoint| self.destination().reaches(endpoint))
+        };
+        let socket = self.timeline.socket_state();
+        self.timeline.processes.proxy_at(self.destination(), self.moment.to).is_some()
+            || socket.is_some_and(|socket| !is_of_socket(socket))
     }
 
     /// Connections go to a socket that the manager holds.

@@ -19,9 +19,8 @@ use self::case::{Case, PhaseSpan, phases};
 use super::result::{EventPhase, Evidence};
 use super::tally::{Tally, Window};
 use super::timeline::{Span, Timeline};
-use super::trace::ResetWord;
 use super::window::first_ok_end;
-use crate::model::{Cause, FailureClass, FailureKey};
+use crate::model::{Cause, FailureClass, FailureKey, MonoTime};
 use crate::record::segment::{FailureSample, Scope};
 use crate::scenario::plan::Cohort;
 
@@ -45,19 +44,31 @@ pub(crate) struct Finding {
     pub(crate) phases: BTreeMap<EventPhase, u64>,
     /// The cohorts that lost them, by their place in the plan.
     pub(crate) cohorts: BTreeSet<u16>,
+    /// The statuses of wrong answers.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// When those failed of which a sample tells it.
+    failed: Option<Span>,
+    /// When the others can have failed.
+    may_have_failed: Option<Span>,
     /// Of these, what may be the generator's own doing.
     pub(crate) own: u64,
-    /// When they can have failed.
-    pub(crate) span: Option<Span>,
 }
 
 impl Finding {
-    fn add(&mut self, cohort: u16, class: FailureClass, moment: Span, n: u64) {
+    fn add(&mut self, cohort: u16, failed: &Case<'_>, n: u64) {
         self.count += n;
-        *self.classes.entry(class).or_default() += n;
+        *self.classes.entry(failed.key.class).or_default() += n;
+        if let Some(status) = failed.key.status.filter(|_| failed.key.class.is_wrong()) {
+            *self.statuses.entry(status).or_default() += n;
+        }
         self.cohorts.insert(cohort);
-        self.span =
-            Some(self.span.map_or(moment, |span| Span::new(span.from.min(moment.from), span.to.max(moment.to))));
+        let known = if failed.is_sampled { &mut self.failed } else { &mut self.may_have_failed };
+        *known = Some(known.map_or(failed.moment, |span| span.hull(failed.moment)));
+    }
+
+    /// When they failed: samples are of the first and the last of each class.
+    pub(crate) fn span(&self) -> Option<Span> {
+        self.failed.or(self.may_have_failed)
     }
 }
 
@@ -67,9 +78,10 @@ impl Attribution {
         let mut attribution = Self::default();
         for (index, cohort) in (0_u16..).zip(&timeline.plan.cohorts) {
             let phases = phases_seen_by(index, tally, timeline);
-            let starts = starts::unasked(index, tally, timeline, &phases);
+            let answers = starts::answers(index, tally);
+            let starts = starts::unasked(&answers, timeline, &phases);
             for (_, scope, window) in tally.windows().filter(|&(of, scope, _)| of == index && scope != Scope::Warmup) {
-                attribution.add_window((index, cohort), scope, window, (&phases, &starts), timeline);
+                attribution.add_window((index, cohort), scope, window, (&phases, &starts, &answers), timeline);
             }
         }
         attribution
@@ -80,47 +92,56 @@ impl Attribution {
         (index, cohort): (u16, &Cohort),
         scope: Scope,
         window: &Window,
-        (phases, unasked_starts): (&[PhaseSpan], &[Span]),
+        (phases, unasked_starts, answers): (&[PhaseSpan], &[Span], &[MonoTime]),
         timeline: &Timeline<'_>,
     ) {
         let mut samples = samples_by_row(window, timeline);
         for (&row, counts) in &window.rows {
             for (key, count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
                 let due = timeline.row_span(row);
-                let moment = Case::moment_of(key, cohort, due);
+                let by_row = Case {
+                    key,
+                    cohort,
+                    due,
+                    moment: Case::moment_of(key, cohort, due, timeline.last),
+                    is_sampled: false,
+                    word: None,
+                    connected: None,
+                    phases,
+                    unasked_starts,
+                    answers,
+                    timeline,
+                };
                 if timeline.generator.may_have_caused(key, &cohort.target, due) {
-                    self.add_own((index, scope), key.class, moment, count);
+                    self.add_own((index, scope), &by_row, count);
                     continue;
                 }
-                let by_row =
-                    Case { key, cohort, moment, waited_ns: None, connected: None, phases, unasked_starts, timeline };
                 let known = samples.remove(&(row, key)).unwrap_or_default();
                 let mut rest = count;
                 for sample in known.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
-                    let word = timeline.trace.reset_of(sample, &cohort.target.connect);
-                    self.add((index, scope), &by_row.sharpened(sample), word, 1);
+                    self.add((index, scope), &by_row.sharpened(sample), 1);
                     rest -= 1;
                 }
                 if rest > 0 {
-                    self.add((index, scope), &by_row, None, rest);
+                    self.add((index, scope), &by_row, rest);
                 }
             }
         }
     }
 
     /// What may be the generator's own doing is put down to nobody else.
-    fn add_own(&mut self, (cohort, scope): (u16, Scope), class: FailureClass, moment: Span, n: u64) {
+    fn add_own(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, n: u64) {
         *self.counts.entry((cohort, scope, Cause::Ambiguous)).or_default() += n;
         let finding = self.findings.entry((scope, Cause::Ambiguous)).or_default();
-        finding.add(cohort, class, moment, n);
+        finding.add(cohort, failed, n);
         finding.own += n;
     }
 
-    fn add(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, word: Option<ResetWord>, n: u64) {
-        let Judged { cause, is_attested } = attest::judge(failed, word);
+    fn add(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, n: u64) {
+        let Judged { cause, is_attested } = attest::judge(failed);
         *self.counts.entry((cohort, scope, cause)).or_default() += n;
         let finding = self.findings.entry((scope, cause)).or_default();
-        finding.add(cohort, failed.key.class, failed.moment, n);
+        finding.add(cohort, failed, n);
         *finding.phases.entry(failed.phase(scope)).or_default() += n;
         if is_attested {
             finding.attested += n;
@@ -151,12 +172,14 @@ impl Attribution {
                 Scope::Event(id) => Some(id),
                 Scope::Warmup | Scope::Before => None,
             };
+            let seen = sentence::of(cause, finding, event.and_then(|id| timeline.event(id)), timeline);
             Evidence {
                 cause,
                 event: event.map(|id| id.0.saturating_add(1)),
                 count: finding.count,
                 phases: finding.phases.clone(),
-                sentence: sentence::of(cause, finding, event.and_then(|id| timeline.event(id)), timeline),
+                sentence: seen.sentence,
+                remedy: seen.remedy,
             }
         });
         evidence.collect()

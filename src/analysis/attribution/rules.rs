@@ -3,11 +3,10 @@
 //! Every rule says by itself when it applies, so their order means nothing. Where none applies the evidence is
 //! missing, where two apply it contradicts itself: both are [`Cause::Ambiguous`].
 
-use super::case::{Case, RESET};
+use super::case::{Case, Hold, RESET};
 use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::ListenerView;
 use crate::model::{Cause, FailureClass};
-use crate::scenario::plan::Destination;
 
 /// A mechanism, and whether it explains a case.
 type Rule = (Cause, fn(&Case<'_>) -> bool);
@@ -16,10 +15,12 @@ const RULES: &[Rule] = &[
     (Cause::NoListener, nobody_listened),
     (Cause::AcceptQueueReset, listener_closed_over_its_queue),
     (Cause::AcceptedUnread, accepted_but_never_read),
-    (Cause::KeepAliveRace, closed_while_in_the_air),
+    (Cause::KeepAliveRace, closed_before_it_was_read),
     (Cause::KilledInFlight, process_ended_in_flight),
     (Cause::QueueOverflow, accept_queue_was_full),
     (Cause::SlowStart, new_process_was_too_slow),
+    (Cause::SlowStop, old_process_was_too_slow),
+    (Cause::NotAccepted, nobody_accepted),
     (Cause::StartLimit, start_limit_was_hit),
     (Cause::TriggerLimit, trigger_limit_was_hit),
     (Cause::SocketUnitDown, socket_unit_was_down),
@@ -27,6 +28,7 @@ const RULES: &[Rule] = &[
     (Cause::Permission, permission_was_missing),
     (Cause::ProxyUpstream, proxy_had_no_upstream),
     (Cause::Application, application_was_wrong),
+    (Cause::Tls, tls_failed),
 ];
 
 /// The only cause that explains the case.
@@ -76,31 +78,40 @@ fn listener_closed_over_its_queue(case: &Case<'_>) -> bool {
 }
 
 /// A reset of a connection that did not wait in the queue of a listener that went means that the server closed it
-/// with unread data; a write that failed, that it had closed it before. A manager does so as well: with what waits
-/// for a service that ended (FlushPending=), and with what exceeds MaxConnections=.
+/// with unread data; a write that failed, that it had closed it before, as does a reset that answers the request after
+/// an orderly end. A manager does so as well: with what waits for a service that ended (FlushPending=), and with what
+/// exceeds MaxConnections=.
 fn accepted_but_never_read(case: &Case<'_>) -> bool {
+    if case.key.reused || !case.is(ENDED_BEFORE_ANSWER) || case.hold() != Hold::Unread {
+        return false;
+    }
     let was_closed = case.is(&[FailureClass::ClosedBeforeResponse]);
     let was_reset = case.is(RESET) && (case.listener_was_kept() || !case.may_have_been_queued());
     // A busy client may find out long after.
     let was_closed_then = case.is(&[FailureClass::WriteFailed]) && case.was_open_while_stopping();
-    let is_stopping = (case.is_in(EventPhase::Stopping) || was_closed_then) && !case.died_with_process();
+    let is_ending = case.is_in_ending() || was_closed_then;
     let by_manager = case.is_accepted_by_manager() && case.socket_is_active() || case.was_flushed();
+    // A process that was killed over a filled queue may have had it in that queue.
+    let is_told_apart = !case.died_with_process() || case.listener_was_kept() || !case.queue_was_filled();
     // With Accept=yes an orderly end may as well be that of the connection's own service.
-    !case.key.reused && (is_stopping && (was_closed || was_reset) || by_manager && was_reset)
+    is_ending && (was_closed || was_reset) && is_told_apart || by_manager && was_reset
 }
 
-/// A request that crosses the server's close on its way ends at once; one that took longer had arrived.
-fn closed_while_in_the_air(case: &Case<'_>) -> bool {
-    case.key.reused && case.is(ENDED_BEFORE_ANSWER) && !case.died_with_process() && !case.was_being_served()
+/// The server closed a kept connection that it took for idle, or ended with the request unread.
+fn closed_before_it_was_read(case: &Case<'_>) -> bool {
+    case.key.reused && case.is(ENDED_BEFORE_ANSWER) && case.hold() == Hold::Unread
 }
 
+/// It had been read, and its process ended or closed its connection as it stopped.
 fn process_ended_in_flight(case: &Case<'_>) -> bool {
-    if case.is(ENDED_MID_ANSWER) {
-        return case.is_in(EventPhase::Stopping) || case.is_at_exit();
-    }
-    // On a new connection a reset may come from the accept queue of a listener that went away as well.
-    let had_the_request = case.key.reused || case.is(&[FailureClass::ClosedBeforeResponse]) || case.listener_was_kept();
-    case.is(ENDED_BEFORE_ANSWER) && had_the_request && case.died_with_process()
+    let in_hand = match case.hold() {
+        Hold::InHand => true,
+        // A reset that the server asked for: it may have read it.
+        Hold::Unknown => case.died_with_process() && (case.key.reused || case.listener_was_kept()),
+        Hold::Unread => false,
+    };
+    let has_ended = case.is(ENDED_BEFORE_ANSWER) || case.is(ENDED_MID_ANSWER);
+    has_ended && in_hand && case.is_in_ending() && !case.was_flushed()
 }
 
 /// EAGAIN of a Unix socket says it all. A SYN without an answer needs the kernel's word, but for loopback:
@@ -118,23 +129,40 @@ fn accept_queue_was_full(case: &Case<'_>) -> bool {
     match (overflows, was_full) {
         (Some(1..), _) | (_, Some(true)) => true,
         (Some(0), _) | (_, Some(false)) => false,
-        (None, None) => view.is_none() && is_on_loopback(case.destination()),
+        (None, None) => view.is_none() && case.is_local(),
     }
 }
 
-fn is_on_loopback(destination: &Destination) -> bool {
-    match destination {
-        Destination::Unix(_) => true,
-        Destination::Host { host, .. } => {
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-    }
-}
+/// It waited for somebody to take it, and ran out of time.
+const NEVER_TAKEN: &[FailureClass] = &[FailureClass::ResponseTimeout, FailureClass::NoConnection];
 
 fn new_process_was_too_slow(case: &Case<'_>) -> bool {
-    case.is(&[FailureClass::ResponseTimeout, FailureClass::NoConnection])
-        && (case.is_in(EventPhase::Starting) || case.is_in_unasked_start())
-        && !case.is_in(EventPhase::Stopping)
+    case.is(NEVER_TAKEN) && is_starting(case) && !case.waited_for_stop() && !is_up_in_vain(case)
+}
+
+fn is_starting(case: &Case<'_>) -> bool {
+    case.is_in(EventPhase::Starting) || case.is_in_unasked_start()
+}
+
+/// It came up, and nobody was ever answered.
+fn is_up_in_vain(case: &Case<'_>) -> bool {
+    !case.was_followed_by_an_answer() && (case.service_listens_elsewhere() || case.service_said_that_it_is_ready())
+}
+
+/// The greater part of the wait passed before the old process had ended. A kept connection was taken long before.
+fn old_process_was_too_slow(case: &Case<'_>) -> bool {
+    let was_taken = case.key.reused && case.is(&[FailureClass::ResponseTimeout]);
+    case.is(NEVER_TAKEN) && case.waited_for_stop() && !was_taken && case.nothing_was_answered()
+}
+
+/// A process of the service ran, none stopped, and none took anything.
+fn nobody_accepted(case: &Case<'_>) -> bool {
+    case.is(NEVER_TAKEN)
+        && (!is_starting(case) || is_up_in_vain(case))
+        && case.service_ran()
+        && !case.is_in(EventPhase::Down)
+        && !case.waited_for_stop()
+        && case.nothing_was_answered()
 }
 
 fn start_limit_was_hit(case: &Case<'_>) -> bool {
@@ -160,10 +188,15 @@ fn permission_was_missing(case: &Case<'_>) -> bool {
     case.is(&[FailureClass::Permission])
 }
 
+/// Only what is known to pass requests on answers for somebody else.
 fn proxy_had_no_upstream(case: &Case<'_>) -> bool {
-    case.is(&[FailureClass::UnexpectedStatus]) && matches!(case.key.status, Some(502..=504))
+    case.is(&[FailureClass::UnexpectedStatus]) && matches!(case.key.status, Some(502..=504)) && case.has_front()
 }
 
 fn application_was_wrong(case: &Case<'_>) -> bool {
     case.key.class.is_wrong() && !proxy_had_no_upstream(case)
+}
+
+fn tls_failed(case: &Case<'_>) -> bool {
+    case.is(&[FailureClass::Tls])
 }

@@ -1,5 +1,8 @@
 //! Evidence in a sentence.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::Finding;
 use super::case::OBSERVER_LAG_NS;
 use crate::analysis::describe;
@@ -7,17 +10,37 @@ use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
 use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
-use crate::model::{Cause, MonoTime};
+use crate::model::{Cause, MonoTime, ProcessId, Signal, SocketState};
 use crate::scenario::plan::Destination;
 
+/// What is told of one cause in one event.
+pub(super) struct Told {
+    pub(super) sentence: String,
+    /// What helps here, where that is something else than what helps in general.
+    pub(super) remedy: Option<String>,
+}
+
 /// What was seen of the failures in `finding`: their number and classes, then the mechanism with its times.
-pub(crate) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, timeline: &Timeline<'_>) -> String {
+pub(super) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, timeline: &Timeline<'_>) -> Told {
     let classes: Vec<String> =
         finding.classes.iter().map(|(class, n)| format!("{n} {}", class.name().replace('_', " "))).collect();
-    let scene =
-        Scene { span: finding.span.unwrap_or(Span::new(timeline.origin, timeline.origin)), finding, event, timeline };
-    format!("{}: {}{}", classes.join(", "), scene.mechanism(cause), standing(cause, finding))
+    let span = finding.span().unwrap_or(Span::new(timeline.origin, timeline.origin));
+    let scene = Scene { span, finding, event, timeline };
+    Told {
+        sentence: format!("{}: {}{}", classes.join(", "), scene.mechanism(cause), standing(cause, finding)),
+        remedy: match cause {
+            Cause::KilledInFlight => scene.remedy_of_kill(),
+            Cause::AcceptedUnread => scene.remedy_of_limit(),
+            _ => None,
+        },
+    }
 }
+
+/// More processes than these are counted instead of named.
+const PROCESSES_TOLD: usize = 3;
+
+/// systemd tells of an exit after the kernel does.
+const UNIT_LAG: Duration = Duration::from_secs(1);
 
 /// More gaps of a listener than these are counted instead of told one by one.
 const GAPS_TOLD: usize = 3;
@@ -49,11 +72,15 @@ impl Scene<'_> {
             }
             Cause::AcceptedUnread => self.accepted_unread(&when),
             Cause::KeepAliveRace => {
-                format!("the server closed idle connections {when} while these requests were in the air{}", self.stop())
+                format!("the server closed kept connections {when} before it had read these requests{}", self.stop())
             }
-            Cause::KilledInFlight => format!("{} ended with them in flight {when}{}", self.old_process(), self.stop()),
+            Cause::KilledInFlight => self.killed_in_flight(&when),
             Cause::QueueOverflow => format!("the accept queue of {address} was full {when}{}", self.depth()),
             Cause::SlowStart => format!("{} had not answered yet {when}", self.new_process()),
+            Cause::SlowStop => self.slow_stop(&when),
+            Cause::NotAccepted => self.not_accepted(&address, &when),
+            Cause::GoawayRace => format!("the streams crossed the GOAWAY of {address}, {when}"),
+            Cause::Tls => format!("TLS with {address} failed, {when}"),
             Cause::StartLimit => {
                 format!(
                     "systemd had refused to start the service again (start limit hit), and nobody listened on {address} {when}"
@@ -65,14 +92,19 @@ impl Scene<'_> {
             Cause::SocketUnitDown => format!("{} was not active {when}", self.socket()),
             Cause::PathUnlinked => format!("the path {address} was removed while its listener lived on, {when}"),
             Cause::Permission => format!("the client may not connect to {address}, {when}"),
-            Cause::ProxyUpstream => format!("a proxy answered for a server that it could not reach, {when}"),
-            Cause::Application => format!("the application answered {address} otherwise than expected, {when}"),
+            Cause::ProxyUpstream => {
+                let (proxy, answers) = (self.proxy(), self.answers());
+                format!("{proxy} answered {answers} for a server that it could not reach, {when}")
+            }
+            Cause::Application => {
+                format!("the application at {address} gave an unexpected answer, {}, {when}", self.answers())
+            }
             Cause::Ambiguous if self.finding.own == self.finding.count => {
                 format!("the load thread itself did not keep up {when}, so nothing can be said of the target")
             }
             Cause::Ambiguous => {
                 let stop = if self.is_of_event() { self.stop() } else { String::new() };
-                format!("no one mechanism explains them, {when}{}{stop}", self.seen_of_listeners())
+                format!("no single mechanism explains these failures, {when}{}{stop}", self.seen_of_listeners())
             }
         }
     }
@@ -91,16 +123,164 @@ impl Scene<'_> {
                 told.collect::<Vec<_>>().join(" and ")
             }
         };
-        let processes = self.event.filter(|_| self.is_of_event()).map(|event| {
-            match (event.pid_before().filter(|_| event.gone_at().is_some()), event.pid_after()) {
-                (Some(old), Some(new)) if old != new => {
-                    format!(", between the exit of PID {old} and the start of PID {new}")
-                }
-                (Some(old), None) => format!(", after the exit of PID {old}"),
-                _ => String::new(),
+        let whole = gaps.iter().copied().reduce(Span::hull).unwrap_or(self.span);
+        format!("nobody listened on {address} {spans}{}", self.processes_of_gap(whole))
+    }
+
+    /// The end of the process before a gap and the start of the one after it, as far as they lie there: a server may
+    /// close its listener long before it ends.
+    fn processes_of_gap(&self, gap: Span) -> String {
+        let slack = Duration::from_nanos(OBSERVER_LAG_NS);
+        let event = self.event.filter(|_| self.is_of_event());
+        let asked = event.and_then(|event| Some((event.gone_at()?, event.pid_before())));
+        let by_itself = || {
+            let around = Span::new(gap.from - slack, gap.to);
+            let exit = self.timeline.processes.exits(self.timeline.service(), around).next()?;
+            Some((exit.at, exit.id.map(|id| id.pid)))
+        };
+        let Some((gone, Some(old))) = asked.filter(|(gone, _)| *gone <= gap.to + slack).or_else(by_itself) else {
+            return String::new();
+        };
+        let new = event.and_then(|event| Some((event.pid_after()?, event.started_at()?)));
+        let new = new.filter(|&(pid, started)| pid != old && started <= gap.to + slack);
+        match new {
+            _ if gone < gap.from - slack => String::new(),
+            Some((new, started)) if gone > gap.from + slack => {
+                let (gone, started) = (self.at(gone), self.at(started));
+                format!(
+                    "; PID {old} had stopped listening before it was gone at {gone}, and PID {new} started at {started}"
+                )
             }
+            None if gone > gap.from + slack => {
+                format!("; PID {old} had stopped listening before it was gone at {}", self.at(gone))
+            }
+            Some((new, _)) => format!(", between the exit of PID {old} and the start of PID {new}"),
+            None => format!(", after the exit of PID {old}"),
+        }
+    }
+
+    /// The processes that ended as these requests failed, each once, at most a few.
+    fn ended(&self) -> Vec<(MonoTime, ProcessId)> {
+        let around = self.span.widened(OBSERVER_LAG_NS);
+        let exits = self.timeline.processes.exits(self.timeline.service(), around);
+        exits.filter_map(|exit| Some((exit.at, exit.id?))).collect()
+    }
+
+    fn killed_in_flight(&self, when: &str) -> String {
+        let ended = self.ended();
+        let gone: Vec<String> =
+            ended.iter().map(|(at, id)| format!("PID {} was gone at {}", id.pid, self.at(*at))).collect();
+        let (who, gone) = match gone.as_slice() {
+            [] if self
+                .event
+                .and_then(Event::gone_at)
+                .is_some_and(|gone| !self.span.widened(OBSERVER_LAG_NS).holds(gone)) =>
+            {
+                let who = format!(
+                    "{} closed their connections as it stopped, with the requests in hand, {when}",
+                    self.old_process()
+                );
+                (who, self.stop())
+            }
+            [] => (format!("{} ended with them in hand {when}", self.old_process()), self.stop()),
+            [only] => (format!("PID {} ended with them in hand {when}", ended[0].1.pid), format!("; {only}")),
+            several => {
+                let more = several.len().saturating_sub(PROCESSES_TOLD);
+                let told = several.iter().take(PROCESSES_TOLD).cloned().collect::<Vec<_>>().join(", ");
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                (format!("{} processes ended with them in hand {when}", several.len()), format!("; {told}{more}"))
+            }
+        };
+        format!("{who}{gone}{}", self.how_it_ended())
+    }
+
+    /// The signal, where that says more than that it ended.
+    fn how_it_ended(&self) -> String {
+        if let Some(signal) = self.deadly_signal() {
+            return format!("; it had no handler for {signal}");
+        }
+        let unit = self.timeline.service();
+        let end = unit.and_then(|unit| self.timeline.processes.end_by(unit, self.span.to + UNIT_LAG));
+        match end.filter(|_| self.event.is_none_or(|event| !event.is_acting())) {
+            Some(end) => format!("; systemd says: {end}"),
+            None => String::new(),
+        }
+    }
+
+    /// The signal that this event sent to a main process that had no handler for it, other than SIGKILL.
+    fn deadly_signal(&self) -> Option<Signal> {
+        let event = self.event.filter(|event| event.is_acting())?;
+        let before = event.service_before()?;
+        let stop = before.service.as_ref()?.kill_signal.and_then(|number| Signal::from_name(&number.to_string()));
+        let signal = event.signal().or(stop).unwrap_or(Signal::TERM);
+        let lacks = self.timeline.processes.lacks_handler(before.main_process()?, signal)?;
+        (lacks && signal != Signal::KILL).then_some(signal)
+    }
+
+    /// What helps depends on how the process ended.
+    fn remedy_of_kill(&self) -> Option<String> {
+        let event = self.event;
+        if event.and_then(Event::signal) == Some(Signal::KILL) {
+            let remedy = "A process cannot handle SIGKILL: have clients or a proxy send idempotent requests again, or end the service by its KillSignal=.";
+            return Some(remedy.to_owned());
+        }
+        if let Some(signal) = self.deadly_signal() {
+            return Some(format!(
+                "Handle {signal}: stop accepting, answer what is in hand, then end. Keep TimeoutStopSec= longer than the slowest request."
+            ));
+        }
+        let by_itself = event.is_none_or(|event| !event.is_acting()) && !self.ended().is_empty();
+        by_itself
+            .then(|| "Find out why the process ended: see its log, what it exited with, and who signals it.".to_owned())
+    }
+
+    /// Drain and boot apart.
+    fn slow_stop(&self, when: &str) -> String {
+        let took = |from: MonoTime, to: MonoTime| format!("{:.1} s", span_ms(from, to) / 1e3);
+        let event = self.event;
+        let drain = event.and_then(|event| Some((event.begin.at, event.gone_at()?)));
+        let boot = event.and_then(|event| Some((event.started_at()?, event.end?.ready_at?)));
+        let drain = drain.map(|(from, to)| {
+            format!("; the drain took {}, from {} to {}", took(from, to), self.at(from), self.at(to))
         });
-        format!("nobody listened on {address} {spans}{}", processes.unwrap_or_default())
+        let boot = boot.filter(|(started, ready)| ready > started).map(|(started, ready)| {
+            format!("; the boot took {}, from {} to {}", took(started, ready), self.at(started), self.at(ready))
+        });
+        let (drain, boot) = (drain.unwrap_or_default(), boot.unwrap_or_default());
+        let queued =
+            event.and_then(|event| self.timeline.queue_stands_from(Span::new(event.begin.at, event.gone_at()?)));
+        let queued = queued.map_or_else(String::new, |from| {
+            format!("; connections waited in its accept queue from {}", self.at(from))
+        });
+        format!("{} no longer accepted and had not ended {when}{queued}{drain}{boot}", self.old_process())
+    }
+
+    fn not_accepted(&self, address: &str, when: &str) -> String {
+        let (processes, service) = (&self.timeline.processes, self.timeline.service());
+        let destinations = self.destinations().into_iter();
+        let elsewhere: Vec<_> =
+            destinations.flat_map(|to| processes.listening_elsewhere(to, service, self.span.to)).collect();
+        let addresses: BTreeSet<String> =
+            elsewhere.iter().flat_map(|holder| &holder.also_listens).map(ToString::to_string).collect();
+        let service = || service.map_or_else(|| "the service".to_owned(), ToString::to_string);
+        let who = elsewhere.first().map_or_else(service, |holder| holder.process.to_string());
+        let addresses = addresses.into_iter().collect::<Vec<_>>().join(", ");
+        let elsewhere = if addresses.is_empty() { addresses } else { format!("; it listens on {addresses}") };
+        format!("{who} ran and took no connection from {address} {when}{elsewhere}{}", self.depth())
+    }
+
+    /// What answered in place of the server.
+    fn proxy(&self) -> String {
+        let mut proxies =
+            self.destinations().into_iter().filter_map(|to| self.timeline.processes.proxy_at(to, self.span.to));
+        proxies.next().map_or_else(|| "a proxy".to_owned(), ToString::to_string)
+    }
+
+    /// The statuses of wrong answers: `503 (12 times)`.
+    fn answers(&self) -> String {
+        let statuses: Vec<String> =
+            self.finding.statuses.iter().map(|(status, n)| format!("{status} ({n} times)")).collect();
+        if statuses.is_empty() { "with another body".to_owned() } else { statuses.join(", ") }
     }
 
     /// Whether the event was still under way when some of them failed.
@@ -132,7 +312,11 @@ impl Scene<'_> {
         let socket = self.timeline.socket_state();
         let (who, why) = match socket {
             Some(socket) if socket.accept => {
-                ("systemd".to_owned(), format!(", as it does past MaxConnections= of {}", self.socket()))
+                let why = match Self::directive(socket) {
+                    Some((name, limit)) => format!("; {} has {name}{limit}", self.socket()),
+                    None => format!(", as it does past a limit of {}", self.socket()),
+                };
+                ("systemd".to_owned(), why)
             }
             Some(socket) if socket.flush_pending => {
                 ("systemd or the service".to_owned(), format!("; {} has FlushPending=yes", self.socket()))
@@ -143,6 +327,21 @@ impl Scene<'_> {
             _ => (self.old_process(), String::new()),
         };
         format!("{who} accepted their connections and closed them unread {when}{why}{}", self.stop())
+    }
+
+    fn remedy_of_limit(&self) -> Option<String> {
+        let socket = self.timeline.socket_state().filter(|socket| socket.accept)?;
+        let limit = Self::directive(socket).map_or("the limit", |(name, _)| name);
+        Some(format!("Raise {limit} of {}, or have clients open fewer connections at once.", self.socket()))
+    }
+
+    /// The limit of a socket with Accept=yes that a single client meets first.
+    fn directive(socket: &SocketState) -> Option<(&'static str, u32)> {
+        match (socket.max_connections, socket.max_connections_per_source) {
+            (all, Some(source)) if all.is_none_or(|all| source <= all) => Some(("MaxConnectionsPerSource=", source)),
+            (Some(all), _) => Some(("MaxConnections=", all)),
+            (None, _) => None,
+        }
     }
 
     fn at(&self, moment: MonoTime) -> String {

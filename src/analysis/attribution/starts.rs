@@ -7,7 +7,7 @@ use crate::model::{ActiveState, MonoTime};
 
 /// From when the service was seen not to be up, outside the phases of events that ask for it, until it answered the
 /// cohort; in order. One that never did lasts as long as the load.
-pub(super) fn unasked(cohort: u16, tally: &Tally, timeline: &Timeline<'_>, phases: &[PhaseSpan]) -> Vec<Span> {
+pub(super) fn unasked(answers: &[MonoTime], timeline: &Timeline<'_>, phases: &[PhaseSpan]) -> Vec<Span> {
     let Some(service) = timeline.service() else { return Vec::new() };
     let states = timeline.states(service, Span::new(timeline.load_start, timeline.load_end));
     let asked: Vec<Span> = phases.iter().filter(|phase| phase.is_asked).map(|phase| phase.span).collect();
@@ -15,7 +15,6 @@ pub(super) fn unasked(cohort: u16, tally: &Tally, timeline: &Timeline<'_>, phase
     if down.is_empty() {
         return Vec::new();
     }
-    let answers = answers(cohort, tally);
     let mut starts: Vec<Span> = Vec::new();
     for at in down {
         if starts.last().is_none_or(|start| start.to < at) {
@@ -45,7 +44,7 @@ fn outside(moments: impl Iterator<Item = MonoTime>, mut spans: Vec<Span>) -> Vec
 }
 
 /// When requests of the cohort were answered, in order: the first and the last of each row.
-fn answers(cohort: u16, tally: &Tally) -> Vec<MonoTime> {
+pub(super) fn answers(cohort: u16, tally: &Tally) -> Vec<MonoTime> {
     let rows = tally.windows().filter(|&(of, ..)| of == cohort).flat_map(|(.., window)| window.rows.values());
     let mut ends: Vec<MonoTime> =
         rows.filter_map(|cell| cell.ok_ends).flat_map(|(first, last)| [first, last]).collect();

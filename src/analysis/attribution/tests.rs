@@ -11,8 +11,12 @@ use super::super::simulator::{Request, Simulation, at_ms, at_us};
 use super::super::tally::Tally;
 use super::super::timeline::Timeline;
 use super::Attribution;
-use crate::model::{ActionKind, Cause, FailureClass, FailureKey, KillWho, Signal, SocketState, UnitName, UnitVerb};
-use crate::record::line::{Counters, EndReason, Line, UnitChange};
+use crate::model::holder::Holder;
+use crate::model::process::{ExitSource, Process};
+use crate::model::{
+    ActionKind, Cause, Endpoint, FailureClass, FailureKey, KillWho, ProcessId, Signal, SocketState, UnitName, UnitVerb,
+};
+use crate::record::line::{Counters, EndReason, Holders, Line, ProcessChange, UnitChange};
 use crate::scenario::plan::{Action, Destination};
 
 /// A restart begun at 2 s: the old process is gone after 20 ms, the new one starts at 40 ms and answers first
@@ -78,6 +82,12 @@ impl Simulation {
         self
     }
 
+    /// Nobody was answered between the event and that time.
+    fn silent_until(mut self, ms: u64) -> Self {
+        self.requests.retain(|request| request.due_us < 2_000_000 || request.due_us >= ms * 1_000);
+        self
+    }
+
     /// The new process answered nobody.
     fn never_answering(mut self) -> Self {
         self.requests.retain(|request| request.due_us < 2_000_000);
@@ -117,6 +127,11 @@ fn of_new(class: FailureClass) -> FailureKey {
 
 fn of_reused(class: FailureClass) -> FailureKey {
     failure(class, true)
+}
+
+/// A reset came after the end: EPIPE.
+fn then_reset(key: FailureKey) -> FailureKey {
+    FailureKey { errno: Some(32), ..key }
 }
 
 fn change(name: &UnitName, ms: u64, active_state: &str, result: &str) -> Line {
@@ -172,14 +187,15 @@ fn with_socket(set_up: fn(&mut SocketState)) -> Simulation {
 }
 
 #[test]
-fn reset_as_a_filled_queue_is_flushed_is_accepted_unread_and_not_killed_in_flight() {
+fn reset_as_a_filled_queue_is_flushed_is_accepted_unread_and_an_end_in_order_is_killed_in_flight() {
     let reset = of_new(FailureClass::ResetBeforeResponse);
     let flushing = || with_socket(|socket| socket.flush_pending = true);
     let filled = || [queue(at_ms(0), Some((7, 0))), queue(at_ms(2_010), Some((7, 5)))];
     assert_eq!(flushing().seeing(filled()).cause(reset, 1_920, 100), Cause::AcceptedUnread);
     assert_eq!(flushing().by_kill().seeing(filled()).cause(reset, 1_920, 100), Cause::AcceptedUnread);
-    assert_eq!(flushing().seeing(steady()).cause(reset, 1_920, 100), Cause::KilledInFlight, "nothing waited");
-    assert_eq!(behind_socket().seeing(filled()).cause(reset, 1_920, 100), Cause::KilledInFlight, "no FlushPending=");
+    let closed = of_new(FailureClass::ClosedBeforeResponse);
+    assert_eq!(flushing().seeing(steady()).cause(closed, 1_920, 100), Cause::KilledInFlight, "nothing waited");
+    assert_eq!(behind_socket().seeing(filled()).cause(closed, 1_920, 100), Cause::KilledInFlight, "no FlushPending=");
 }
 
 #[test]
@@ -189,6 +205,7 @@ fn reset_by_a_socket_unit_that_accepts_itself_is_accepted_unread_at_any_time() {
     assert_eq!(accepting().cause(reset, 5_000, 5), Cause::AcceptedUnread);
     let closed = of_new(FailureClass::ClosedBeforeResponse);
     assert_eq!(accepting().cause(closed, 5_000, 5), Cause::Ambiguous, "its own service may have ended");
+    assert_eq!(accepting().cause(then_reset(closed), 5_000, 5), Cause::Ambiguous, "or closed it");
     assert_eq!(behind_socket().seeing(steady()).cause(reset, 5_000, 5), Cause::Ambiguous, "the service accepts");
 }
 
@@ -233,30 +250,85 @@ fn reset_by_a_kill_is_an_accept_queue_reset_only_if_the_queue_was_filled() {
 fn reset_by_a_kill_before_the_client_could_send_is_an_accept_queue_reset() {
     let reset = of_new(FailureClass::ConnectReset);
     assert_eq!(plain().by_kill().cause(reset, 2_010, 1), Cause::AcceptQueueReset);
-    assert_eq!(behind_socket().by_kill().seeing(steady()).cause(reset, 2_010, 1), Cause::KilledInFlight, "it stayed");
+    assert_eq!(behind_socket().by_kill().seeing(steady()).cause(reset, 2_010, 1), Cause::AcceptedUnread, "it stayed");
 }
 
 #[test]
 fn a_process_that_ends_during_a_wait_was_not_stopping_all_the_while() {
     let closed = of_new(FailureClass::ClosedBeforeResponse);
     let slowly = || Simulation { events: vec![restart(0, 2_000, false, (600, 640, 900))], ..plain() };
-    assert_eq!(slowly().cause(closed, 2_100, 5), Cause::AcceptedUnread);
-    assert_eq!(slowly().while_waiting().cause(closed, 2_100, 5), Cause::Ambiguous, "nobody had told it to stop");
-    assert_eq!(slowly().while_waiting().cause(closed, 2_590, 5), Cause::AcceptedUnread, "as it ended");
+    let unread = then_reset(closed);
+    assert_eq!(slowly().cause(unread, 2_100, 5), Cause::AcceptedUnread);
+    assert_eq!(slowly().cause(closed, 2_100, 5), Cause::KilledInFlight, "no reset: it had been read");
+    for key in [closed, unread] {
+        assert_eq!(slowly().while_waiting().cause(key, 2_100, 5), Cause::Ambiguous, "nobody had told it to stop");
+    }
+    assert_eq!(slowly().while_waiting().cause(unread, 2_590, 5), Cause::AcceptedUnread, "as it ended");
+    assert_eq!(slowly().while_waiting().cause(closed, 2_590, 5), Cause::KilledInFlight, "as it ended");
 }
 
 #[test]
-fn closed_on_a_new_connection_while_stopping_is_accepted_unread() {
+fn closed_on_a_new_connection_while_stopping_is_accepted_unread_if_a_reset_followed_and_else_was_in_hand() {
     let closed = of_new(FailureClass::ClosedBeforeResponse);
-    assert_eq!(behind_socket().cause(closed, 2_010, 5), Cause::AcceptedUnread);
+    assert_eq!(behind_socket().cause(then_reset(closed), 2_010, 5), Cause::AcceptedUnread);
+    assert_eq!(behind_socket().cause(closed, 2_010, 5), Cause::KilledInFlight);
     assert_eq!(behind_socket().cause(closed, 5_000, 5), Cause::Ambiguous, "nothing was stopping");
-    assert_eq!(behind_socket().by_kill().cause(closed, 2_010, 5), Cause::KilledInFlight, "a kill is no close");
+    assert_eq!(behind_socket().by_kill().cause(closed, 2_010, 5), Cause::KilledInFlight);
 }
 
 #[test]
-fn closed_on_a_reused_connection_at_once_is_a_keep_alive_race() {
+fn what_was_written_to_another_machine_may_have_been_reset_after_the_client_looked() {
+    let afar = Destination::Host { host: "192.0.2.7".to_owned(), port: 8010 };
+    let closed = of_new(FailureClass::ClosedBeforeResponse);
+    assert_eq!(behind_socket().connecting_to(&afar).cause(closed, 2_010, 5), Cause::Ambiguous);
+    assert_eq!(plain().connecting_to(&afar).cause(then_reset(closed), 2_010, 5), Cause::AcceptedUnread);
+}
+
+/// A process of the service ended at that time.
+fn exit(ms: u64) -> Line {
+    let id = ProcessId { pid: 77, start_ticks: 7 };
+    let process = Process {
+        id,
+        name: "ledger".to_owned(),
+        control_group: None,
+        unit: Some(unit("ledger.service")),
+        exe: None,
+        netns: None,
+        caught_signals: None,
+    };
+    Line::Process(ProcessChange { at: at_ms(ms), process, ended: Some(ExitSource::Pidfd) })
+}
+
+#[test]
+fn what_a_worker_had_in_hand_as_it_ended_is_killed_in_flight_whatever_the_event() {
+    for class in [FailureClass::ClosedBeforeResponse, FailureClass::ClosedMidResponse] {
+        for key in [of_new(class), of_reused(class)] {
+            assert_eq!(behind_socket().seeing([exit(5_020)]).cause(key, 4_900, 118), Cause::KilledInFlight, "{key:?}");
+            assert_eq!(behind_socket().seeing([exit(5_200)]).cause(key, 4_900, 118), Cause::Ambiguous, "{key:?}");
+        }
+    }
+    let unread = of_new(FailureClass::ResetBeforeResponse);
+    let kept = || behind_socket().seeing(steady()).seeing([exit(5_020)]);
+    assert_eq!(kept().cause(unread, 5_010, 8), Cause::AcceptedUnread);
+    assert_eq!(kept().cause(of_reused(FailureClass::ResetBeforeResponse), 5_010, 8), Cause::KeepAliveRace);
+}
+
+#[test]
+fn on_a_unix_socket_an_end_of_file_says_that_it_had_been_read_and_a_reset_that_it_had_not() {
+    let path = Destination::Unix(PathBuf::from("/run/ledger/ledger.sock"));
+    let cause = |key| behind_socket().by_kill().connecting_to(&path).cause(key, 2_010, 5);
+    assert_eq!(cause(of_reused(FailureClass::ClosedBeforeResponse)), Cause::KilledInFlight);
+    assert_eq!(cause(of_reused(FailureClass::ResetBeforeResponse)), Cause::KeepAliveRace);
+    assert_eq!(cause(of_new(FailureClass::ResetBeforeResponse)), Cause::AcceptedUnread, "its socket unit stayed");
+}
+
+#[test]
+fn closed_on_a_reused_connection_is_a_keep_alive_race_if_a_reset_followed() {
     let closed = of_reused(FailureClass::ClosedBeforeResponse);
-    assert_eq!(plain().cause(closed, 2_010, 1), Cause::KeepAliveRace);
+    assert_eq!(plain().cause(then_reset(closed), 2_010, 1), Cause::KeepAliveRace);
+    assert_eq!(plain().cause(then_reset(closed), 1_500, 520), Cause::KeepAliveRace, "however long it took");
+    assert_eq!(plain().cause(then_reset(closed), 5_000, 1), Cause::KeepAliveRace, "whenever");
+    assert_eq!(plain().cause(closed, 2_010, 1), Cause::KilledInFlight, "however short it took");
     assert_eq!(plain().by_kill().cause(closed, 2_010, 1), Cause::KilledInFlight);
     assert_eq!(plain().cause(closed, 1_500, 520), Cause::KilledInFlight, "served for half a second until the exit");
     assert_eq!(plain().cause(closed, 5_000, 500), Cause::Ambiguous, "served, and nothing ended");
@@ -306,6 +378,37 @@ fn timed_out_before_the_new_process_answered_is_a_slow_start() {
 }
 
 #[test]
+fn timed_out_while_the_old_process_took_its_time_to_end_is_a_slow_stop() {
+    let timeout = of_new(FailureClass::ResponseTimeout);
+    let slowly = |gone, started, answered| {
+        let run = Simulation { events: vec![restart(0, 2_000, true, (gone, started, answered))], ..behind_socket() };
+        run.silent_until(2_000 + answered)
+    };
+    assert_eq!(slowly(5_000, 5_050, 5_100).cause(timeout, 2_100, 2_000), Cause::SlowStop);
+    assert_eq!(slowly(5_000, 5_050, 5_100).cause(timeout, 5_060, 2_000), Cause::SlowStop, "mostly");
+    assert_eq!(slowly(500, 550, 5_100).cause(timeout, 2_400, 2_000), Cause::SlowStart, "mostly");
+    let kept = of_reused(FailureClass::ResponseTimeout);
+    assert_eq!(slowly(5_000, 5_050, 5_100).cause(kept, 2_100, 2_000), Cause::Ambiguous, "it had been accepted");
+    assert_eq!(slowly(5_000, 5_050, 100).cause(timeout, 2_100, 2_000), Cause::Ambiguous, "others were answered");
+}
+
+#[test]
+fn timed_out_while_a_process_listens_elsewhere_is_not_accepted() {
+    let timeout = of_new(FailureClass::ResponseTimeout);
+    let holder = |also_listens: &[u16], accepted| {
+        let Line::Process(ProcessChange { process, .. }) = exit(0) else { unreachable!("it is one") };
+        let at = |port| Endpoint::Tcp(([127, 0, 0, 1], port).into());
+        let also_listens = also_listens.iter().map(|&port| at(port)).collect();
+        let holders = vec![Holder { process, accepted, also_listens }];
+        Line::Holders(Holders { at: at_ms(2_100), endpoint: at(8010), inode: 7, holders, elsewhere: Vec::new() })
+    };
+    let cause = |line| behind_socket().never_answering().seeing([line]).cause(timeout, 2_100, 10_000);
+    assert_eq!(cause(holder(&[9399], 0)), Cause::NotAccepted);
+    assert_eq!(cause(holder(&[9399], 1)), Cause::SlowStart, "it takes from this listener, too");
+    assert_eq!(cause(holder(&[], 0)), Cause::SlowStart, "it may still come up");
+}
+
+#[test]
 fn timed_out_while_a_service_that_crashed_comes_up_is_slow_start() {
     let timeout = of_new(FailureClass::ResponseTimeout);
     let silent = |lines: &[Line]| {
@@ -317,9 +420,9 @@ fn timed_out_while_a_service_that_crashed_comes_up_is_slow_start() {
     let crashed = [change(&service, 5_000, "failed", "exit-code"), change(&service, 5_010, "activating", "exit-code")];
     assert_eq!(silent(&crashed).cause(timeout, 5_100, 1_000), Cause::SlowStart);
     assert_eq!(silent(&crashed).cause(timeout, 8_500, 1_000), Cause::Ambiguous, "it had answered again");
-    assert_eq!(silent(&[]).cause(timeout, 5_100, 1_000), Cause::Ambiguous, "it was up, and silent");
+    assert_eq!(silent(&[]).cause(timeout, 5_100, 1_000), Cause::NotAccepted, "it was up, and silent");
     let asked = [change(&service, 2_010, "inactive", "success")];
-    assert_eq!(silent(&asked).cause(timeout, 5_100, 1_000), Cause::Ambiguous, "the event's own start was over");
+    assert_eq!(silent(&asked).cause(timeout, 5_100, 1_000), Cause::NotAccepted, "the event's own start was over");
 }
 
 #[test]
@@ -363,23 +466,39 @@ fn no_permission_is_its_own_cause() {
 }
 
 #[test]
-fn a_wrong_answer_is_the_proxys_by_its_status_and_else_the_applications() {
+fn a_wrong_answer_is_a_proxys_only_where_one_is_known_to_be_there() {
     let status = |status| FailureKey { status: Some(status), ..of_reused(FailureClass::UnexpectedStatus) };
+    let held_by = |name: &str| {
+        let Line::Process(ProcessChange { process, .. }) = exit(0) else { unreachable!("it is one") };
+        let process = Process { name: name.to_owned(), unit: None, ..process };
+        let holder = Holder { process, accepted: 1, also_listens: Vec::new() };
+        let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 8010).into());
+        plain().seeing([Line::Holders(Holders {
+            at: at_ms(0),
+            endpoint,
+            inode: 7,
+            holders: vec![holder],
+            elsewhere: Vec::new(),
+        })])
+    };
     for proxy in [502, 503, 504] {
-        assert_eq!(plain().cause(status(proxy), 2_030, 1), Cause::ProxyUpstream);
+        assert_eq!(held_by("nginx").cause(status(proxy), 2_030, 1), Cause::ProxyUpstream);
+        assert_eq!(held_by("python3").cause(status(proxy), 2_030, 1), Cause::Application);
+        assert_eq!(plain().cause(status(proxy), 2_030, 1), Cause::Application, "who answered is not known");
     }
     for application in [500, 404, 505, 301] {
-        assert_eq!(plain().cause(status(application), 2_030, 1), Cause::Application);
+        assert_eq!(held_by("nginx").cause(status(application), 2_030, 1), Cause::Application);
     }
     let body = FailureKey { status: Some(503), ..of_reused(FailureClass::UnexpectedBody) };
-    assert_eq!(plain().cause(body, 2_030, 1), Cause::Application, "503 was the expected status");
+    assert_eq!(held_by("nginx").cause(body, 2_030, 1), Cause::Application, "503 was the expected status");
 }
 
 #[test]
 fn what_no_rule_explains_is_ambiguous() {
-    for class in [FailureClass::Tls, FailureClass::Malformed, FailureClass::ConnectOther] {
+    for class in [FailureClass::Malformed, FailureClass::ConnectOther] {
         assert_eq!(plain().cause(of_new(class), 2_010, 1), Cause::Ambiguous);
     }
+    assert_eq!(plain().cause(of_new(FailureClass::Tls), 2_010, 1), Cause::Tls);
 }
 
 #[test]

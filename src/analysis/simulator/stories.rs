@@ -5,6 +5,9 @@ use super::{Request, Simulation, at_ms};
 use crate::model::{FailureClass, FailureKey, UnitVerb};
 use crate::record::line::EndReason;
 
+/// What a reset after the server's end leaves at the client's socket.
+const EPIPE: i32 = 32;
+
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
@@ -71,7 +74,9 @@ pub(crate) fn socket_restart() -> Simulation {
 pub(crate) fn plain_restart() -> Simulation {
     let begins = [1_500, 4_000];
     let fate = |cohort, due_us| match (cohort, offset_in_event(due_us, &begins)) {
-        (0, Some(10_000)) => Fate::Failed(failure(FailureClass::ClosedBeforeResponse, true), 400),
+        (0, Some(10_000)) => {
+            Fate::Failed(FailureKey { errno: Some(EPIPE), ..failure(FailureClass::ClosedBeforeResponse, true) }, 400)
+        }
         (1, Some(20_000)) => Fate::Failed(failure(FailureClass::ResetBeforeResponse, false), 900),
         (_, Some(20_000..300_000)) => Fate::Failed(failure(FailureClass::Refused, false), 150),
         _ => Fate::Ok(usual_us(due_us)),

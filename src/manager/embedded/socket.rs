@@ -285,6 +285,8 @@ impl Socket {
         SocketState {
             accept: self.definition.accept,
             flush_pending: self.definition.flush_pending,
+            max_connections: self.definition.accept.then_some(self.definition.max_connections),
+            max_connections_per_source: None,
             listen: self.definition.listen.iter().filter_map(|(address, _)| address.endpoint()).collect(),
             listeners: listeners.collect(),
             backlog: self.definition.backlog,

@@ -45,6 +45,7 @@ fn service_state(properties: &Properties) -> ServiceState {
         restart_policy: properties.text("Restart"),
         kill_mode: properties.text("KillMode"),
         service_type: properties.text("Type"),
+        kill_signal: properties.get("KillSignal"),
         refuse_manual_start: properties.is("RefuseManualStart"),
         triggered_by: properties.units("TriggeredBy"),
     }
@@ -58,11 +59,18 @@ fn socket_state(
     SocketState {
         accept: properties.is("Accept"),
         flush_pending: properties.is("FlushPending"),
+        max_connections: limit(properties, "MaxConnections"),
+        max_connections_per_source: limit(properties, "MaxConnectionsPerSource"),
         listeners: listen.iter().flat_map(|endpoint| find_listeners(endpoint).unwrap_or_default()).collect(),
         listen,
         backlog: properties.get("Backlog").unwrap_or(0),
         triggers: properties.units("Triggers"),
     }
+}
+
+/// A limit on the connections of a socket with Accept=yes; none where it is off.
+fn limit(of_socket: &Properties, name: &str) -> Option<u32> {
+    of_socket.get(name).filter(|limit| *limit != 0 && of_socket.is("Accept"))
 }
 
 /// MainPID; none if there is no main process.

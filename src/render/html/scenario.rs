@@ -187,7 +187,7 @@ fn evidence(section: &mut Markup, scenario: &ScenarioResult) {
                 }
                 details.nested("p", &[("class", &"remedy")], |remedy| {
                     remedy.element("b", &[], "What helps");
-                    remedy.text(format!(" {}", cause.remedy()));
+                    remedy.text(format!(" {}", Evidence::remedy(cause, &evidence)));
                 });
             });
         }

@@ -7,7 +7,7 @@ use comfy_table::Cell;
 use super::page::{Column, Page, bad_cell, cell, verdict_cell};
 use super::spark::spark;
 use crate::analysis::ScenarioResult;
-use crate::analysis::result::{CohortResult, EventResult, Latencies, Requests};
+use crate::analysis::result::{CohortResult, EventResult, Evidence, Latencies, Requests};
 use crate::model::{Cause, Verdict};
 use crate::record::line::NoteKind;
 use crate::render::text::{latency, load, ms, subject, telling};
@@ -191,7 +191,7 @@ fn evidence(page: &mut Page, scenario: &ScenarioResult) {
         return;
     }
     page.heading("Causes");
-    let mut by_cause = BTreeMap::<Cause, Vec<_>>::new();
+    let mut by_cause = BTreeMap::<Cause, Vec<&Evidence>>::new();
     scenario.evidence.iter().for_each(|evidence| by_cause.entry(evidence.cause).or_default().push(evidence));
     for (cause, evidence) in by_cause {
         let count: u64 = evidence.iter().map(|evidence| evidence.count).sum();
@@ -202,7 +202,7 @@ fn evidence(page: &mut Page, scenario: &ScenarioResult) {
         if let Some(more @ 1..) = evidence.len().checked_sub(SENTENCES_PER_CAUSE) {
             page.paragraph("-", &format!("and in {more} more events, in result.json"));
         }
-        page.paragraph("", &format!("What helps: {}", cause.remedy()));
+        page.paragraph("", &format!("What helps: {}", Evidence::remedy(cause, &evidence)));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod diagnosis;
+mod differential;
 mod fastapi;
 mod library;
 pub(crate) mod manager;

@@ -136,7 +136,7 @@ fn what_a_killed_process_had_accepted_is_told_from_what_was_queued() {
         plain().by_kill().seeing(lines.collect::<Vec<_>>()).losing(failed, 2_010, 5)
     };
     let accepted = result(reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_ABORT_ON_CLOSE"));
-    assert_eq!(causes(&accepted), (KilledInFlight, Some(KilledInFlight)));
+    assert_eq!(causes(&accepted), (AcceptedUnread, Some(AcceptedUnread)), "it had been accepted, and not read");
     let queued = result(reset(2_012_000, 40_000, "TCP_CLOSE", "TCP_STATE"));
     assert_eq!(causes(&queued), (AcceptQueueReset, Some(AcceptQueueReset)));
 }
@@ -178,7 +178,9 @@ fn a_write_after_the_servers_close_attests_a_keep_alive_race() {
     let result = plain().seeing(crossed()).losing(failed, 2_010, 1);
     assert_eq!(causes(&result), (KeepAliveRace, Some(KeepAliveRace)));
     let killed = plain().by_kill().seeing(crossed()).losing(failed, 2_010, 1);
-    assert_eq!(causes(&killed), (KilledInFlight, NONE), "that it died is not the trace's word");
+    assert_eq!(causes(&killed), (KeepAliveRace, Some(KeepAliveRace)), "also as it was killed: it was not in hand");
+    let closed = plain().by_kill().losing(of_reused(FailureClass::ClosedBeforeResponse), 2_010, 1);
+    assert_eq!(causes(&closed), (KilledInFlight, NONE), "that it died is not the trace's word");
 }
 
 #[test]
@@ -222,21 +224,26 @@ fn a_pass_is_not_attested_for_an_address_that_was_not_traced() {
 
 #[test]
 fn a_listener_on_the_same_port_in_another_network_namespace_is_none_of_ours() {
-    let attested = |looks: Vec<Line>| {
-        let lines = [traced_from_to(0, 15_000, 0).to_vec(), vec![listener_down(2_010_000)], looks].concat();
+    let down = |cookie| trace(at_us(2_010_000), Traced::ListenerDown { local: target(), cookie });
+    let attested_of = |gone: Line, looks: Vec<Line>| {
+        let lines = [traced_from_to(0, 15_000, 0).to_vec(), vec![gone], looks].concat();
         let result = analyse(&behind_socket().seeing(lines).record());
         result.reasons.iter().any(|reason| reason.contains("the listener never left TCP_LISTEN"))
     };
-    let steady = |ms| queue(at_ms(ms), Some((700, 0)));
-    let deeper = |ms| queue(at_ms(ms), Some((700, 3)));
-    assert!(attested(vec![steady(0), deeper(2_400)]), "ours was there before and after");
-    assert!(!attested(vec![steady(0), queue(at_ms(9_000), Some((701, 0)))]), "when ours went is not known");
-    assert!(!attested(vec![steady(0), queue(at_ms(2_020), Some((701, 0)))]), "another one took its place");
-    assert!(!attested(vec![steady(0), queue(at_ms(2_020), None)]), "nobody did");
-    assert!(!attested(vec![queue(at_ms(0), None), queue(at_ms(9_000), None)]), "it came and went between two looks");
-    assert!(!attested(vec![steady(2_020)]), "nobody looked before");
-    assert!(!attested(vec![steady(0)]), "nobody looked after");
-    assert!(!attested(vec![steady(0), steady(2_010)]), "at that very moment, a look may be of just before");
+    let attested = |looks: Vec<Line>| attested_of(down(Some(7)), looks);
+    let look = |ms, cookie| {
+        let Line::Queue(mut look) = queue(at_ms(ms), Some((700, 0))) else { unreachable!("it is one") };
+        look.listeners.iter_mut().for_each(|listener| listener.cookie = cookie);
+        Line::Queue(look)
+    };
+    assert!(attested(vec![look(0, Some(8)), look(2_400, Some(8))]), "the one that went was another socket");
+    assert!(attested(vec![look(0, Some(8))]), "whatever came after");
+    assert!(!attested(vec![look(0, Some(7)), look(2_400, Some(8))]), "it was ours");
+    assert!(!attested(vec![look(0, None), look(2_400, None)]), "whose it was is not known");
+    assert!(!attested(vec![look(2_020, Some(8))]), "nobody looked before");
+    assert!(!attested(vec![look(2_010, Some(8))]), "at that very moment, a look may be of just after");
+    let shut_down = attested_of(down(None), vec![look(0, Some(8)), look(2_400, Some(8))]);
+    assert!(!shut_down, "one that was shut down may be ours, and listen again");
 }
 
 #[test]

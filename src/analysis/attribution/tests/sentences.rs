@@ -15,7 +15,8 @@ fn told(mut run: Simulation) -> String {
 #[test]
 fn a_listener_that_stayed_is_told_with_its_queue() {
     let waiting = [queue(at_ms(0), Some((7, 0))), queue(at_ms(6_500), Some((7, 3)))];
-    let known = "2 response timeout: no one mechanism explains them, between 5.100 s and 6.100 s; the listener on";
+    let known =
+        "2 response timeout: no single mechanism explains these failures, between 5.100 s and 6.100 s; the listener on";
     let queue = "127.0.0.1:8010 stayed, and of 129 places in its queue at most 3 were taken";
     assert_eq!(told(plain().seeing(waiting)), format!("{known} {queue}"));
     assert_eq!(told(plain().seeing(steady())), format!("{known} 127.0.0.1:8010 stayed, with an empty queue"));

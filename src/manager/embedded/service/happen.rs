@@ -145,6 +145,7 @@ impl Service {
             restart_policy: definition.restart.name().to_owned(),
             kill_mode: definition.kill.mode.name().to_owned(),
             service_type: definition.service_type.name().to_owned(),
+            kill_signal: Some(definition.kill.signal.number()),
             refuse_manual_start: definition.unit.refuse_manual_start,
             triggered_by,
         }
