@@ -21,6 +21,7 @@ mod figures;
 mod fixtures;
 pub mod gate;
 mod generator;
+mod holders;
 mod number;
 mod processes;
 pub mod result;
@@ -92,6 +93,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
     let doubts = verdict::doubts(&facts);
     let mut notes = notes(&facts);
     notes.extend(backlog::note(&facts, &events));
+    notes.extend(holders::notes(&facts));
     let in_events: u64 = events.iter().map(|event| event.dropped).sum();
     let begin = &record.begin;
     let charts = charts::charts(&facts, &whole);
