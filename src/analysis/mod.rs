@@ -8,7 +8,7 @@
 
 mod attribution;
 mod backlog;
-pub mod charts;
+mod charts;
 mod checks;
 pub mod compare;
 mod counts;
@@ -24,7 +24,6 @@ mod generator;
 mod holders;
 mod number;
 mod processes;
-pub mod result;
 mod series;
 mod sight;
 #[cfg(test)]
@@ -44,18 +43,18 @@ mod window;
 mod words;
 
 pub use self::checks::instrument::LATENESS_P99_LIMIT;
-pub use self::result::{RunResult, ScenarioResult};
 pub use self::so_far::judge_so_far;
+pub use crate::result::{self, RunResult, ScenarioResult};
 
 use self::facts::Facts;
 use self::figures::{Figures, Part};
 use self::number::{finite_ms, round3, span_ms};
-use self::result::{CohortResult, SCHEMA};
 use crate::model::Verdict;
 use crate::record::Record;
 use crate::record::begin::Begin;
 use crate::record::line::{Line, Note, NoteKind};
 use crate::record::segment::Scope;
+use crate::result::{CohortResult, SCHEMA};
 use crate::scenario::plan::Cohort;
 
 /// What several scenarios came to, in their order; none without records.

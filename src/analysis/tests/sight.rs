@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use super::check;
+use crate::analysis::analyse;
 use crate::analysis::simulator::plan::{endpoint, queue};
 use crate::analysis::simulator::stories::{plain_restart, requests, socket_restart, usual_us};
 use crate::analysis::simulator::{Simulation, at_ms, looks, stories::Fate};
-use crate::analysis::{ScenarioResult, analyse};
 use crate::host::scripted::process;
 use crate::model::bound::{Comparison, Limit};
 use crate::model::holder::Holder;
 use crate::model::process::ExitSource;
 use crate::model::{ActionKind, Bound, Endpoint, Metric, Verdict};
 use crate::record::line::{Holders, Line, Pause, ProcessChange, TraceEvent, Traced};
+use crate::result::ScenarioResult;
 use crate::scenario::plan::{Action, MaxUnseen};
 
 /// A service that binds its own port is restarted, and no request meets its gap: three restarts, all requests `ok`.
@@ -21,7 +22,7 @@ fn unmet() -> Simulation {
     let queues = [1_500, 3_500, 5_500].into_iter().flat_map(gone);
     let other = [queue(at_ms(0), Some((1, 0)))].into_iter().chain(queues).collect();
     let requests = requests(7_500, |_, due_us| Fate::Ok(usual_us(due_us)));
-    Simulation { other, requests, ..socket_restart() }
+    Simulation { requests, other, ..socket_restart() }
 }
 
 /// The same restarts, where each look shows a listener, another one after each restart.
