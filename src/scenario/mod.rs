@@ -4,8 +4,8 @@
 //! -> `resolve` (what they mean together) -> [`plan::Plan`]. Mistakes are collected on the whole of it.
 
 mod bound;
-pub mod draft;
-pub mod duration;
+pub(crate) mod draft;
+pub(crate) mod duration;
 mod file;
 mod find;
 mod keys;
