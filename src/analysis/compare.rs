@@ -374,7 +374,7 @@ mod tests {
         let worse = compare(&socket, &plain);
         assert_eq!(worse.summary(), "Worse: a.");
         assert_eq!(of(&worse, Metric::Dropped).change, Change::New);
-        assert_eq!(of(&worse, Metric::Dropped).after, Some(72.0));
+        assert_eq!(of(&worse, Metric::Dropped).after, Some(36.0));
         assert_eq!(of(&worse, Metric::Outcome(FailureClass::Refused)).change, Change::New);
         assert_eq!(of(&worse, Metric::P99).after, Some(f64::INFINITY));
         assert_eq!(of(&worse, Metric::P99).change, Change::Worse);
