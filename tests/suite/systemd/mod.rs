@@ -7,5 +7,6 @@ mod fastapi;
 mod library;
 pub(crate) mod manager;
 mod run;
+mod truth;
 mod unit_files;
 mod user;
