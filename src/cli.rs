@@ -81,6 +81,9 @@ pub struct RunArgs {
     /// Fail when a figure grew by more than this over the baseline, such as "p99 +20%"; may be given several times
     #[arg(long, value_name = "GATE", requires = "baseline")]
     pub fail_on: Vec<Gate>,
+    /// Record the bodies of requests as well: the folder is then readable by its owner alone
+    #[arg(long)]
+    pub show_bodies: bool,
     /// Only say what would be done, in order, to which units, and which others that pulls along
     #[arg(long, conflicts_with_all = ["prepare_only", "baseline", "out"])]
     pub plan: bool,
@@ -161,6 +164,9 @@ pub struct WatchArgs {
     /// What must hold, as under expect in a scenario: p99=500ms, dropped=0; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub expect: Vec<String>,
+    /// Record the bodies of requests as well: the folder is then readable by its owner alone
+    #[arg(long)]
+    pub show_bodies: bool,
     /// Where to leave the record and the reports [default: a new folder under reports/]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -13,6 +13,7 @@
 //! | [`model`] | the words as types: failure class, outcome, cause, verdict, unit and event ids, time |
 //! | [`scenario`] | a TOML file, its diagnostics, and the plan it means |
 //! | [`unit_file`] | systemd's unit files |
+//! | [`secrets`] | what is a secret, and how it is kept out of all that is written or shown |
 //! | [`load`] | the schedule, the connections, the exchange, the counters |
 //! | [`manager`] | carries actions out: systemd over D-Bus, or embedded; and the ledger of what was changed |
 //! | [`host`] | the machine of the service: processes, listeners, accept queues, the kernel's counters and trace, the journal |
@@ -20,6 +21,7 @@
 //! | [`record`] | everything observed in one run, on one clock |
 //! | [`analysis`] | record -> result |
 //! | [`render`] | result -> bytes |
+//! | [`visible`] | what a terminal would obey, made visible |
 //! | [`check`] | the audit of units, before anything is restarted |
 //! | [`demo`] | the demo server, the built-in scenarios, the calibration |
 //! | [`cli`], [`app`] | the command line; one file per command |
@@ -58,4 +60,6 @@ pub mod record;
 pub mod render;
 pub mod run;
 pub mod scenario;
+pub mod secrets;
 pub mod unit_file;
+pub mod visible;

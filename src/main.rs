@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use gapless::app::{self, exit::Exit};
-use gapless::cli::{Cli, Command};
+use gapless::cli::Command;
 use gapless::demo::calibration::apart;
 use gapless::manager::embedded::exec;
 
@@ -16,7 +15,7 @@ fn main() -> ExitCode {
         Some(first) if first == apart::SUBCOMMAND => return apart::main(args),
         _ => {}
     }
-    let outcome = match Cli::parse().command {
+    let outcome = match app::arguments::parse().command {
         Command::Run(args) => app::run::main(args),
         Command::Demo(args) => app::demo::main(&args),
         Command::Watch(args) => app::watch::main(&args),

@@ -86,6 +86,7 @@ fn a_record_without_end_never_passes_and_counts_what_was_under_way() {
     assert_eq!(check(&result, "proof.restart").status, Verdict::Inconclusive);
 }
 
+mod innocence;
 mod sight;
 mod verdicts;
 

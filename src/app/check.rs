@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::choose::Machine;
 use super::exit::Exit;
 use super::output::{self, say};
-use super::session;
+use super::{learn, session};
 use crate::check::facts::{self, Clients};
 use crate::check::live::Gatherer;
 use crate::check::overview::{self, SocketRow};
@@ -39,7 +39,9 @@ pub fn main(args: &CheckArgs) -> anyhow::Result<Exit> {
     }
     let (rows, mut found) = rows.map_or((None, Vec::new()), |(rows, found)| (Some(rows), found));
     found.extend(all.iter().flat_map(|facts| check(facts, &args.ignore)));
+    all.iter().for_each(learn::from_facts);
     rule::sort(&mut found);
+    let found = learn::without_secrets(found);
     print(args.format, &found, rows.as_deref())?;
     Ok(exit(&found, args.strict))
 }
@@ -130,6 +132,7 @@ async fn survey(args: &CheckArgs) -> anyhow::Result<(Vec<SocketRow>, Vec<Finding
             }
         };
         for facts in &facts {
+            learn::from_facts(facts);
             let findings = check(facts, &args.ignore);
             rows.extend(SocketRow::of(facts, &findings));
             all.extend(findings);

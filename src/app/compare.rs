@@ -1,12 +1,12 @@
 //! `gapless compare`, and `run --baseline`: two runs side by side.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::exit::Exit;
-use super::output::{self, Folder, say};
+use super::folder::Folder;
+use super::output::{self, say};
 use super::report;
 use crate::analysis::RunResult;
 use crate::analysis::compare::{Comparison, compare};
@@ -54,12 +54,14 @@ pub(super) fn with_baseline(
 /// # Errors
 /// When there is neither, or it cannot be read.
 pub(super) fn read(dir: &Path) -> anyhow::Result<RunResult> {
+    let folder = Folder::existing(dir)?;
     if dir.join("records").is_dir() {
-        return report::analyse(&Folder::existing(dir).records()?);
+        return report::analyse(&folder);
     }
     let path = dir.join("result.json");
     let what = || format!("cannot use {}: is {} the folder of a run?", path.display(), dir.display());
-    let result: RunResult = serde_json::from_slice(&fs::read(&path).with_context(what)?).with_context(what)?;
+    let bytes = folder.read("result.json")?.with_context(what)?;
+    let result: RunResult = serde_json::from_slice(&bytes).with_context(what)?;
     anyhow::ensure!(
         result.schema == SCHEMA,
         "{} has schema {}, this version reads {SCHEMA}",

@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 
 use super::exit::Exit;
-use super::output::{self, Folder, say};
+use super::folder::{Folder, Visibility};
+use super::output::{self, say};
 use super::run::{How, record_all};
 use super::session;
 use crate::cli::{DemoArgs, Format, ManagerArg};
@@ -17,7 +18,8 @@ use crate::scenario::{self, Overrides, Scenario};
 /// # Errors
 /// When the harness cannot do its job: no folder to write to, no free port.
 pub fn main(args: &DemoArgs) -> anyhow::Result<Exit> {
-    let folder = Folder::create(args.out.as_deref())?;
+    // It stays root's, where root runs it: what lies in it is run.
+    let folder = Folder::create(args.out.as_deref(), Visibility::Umask, None)?;
     let own = std::env::current_exe().context("cannot tell where our own binary is")?;
     let files = folder.path().join("scenarios");
     let paths = scenarios::write_to(&files, &own)
@@ -39,13 +41,14 @@ async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -
         force: false,
         surroundings: Surroundings::Stated,
         is_patient: true,
+        show_bodies: false,
         notes: &[],
     };
-    let (result, exit) = record_all(scenarios, how, folder, &interrupt).await?;
+    let (result, mut exit) = record_all(scenarios, how, folder, &interrupt).await?;
     if args.format == Format::Table {
         output::write(&render::terminal::render_overview(&result, output::width(), output::stdout_color()))?;
     } else {
-        output::print(&result, args.format)?;
+        exit = exit.worst(output::print_result(&result, args.format));
     }
     say(&format!("saved in {}, the scenarios too", folder.path().display()));
     Ok(exit)

@@ -1,6 +1,8 @@
 //! `gapless init`: a scenario for a unit that is already there.
 
+use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use anyhow::Context as _;
 
@@ -15,6 +17,7 @@ use crate::check::live::Gatherer;
 use crate::cli::{InitArgs, SystemdArg};
 use crate::model::UnitName;
 use crate::scenario::draft::{Draft, DraftStep};
+use crate::secrets::masked;
 
 /// Runs the command.
 ///
@@ -41,11 +44,21 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
     let step = DraftStep { action: "restart", role, signal: None, times: 5, every: "3s".to_owned() };
     let text = Draft { front: args.front, ..draft(&unit, found, step) }.text();
     let Some(path) = &args.output else {
-        output::write(text.as_bytes())?;
+        let shown = masked(&text);
+        output::write(shown.as_bytes())?;
+        if shown != text {
+            say("the credentials are left out here; write them to a file that only you can read: --output FILE");
+        }
         return Ok(Exit::Passed);
     };
     // A scenario that somebody has worked on is not written over.
-    let mut file = std::fs::File::create_new(path).with_context(|| format!("cannot make {}", path.display()))?;
+    let mode = if masked(&text) == text { 0o666 } else { 0o600 };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .with_context(|| format!("cannot make {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
     output::write(format!("{chosen}\n").as_bytes())?;
     say(&format!("written; run it with: gapless run {}", path.display()));

@@ -12,8 +12,8 @@ use crate::model::{UnitKind, UnitName};
 use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::run::outline::{Along, UnitView, outline};
 use crate::run::{pacing, units};
-use crate::scenario::Scenario;
 use crate::scenario::plan::{Plan, UnitFile};
+use crate::scenario::{self, Scenario};
 use crate::unit_file::specifier::Directories;
 use crate::unit_file::{self, ServiceUnit, SocketUnit, Specifiers, UnitSection};
 
@@ -36,7 +36,8 @@ pub(super) async fn main(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Resu
         if views.iter().any(|view| view.refused.is_some()) {
             exit = exit.worst(Exit::Harness);
         }
-        output::write(outline(plan, choice.as_ref(), &views).as_bytes())?;
+        let text = outline(&scenario::masked(plan, false), choice.as_ref(), &views);
+        output::write(output::secrets().hide_known(&text).as_bytes())?;
     }
     output::write(b"nothing was started\n")?;
     Ok(exit)

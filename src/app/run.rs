@@ -1,22 +1,21 @@
 //! `gapless run`: scenarios from files to verdicts.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 
+use super::caller::Caller;
 use super::choose::{self, Machine};
 use super::exit::Exit;
-use super::output::{self, Folder, say};
+use super::folder::{Folder, Visibility};
+use super::output::{self, complain, say};
 use super::watcher::Watcher;
-use super::{compare, github, plan, report, session, stamp};
+use super::{compare, github, learn, plan, session, stamp};
 use crate::analysis::{self, RunResult};
 use crate::cli::{ManagerArg, RunArgs};
 use crate::clock;
 use crate::load::LoadHandle;
-use crate::record::RecordWriter;
-use crate::record::SCHEMA;
 use crate::record::begin::{Begin, Tool};
 use crate::record::line::{EndReason, Line, NoteKind};
+use crate::record::{Record, RecordWriter, SCHEMA};
 use crate::run::prepare::{PrepareError, prepare};
 use crate::run::{Discretion, Ended, Interrupt, Recorder, Surroundings, estimate};
 use crate::scenario::plan::Plan;
@@ -30,7 +29,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     let max_unseen = args.max_unseen.iter().map(|max_unseen| format!("run.max_unseen={max_unseen}"));
     let overrides = Overrides { times: args.times, set: args.set.iter().cloned().chain(max_unseen).collect() };
     let scenarios = match scenario::load_all(&args.paths, &args.only, &overrides) {
-        Ok(scenarios) => scenarios,
+        Ok(scenarios) => known(scenarios),
         Err(mistakes) => {
             output::say_mistakes(&mistakes);
             return Ok(Exit::Usage);
@@ -46,7 +45,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
 pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String]) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     for scenario in &scenarios {
-        match prepare(&scenario.plan, &interrupt).await {
+        match prepare(&scenario.plan, &interrupt, output::secrets()).await {
             Ok(_) => {}
             Err(PrepareError::Interrupted { .. }) => return Ok(Exit::Interrupted),
             Err(error) => return Err(error.into()),
@@ -58,17 +57,29 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String
     // Before anything is run: a baseline that cannot be read must not cost a run.
     let baseline = args.baseline.as_deref().map(compare::read).transpose()?;
     let scenarios = pin_loads(scenarios)?;
-    let folder = Folder::create(args.out.as_deref())?;
-    let how =
-        How { manager: args.manager, force: args.force, surroundings: Surroundings::Stated, is_patient: true, notes };
+    let how = How {
+        manager: args.manager,
+        force: args.force,
+        surroundings: Surroundings::Stated,
+        is_patient: true,
+        show_bodies: args.show_bodies,
+        notes,
+    };
+    let folder = Folder::create(args.out.as_deref(), how.visibility(), Caller::of_sudo())?;
     let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
-    output::print(&result, args.format)?;
+    exit = exit.worst(output::print_result(&result, args.format));
     github::publish(&result);
     if let Some(baseline) = baseline {
         exit = exit.worst(compare::with_baseline(&baseline, &result, &args.fail_on, args.format)?);
     }
     say(&format!("saved in {}", folder.path().display()));
     Ok(exit)
+}
+
+/// Scenarios whose secrets are known to all that writes and says something from now on.
+pub(super) fn known(scenarios: Vec<Scenario>) -> Vec<Scenario> {
+    scenarios.iter().for_each(|scenario| output::secrets().learn_from(&scenario.secrets));
+    scenarios
 }
 
 /// How scenarios are run.
@@ -82,8 +93,17 @@ pub(super) struct How<'a> {
     pub(super) surroundings: Surroundings,
     /// A target that fails in the warmup is waited for, and the steps are run; else the run ends.
     pub(super) is_patient: bool,
+    /// Record the bodies of requests as well.
+    pub(super) show_bodies: bool,
     /// What every report is to say.
     pub(super) notes: &'a [String],
+}
+
+impl How<'_> {
+    /// Who may read what is recorded.
+    pub(super) fn visibility(self) -> Visibility {
+        if self.show_bodies { Visibility::Owner } else { Visibility::Umask }
+    }
 }
 
 /// Makes sure that each load can be started here, before any unit is touched: hosts resolve, to the addresses that
@@ -99,7 +119,7 @@ pub(super) fn pin_loads(mut scenarios: Vec<Scenario>) -> anyhow::Result<Vec<Scen
 }
 
 /// Runs `scenarios` one after the other into `folder`, until one was interrupted: their result, and how the
-/// command ends for it.
+/// command ends for it. Reports that cannot be written are said, and change no verdict: the record is what counts.
 ///
 /// # Errors
 /// When a record cannot be made, written or read.
@@ -111,6 +131,7 @@ pub(super) async fn record_all(
 ) -> anyhow::Result<(RunResult, Exit)> {
     let mut exit = Exit::Passed;
     let mut result: Option<RunResult> = None;
+    let mut unwritten = None;
     for (place, scenario) in scenarios.iter().enumerate() {
         if interrupt.is_raised() {
             let left: Vec<&str> = scenarios[place..].iter().map(|scenario| scenario.plan.name.as_str()).collect();
@@ -122,14 +143,25 @@ pub(super) async fn record_all(
             ));
             break;
         }
-        let path = folder.record(&scenario.plan.name);
-        let ended = record_one(how, scenario, &path, interrupt, &scenarios[place + 1..]).await?;
+        let recorded = record_one(how, scenario, folder, interrupt, &scenarios[place + 1..]).await;
+        let (record, ended) = match recorded {
+            Ok(recorded) => recorded,
+            Err(error) if result.is_none() => return Err(error),
+            Err(error) => {
+                // What was measured before it counts all the same.
+                complain(&error);
+                exit = exit.worst(Exit::Harness);
+                break;
+            }
+        };
         exit = exit.worst(ended);
-        let record = report::read(&path)?;
         let result = result.get_or_insert_with(|| RunResult::new(&record.begin));
         result.push(analysis::analyse(&record));
         // After each scenario: a later one that fails must not take these with it.
-        folder.write_reports(result)?;
+        unwritten = folder.write_reports(result).err();
+    }
+    if let Some(error) = unwritten {
+        complain(&error.context("the reports are not complete (`gapless report` makes them again from the records)"));
     }
     let result = result.context("no scenario was run")?;
     let interrupted = if interrupt.is_raised() { Exit::Interrupted } else { Exit::Passed };
@@ -137,19 +169,23 @@ pub(super) async fn record_all(
     Ok((result, exit))
 }
 
-/// Runs one scenario into the record at `path`.
+/// Runs one scenario: its record, as it was written.
 async fn record_one(
     how: How<'_>,
     scenario: &Scenario,
-    path: &Path,
+    folder: &Folder,
     interrupt: &Interrupt,
     rest: &[Scenario],
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<(Record, Exit)> {
     let plan = &scenario.plan;
     let choice = choose::choose(plan, how.manager, Machine::here());
-    let writer = RecordWriter::create(path).with_context(|| format!("cannot make the record {}", path.display()))?;
+    if let Some(choice) = &choice {
+        learn::from_units(plan, choice.kind).await;
+    }
+    let writer = RecordWriter::new(folder.create_record(&plan.name)?);
     let own = std::env::current_exe().ok();
-    let recorder = Recorder::new(writer, Discretion::of(plan, own.as_deref()));
+    let discretion = Discretion::of(plan, output::secrets().clone(), own.as_deref()).showing_bodies(how.show_bodies);
+    let recorder = Recorder::new(writer, discretion);
     let begin = |plan: &Plan, manager_version| {
         Line::Begin(Box::new(Begin {
             schema: SCHEMA.to_owned(),
@@ -158,8 +194,8 @@ async fn record_one(
             started_at: stamp::started_at(),
             anchor: clock::now(),
             manager: choice.clone(),
-            plan: scenario::masked(plan),
-            scenario_text: scenario.text.clone(),
+            plan: scenario::masked(plan, how.show_bodies),
+            scenario_text: if how.show_bodies { &scenario.text_with_bodies } else { &scenario.text }.clone(),
         }))
     };
     let watcher = match how.surroundings {
@@ -183,7 +219,7 @@ async fn record_one(
     .await;
     drop(watcher);
     if let EndReason::Error(message) = &reason {
-        say(&format!("error: {}: {message}", plan.name));
+        complain(&anyhow::anyhow!("{}: {message}", plan.name));
     }
     if interrupt.is_raised() && !rest.is_empty() {
         let names: Vec<&str> = rest.iter().map(|scenario| scenario.plan.name.as_str()).collect();
@@ -191,7 +227,7 @@ async fn record_one(
         recorder.note(NoteKind::Info, message);
     }
     for sentence in &not_put_back {
-        say(&format!("error: {}: {sentence}", plan.name));
+        complain(&anyhow::anyhow!("{}: {sentence}", plan.name));
     }
     let left = if not_put_back.is_empty() { Exit::Passed } else { Exit::Harness };
     let exit = left.worst(match &reason {
@@ -199,6 +235,7 @@ async fn record_one(
         EndReason::Interrupted => Exit::Interrupted,
         _ => Exit::Passed,
     });
-    recorder.finish(reason, clock::now()).with_context(|| format!("cannot finish the record {}", path.display()))?;
-    Ok(exit)
+    let record = recorder.finish(reason, clock::now());
+    let record = record.with_context(|| format!("cannot finish the record of {}", plan.name))?;
+    Ok((record, exit))
 }

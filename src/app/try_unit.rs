@@ -5,14 +5,15 @@ use std::path::Path;
 
 use super::exit::Exit;
 use super::found::Found;
-use super::output::{self, say};
-use super::{init, run, session};
+use super::output::{self, say, say_coloured};
+use super::{init, learn, run, session};
 use crate::check::{Facts, check, render};
 use crate::cli::{Format, ManagerArg, RunArgs, SystemdArg, TryAction, TryArgs};
 use crate::manager::{ManagerError, is_protected};
 use crate::model::{UnitKind, UnitName};
 use crate::scenario::draft::{Draft, DraftStep};
 use crate::scenario::{self, duration};
+use crate::secrets::masked;
 
 /// Runs the command.
 ///
@@ -55,9 +56,12 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
     }
     let scenario = match scenario::load_text("try.toml", &draft.text(), Path::new("/")) {
         Ok(scenario) => scenario,
-        Err(mistakes) => return Ok(wrong_usage(mistakes.render(false, output::stderr_width()).trim_end())),
+        Err(mistakes) => {
+            output::say_mistakes(&mistakes);
+            return Ok(Exit::Usage);
+        }
     };
-    session::block_on(run::run(run_args(args), vec![scenario], &notes))
+    session::block_on(run::run(run_args(args), run::known(vec![scenario]), &notes))
 }
 
 fn wrong_usage(reason: &str) -> Exit {
@@ -95,7 +99,7 @@ fn announcement(draft: &Draft) -> String {
         format!("{new} connections per second")
     };
     let unix = draft.unix.as_ref().map(|path| format!(" through {}", path.display())).unwrap_or_default();
-    format!("about to {} {unit}{signal} {times}, under load on {}{unix}: {load}", step.action, draft.url.0)
+    format!("about to {} {unit}{signal} {times}, under load on {}{unix}: {load}", step.action, masked(&draft.url.0))
 }
 
 fn consents() -> io::Result<bool> {
@@ -109,9 +113,10 @@ fn consents() -> io::Result<bool> {
 
 /// What could be seen without dropping a request.
 fn say_findings(facts: &Facts) {
-    let findings = check(facts, &[]);
+    learn::from_facts(facts);
+    let findings = learn::without_secrets(check(facts, &[]));
     if !findings.is_empty() {
-        say(&render::table(&findings, output::stderr_width(), output::stderr_color()));
+        say_coloured(&render::table(&findings, output::stderr_width(), output::stderr_color()));
     }
 }
 
@@ -134,6 +139,7 @@ fn run_args(args: TryArgs) -> RunArgs {
         baseline: None,
         fail_on: Vec::new(),
         force: args.force,
+        show_bodies: args.show_bodies,
         format: args.format,
     }
 }

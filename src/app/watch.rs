@@ -9,9 +9,11 @@ use std::path::Path;
 use anyhow::Context as _;
 use toml::{Table, Value};
 
+use super::caller::Caller;
 use super::exit::Exit;
-use super::output::{self, Folder, say};
-use super::run::{How, pin_loads, record_all};
+use super::folder::Folder;
+use super::output::{self, say};
+use super::run::{How, known, pin_loads, record_all};
 use super::{github, session};
 use crate::cli::{Format, ManagerArg, WatchArgs};
 use crate::run::exec::resolve;
@@ -42,8 +44,7 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
 
 async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
-    let scenarios = pin_loads(vec![scenario])?;
-    let folder = Folder::create(args.out.as_deref())?;
+    let scenarios = pin_loads(known(vec![scenario]))?;
     let surroundings = if args.command.is_empty() {
         Surroundings::Stated
     } else {
@@ -51,9 +52,17 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
         Surroundings::Users { stdout_to_stderr: args.format != Format::Table }
     };
     // There is no unit to act on.
-    let how = How { manager: ManagerArg::Auto, force: false, surroundings, is_patient: false, notes: &[] };
+    let how = How {
+        manager: ManagerArg::Auto,
+        force: false,
+        surroundings,
+        is_patient: false,
+        show_bodies: args.show_bodies,
+        notes: &[],
+    };
+    let folder = Folder::create(args.out.as_deref(), how.visibility(), Caller::of_sudo())?;
     let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
-    output::print(&result, args.format)?;
+    let exit = exit.worst(output::print_result(&result, args.format));
     github::publish(&result);
     say(&format!("saved in {}", folder.path().display()));
     Ok(exit)

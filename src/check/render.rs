@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::finding::{Finding, Severity};
 use super::rule::Rule;
 use crate::render::text::{escape, wrap};
+use crate::visible;
 
 /// What `--format json` prints.
 #[derive(Serialize)]
@@ -104,7 +105,8 @@ const fn ansi(severity: Severity) -> u8 {
 #[expect(clippy::expect_used, reason = "nothing in it can fail to serialise")]
 pub fn json<S: Serialize>(findings: &[Finding], sockets: Option<&[S]>) -> String {
     let document = Document { findings, sockets };
-    serde_json::to_string_pretty(&document).expect("strings and numbers always serialise") + "\n"
+    visible::json(&serde_json::to_string_pretty(&document).expect("strings and numbers always serialise")).into_owned()
+        + "\n"
 }
 
 /// Workflow commands of GitHub Actions, one for each finding.
@@ -119,7 +121,7 @@ pub fn github(findings: &[Finding]) -> String {
         properties.push(format!("title={}", property(&format!("{} {}", finding.id, finding.title))));
         let message =
             format!("{}\nSeen: {}\nWhy: {}\nFix:\n{}", finding.message, finding.evidence, finding.why, finding.fix);
-        let _ = writeln!(text, "::{command} {}::{}", properties.join(","), data(&message));
+        let _ = writeln!(text, "::{command} {}::{}", properties.join(","), data(&visible::escape_lines(&message)));
     }
     text
 }
@@ -130,7 +132,7 @@ fn data(text: &str) -> String {
 }
 
 fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+    data(&escape(text)).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]

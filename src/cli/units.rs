@@ -124,6 +124,9 @@ pub struct TryArgs {
     /// Which systemd
     #[arg(long, value_enum, default_value_t = SystemdArg::Auto)]
     pub manager: SystemdArg,
+    /// Record the bodies of requests as well: the folder is then readable by its owner alone
+    #[arg(long)]
+    pub show_bodies: bool,
     /// Where to leave records and reports [default: a new folder under reports/]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -1,16 +1,15 @@
 //! What the engine and all its slots share.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
+use super::connection::Scratch;
+use super::guard::Interruption;
 use super::heartbeat::Heartbeat;
 use super::readiness::Readiness;
 use super::timeline::Timeline;
-use super::wire::Scratch;
-use crate::clock;
-use crate::model::MonoTime;
 
 /// The state of the load as a whole. All of it lives on the load thread.
 #[derive(Debug)]
@@ -25,10 +24,10 @@ pub(super) struct Control {
     pub(super) attention: Notify,
     /// Whether the thread runs when it should.
     pub(super) heartbeat: Heartbeat,
+    /// Whether requests end now, answered or not.
+    pub(super) interruption: Rc<Interruption>,
     stopped: Cell<bool>,
-    interrupted: Cell<bool>,
     slot_panicked: Cell<bool>,
-    anchor: (Instant, MonoTime),
 }
 
 impl Control {
@@ -41,17 +40,10 @@ impl Control {
             scratch: Scratch::new(),
             attention: Notify::new(),
             heartbeat: Heartbeat::default(),
+            interruption: Interruption::new(),
             stopped: Cell::new(false),
-            interrupted: Cell::new(false),
             slot_panicked: Cell::new(false),
-            anchor: (Instant::now(), clock::now()),
         }
-    }
-
-    /// `at` on the runtime's clock, which is the same one.
-    pub(super) fn instant(&self, at: MonoTime) -> Instant {
-        let (instant, origin) = self.anchor;
-        instant + at.since(origin)
     }
 
     /// Nothing more falls due.
@@ -67,12 +59,7 @@ impl Control {
     /// Requests end now, answered or not.
     pub(super) fn interrupt(&self) {
         self.stopped.set(true);
-        self.interrupted.set(true);
-    }
-
-    /// Whether requests end now.
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.interrupted.get()
+        self.interruption.interrupt();
     }
 
     /// Whether a slot has panicked: what it was doing will never be counted.

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::cohort::Cohort;
 use super::control::Control;
+use super::dispatcher::{Asked, Cohort};
 use super::heartbeat::BEAT_EVERY;
+use super::observation::{Observation, Receipt};
 use super::outbox::Outbox;
 use super::pacer::Pacer;
-use super::sequence::Asked;
 use super::thread_use::ThreadUse;
-use super::{Observation, Receipt};
 use crate::clock;
 use crate::model::{EventId, MonoTime};
 use crate::record::generator::GeneratorUse;
@@ -238,7 +237,7 @@ impl Engine {
 
     /// What is counted from `at` on belongs to another scope. A cohort that waits to be asked has scopes of its own.
     fn end_attempt_gaps(&self, at: MonoTime) {
-        for cohort in self.cohorts().filter(|cohort| !cohort.policy.on_demand) {
+        for cohort in self.cohorts().filter(|cohort| !cohort.is_on_demand()) {
             cohort.count(|tally, timeline| tally.end_attempt_gap(timeline, at));
         }
     }

@@ -11,15 +11,15 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
-use super::Observation;
 use super::control::Control;
+use super::dispatcher::Asked;
 use super::engine::{Command, Engine};
 use super::error::LoadError;
 use super::live::Live;
+use super::observation::Observation;
 use super::outbox::{self, Outbox};
 use super::pacer::Pacer;
 use super::priority;
-use super::sequence::Asked;
 use super::setup::{Prepared, check_descriptors};
 use super::thread_use::{Parked, ThreadUse};
 use crate::clock;

@@ -1,23 +1,22 @@
 //! Parts of the load that benches, fuzzing and the comparison with hyper need to reach by themselves. Not for
 //! anything else: what is here changes with the code behind it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
-use super::agenda::Agenda;
+use super::connection::{Scratch, Socket, Stream, Wire};
+use super::dispatcher::{Agenda, Schedule, rate_micros};
 use super::ended::{Accepted, Ended, Trace};
 use super::error::LoadError;
-use super::exchange::{Exchange, Judgement};
-use super::http::{Asked, NotHttp, Response, Taken};
-use super::schedule::{Schedule, rate_micros};
-use super::stream::{Socket, Stream};
+use super::protocol::http::{Asked, NotHttp, Response, Taken};
+use super::protocol::{Judgement, Protocol, ProtocolEvent};
 use super::tally::Tally;
 use super::target::ReadyTarget;
 use super::timeline::Timeline;
-use super::wire::{Scratch, Wire};
 use crate::model::MonoTime;
 use crate::scenario::plan::Cohort;
 
@@ -91,7 +90,7 @@ pub struct Pair {
     runtime: Runtime,
     target: ReadyTarget,
     wire: Wire,
-    exchange: Exchange,
+    protocol: Protocol,
     made: u64,
 }
 
@@ -105,21 +104,23 @@ impl Pair {
         let target = ReadyTarget::new(cohort, false)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (ours, mut theirs) = runtime.block_on(async { UnixStream::pair() }).map_err(failed)?;
-        let mut request = vec![0; usize::try_from(target.request_bytes()).unwrap_or(usize::MAX)];
+        let mut request = vec![0; usize::try_from(target.request.len()).unwrap_or(usize::MAX)];
         runtime.spawn(async move {
             while theirs.read_exact(&mut request).await.is_ok() && theirs.write_all(answer).await.is_ok() {}
         });
         let wire = Wire::new(Stream::Plain(Socket::Unix(ours)), Scratch::new());
-        let exchange = Exchange::new(&target);
-        Ok(Self { runtime, target, wire, exchange, made: 0 })
+        let protocol = Protocol::new(&target.request);
+        Ok(Self { runtime, target, wire, protocol, made: 0 })
     }
 
     /// Sends the request and reads its answer: whether that is the expected one.
     pub fn exchange(&mut self) -> bool {
         self.made += 1;
-        self.wire.begin();
-        let run = self.exchange.run(&self.target, &mut self.wire, self.made);
-        self.runtime.block_on(run).is_ok_and(|answer| answer.judgement == Judgement::Expected)
+        let Self { runtime, target: ReadyTarget { request, expect, .. }, wire, protocol, made } = self;
+        protocol.start(*made, expect, wire);
+        let event = runtime.block_on(poll_fn(|cx| protocol.poll(request, expect, wire, cx)));
+        let ProtocolEvent::Ended(_, exchanged) = event else { return false };
+        exchanged.result.is_ok_and(|answer| answer.judgement == Judgement::Expected)
     }
 }
 

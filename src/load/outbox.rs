@@ -2,9 +2,9 @@
 
 use tokio::sync::mpsc;
 
-use super::Observation;
-use super::cohort::Cohort;
+use super::dispatcher::Cohort;
 use super::heartbeat::Heartbeat;
+use super::observation::Observation;
 use super::tally::Tally;
 use crate::model::MonoTime;
 use crate::record::generator::GeneratorUse;

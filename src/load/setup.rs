@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::agenda::Agenda;
-use super::cohort::{Cohort, Policy};
 use super::control::Control;
+use super::dispatcher::{Agenda, Cohort, Policy, Schedule, rate_micros};
 use super::error::LoadError;
 use super::health::HealthWatch;
 use super::live::Live;
-use super::schedule::{Schedule, rate_micros};
+use super::slot::SlotPolicy;
 use super::tally::Tally;
 use super::target::ReadyTarget;
 use crate::model::{Endpoint, MonoTime};
@@ -27,7 +26,15 @@ pub(super) struct Prepared {
     name: String,
     pace: ReadyPace,
     health: Option<HealthWatch>,
-    policy: Policy,
+    policy: ReadyPolicy,
+}
+
+/// A policy that can be taken to the load thread.
+struct ReadyPolicy {
+    slot: SlotPolicy,
+    slots_max: usize,
+    closed_loop: bool,
+    on_demand: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -56,10 +63,9 @@ impl Prepared {
             return Err(never("connections"));
         }
         let reuse = cohort.connections != Connections::New;
-        let policy = Policy {
-            target: ReadyTarget::new(cohort, !reuse)?,
-            reuse,
-            connect_delay: cohort.connect_delay,
+        let slot = SlotPolicy { target: ReadyTarget::new(cohort, !reuse)?, reuse, connect_delay: cohort.connect_delay };
+        let policy = ReadyPolicy {
+            slot,
             slots_max: slots_max(pace, cohort.connections, cohort.target.timeout),
             closed_loop: matches!(pace, ReadyPace::Clients(_)),
             on_demand: matches!(pace, ReadyPace::OnDemand),
@@ -69,7 +75,7 @@ impl Prepared {
 
     /// Where its connections go.
     pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.policy.target.endpoint
+        &self.policy.slot.target.endpoint
     }
 
     /// Whether it is made of clients that send again as soon as they were answered.
@@ -97,7 +103,9 @@ impl Prepared {
             ReadyPace::OnDemand => Agenda::clients(0, origin),
         };
         let tally = Tally::new(number, origin, Arc::clone(live)).with_health(self.health);
-        let cohort = Cohort::new(usize::from(number), self.policy, Rc::clone(control), tally, agenda);
+        let ReadyPolicy { slot, slots_max, closed_loop, on_demand } = self.policy;
+        let policy = Policy { slot: Rc::new(slot), slots_max, closed_loop, on_demand };
+        let cohort = Cohort::new(usize::from(number), policy, Rc::clone(control), tally, agenda);
         (self.name, cohort)
     }
 }

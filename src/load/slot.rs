@@ -1,310 +1,318 @@
-//! A connection slot: a task that lives as long as the load and makes one request after the other.
+//! A connection slot: one connection after the other, and the requests on it. It returns what happened and calls nobody.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::collections::VecDeque;
+use std::future::Future as _;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use super::classify::{Failure, Progress, connect_class, disposition, exchange_class};
-use super::cohort::Cohort;
-use super::connect::{Attempt, connect, established};
+use tokio::time::{Sleep, sleep};
+
+use super::classify::{Failure, Progress, disposition, exchange_class};
+use super::connection::{OpenFailure, Opened, Opening, Passed, Scratch, Wire};
 use super::ended::{Accepted, Ended, Trace};
-use super::exchange::{Answer, Exchange, Judgement, NoAnswer, Over};
-use super::guard::{Guard, Stopped};
-use super::stream::Stream;
-use super::wire::Wire;
+use super::guard::{Guard, Interruption, Stopped};
+use super::protocol::{Answer, Exchanged, Judgement, Over, Protocol, ProtocolEvent};
+use super::target::ReadyTarget;
 use crate::clock;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
 
-/// How a slot is given work.
-#[derive(Debug, Default)]
-pub(super) struct Mailbox {
-    due: Cell<Option<MonoTime>>,
-    waker: RefCell<Option<Waker>>,
+/// How all connections of a cohort are used.
+pub(super) struct SlotPolicy {
+    /// What is sent where, and what must come back.
+    pub(super) target: ReadyTarget,
+    /// Connections serve more than one request.
+    pub(super) reuse: bool,
+    /// The pause between a new connection and its first request.
+    pub(super) connect_delay: Duration,
 }
 
-impl Mailbox {
-    /// Gives the slot, which is idle, a request to make.
-    pub(super) fn post(&self, due: MonoTime) {
-        self.due.set(Some(due));
-        self.wake();
-    }
-
-    /// Lets the slot look whether it was interrupted.
-    pub(super) fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
-    }
+/// What happened in a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SlotEvent {
+    /// A connect call is made.
+    ConnectCalled(MonoTime),
+    /// A connection was established.
+    Opened(MonoTime),
+    /// A connection without a request was found to be of no further use.
+    IdleOver(Over, MonoTime),
+    /// A request has ended: there is room for another one.
+    Ended(Ended),
 }
 
-/// An established connection.
-struct Connected {
-    wire: Wire,
-    exchange: Exchange,
-    local: Option<SocketAddr>,
-    since: MonoTime,
-    requests: u64,
-}
-
-impl Connected {
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
-        self.exchange.poll_over(&mut self.wire, cx)
-    }
-}
-
-/// The task behind one mailbox.
+/// Makes the requests that it is given, as many at once as its protocol allows.
 pub(super) struct Slot {
-    cohort: Rc<Cohort>,
-    mailbox: Rc<Mailbox>,
-    connection: Option<Connected>,
+    policy: Rc<SlotPolicy>,
+    scratch: Scratch,
     guard: Guard,
+    link: Link,
+    requests: Vec<Request>,
+    /// What is still to be returned.
+    events: VecDeque<SlotEvent>,
     free_since: MonoTime,
 }
 
-/// A request under way.
+enum Link {
+    None,
+    Opening(Opening),
+    Open(Box<Open>),
+}
+
+/// An established connection.
+struct Open {
+    wire: Wire,
+    protocol: Protocol,
+    local: Option<SocketAddr>,
+    since: MonoTime,
+    /// Exchanges that were started on it.
+    exchanges: u64,
+    /// Until the first of them may be sent.
+    delay: Option<Pin<Box<Sleep>>>,
+}
+
+/// A request that has not ended.
 #[derive(Clone, Copy)]
 struct Request {
     due: MonoTime,
+    could_start: MonoTime,
     /// The first connect call that was made for it.
     connect_call: Option<MonoTime>,
-}
-
-/// The failure of a connect, and our address.
-type ConnectFailure = (FailureClass, Option<i32>, Option<SocketAddr>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        // The runtime catches a panic of a task; the engine has to know that a request is lost to the count.
-        if std::thread::panicking() {
-            self.cohort.control.slot_panicked();
-        }
-    }
+    /// The number of its exchange on the connection, from 1; 0 while it has none.
+    nth: u64,
 }
 
 impl Slot {
-    /// Idle, without a connection.
-    pub(super) fn new(cohort: Rc<Cohort>, mailbox: Rc<Mailbox>) -> Self {
-        let guard = Guard::new(Rc::clone(&cohort.control));
-        Self { cohort, mailbox, connection: None, guard, free_since: MonoTime::default() }
+    /// Idle, without a connection. Must be called within a runtime.
+    pub(super) fn new(policy: Rc<SlotPolicy>, scratch: Scratch, interruption: Rc<Interruption>) -> Self {
+        Self {
+            policy,
+            scratch,
+            guard: Guard::new(interruption),
+            link: Link::None,
+            requests: Vec::with_capacity(1),
+            events: VecDeque::new(),
+            free_since: MonoTime::default(),
+        }
     }
 
-    /// Makes the requests that it is given, for ever.
-    pub(super) async fn run(mut self) {
+    /// Takes on a request; there must be room for it.
+    pub(super) fn start(&mut self, due: MonoTime) {
+        let could_start = due.max(self.free_since);
+        self.requests.push(Request { due, could_start, connect_call: None, nth: 0 });
+    }
+
+    /// What happens next. Only a connection that ended before a byte of a request was written is replaced.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SlotEvent> {
         loop {
-            let mut next = Some(self.idle().await);
-            while let Some(due) = next {
-                let ended = self.perform(due).await;
-                self.free_since = ended.end;
-                next = self.cohort.finished(&ended, &self.mailbox);
-                if ended.result.is_err() {
-                    // What fails at once, again and again, must not keep the thread from everything else.
-                    tokio::task::yield_now().await;
-                }
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(event);
             }
-        }
-    }
-
-    /// Waits for a request, and meanwhile for the end of the connection.
-    async fn idle(&mut self) -> MonoTime {
-        poll_fn(|cx| {
-            if self.mailbox.waker.borrow().is_none() {
-                *self.mailbox.waker.borrow_mut() = Some(cx.waker().clone());
-            }
-            if let Some(due) = self.mailbox.due.take() {
-                // Whether the connection is still there is looked at before it is written to.
-                return Poll::Ready(due);
-            }
-            if let Some(Poll::Ready(over)) = self.connection.as_mut().map(|connected| connected.poll_over(cx)) {
-                self.idle_over(over);
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    /// The idle connection is of no further use.
-    fn idle_over(&mut self, over: Over) {
-        self.connection = None;
-        self.cohort.count(|tally, timeline| match over {
-            Over::Ended => tally.connection_closed_idle(timeline, clock::now()),
-            Over::Unasked => tally.bytes_unasked(timeline, clock::now()),
-        });
-    }
-
-    /// Makes one request. Only a connection that ended before a byte was written is replaced.
-    async fn perform(&mut self, due: MonoTime) -> Ended {
-        let mut request = Request { due, connect_call: None };
-        loop {
-            let mut connected = match self.connection.take() {
-                Some(connected) => connected,
-                None => match self.open(&mut request).await {
-                    Ok(connected) => connected,
-                    Err(failure) => return self.not_connected(request, failure),
-                },
+            let event = match self.link {
+                Link::None if self.requests.is_empty() => return Poll::Pending,
+                Link::None => Some(self.connect()),
+                Link::Opening(_) => ready!(self.poll_opening(cx)),
+                Link::Open(_) => ready!(self.poll_open(cx)),
             };
-            let result = match self.exchange(request, &mut connected).await {
-                Ok(result) => result,
-                Err(over) => {
-                    self.idle_over(over);
-                    continue;
-                }
-            };
-            let end = clock::now();
-            let ended = self.ended(request, &connected, result, end);
-            if result.is_ok_and(|answer| answer.has_surplus) {
-                self.idle_over(Over::Unasked);
-            } else if self.cohort.policy.reuse && result.is_ok_and(|answer| answer.reusable) {
-                self.connection = Some(connected);
+            if let Some(event) = event {
+                return Poll::Ready(event);
             }
-            return ended;
         }
     }
 
-    /// Runs the exchange, as far as time allows.
-    ///
-    /// # Errors
-    /// Why not a byte was sent: the connection was of no further use.
-    async fn exchange(&mut self, request: Request, connected: &mut Connected) -> Result<Result<Answer, Failure>, Over> {
-        let target = &self.cohort.policy.target;
-        connected.requests += 1;
-        let nth = connected.requests;
-        connected.wire.begin();
-        let deadline = request.due + target.timeout;
-        if nth == 1 && !self.cohort.policy.connect_delay.is_zero() {
-            let delay = tokio::time::sleep(self.cohort.policy.connect_delay);
-            if let Err(stopped) = self.guard.limit(deadline, delay).await {
-                return Ok(Err(stopped.into()));
-            }
-        }
-        let exchange = connected.exchange.run(target, &mut connected.wire, nth);
-        match self.guard.limit(deadline, exchange).await {
-            Ok(Ok(answer)) => Ok(Ok(answer)),
-            Ok(Err(NoAnswer::Failed(failure))) => Ok(Err(failure)),
-            Ok(Err(NoAnswer::NotSent(over))) => Err(over),
-            Err(stopped) => Ok(Err(stopped.into())),
-        }
-    }
-
-    async fn open(&mut self, request: &mut Request) -> Result<Connected, ConnectFailure> {
-        let target = &self.cohort.policy.target;
-        let deadline = request.due + target.connect_timeout;
+    fn connect(&mut self) -> SlotEvent {
         let called_at = clock::now();
-        request.connect_call.get_or_insert(called_at);
-        self.cohort.count(|tally, timeline| tally.connect_attempted(timeline, called_at));
-        let Attempt { local, socket } = connect(&target.endpoint);
-        let unix = local.is_none() && matches!(target.endpoint, crate::model::Endpoint::Unix(_));
-        let failed =
-            |errno: rustix::io::Errno| (connect_class(errno.raw_os_error(), unix), Some(errno.raw_os_error()), local);
-        let stopped = |stopped| (connect_stopped(stopped), None, local);
-        let socket = socket.map_err(failed)?;
-        self.guard.limit(deadline, established(&socket)).await.map_err(stopped)?.map_err(failed)?;
-        let since = clock::now();
-        let stream = match &target.tls {
-            None => Stream::Plain(socket),
-            Some(tls) => {
-                let handshake = tls.connector.connect(tls.server_name.clone(), socket);
-                let tls_failed = |error: std::io::Error| (FailureClass::Tls, error.raw_os_error(), local);
-                let stream = self.guard.limit(deadline, handshake).await.map_err(stopped)?.map_err(tls_failed)?;
-                Stream::Tls(Box::new(stream))
-            }
-        };
-        self.cohort.count(|tally, timeline| tally.connection_opened(timeline, since));
-        let wire = Wire::new(stream, self.cohort.control.scratch.clone());
-        let exchange = Exchange::new(target);
-        Ok(Connected { wire, exchange, local, since, requests: 0 })
+        for request in &mut self.requests {
+            request.connect_call.get_or_insert(called_at);
+        }
+        match Opening::begin(&self.policy.target.endpoint) {
+            Ok(opening) => self.link = Link::Opening(opening),
+            Err(failure) => self.not_connected(failure),
+        }
+        SlotEvent::ConnectCalled(called_at)
     }
 
-    fn not_connected(&self, request: Request, (class, errno, local): ConnectFailure) -> Ended {
+    fn poll_opening(&mut self, cx: &mut Context<'_>) -> Poll<Option<SlotEvent>> {
+        let first_due = self.first_due();
+        let Link::Opening(opening) = &mut self.link else { return Poll::Ready(None) };
+        match opening.poll(self.policy.target.tls.as_ref(), cx) {
+            Poll::Ready(Ok(opened)) => return Poll::Ready(Some(self.opened(opened))),
+            Poll::Ready(Err(failure)) => self.not_connected(failure),
+            Poll::Pending => {
+                let Some(due) = first_due else { return Poll::Pending };
+                let deadline = due + self.policy.target.connect_timeout;
+                let class = connect_class_of(ready!(self.guard.poll_stopped(cx, deadline)));
+                let failure = opening.abandoned(class);
+                self.not_connected(failure);
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn opened(&mut self, Opened { stream, local, since }: Opened) -> SlotEvent {
+        let connect_delay = self.policy.connect_delay;
+        self.link = Link::Open(Box::new(Open {
+            wire: Wire::new(stream, self.scratch.clone()),
+            protocol: Protocol::new(&self.policy.target.request),
+            local,
+            since,
+            exchanges: 0,
+            delay: (!connect_delay.is_zero()).then(|| Box::pin(sleep(connect_delay))),
+        }));
+        SlotEvent::Opened(since)
+    }
+
+    /// Ends all requests: there is no connection for them.
+    fn not_connected(&mut self, OpenFailure { class, errno, local }: OpenFailure) {
+        self.link = Link::None;
+        let end = clock::now();
         let key = FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno };
         let trace = Trace { local, ..Trace::default() };
-        self.end(request, Err(key), request.connect_call, trace, clock::now())
+        let ended = self
+            .requests
+            .drain(..)
+            .map(|request| SlotEvent::Ended(ended(request, Err(key), request.connect_call, trace, end)));
+        self.events.extend(ended);
+        self.free_since = end;
     }
 
-    fn ended(&self, request: Request, on: &Connected, result: Result<Answer, Failure>, end: MonoTime) -> Ended {
-        let wire = &on.wire;
-        let nothing_to_send = self.cohort.policy.target.request_bytes() == 0;
-        let trace = Trace {
-            // A request of no bytes is sent by its connection.
-            sent: wire.sent().or(nothing_to_send.then_some(on.since)),
-            local: on.local,
-            connected: Some(on.since),
-            nth: on.requests,
-            bytes_out: wire.bytes_out(),
-            bytes_in: wire.bytes_in(),
-            unframed: result.is_ok_and(|answer| answer.unframed),
-        };
-        let first_call = request.connect_call.or_else(|| wire.first_write());
-        self.end(request, self.judge(request, on, result, trace, end), first_call, trace, end)
-    }
-
-    fn judge(
-        &self,
-        request: Request,
-        on: &Connected,
-        result: Result<Answer, Failure>,
-        trace: Trace,
-        end: MonoTime,
-    ) -> Result<Accepted, FailureKey> {
-        let answered = |class, status| FailureKey {
-            class,
-            disposition: Disposition::Answered,
-            reused: trace.reused(),
-            status,
-            errno: None,
-        };
-        let target = &self.cohort.policy.target;
-        match result {
-            Ok(Answer { status, .. }) if end > request.due + target.timeout => {
-                Err(answered(FailureClass::ResponseTimeout, status))
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<SlotEvent>> {
+        let Link::Open(open) = &mut self.link else { return Poll::Ready(None) };
+        let target = &self.policy.target;
+        for request in self.requests.iter_mut().filter(|request| request.nth == 0) {
+            if !open.protocol.has_room() {
+                break;
             }
-            Ok(Answer { status, judgement, .. }) => match judgement {
-                Judgement::Expected => {
-                    let unconfirmed = trace.unframed && target.expect.body.is_none();
-                    Ok(Accepted { status, unconfirmed })
-                }
-                Judgement::OtherStatus => Err(answered(FailureClass::UnexpectedStatus, status)),
-                Judgement::OtherBody => Err(answered(FailureClass::UnexpectedBody, status)),
-            },
-            Err(failure) => {
-                let progress = Progress {
-                    request_bytes: target.request_bytes(),
-                    bytes_out: trace.bytes_out,
-                    bytes_in: trace.bytes_in,
-                    unix: on.wire.is_unix(),
-                };
-                let errno = match failure {
-                    Failure::Lost(trouble) => trouble.errno(),
-                    Failure::NotHttp | Failure::TimedOut | Failure::Interrupted => None,
-                };
-                Err(FailureKey {
-                    class: exchange_class(failure, progress),
-                    disposition: disposition(progress),
-                    reused: trace.reused(),
-                    status: on.exchange.status(),
-                    errno,
-                })
+            open.exchanges += 1;
+            request.nth = open.exchanges;
+            open.protocol.start(request.nth, &target.expect, &mut open.wire);
+        }
+        match open.poll(target, cx) {
+            Poll::Ready(ProtocolEvent::Ended(nth, exchanged)) => Poll::Ready(self.exchanged(nth, exchanged)),
+            Poll::Ready(ProtocolEvent::NotSent(nth, over)) => {
+                let unsent = self.requests.iter_mut().find(|request| request.nth == nth);
+                unsent.into_iter().for_each(|request| request.nth = 0);
+                Poll::Ready(Some(self.idle_over(over)))
             }
+            Poll::Ready(ProtocolEvent::Over(over)) => Poll::Ready(Some(self.idle_over(over))),
+            Poll::Pending => self.poll_given_up(cx),
         }
     }
 
-    fn end(
-        &self,
-        request: Request,
-        result: Result<Accepted, FailureKey>,
-        first_call: Option<MonoTime>,
-        trace: Trace,
-        end: MonoTime,
-    ) -> Ended {
-        let could_start = request.due.max(self.free_since);
-        let lateness_ns = first_call.map(|called_at| called_at.nanos_since(could_start));
-        Ended { due: request.due, end, result, lateness_ns, trace }
+    /// Gives up the request that was due first, once its time is over.
+    fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<Option<SlotEvent>> {
+        let Some(first) = self.requests.iter().min_by_key(|request| request.due) else { return Poll::Pending };
+        let (nth, deadline) = (first.nth, first.due + self.policy.target.timeout);
+        let stopped = ready!(self.guard.poll_stopped(cx, deadline));
+        let Link::Open(open) = &mut self.link else { return Poll::Ready(None) };
+        let exchanged = open.protocol.abandon(stopped.into(), &open.wire);
+        Poll::Ready(self.exchanged(nth, exchanged))
+    }
+
+    fn exchanged(&mut self, nth: u64, exchanged: Exchanged) -> Option<SlotEvent> {
+        let end = clock::now();
+        let Link::Open(open) = &self.link else { return None };
+        let place = self.requests.iter().position(|request| request.nth == nth)?;
+        let ended = open.ended(self.requests.swap_remove(place), &exchanged, &self.policy.target, end);
+        self.free_since = end;
+        if exchanged.result.is_ok_and(|answer| answer.has_surplus) {
+            self.events.push_back(SlotEvent::Ended(ended));
+            return Some(self.idle_over(Over::Unasked));
+        }
+        if !(self.policy.reuse && exchanged.keeps_connection) {
+            self.link = Link::None;
+        }
+        Some(SlotEvent::Ended(ended))
+    }
+
+    fn idle_over(&mut self, over: Over) -> SlotEvent {
+        self.link = Link::None;
+        SlotEvent::IdleOver(over, clock::now())
+    }
+
+    fn first_due(&self) -> Option<MonoTime> {
+        self.requests.iter().map(|request| request.due).min()
     }
 }
 
+impl Open {
+    fn poll(&mut self, target: &ReadyTarget, cx: &mut Context<'_>) -> Poll<ProtocolEvent> {
+        if let Some(delay) = &mut self.delay {
+            ready!(delay.as_mut().poll(cx));
+            self.delay = None;
+        }
+        self.protocol.poll(&target.request, &target.expect, &mut self.wire, cx)
+    }
+
+    fn ended(&self, request: Request, exchanged: &Exchanged, target: &ReadyTarget, end: MonoTime) -> Ended {
+        let Passed { bytes_out, bytes_in, first_write, sent } = exchanged.passed;
+        let nothing_to_send = target.request.len() == 0;
+        let trace = Trace {
+            // A request of no bytes is sent by its connection.
+            sent: sent.or(nothing_to_send.then_some(self.since)),
+            local: self.local,
+            connected: Some(self.since),
+            nth: request.nth,
+            bytes_out,
+            bytes_in,
+            unframed: exchanged.result.is_ok_and(|answer| answer.unframed),
+        };
+        let is_late = end > request.due + target.timeout;
+        let result = match exchanged.result {
+            Ok(answer) => judged(answer, is_late, trace, target),
+            Err(failure) => Err(self.failed(failure, exchanged.status, trace, target)),
+        };
+        ended(request, result, request.connect_call.or(first_write), trace, end)
+    }
+
+    fn failed(&self, failure: Failure, status: Option<u16>, trace: Trace, target: &ReadyTarget) -> FailureKey {
+        let progress = Progress {
+            request_bytes: target.request.len(),
+            bytes_out: trace.bytes_out,
+            bytes_in: trace.bytes_in,
+            unix: self.wire.is_unix(),
+        };
+        let errno = match failure {
+            Failure::Lost(trouble) => trouble.errno(),
+            Failure::NotHttp | Failure::TimedOut | Failure::Interrupted => None,
+        };
+        FailureKey {
+            class: exchange_class(failure, progress),
+            disposition: disposition(progress),
+            reused: trace.reused(),
+            status,
+            errno,
+        }
+    }
+}
+
+fn judged(answer: Answer, is_late: bool, trace: Trace, target: &ReadyTarget) -> Result<Accepted, FailureKey> {
+    let Answer { status, judgement, unframed, .. } = answer;
+    let class = match judgement {
+        _ if is_late => FailureClass::ResponseTimeout,
+        Judgement::Expected => {
+            return Ok(Accepted { status, unconfirmed: unframed && target.expect.body.is_none() });
+        }
+        Judgement::OtherStatus => FailureClass::UnexpectedStatus,
+        Judgement::OtherBody => FailureClass::UnexpectedBody,
+    };
+    Err(FailureKey { class, disposition: Disposition::Answered, reused: trace.reused(), status, errno: None })
+}
+
+fn ended(
+    request: Request,
+    result: Result<Accepted, FailureKey>,
+    first_call: Option<MonoTime>,
+    trace: Trace,
+    end: MonoTime,
+) -> Ended {
+    let lateness_ns = first_call.map(|called_at| called_at.nanos_since(request.could_start));
+    Ended { due: request.due, end, result, lateness_ns, trace }
+}
+
 /// The class of a connect that was given up.
-fn connect_stopped(stopped: Stopped) -> FailureClass {
+fn connect_class_of(stopped: Stopped) -> FailureClass {
     match stopped {
         Stopped::TimedOut => FailureClass::ConnectTimeout,
         Stopped::Interrupted => FailureClass::Interrupted,
@@ -319,3 +327,6 @@ impl From<Stopped> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,11 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use regex_lite::Regex;
-
+use super::connection::Tls;
 use super::error::LoadError;
-use super::http::HttpRequest;
-use super::tls::Tls;
+use super::protocol::{Expectation, RequestTemplate};
 use crate::model::Endpoint;
-use crate::scenario::plan::{Cohort, Destination, Scheme, StatusPattern, Target};
+use crate::scenario::plan::{Cohort, Destination, Scheme};
 
 /// What is sent where, and what must come back.
 pub(super) struct ReadyTarget {
@@ -28,46 +26,18 @@ pub(super) struct ReadyTarget {
     pub(super) connect_timeout: Duration,
 }
 
-/// What is sent.
-pub(super) enum RequestTemplate {
-    /// One HTTP request.
-    Http(HttpRequest),
-    /// These bytes.
-    Tcp(Vec<u8>),
-}
-
-/// What must come back.
-#[derive(Debug, Default)]
-pub(super) struct Expectation {
-    statuses: Vec<StatusPattern>,
-    /// What the body must match somewhere.
-    pub(super) body: Option<Regex>,
-}
-
 impl ReadyTarget {
     /// Resolves, builds and compiles. `closes` asks the server to close the connection after each answer.
     pub(super) fn new(cohort: &Cohort, closes: bool) -> Result<Self, LoadError> {
         let target = &cohort.target;
-        let request = match target.scheme {
-            Scheme::Tcp => RequestTemplate::Tcp(target.body.clone()),
-            Scheme::Http | Scheme::Https => RequestTemplate::Http(HttpRequest::new(cohort, closes)?),
-        };
         Ok(Self {
             endpoint: resolve(&cohort.name, &target.connect)?,
             tls: (target.scheme == Scheme::Https).then(|| Tls::new(&cohort.name, target)).transpose()?,
-            request,
+            request: RequestTemplate::new(cohort, closes)?,
             expect: Expectation::new(&cohort.name, target)?,
             timeout: target.timeout,
             connect_timeout: target.connect_timeout.min(target.timeout),
         })
-    }
-
-    /// Length of the request.
-    pub(super) fn request_bytes(&self) -> u64 {
-        match &self.request {
-            RequestTemplate::Http(request) => request.len(),
-            RequestTemplate::Tcp(bytes) => bytes.len() as u64,
-        }
     }
 }
 
@@ -84,18 +54,4 @@ fn resolve(cohort: &str, destination: &Destination) -> Result<Endpoint, LoadErro
         (host, port).to_socket_addrs().map_err(|error| unresolvable(error.to_string()))?.collect();
     let chosen = found.iter().find(|address| address.is_ipv4()).or_else(|| found.first());
     chosen.copied().map(Endpoint::Tcp).ok_or_else(|| unresolvable("it has no address".to_owned()))
-}
-
-impl Expectation {
-    fn new(cohort: &str, target: &Target) -> Result<Self, LoadError> {
-        let pattern =
-            |error: regex_lite::Error| LoadError::Pattern { cohort: cohort.to_owned(), reason: error.to_string() };
-        let body = target.expect_body.as_deref().map(Regex::new).transpose().map_err(pattern)?;
-        Ok(Self { statuses: target.expect_status.clone(), body })
-    }
-
-    /// Whether `status` is expected. Without any pattern, every status is.
-    pub(super) fn takes_status(&self, status: u16) -> bool {
-        self.statuses.is_empty() || self.statuses.iter().any(|pattern| pattern.matches(status))
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::begin::Begin;
 use super::generator::GeneratorUse;
-use super::line::Line;
+use super::line::{EndReason, Line};
 use super::segment::{ROW_NS, Row, Rows, Segment};
 use crate::model::MonoTime;
 use crate::scenario::plan::{MOST_COHORTS, MOST_STEPS};
@@ -26,12 +26,20 @@ const TOTAL_MAX: u64 = 1 << 62;
 /// The last density bucket: see [`super::segment::density_bucket`].
 const BUCKET_MAX: u16 = 63 * 8 + 7;
 
+/// No text that somebody else wrote is longer: of what a command prints, 64 KiB are kept.
+const TEXT_MAX_BYTES: usize = 256 << 10;
+
+/// So many notes, checks and caps are shown at most.
+const REMARKS_MAX: u32 = 10_000;
+
 /// What the lines of one record may say.
 #[derive(Debug)]
 pub(super) struct Limits {
     times: RangeInclusive<u64>,
     /// What may still be counted.
     left: u64,
+    /// What may still be remarked.
+    remarks_left: u32,
 }
 
 impl Limits {
@@ -43,9 +51,12 @@ impl Limits {
         if begin.plan.cohorts.len() > MOST_COHORTS || begin.plan.steps.len() > MOST_STEPS {
             return Err("its plan has more cohorts or steps than a scenario may have");
         }
+        if !crate::scenario::is_name(&begin.plan.name) {
+            return Err("no scenario can be called as its plan is");
+        }
         let earliest = begin.anchor.as_nanos().saturating_sub(nanos(BEFORE_MAX));
         let latest = begin.anchor.as_nanos().saturating_add(nanos(RUN_MAX));
-        Ok(Self { times: earliest..=latest, left: TOTAL_MAX })
+        Ok(Self { times: earliest..=latest, left: TOTAL_MAX, remarks_left: REMARKS_MAX })
     }
 
     /// Why a line cannot be true; none if it can.
@@ -58,6 +69,15 @@ impl Limits {
             Line::Generator(generator) => (times_of_generator(generator), counts_of_generator(generator)),
             other => (time_of(other).into_iter().collect(), Vec::new()),
         };
+        if texts_of(line).into_iter().any(|text| text.len() > TEXT_MAX_BYTES) {
+            return Some("it holds a longer text than is ever kept");
+        }
+        if matches!(line, Line::Note(_) | Line::Check(_) | Line::Cap(_)) {
+            match self.remarks_left.checked_sub(1) {
+                Some(left) => self.remarks_left = left,
+                None => return Some("it is one of more remarks than a run makes"),
+            }
+        }
         let rows = match line {
             Line::Rows(rows) => rows.rows.as_slice(),
             _ => &[],
@@ -110,6 +130,26 @@ fn time_of(line: &Line) -> Option<MonoTime> {
         | Line::Check(_)
         | Line::Cap(_)
         | Line::Note(_) => None,
+    }
+}
+
+/// What is shown as it stands.
+fn texts_of(line: &Line) -> Vec<&str> {
+    match line {
+        Line::Note(note) => vec![&note.message],
+        Line::Check(check) => vec![&check.name, &check.expected, &check.actual],
+        Line::Cap(cap) => vec![&cap.what],
+        Line::Journal(entry) => vec![&entry.message],
+        Line::Exec(outcome) => vec![&outcome.output],
+        Line::StepEnd(end) => {
+            let claims = end.proof.iter().flat_map(|claim| [&claim.claim, &claim.seen]);
+            claims.chain(&end.error).map(String::as_str).collect()
+        }
+        Line::End(end) => match &end.reason {
+            EndReason::Stopped(text) | EndReason::NotReady(text) | EndReason::Error(text) => vec![text],
+            EndReason::Completed | EndReason::StepFailed | EndReason::Interrupted => Vec::new(),
+        },
+        _ => Vec::new(),
     }
 }
 

@@ -1,11 +1,17 @@
 //! Reads a record back, and refuses one that was tampered with.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 
 use super::SCHEMA;
 use super::begin::Begin;
 use super::line::{End, Line};
 use super::plausible::Limits;
+
+/// The largest record that is read: that of a run under load of several hours.
+pub const LARGEST_RECORD_BYTES: u64 = 512 << 20;
+
+/// The longest line: the first may hold a scenario and its unit files of 1 MiB each.
+const LONGEST_LINE_BYTES: u64 = 16 << 20;
 
 /// A record as read: its first line, its last if there is one, and all between in order.
 #[derive(Clone, Debug)]
@@ -52,6 +58,9 @@ pub enum RecordError {
     /// The checksum or the line count of the last line does not fit.
     #[error("the record was changed after it was written: its {0} does not fit")]
     Changed(&'static str),
+    /// It is longer than any that is written.
+    #[error("the record is too large to be read: {0}")]
+    TooLarge(&'static str),
     /// There is something behind the last line.
     #[error("the record goes on behind its end, at line {0}")]
     BehindEnd(u64),
@@ -71,8 +80,9 @@ impl Record {
     /// # Errors
     /// When it is no record of this version, or was damaged or changed.
     pub fn read(mut from: impl BufRead) -> Result<Self, RecordError> {
+        let mut left = LARGEST_RECORD_BYTES;
         let mut first = Vec::new();
-        from.read_until(b'\n', &mut first)?;
+        read_line(&mut from, &mut left, &mut first)?;
         let mut record = Self { begin: parse_begin(&first)?, lines: Vec::new(), end: None };
         let implausible = |number| move |doubt| RecordError::Implausible { number, doubt };
         let mut limits = Limits::of(&record.begin).map_err(implausible(1))?;
@@ -82,7 +92,7 @@ impl Record {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
-            from.read_until(b'\n', &mut bytes)?;
+            read_line(&mut from, &mut left, &mut bytes)?;
             if bytes.is_empty() {
                 return Ok(record);
             }
@@ -110,6 +120,16 @@ impl Record {
             number += 1;
         }
     }
+}
+
+/// Appends the next line to `bytes`; of a record, `left` may still be read.
+fn read_line(from: &mut impl BufRead, left: &mut u64, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
+    let count = from.by_ref().take(LONGEST_LINE_BYTES + 1).read_until(b'\n', bytes)? as u64;
+    if count > LONGEST_LINE_BYTES {
+        return Err(RecordError::TooLarge("it has a line of more than 16 MiB"));
+    }
+    *left = left.checked_sub(count).ok_or(RecordError::TooLarge("it has more than 512 MiB"))?;
+    Ok(())
 }
 
 /// Rows and segments are nearly all of a record. Read as one of the kinds of [`Line`], each would first be taken apart

@@ -34,8 +34,16 @@ impl RecordWriter<File> {
     /// # Errors
     /// Those of read(2), and as [`Record::read`].
     pub fn so_far(&self) -> Result<Record, RecordError> {
-        Record::read(BufReader::new(FromStart { file: &self.out, offset: 0 }))
+        read_back(&self.out)
     }
+}
+
+/// Reads what was written to a record's file until now.
+///
+/// # Errors
+/// Those of read(2), and as [`Record::read`].
+pub fn read_back(file: &File) -> Result<Record, RecordError> {
+    Record::read(BufReader::new(FromStart { file, offset: 0 }))
 }
 
 /// Reads a file without moving the offset that it is written at.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::visible;
+
 /// A result, a calibration or a comparison as indented JSON with a newline at its end. A time that never ended is
 /// null, as one that was not measured.
 ///
@@ -10,7 +12,6 @@ use serde::Serialize;
 #[must_use]
 #[expect(clippy::expect_used, reason = "nothing in our documents can fail to serialise")]
 pub fn render(document: &impl Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec_pretty(document).expect("reports have only string keys");
-    bytes.push(b'\n');
-    bytes
+    let text = serde_json::to_string_pretty(document).expect("reports have only string keys");
+    (visible::json(&text).into_owned() + "\n").into_bytes()
 }

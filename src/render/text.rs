@@ -1,37 +1,16 @@
 //! Plain text for people: escaped, wrapped, and numbers as they are read.
 
-use std::fmt::Write as _;
-
 use crate::analysis::result::{CohortResult, EventResult, Slowest};
 use crate::model::ActionKind;
-
-/// Makes control characters visible, and those that reorder or hide text: nothing from outside may move the
-/// cursor, change colours or pretend to be another line.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_invisible(c) {
-            // Writing to a String cannot fail.
-            let _ = write!(safe, "{}", c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
-/// Zero-width and bidirectional formatting characters (Unicode TR 36, section 3.5).
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
+pub(crate) use crate::visible::escape;
 
 /// Breaks text between words so that no line is longer than `width` characters; a longer word is broken inside.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let (mut lines, mut line, mut length) = (Vec::new(), String::new(), 0);
     for word in text.split_whitespace() {
-        let mut rest: Vec<char> = word.chars().collect();
-        if length > 0 && length + 1 + rest.len() > width {
+        let letters = word.chars().count();
+        if length > 0 && length + 1 + letters > width {
             lines.push(std::mem::take(&mut line));
             length = 0;
         }
@@ -39,13 +18,14 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
             line.push(' ');
             length += 1;
         }
-        while rest.len() > width {
-            let tail = rest.split_off(width);
-            lines.push(rest.into_iter().collect());
-            rest = tail;
+        for c in word.chars() {
+            if length == width {
+                lines.push(std::mem::take(&mut line));
+                length = 0;
+            }
+            line.push(c);
+            length += 1;
         }
-        length += rest.len();
-        line.extend(rest);
     }
     lines.push(line);
     lines
@@ -108,14 +88,6 @@ pub(crate) fn telling(events: &[EventResult]) -> Vec<&EventResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_from_outside_reaches_the_terminal_raw() {
-        let evil = "a\u{1b}[31mred\r\n\u{202e}b\u{7}\u{9b}";
-        let safe = escape(evil);
-        assert_eq!(safe, r"a\u{1b}[31mred\r\n\u{202e}b\u{7}\u{9b}");
-        assert_eq!(escape("Grüße, 世界"), "Grüße, 世界");
-    }
 
     #[test]
     fn lines_keep_their_width_and_all_their_words() {

@@ -5,44 +5,51 @@
 
 use std::path::Path;
 
+use crate::record::begin::Begin;
+use crate::record::gate::GateCheck;
 use crate::record::line::{EndReason, Line};
 use crate::scenario::placeholder::PLACEHOLDER;
-use crate::scenario::plan::Plan;
-
-/// What stands for a secret.
-const MASK: &str = "***";
-
-/// A shorter secret is masked where it stands, not wherever its letters are.
-const SHORTEST_SECRET_BYTES: usize = 6;
+use crate::scenario::plan::{Action, Plan};
+use crate::secrets::Secrets;
 
 /// Takes secrets and the scenario's folder out of what is recorded.
 #[derive(Clone, Debug, Default)]
 pub struct Discretion {
-    /// Each with what stands for it; the longest first, so that no part of one is left over.
+    secrets: Secrets,
+    /// Paths, each with what stands for it; the longest first, so that no part of one is left over.
     replaced: Vec<(String, &'static str)>,
+    show_bodies: bool,
 }
 
 impl Discretion {
-    /// What the record of `plan` keeps to itself, and where on the machine the binary `own` lies, which the unit files
-    /// of the demo name.
+    /// What the record of `plan` keeps to itself: what is secret, now or when it is learned, and where on the machine
+    /// the binary `own` lies, which the unit files of the demo name.
     #[must_use]
-    pub fn of(plan: &Plan, own: Option<&Path>) -> Self {
-        let secrets = crate::scenario::secrets(plan).into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET_BYTES);
+    pub fn of(plan: &Plan, secrets: Secrets, own: Option<&Path>) -> Self {
         // A folder at the root says nothing, and its name would be found in paths that are none of the scenario.
         let folder = plan.directory.to_str().filter(|folder| folder.matches('/').count() > 1);
         let folder = folder.map(|folder| (folder.to_owned(), PLACEHOLDER));
         let own = own.and_then(Path::to_str).map(|own| (own.to_owned(), "gapless"));
-        let mut replaced: Vec<_> = secrets.map(|secret| (secret, MASK)).chain(folder).chain(own).collect();
+        let mut replaced: Vec<_> = folder.into_iter().chain(own).collect();
         replaced.sort_by_key(|(text, _)| (std::cmp::Reverse(text.len()), text.clone()));
-        Self { replaced }
+        Self { secrets, replaced, show_bodies: false }
+    }
+
+    /// The scenario's text is recorded with the bodies in it.
+    #[must_use]
+    pub fn showing_bodies(self, show_bodies: bool) -> Self {
+        Self { show_bodies, ..self }
+    }
+
+    /// What is secret.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The line as it is recorded; none where it can be recorded as it is.
     #[must_use]
     pub fn applied(&self, line: &Line) -> Option<Line> {
-        if self.replaced.is_empty() {
-            return None;
-        }
         match line {
             // Of our own making, and many.
             Line::Rows(_) | Line::Segment(_) | Line::Queue(_) | Line::Looks(_) | Line::Counters(_) | Line::Trace(_) => {
@@ -68,23 +75,63 @@ impl Discretion {
     /// Everything in a line that somebody else may have worded.
     fn texts(&self, line: &mut Line) {
         match line {
-            Line::Begin(begin) => {
-                let files = begin.plan.units.iter_mut().flat_map(|units| &mut units.files);
-                files.for_each(|file| self.hide(&mut file.text));
-            }
+            Line::Begin(begin) => self.begin(begin),
             Line::Journal(entry) => self.hide(&mut entry.message),
-            Line::Exec(outcome) => self.hide(&mut outcome.output),
+            Line::Exec(outcome) => {
+                outcome.argv.iter_mut().for_each(|argument| self.hide_known(argument));
+                self.hide(&mut outcome.output);
+            }
             Line::Note(note) => self.hide(&mut note.message),
             Line::Check(check) => [&mut check.expected, &mut check.actual].into_iter().for_each(|text| self.hide(text)),
+            Line::Gate(gate) => gate.checks.iter_mut().for_each(|GateCheck { expected, actual, reason, .. }| {
+                [expected, actual, reason].into_iter().for_each(|text| self.hide(text));
+            }),
             Line::StepEnd(end) => {
                 end.error.iter_mut().for_each(|text| self.hide(text));
-                end.proof.iter_mut().for_each(|claim| self.hide(&mut claim.seen));
+                end.proof.iter_mut().for_each(|claim| {
+                    [&mut claim.claim, &mut claim.seen].into_iter().for_each(|text| self.hide(text));
+                });
             }
             _ => {}
         }
     }
 
+    /// The plan is masked already where its secrets stand. Elsewhere in it they are known.
+    fn begin(&self, begin: &mut Begin) {
+        let plan = &mut begin.plan;
+        self.hide_known(&mut plan.description);
+        for target in plan.cohorts.iter_mut().map(|cohort| &mut cohort.target) {
+            let values = target.headers.iter_mut().map(|(_, value)| value);
+            values.chain([&mut target.url, &mut target.path]).for_each(|text| self.hide_known(text));
+            target.expect_body.iter_mut().for_each(|text| self.hide_known(text));
+        }
+        if let Some(units) = &mut plan.units {
+            units.files.iter_mut().for_each(|file| self.hide_known(&mut file.text));
+            units.prepare.iter_mut().flatten().for_each(|argument| self.hide_known(argument));
+        }
+        for step in &mut plan.steps {
+            match &mut step.action {
+                Action::Exec { argv, .. } => argv.iter_mut().for_each(|argument| self.hide_known(argument)),
+                Action::Request { path, .. } => self.hide_known(path),
+                _ => {}
+            }
+        }
+        if !self.show_bodies {
+            self.hide_known(&mut begin.scenario_text);
+        }
+    }
+
     fn hide(&self, text: &mut String) {
+        *text = self.secrets.hide(text);
+        self.hide_paths(text);
+    }
+
+    fn hide_known(&self, text: &mut String) {
+        *text = self.secrets.hide_known(text);
+        self.hide_paths(text);
+    }
+
+    fn hide_paths(&self, text: &mut String) {
         for (hidden, shown) in &self.replaced {
             if text.contains(hidden.as_str()) {
                 *text = text.replace(hidden.as_str(), shown);
@@ -101,7 +148,8 @@ mod tests {
     use crate::model::{MonoTime, UnitName};
     use crate::record::line::{ExecOutcome, JournalEntry};
     use crate::run::testing::plan_with_prepare;
-    use crate::scenario::plan::{Action, Spacing, Step, UnitFile};
+    use crate::scenario::learn_plan;
+    use crate::scenario::plan::{Spacing, Step, UnitFile};
 
     fn plan() -> Plan {
         let mut plan = plan_with_prepare("/srv/shop/scenario".as_ref(), &["true"]);
@@ -120,10 +168,16 @@ mod tests {
         plan
     }
 
+    fn discretion(plan: &Plan) -> Discretion {
+        let secrets = Secrets::default();
+        learn_plan(&secrets, plan);
+        Discretion::of(plan, secrets, Some("/opt/bin/gapless".as_ref()))
+    }
+
     fn recorded(message: &str) -> String {
         let unit = UnitName::new("a.service").expect("valid");
         let entry = JournalEntry { at: MonoTime::default(), unit, priority: 6, message: message.to_owned() };
-        match Discretion::of(&plan(), Some("/opt/bin/gapless".as_ref())).applied(&Line::Journal(entry)) {
+        match discretion(&plan()).applied(&Line::Journal(entry)) {
             Some(Line::Journal(entry)) => entry.message,
             other => panic!("a journal line stays one: {other:?}"),
         }
@@ -140,7 +194,7 @@ mod tests {
 
     #[test]
     fn nor_does_what_a_command_prints_or_how_the_run_ended() {
-        let discretion = Discretion::of(&plan(), None);
+        let discretion = discretion(&plan());
         let outcome = ExecOutcome {
             event: None,
             argv: Vec::new(),
@@ -160,8 +214,15 @@ mod tests {
     fn a_folder_at_the_root_is_no_secret() {
         let mut plan = plan();
         plan.directory = PathBuf::from("/run");
-        let discretion = Discretion::of(&plan, None);
         let reason = EndReason::Error("cannot connect to /run/app.sock".to_owned());
-        assert_eq!(discretion.reason(reason.clone()), reason);
+        assert_eq!(discretion(&plan).reason(reason.clone()), reason);
+    }
+
+    #[test]
+    fn what_is_learned_later_is_kept_from_then_on() {
+        let discretion = discretion(&plan());
+        discretion.secrets().keep("learned-later-7");
+        let error = EndReason::Error("saw learned-later-7".to_owned());
+        assert_eq!(discretion.reason(error), EndReason::Error("saw ***".to_owned()));
     }
 }

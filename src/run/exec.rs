@@ -19,6 +19,9 @@ use crate::model::MonoTime;
 /// So much of what a command printed is kept, from its end.
 pub const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
 
+/// A longer word at a cut is not taken for one.
+const LONGEST_WORD_BYTES: usize = 1024;
+
 /// The variables that a command of a scenario gets from ours; everything else is left out.
 const ENVIRONMENT: &[&str] =
     &["PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
@@ -28,7 +31,7 @@ const ENVIRONMENT: &[&str] =
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Once a command has ended, so long for what it wrote before and is still in the pipes.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a command gets of ours, and who sees what it prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,8 +197,13 @@ impl Tail {
         self.0.drain(..excess);
     }
 
+    /// Where it was cut, it begins with a whole word: half a secret would not be known for one.
     fn text(&mut self) -> String {
-        String::from_utf8_lossy(self.0.make_contiguous()).into_owned()
+        let is_cut = self.0.len() == OUTPUT_LIMIT_BYTES;
+        let bytes = self.0.make_contiguous();
+        let first_word = bytes.iter().take(LONGEST_WORD_BYTES).position(u8::is_ascii_whitespace);
+        let start = first_word.filter(|_| is_cut).unwrap_or_default();
+        String::from_utf8_lossy(&bytes[start..]).into_owned()
     }
 }
 

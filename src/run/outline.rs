@@ -9,6 +9,7 @@ use crate::model::{JobResult, UnitKind, UnitName, UnitVerb};
 use crate::record::begin::ManagerChoice;
 use crate::scenario::duration;
 use crate::scenario::plan::{Action, Plan, Spacing, Step};
+use crate::visible::escape;
 
 /// A unit of the plan as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub struct Along {
 pub fn outline(plan: &Plan, choice: Option<&ManagerChoice>, views: &[UnitView]) -> String {
     let mut text = String::new();
     let mut line = |indent: usize, content: String| {
-        let _ = writeln!(text, "{:indent$}{content}", ""); // writing to a String cannot fail
+        let _ = writeln!(text, "{:indent$}{}", "", escape(&content)); // writing to a String cannot fail
     };
     line(0, plan.name.clone());
     line(2, choice.map_or_else(|| "no manager: no step needs one".to_owned(), manager));

@@ -2,15 +2,20 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use futures_util::future::join_all;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
+use tokio::time::timeout;
 
-use super::exec::resolve;
+use super::exec::{LAST_WORDS, resolve};
 use super::interrupt::Interrupt;
 use crate::scenario::plan::Plan;
+use crate::secrets::{Secrets, masked_arguments};
+use crate::visible;
 
 /// Files whose change means that a preparation is stale, beside the commands themselves.
 const LOCK_FILES: &[&str] =
@@ -63,11 +68,11 @@ pub enum PrepareError {
 }
 
 /// Runs the scenario's `prepare` commands in its folder, unless its stamp says that nothing changed since they
-/// last did. Their output goes to our stderr.
+/// last did. Their output goes to our stderr, but for `secrets`.
 ///
 /// # Errors
 /// When a command cannot be run or fails; the rest is not run then.
-pub async fn prepare(plan: &Plan, interrupt: &Interrupt) -> Result<bool, PrepareError> {
+pub async fn prepare(plan: &Plan, interrupt: &Interrupt, secrets: &Secrets) -> Result<bool, PrepareError> {
     let Some(units) = plan.units.as_ref().filter(|units| !units.prepare.is_empty()) else { return Ok(false) };
     let stamp = plan.directory.join(STAMP);
     let wanted = stamp_text(&units.prepare, &plan.directory);
@@ -75,31 +80,50 @@ pub async fn prepare(plan: &Plan, interrupt: &Interrupt) -> Result<bool, Prepare
         return Ok(false);
     }
     for argv in &units.prepare {
-        run(plan, argv, interrupt).await?;
+        run(plan, argv, interrupt, secrets).await?;
     }
     fs::write(&stamp, wanted).map_err(|error| PrepareError::Stamp { name: plan.name.clone(), path: stamp, error })?;
     Ok(true)
 }
 
-async fn run(plan: &Plan, argv: &[String], interrupt: &Interrupt) -> Result<(), PrepareError> {
-    let (name, command) = (plan.name.clone(), argv.join(" "));
+async fn run(plan: &Plan, argv: &[String], interrupt: &Interrupt, secrets: &Secrets) -> Result<(), PrepareError> {
+    let (name, command) = (plan.name.clone(), masked_arguments(argv).join(" "));
     let [program, arguments @ ..] = argv else { return Ok(()) };
     let spawned = Command::new(resolve(program, &plan.directory))
         .args(arguments)
         .current_dir(&plan.directory)
         .stdin(Stdio::null())
-        .stdout(io::stderr())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => return Err(PrepareError::Spawn { name, command, error }),
     };
-    match interrupt.unless_raised(child.wait()).await {
+    let readers = [
+        child.stdout.take().map(|stdout| tokio::spawn(show(stdout, secrets.clone()))),
+        child.stderr.take().map(|stderr| tokio::spawn(show(stderr, secrets.clone()))),
+    ];
+    let ended = interrupt.unless_raised(child.wait()).await;
+    // What it leaves running may hold the pipes open for ever.
+    let _ = timeout(LAST_WORDS, join_all(readers.into_iter().flatten())).await;
+    match ended {
         None => Err(PrepareError::Interrupted { name }),
         Some(Err(error)) => Err(PrepareError::Spawn { name, command, error }),
         Some(Ok(status)) if status.success() => Ok(()),
         Some(Ok(status)) => Err(PrepareError::Failed { name, command, status, directory: plan.directory.clone() }),
+    }
+}
+
+/// Shows on stderr what a command prints, line by line.
+async fn show(from: impl AsyncRead + Unpin, secrets: Secrets) {
+    let mut lines = BufReader::new(from).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let line = String::from_utf8_lossy(&line);
+        let shown = visible::escape_lines(&secrets.hide(line.trim_end_matches('\r')));
+        // What cannot be said there cannot be said at all.
+        let _ = writeln!(io::stderr(), "{shown}");
     }
 }
 
@@ -108,7 +132,7 @@ async fn run(plan: &Plan, argv: &[String], interrupt: &Interrupt) -> Result<(), 
 fn stamp_text(commands: &[Vec<String>], directory: &Path) -> String {
     let mut text = format!("in {}\n", directory.display());
     for argv in commands {
-        let _ = writeln!(text, "ran {argv:?}");
+        let _ = writeln!(text, "ran crc32 {:08x}", crc32fast::hash(format!("{argv:?}").as_bytes()));
     }
     for name in LOCK_FILES {
         if let Ok(bytes) = fs::read(directory.join(name)) {
@@ -128,10 +152,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan_with_prepare(folder.path(), &["sh", "-c", "echo x >> runs"]);
         let (_source, interrupt) = Interrupt::pair();
-        assert!(prepare(&plan, &interrupt).await.unwrap());
-        assert!(!prepare(&plan, &interrupt).await.unwrap());
+        assert!(prepare(&plan, &interrupt, &Secrets::default()).await.unwrap());
+        assert!(!prepare(&plan, &interrupt, &Secrets::default()).await.unwrap());
         fs::write(folder.path().join("requirements.txt"), "fastapi==1\n").unwrap();
-        assert!(prepare(&plan, &interrupt).await.unwrap());
+        assert!(prepare(&plan, &interrupt, &Secrets::default()).await.unwrap());
         assert_eq!(fs::read_to_string(folder.path().join("runs")).unwrap(), "x\nx\n");
     }
 
@@ -140,7 +164,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan_with_prepare(folder.path(), &["sh", "-c", "exit 3"]);
         let (_source, interrupt) = Interrupt::pair();
-        let error = prepare(&plan, &interrupt).await.unwrap_err().to_string();
+        let error = prepare(&plan, &interrupt, &Secrets::default()).await.unwrap_err().to_string();
         assert!(error.contains("`sh -c exit 3` ended with exit status: 3"), "{error}");
         assert!(!folder.path().join(STAMP).exists());
     }

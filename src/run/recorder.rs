@@ -8,7 +8,9 @@ use super::discretion::Discretion;
 use crate::model::MonoTime;
 use crate::record::line::{EndReason, Line, Note, NoteKind};
 use crate::record::reader::RecordError;
+use crate::record::writer::read_back;
 use crate::record::{Record, RecordWriter};
+use crate::secrets::Secrets;
 
 /// Writes lines in the order it is given them, for all who observe. Cheap to clone; one thread only.
 ///
@@ -63,6 +65,12 @@ impl Recorder {
         }
     }
 
+    /// What is kept out of the record.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        self.discretion.secrets()
+    }
+
     /// Why lines are no longer written; none while they are.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
@@ -72,15 +80,15 @@ impl Recorder {
         }
     }
 
-    /// Appends the last line. Nothing is written after it.
+    /// Appends the last line, and reads the whole back. Nothing is written after it.
     ///
     /// # Errors
-    /// When it cannot be written, or an earlier line could not.
-    pub fn finish(&self, reason: EndReason, at: MonoTime) -> io::Result<()> {
+    /// When it cannot be written or read, or an earlier line could not be written.
+    pub fn finish(&self, reason: EndReason, at: MonoTime) -> Result<Record, RecordError> {
         match std::mem::replace(&mut *self.state.borrow_mut(), State::Finished) {
-            State::Writing(writer) => writer.finish(self.discretion.reason(reason), at).map(drop),
-            State::Failed(reason) => Err(io::Error::other(reason)),
-            State::Finished => Ok(()),
+            State::Writing(writer) => read_back(&writer.finish(self.discretion.reason(reason), at)?),
+            State::Failed(reason) => Err(io::Error::other(reason).into()),
+            State::Finished => Err(io::Error::other("it is finished").into()),
         }
     }
 }

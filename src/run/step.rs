@@ -23,8 +23,8 @@ use crate::model::{
     ActiveState, EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, UnitVerb, Verdict,
 };
 use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
-use crate::scenario;
 use crate::scenario::plan::{Action, Expectations, Plan, Step};
+use crate::secrets::masked_arguments;
 
 /// What a step needs to run.
 pub(super) struct Stage<'a, M> {
@@ -272,7 +272,7 @@ impl<M: Manager> Stage<'_, M> {
 
     /// Runs a command; one that fails is a failed step.
     async fn exec(&self, which: Which, argv: &[String]) -> Acted {
-        let shown = scenario::masked_arguments(argv);
+        let shown = masked_arguments(argv);
         let command = shown.join(" ");
         match exec::execute(argv, &self.plan.directory, self.surroundings, self.interrupt).await {
             Ok(executed) => {

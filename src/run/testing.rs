@@ -9,7 +9,7 @@ use crate::record::RecordWriter;
 use crate::record::line::Line;
 
 use crate::model::{JobResult, UnitName, UnitVerb};
-use crate::scenario::plan::{Abort, Action, Expectations, MaxUnseen, Plan, RunOptions, Spacing, Step, Units};
+use crate::scenario::plan::{Action, Expectations, MaxUnseen, Plan, RunOptions, Spacing, Step, Units};
 
 /// A plan without load whose steps do these verbs (`"start stop"`) to `a.service`.
 pub(crate) fn plan(verbs: &str) -> Plan {
@@ -36,10 +36,7 @@ pub(crate) fn plan(verbs: &str) -> Plan {
             warmup: Duration::ZERO,
             cooldown: Duration::ZERO,
             ready_timeout: Duration::from_secs(5),
-            pace: true,
-            restore: true,
-            seed: 1,
-            abort: Abort::default(),
+            ..RunOptions::default()
         },
         steps: verbs.split_whitespace().map(step).collect(),
         expect: Expectations::default(),

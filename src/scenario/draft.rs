@@ -5,23 +5,21 @@ use std::path::PathBuf;
 
 use super::schema;
 use crate::model::UnitName;
+use crate::visible::{escape, is_unsafe};
 
 /// What a scenario is written from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Draft {
-    /// The scenario's name.
+pub(crate) struct Draft {
     pub name: String,
     /// The URL, and why it is this one.
     pub url: (String, String),
     /// The Unix socket to connect to instead of the URL's host.
     pub unix: Option<PathBuf>,
-    /// Statuses to expect, such as `2xx`; none for bytes over TCP.
+    /// Such as `2xx`; none for bytes over TCP.
     pub expect_status: Vec<String>,
-    /// What is sent.
     pub body: Option<String>,
     /// A regular expression that what comes back must match.
     pub expect_body: Option<String>,
-    /// The service.
     pub service: Option<UnitName>,
     /// The socket in front of it.
     pub socket: Option<UnitName>,
@@ -29,11 +27,9 @@ pub struct Draft {
     pub rates: (f64, f64),
     /// At most so many kept connections.
     pub connections: u32,
-    /// Trust any certificate.
     pub insecure: bool,
     /// A proxy in front of the service listens at the URL.
     pub front: bool,
-    /// What is done.
     pub step: DraftStep,
     /// `[run] max_unseen`, where it is not the default.
     pub max_unseen: Option<String>,
@@ -43,14 +39,12 @@ pub struct Draft {
 
 /// The one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DraftStep {
+pub(crate) struct DraftStep {
     /// The action's key, such as `restart`.
     pub action: &'static str,
     /// `service` or `socket`.
     pub role: &'static str,
-    /// The signal of a kill.
     pub signal: Option<String>,
-    /// How often.
     pub times: u32,
     /// Start to start, such as `3s`.
     pub every: String,
@@ -59,7 +53,7 @@ pub struct DraftStep {
 impl Draft {
     /// The scenario as TOML with comments.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = self.write(&mut text);
@@ -86,7 +80,7 @@ impl Draft {
             writeln!(out, "[run]\nmax_unseen = {}\n", quoted(max_unseen))?;
         }
         for note in &self.notes {
-            writeln!(out, "# {note}")?;
+            writeln!(out, "# {}", escape(note))?;
         }
         writeln!(out, "[[steps]]\n{} = {}", step.action, quoted(step.role))?;
         if let Some(signal) = &step.signal {
@@ -102,7 +96,7 @@ impl Draft {
 
     fn write_target(&self, out: &mut String) -> std::fmt::Result {
         let (url, reason) = &self.url;
-        writeln!(out, "[target]\n# {reason}\nurl = {}", quoted(url))?;
+        writeln!(out, "[target]\n# {}\nurl = {}", escape(reason), quoted(url))?;
         if let Some(path) = &self.unix {
             writeln!(out, "unix = {}", quoted(&path.display().to_string()))?;
         }
@@ -156,9 +150,20 @@ fn meaning(table: &str, key: &str) -> &'static str {
     doc.find(". ").map_or(doc, |end| &doc[..=end])
 }
 
-/// A TOML string.
+/// A TOML string, nothing in which a terminal would obey.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if !text.contains(is_unsafe) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if is_unsafe(c) => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 #[cfg(test)]

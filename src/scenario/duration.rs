@@ -21,7 +21,7 @@ pub(crate) const HELP: &str = "a duration is a string with a unit: \"250us\", \"
 ///
 /// # Errors
 /// What is wrong with it, as a clause.
-pub fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text;
     let mut total_ns: u64 = 0;
     let mut units = UNITS;
@@ -72,7 +72,7 @@ fn decimal(number: &str, unit_ns: u64) -> Option<u64> {
 
 /// Writes a duration so that [`parse`] gives it back: `1m30s`, `0s`.
 #[must_use]
-pub fn format(span: Duration) -> String {
+pub(crate) fn format(span: Duration) -> String {
     let mut rest = crate::model::time::nanos(span);
     let mut text = String::new();
     for (unit, unit_ns) in UNITS {

@@ -6,21 +6,26 @@ use std::path::{Path, PathBuf};
 
 use super::file::File;
 use super::keys::Keys as _;
-use super::mask::Secrets;
+use super::mask::{Places, learn_plan};
 use super::mistake::{Mistakes, ScenarioErrors};
 use super::overrides::{self, Overrides};
 use super::plan::Plan;
 use super::reader::Reader;
 use super::source::{Place, Sources};
 use super::{find, resolve, suggest, tree};
+use crate::secrets::Secrets;
 
 /// A scenario without a mistake.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// What it means. Secrets are in it: [`super::masked`] takes them out for the record.
     pub plan: Plan,
-    /// The text of the file with secrets masked, and the overrides as comments behind it.
+    /// The text of the file with secrets and bodies masked, and the overrides as comments behind it.
     pub text: String,
+    /// The same with the bodies of its requests.
+    pub text_with_bodies: String,
+    /// The secrets in it.
+    pub secrets: Secrets,
     /// The file, as it was named.
     pub path: PathBuf,
 }
@@ -97,13 +102,14 @@ fn load_named(path: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
 fn parse(path: &Path, text: &str, directory: &Path, overrides: &Overrides) -> Result<Scenario, Broken> {
     let mut sources = Sources::default();
     let mut mistakes = Mistakes::default();
-    let mut secrets = Secrets::default();
+    let mut places = Places::default();
     let file_source = sources.add(&path.display().to_string(), text.to_owned());
 
     let (mut root, syntax_errors) = tree::parse_document(text, file_source);
-    secrets.find(&root);
+    places.secrets().learn_text(text);
+    places.find(&root);
     overrides::apply(overrides, &mut root, &mut sources, &mut mistakes);
-    secrets.find(&root);
+    places.find(&root);
     let file: File = Reader::new(File::NAME, Place::ROOT, &root, &mut mistakes).all();
     let plan = if syntax_errors.is_empty() {
         resolve::plan(&file, directory, &mut mistakes)
@@ -113,9 +119,12 @@ fn parse(path: &Path, text: &str, directory: &Path, overrides: &Overrides) -> Re
     };
     match plan {
         Some(plan) if mistakes.is_empty() => {
-            Ok(Scenario { plan, text: recorded_text(&sources, &secrets), path: path.to_owned() })
+            learn_plan(places.secrets(), &plan);
+            let [text, text_with_bodies] = [false, true].map(|show| recorded_text(&sources, &places, show));
+            let secrets = places.secrets().clone();
+            Ok(Scenario { plan, text, text_with_bodies, secrets, path: path.to_owned() })
         }
-        _ => Err(Broken { name: file.name.value().cloned(), errors: mistakes.into_errors(&sources) }),
+        _ => Err(Broken { name: file.name.value().cloned(), errors: mistakes.into_errors(&sources, &places) }),
     }
 }
 
@@ -171,13 +180,13 @@ fn directory(path: &Path) -> std::io::Result<PathBuf> {
 }
 
 /// What the record keeps: the file, and what the command line said otherwise.
-fn recorded_text(sources: &Sources, secrets: &Secrets) -> String {
-    let mut text = secrets.mask(0, sources.text(0));
+fn recorded_text(sources: &Sources, places: &Places, show_bodies: bool) -> String {
+    let mut text = places.mask(0, sources.text(0), show_bodies);
     for source in 1..sources.len() {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        let masked = secrets.mask(source, sources.text(source)).replace(char::is_control, " ");
+        let masked = places.mask(source, sources.text(source), show_bodies).replace(char::is_control, " ");
         text.extend(["# ", sources.get(source).name(), " ", &masked, "\n"]);
     }
     text

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
+use super::mask::Places;
 use super::source::{Place, Sources};
+use crate::secrets::{Secrets, masked};
+use crate::visible;
 
 /// Mistakes of one scenario that are shown, the most: who made more has another file in hand than he thinks.
 const MOST_SHOWN: usize = 50;
@@ -56,13 +59,16 @@ impl Mistakes {
     }
 
     /// The mistakes in the order of the text, each once.
-    pub(crate) fn into_errors(mut self, sources: &Sources) -> ScenarioErrors {
+    /// Secrets are left out, and nothing in them moves a terminal.
+    pub(crate) fn into_errors(mut self, sources: &Sources, places: &Places) -> ScenarioErrors {
         let first = |draft: &Draft| draft.labels.first().map(|(place, _)| *place);
         self.0.sort_by(|left, right| first(left).cmp(&first(right)).then_with(|| left.message.cmp(&right.message)));
         self.0.dedup();
         let unshown = self.0.len().saturating_sub(MOST_SHOWN);
         let shown = self.0.into_iter().take(MOST_SHOWN);
-        ScenarioErrors { mistakes: shown.map(|draft| draft.settle(sources)).collect(), unshown }
+        let texts: Vec<Shown> = (0..sources.len()).map(|source| Shown::new(sources, source, places)).collect();
+        let mistakes = shown.map(|draft| draft.settle(&texts, |words| words_shown(places.secrets(), words)));
+        ScenarioErrors { mistakes: mistakes.collect(), unshown }
     }
 }
 
@@ -80,27 +86,57 @@ impl Draft {
     }
 
     /// Binds it to the text of its first place. Labels in other texts are left out: a report shows one text.
-    fn settle(self, sources: &Sources) -> Mistake {
-        let Some(&(first, _)) = self.labels.first() else {
-            return Mistake { message: self.message, help: self.help, source: None, labels: Vec::new() };
+    fn settle(self, texts: &[Shown], words: impl Fn(&str) -> String) -> Mistake {
+        let (message, help) = (words(&self.message), self.help.map(|help| words(&help)));
+        let first = self.labels.first().map(|(place, _)| place.source);
+        let Some((first, shown)) = first.and_then(|first| Some((first, texts.get(first)?))) else {
+            return Mistake { message, help, source: None, labels: Vec::new() };
         };
-        let length = sources.text(first.source).len();
-        let here = self.labels.into_iter().filter(|(place, _)| place.source == first.source);
+        let here = self.labels.into_iter().filter(|(place, _)| place.source == first);
         let labels = here.enumerate().map(|(index, (place, text))| {
-            let span = SourceSpan::from((place.start.min(length), place.end.min(length) - place.start.min(length)));
-            let text = (!text.is_empty()).then_some(text);
+            let span = shown.span(place);
+            let text = (!text.is_empty()).then(|| words(&text));
             if index == 0 {
                 LabeledSpan::new_primary_with_span(text, span)
             } else {
                 LabeledSpan::new_with_span(text, span)
             }
         });
-        Mistake {
-            message: self.message,
-            help: self.help,
-            source: Some(Arc::clone(sources.get(first.source))),
-            labels: labels.collect(),
+        Mistake { message, help, labels: labels.collect(), source: Some(Arc::clone(&shown.source)) }
+    }
+}
+
+fn words_shown(secrets: &Secrets, words: &str) -> String {
+    visible::escape_lines(&secrets.hide_known(words))
+}
+
+/// A text as it is shown: each of its characters at its place, but for those of secrets and those that a terminal obeys.
+struct Shown<'a> {
+    source: Arc<NamedSource<String>>,
+    written: &'a str,
+}
+
+impl<'a> Shown<'a> {
+    fn new(sources: &'a Sources, source: usize, places: &Places) -> Self {
+        let written = sources.text(source);
+        let name = visible::escape(&places.secrets().hide(sources.get(source).name()));
+        let text = visible::in_place(&places.blot(source, written));
+        Self { source: Arc::new(NamedSource::new(name, text)), written }
+    }
+
+    fn span(&self, place: Place) -> SourceSpan {
+        let [start, end] = [place.start, place.end.max(place.start)].map(|byte| self.moved(byte));
+        SourceSpan::from((start, end - start))
+    }
+
+    /// Where the character stands that stood at that byte.
+    fn moved(&self, byte: usize) -> usize {
+        let shown = self.source.inner();
+        if shown.len() == self.written.len() && self.written.is_ascii() {
+            return byte.min(shown.len());
         }
+        let before = self.written.char_indices().take_while(|&(at, _)| at < byte).count();
+        shown.char_indices().nth(before).map_or(shown.len(), |(at, _)| at)
     }
 }
 
@@ -116,7 +152,8 @@ pub struct Mistake {
 impl Mistake {
     /// A mistake about something other than a place in a scenario's text.
     pub(crate) fn without_place(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: Some(help.into()), source: None, labels: Vec::new() }
+        let [message, help] = [message.into(), help.into()].map(|words| visible::escape_lines(&masked(&words)));
+        Self { message, help: Some(help), source: None, labels: Vec::new() }
     }
 
     /// What is wrong.

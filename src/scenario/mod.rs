@@ -4,8 +4,8 @@
 //! -> `resolve` (what they mean together) -> [`plan::Plan`]. Mistakes are collected on the whole of it.
 
 mod bound;
-pub mod draft;
-pub mod duration;
+pub(crate) mod draft;
+pub(crate) mod duration;
 mod file;
 mod find;
 mod keys;
@@ -25,7 +25,8 @@ mod tree;
 mod url;
 
 pub use keys::Key;
+pub use kind::is_name;
 pub use load::{Scenario, load, load_all, load_text};
-pub use mask::{is_secret_header, masked, masked_arguments, secrets};
+pub use mask::{learn_plan, masked};
 pub use mistake::{Mistake, ScenarioErrors};
 pub use overrides::Overrides;

@@ -14,7 +14,6 @@ pub(crate) struct Sources(Vec<Arc<NamedSource<String>>>);
 /// A span of bytes in one of the [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
-    /// Index of the text.
     pub source: usize,
     /// First byte.
     pub start: usize,
@@ -46,12 +45,10 @@ impl Sources {
         &self.0[source]
     }
 
-    /// A text.
     pub(crate) fn text(&self, source: usize) -> &str {
         self.0[source].inner()
     }
 
-    /// How many texts there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -14,7 +14,6 @@ use super::source::Place;
 pub(crate) struct Node {
     /// Where; of a table, its header.
     pub place: Place,
-    /// What.
     pub value: Value,
 }
 
@@ -71,11 +70,8 @@ pub(crate) struct Table(Vec<Entry>);
 /// A key with its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// The key.
     pub key: String,
-    /// Where the key stands.
     pub key_place: Place,
-    /// Its value.
     pub node: Node,
 }
 
@@ -97,7 +93,6 @@ impl Table {
         &mut self.0[last]
     }
 
-    /// Every entry.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.0
     }

@@ -14,7 +14,6 @@ const SCHEMES: &[(&str, Scheme, Option<u16>)] =
 /// A URL, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// How it is spoken to.
     pub scheme: Scheme,
     /// The value of an Authorization header from `user:password@`.
     pub authorization: Option<String>,

@@ -129,12 +129,24 @@ fn cohorts(facts: &Facts<'_>) -> Judged {
 pub(crate) fn unsent(whole: &Figures) -> Judged {
     let unsent = whole.requests.unsent;
     let reason = format!(
-        "{unsent} of {} {} could not be sent, by the generator's own fault or because the run was cut off: what would have become of them is not known.",
+        "{unsent} of {} {} could not be sent, by the generator's own fault or because the run was cut off: what would have become of them is not known.{}",
         whole.requests.due,
         words::requests(whole.requests.due),
+        what_was_exhausted(whole),
     );
     Judged::new("instrument.unsent", "0", unsent.to_string(), passed_or(unsent == 0, Verdict::Inconclusive))
         .because(reason)
+}
+
+/// What there was none left of, and what helps.
+fn what_was_exhausted(whole: &Figures) -> String {
+    let told = |class, what: &str| {
+        let n = whole.outcomes.get(&class).filter(|&&n| n > 0);
+        n.map(|n| format!(" {n} found no free {what}.")).unwrap_or_default()
+    };
+    let ports = "local port: keep connections, lower the rate of new ones, or widen net.ipv4.ip_local_port_range";
+    let descriptors = "descriptor: raise the limit of open files (ulimit -n, LimitNOFILE=)";
+    told(FailureClass::LocalPort, ports) + &told(FailureClass::LocalFd, descriptors)
 }
 
 fn lateness(whole: &Figures) -> Judged {

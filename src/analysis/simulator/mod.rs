@@ -2,6 +2,7 @@
 //! the load thread counts. What goes in is what analysis must get back.
 
 pub(crate) mod plan;
+mod shape;
 pub(crate) mod stories;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,11 @@ use std::time::Duration;
 
 use crate::model::{FailureKey, MonoTime};
 use crate::record::begin::{Begin, Host, ManagerChoice, ManagerKind, Tool};
-use crate::record::line::{End, EndReason, Line, Looks, Phase, PhaseChange, StepBegin, StepEnd};
+use crate::record::line::{EndReason, Line, Looks, Phase, PhaseChange, StepBegin, StepEnd};
 use crate::record::segment::{
     FailureCount, FailureSample, Gap, ROW_NS, Row, Rows, Scope, Segment, SentOk, density_bucket,
 };
-use crate::record::{Record, SCHEMA};
+use crate::record::{Record, RecordWriter, SCHEMA};
 use crate::scenario::plan::{Connections, Plan};
 
 /// The start of the load.
@@ -70,8 +71,24 @@ pub(crate) struct Simulation {
 }
 
 impl Simulation {
-    /// The record of this run.
+    /// The record of this run, as it is read back: one that the harness could not have written is refused.
     pub(crate) fn record(&self) -> Record {
+        Record::read(self.bytes().as_slice()).expect("it could be the record of a run")
+    }
+
+    /// The record of this run, written as the harness writes it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = RecordWriter::new(&mut bytes);
+        writer.write(&Line::Begin(Box::new(self.begin()))).expect("memory takes all");
+        self.lines().iter().for_each(|line| writer.write(line).expect("memory takes all"));
+        if let Some(reason) = &self.end {
+            writer.finish(reason.clone(), at_ms(self.stopped_ms)).expect("memory takes all");
+        }
+        bytes
+    }
+
+    fn lines(&self) -> Vec<Line> {
         let mut lines = vec![phase(Phase::Load, 0), phase(Phase::Counting, self.counting_ms)];
         for event in &self.events {
             lines.push(Line::StepBegin(event.begin.clone()));
@@ -87,13 +104,7 @@ impl Simulation {
         }
         lines.extend(self.rows().into_iter().map(Line::Rows));
         lines.extend(self.segments().into_iter().map(|segment| Line::Segment(Box::new(segment))));
-        let end = self.end.clone().map(|reason| End {
-            reason,
-            at: at_ms(self.stopped_ms),
-            lines: lines.len() as u64 + 1,
-            checksum: String::new(),
-        });
-        Record { begin: self.begin(), lines, end }
+        lines
     }
 
     fn begin(&self) -> Begin {

@@ -10,8 +10,8 @@ use crate::model::{
 };
 use crate::record::line::{Claim, Line, Queue, StepBegin, StepEnd};
 use crate::scenario::plan::{
-    Abort, Action, Cohort, Connections, Destination, Expectations, MaxUnseen, Pace, Plan, RunOptions, Scheme, Spacing,
-    StatusPattern, Step, Target, Units,
+    Action, Cohort, Connections, Destination, Expectations, Pace, Plan, RunOptions, Scheme, Spacing, StatusPattern,
+    Step, Target, Units,
 };
 
 pub(crate) fn unit(name: &str) -> UnitName {
@@ -61,16 +61,7 @@ pub(crate) fn plan(name: &str, has_socket: bool, verb: UnitVerb, times: u32) -> 
             files: Vec::new(),
             prepare: Vec::new(),
         }),
-        run: RunOptions {
-            warmup: Duration::from_secs(1),
-            cooldown: Duration::from_secs(2),
-            ready_timeout: Duration::from_secs(30),
-            pace: true,
-            restore: true,
-            seed: 1,
-            abort: Abort::default(),
-            max_unseen: MaxUnseen::AtMost(Duration::from_millis(500)),
-        },
+        run: RunOptions::default(),
         steps: vec![Step {
             action: Action::Unit { verb, unit: unit("ledger.service") },
             times,

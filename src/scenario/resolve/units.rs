@@ -1,5 +1,7 @@
 //! `[units]`: roles, and the unit files to install.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::target::{cannot_read, read_file};
@@ -71,6 +73,15 @@ fn files(units: &file::Units, directory: &Path, mistakes: &mut Mistakes) -> Vec<
     files
 }
 
+/// Whether the file lies elsewhere than it seems to, behind a link, and its owner does not let everybody read it.
+fn tells_what_is_private(path: &Path, directory: &Path) -> bool {
+    let written = directory.join(path);
+    let folder = written.parent().and_then(|folder| std::path::absolute(folder).ok());
+    let (Ok(real), Some(folder)) = (fs::canonicalize(&written), folder) else { return false };
+    let is_link = written.is_symlink() || real.parent() != Some(&folder);
+    is_link && fs::metadata(&real).is_ok_and(|file| file.mode() & 0o004 == 0)
+}
+
 /// The unit that a file defines.
 fn unit_of(path: &Spanned<std::path::PathBuf>, mistakes: &mut Mistakes) -> Option<UnitName> {
     let name = path.value.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -84,6 +95,12 @@ fn unit_of(path: &Spanned<std::path::PathBuf>, mistakes: &mut Mistakes) -> Optio
 }
 
 fn text(path: &Spanned<std::path::PathBuf>, directory: &Path, mistakes: &mut Mistakes) -> Option<String> {
+    if tells_what_is_private(&path.value, directory) {
+        mistakes
+            .add(path.place, format!("{} is a link to a file that not everybody may read", path.value.display()))
+            .help("a unit file is installed readable for all: put a copy of the file in the scenario's folder");
+        return None;
+    }
     let bytes = read_file(&directory.join(&path.value), LARGEST_UNIT_FILE_BYTES)
         .map_err(|error| cannot_read(path.place, &path.value, &error, mistakes))
         .ok()?;

@@ -9,6 +9,7 @@ use gapless::model::Verdict;
 
 use crate::faults::rig::{Running, nothing_is_left_of, until};
 use crate::faults::scenario::{Scenario, run};
+use crate::support::{GAPLESS, turn};
 
 /// A small file system in the scenario's folder.
 struct Disk(PathBuf);
@@ -72,4 +73,20 @@ fn a_folder_that_cannot_be_written_to_is_said_before_anything_is_started() {
     assert!(said.contains("cannot make the folder of this run") && said.contains("use --out elsewhere"), "{said}");
     assert!(!said.contains("setting up"), "{said}");
     until("nothing was started", || !scenario.socket_path().exists());
+}
+
+#[test]
+fn the_verdict_of_a_whole_record_is_printed_though_its_folder_is_gone() {
+    let _turn = turn();
+    let scenario = Scenario::new("folder-gone");
+    let out = scenario.folder().join("out");
+    let scenario = scenario.restarted(1).then(&format!("exec = [\"rm\", \"-rf\", \"{}\"]", out.display()));
+    let mut command = Command::new(GAPLESS);
+    command.args(["run", "--manager", "embedded", "--out"]).arg(&out).arg(scenario.write());
+    let output = command.output().expect("built");
+    let (shown, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{shown}{said}");
+    assert!(shown.contains("folder-gone"), "the verdict is printed: {shown}{said}");
+    assert!(said.contains("the reports are not complete"), "{said}");
+    nothing_is_left_of(&scenario);
 }

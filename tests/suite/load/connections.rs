@@ -116,35 +116,6 @@ async fn a_second_answer_to_one_request_is_counted_and_its_connection_is_not_use
 }
 
 #[tokio::test]
-async fn bytes_between_two_requests_are_counted_and_their_connection_is_not_used_again() {
-    let server = Server::tcp_with(|number, conn| {
-        conn.take_request()?;
-        conn.write_all(ANSWER)?;
-        if number < 30 {
-            // A segment of its own, well before the next request.
-            std::thread::sleep(std::time::Duration::from_millis(1));
-            conn.write_all(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")?;
-        }
-        Ok(true)
-    });
-    let totals = load(&[one(cohort(&server.endpoint, 100.0))], |load| answered(35, load)).await;
-    totals.assert_adds_up();
-    assert_eq!((totals.failed(), totals.due), (0, server.requests()), "{:?}", totals.failures);
-    assert_eq!((totals.connections.unasked, totals.connections.closed_idle), (30, 0));
-}
-
-#[tokio::test]
-async fn an_answer_that_came_before_its_request_was_sent_is_malformed() {
-    let server = Server::tcp_greeting(ANSWER, 20);
-    let mut waiting = Cohort { connections: Connections::New, ..cohort(&server.endpoint, 200.0) };
-    waiting.connect_delay = std::time::Duration::from_millis(20);
-    let totals = load(&[waiting], until_answered).await;
-    totals.assert_adds_up();
-    assert_eq!((totals.of(FailureClass::Malformed), totals.failed()), (20, 20), "{:?}", totals.failures);
-    assert!(totals.samples.iter().all(|sample| sample.sent.is_none()), "{:?}", totals.samples);
-}
-
-#[tokio::test]
 async fn answers_that_only_the_close_delimits_are_told_by_due_time_unless_their_body_says_that_they_are_whole() {
     let unframed = async |expect_body: Option<&str>| {
         let server = Server::tcp(Fault::Unframed, 30);

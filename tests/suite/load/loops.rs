@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gapless::load::LoadHandle;
 use gapless::model::{Endpoint, FailureClass};
+use gapless::record::generator::GeneratorUse;
 use gapless::scenario::plan::{Cohort, Connections, Pace};
 
 use crate::load::harness::{Totals, cohort, load, until};
@@ -168,4 +169,33 @@ async fn clients_wait_for_each_other_where_there_are_fewer_connections() {
     .await;
     totals.assert_adds_up();
     assert_eq!((totals.failed(), totals.connections.opened, server.connections()), (0, 2, 2));
+}
+
+#[tokio::test]
+async fn a_load_thread_that_cannot_keep_up_has_no_idle_time_and_one_that_waits_for_the_target_has() {
+    // More than one thread can even count.
+    let fast = Server::tcp(Fault::Stall, 0);
+    let mut too_much = cohort(&fast.endpoint, 4_000_000.0);
+    too_much.target.timeout = Duration::from_millis(50);
+    let saturated = load(&[too_much], async |load: LoadHandle| {
+        until(&load.live().due, 3_000_000).await;
+        load
+    })
+    .await;
+    // Never answers: every request waits for the target until its timeout.
+    let slow = Server::tcp(Fault::Stall, u64::MAX);
+    let mut patient = cohort(&slow.endpoint, 20.0);
+    patient.target.timeout = Duration::from_millis(100);
+    let waiting = load(&[patient], async |load: LoadHandle| {
+        until(&load.live().dropped, 20).await;
+        load
+    })
+    .await;
+    let idle_percent = |generator: &GeneratorUse| generator.idle_ns() * 100 / generator.span_ns().max(1);
+    assert!(saturated.generator.iter().any(|of| idle_percent(of) < 15), "{:?}", saturated.generator);
+    assert!(waiting.generator.iter().any(|of| idle_percent(of) > 50), "{:?}", waiting.generator);
+    // The spans follow one another without a gap.
+    for pair in saturated.generator.windows(2) {
+        assert_eq!(pair[0].to, pair[1].from);
+    }
 }

@@ -101,21 +101,6 @@ impl Server {
         Self::start(endpoint, None, |_, conn| serve(conn, None), accept)
     }
 
-    /// Sends `greeting` over the first `times` connections as soon as it has accepted them.
-    pub(crate) fn tcp_greeting(greeting: &'static [u8], times: u64) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
-        let accepted = AtomicU64::new(0);
-        let accept = move || {
-            let mut conn = Conn::Tcp(listener.accept()?.0);
-            if accepted.fetch_add(1, Ordering::SeqCst) < times {
-                conn.write_all(greeting)?;
-            }
-            Ok(conn)
-        };
-        Self::start(endpoint, None, |_, conn| serve(conn, None), accept)
-    }
-
     fn start(
         endpoint: Endpoint,
         folder: Option<TempDir>,

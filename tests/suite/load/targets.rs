@@ -84,8 +84,8 @@ mod tls {
 
     use super::*;
 
-    const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/localhost.pem");
-    const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/localhost.key");
+    const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/load/localhost.pem");
+    const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/load/localhost.key");
 
     /// Serves one connection at a time over TLS, but breaks off the first `broken` handshakes.
     fn server(broken: u64) -> Endpoint {

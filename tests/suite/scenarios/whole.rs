@@ -10,7 +10,7 @@ use crate::scenarios::rig::good;
 #[track_caller]
 fn snapshot(path: &str) {
     let scenario = good(load(Path::new(path), &Overrides::default()));
-    let json = serde_json::to_string_pretty(&masked(&scenario.plan)).expect("a plan serialises");
+    let json = serde_json::to_string_pretty(&masked(&scenario.plan, true)).expect("a plan serialises");
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(scenario.plan.name.clone(), json);
     });

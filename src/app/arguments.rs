@@ -1,0 +1,28 @@
+//! The command line of this process.
+
+use std::process;
+
+use clap::Parser as _;
+
+use super::exit::Exit;
+use super::output;
+use crate::cli::Cli;
+use crate::visible;
+
+/// Parses it. Where it is wrong, that is said and the process ends; what it quotes holds no secret, and nothing that a
+/// terminal would obey.
+#[must_use]
+pub fn parse() -> Cli {
+    let error = match Cli::try_parse() {
+        Ok(cli) => return cli,
+        Err(error) => error,
+    };
+    let plain = error.render().to_string();
+    let safe = visible::escape_lines(&output::secrets().hide(&plain));
+    // Help quotes nothing.
+    if safe == plain || !error.use_stderr() {
+        error.exit();
+    }
+    output::say(safe.trim_end());
+    process::exit(Exit::Usage.code().into());
+}

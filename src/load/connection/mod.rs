@@ -1,0 +1,20 @@
+//! One connection to the target: opens it, and counts the bytes that pass.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `socket` | the connect call, and what came of it |
+//! | `opening` | from that call to a stream that can carry requests |
+//! | `stream`, `tls` | a socket with or without TLS, and what the handshake trusts |
+//! | `wire` | reads and writes, counted and dated |
+
+mod opening;
+mod socket;
+mod stream;
+mod tls;
+mod wire;
+
+pub(super) use opening::{OpenFailure, Opened, Opening};
+pub(super) use stream::{Socket, Stream};
+pub(super) use tls::Tls;
+pub(crate) use tls::trusting_any;
+pub(super) use wire::{Idle, Passed, Scratch, Wire};

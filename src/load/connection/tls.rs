@@ -1,0 +1,146 @@
+//! TLS for https targets: which certificates are trusted, and under which name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{WebPkiSupportedAlgorithms, ring};
+use tokio_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::load::error::LoadError;
+use crate::scenario::plan::Target;
+
+/// Where Debian, Ubuntu, Alpine and Arch keep the system's bundle.
+const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// What a TLS handshake needs.
+#[derive(Clone)]
+pub(in crate::load) struct Tls {
+    /// With the trust of the target.
+    pub(in crate::load) connector: TlsConnector,
+    /// What the certificate must be for.
+    pub(in crate::load) server_name: ServerName<'static>,
+}
+
+impl Tls {
+    /// Reads the certificates that `target` trusts.
+    pub(in crate::load) fn new(cohort: &str, target: &Target) -> Result<Self, LoadError> {
+        let unusable =
+            |reason: String| LoadError::Tls { cohort: cohort.to_owned(), authority: target.authority.clone(), reason };
+        let mut config = if target.insecure {
+            any_certificate().map_err(|error| unusable(error.to_string()))?
+        } else {
+            let provider = Arc::new(ring::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .map_err(|error| unusable(error.to_string()))?;
+            builder.with_root_certificates(trusted(target.ca_file.as_deref())?).with_no_client_auth()
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let server_name =
+            ServerName::try_from(host(&target.authority).to_owned()).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name })
+    }
+}
+
+/// A client that trusts any certificate: to find out what speaks TLS.
+pub(crate) fn trusting_any() -> Result<Arc<ClientConfig>, Error> {
+    any_certificate().map(Arc::new)
+}
+
+fn any_certificate() -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let trust_any = Arc::new(TrustAny(provider.signature_verification_algorithms));
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(trust_any).with_no_client_auth())
+}
+
+/// The host of `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn host(authority: &str) -> &str {
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((v6, _)) => v6,
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    }
+}
+
+fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, LoadError> {
+    let path = ca_file.unwrap_or(Path::new(SYSTEM_CAS));
+    if ca_file.is_none() && !path.exists() {
+        return Err(LoadError::NoSystemCas { path: path.to_owned() });
+    }
+    let unreadable = |reason: String| LoadError::CaFile { path: path.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))? {
+        let added = roots.add(certificate.map_err(|error| unreadable(error.to_string()))?);
+        // A system bundle may hold certificates that rustls does not take; a ca_file is meant as a whole.
+        if let (Err(error), Some(_)) = (added, ca_file) {
+            return Err(unreadable(error.to_string()));
+        }
+    }
+    if roots.is_empty() { Err(unreadable("it holds no certificate".to_owned())) } else { Ok(roots) }
+}
+
+/// `insecure = true`: any certificate will do. Signatures are still checked, so that what is measured stays
+/// a whole handshake.
+#[derive(Debug)]
+struct TrustAny(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for TrustAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_an_authority_is_what_the_certificate_must_be_for() {
+        for (authority, expected) in
+            [("a.example", "a.example"), ("a.example:8443", "a.example"), ("[::1]:8443", "::1"), ("[::1]", "::1")]
+        {
+            assert_eq!(host(authority), expected);
+        }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = trusted(Some(file.path())).unwrap_err();
+        assert!(matches!(&error, LoadError::CaFile { path, .. } if path == file.path()), "{error}");
+    }
+}

@@ -1,0 +1,66 @@
+//! What becomes of an exchange.
+
+use crate::load::classify::{Failure, Trouble};
+use crate::load::connection::{Passed, Wire};
+
+/// An exchange that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::load) struct Exchanged {
+    pub(in crate::load) result: Result<Answer, Failure>,
+    /// The status of the answer, as soon as it was known; none for `tcp` targets.
+    pub(in crate::load) status: Option<u16>,
+    pub(in crate::load) passed: Passed,
+    /// The connection may carry another exchange.
+    pub(in crate::load) keeps_connection: bool,
+}
+
+/// A complete answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::load) struct Answer {
+    /// Its status; none for `tcp` targets.
+    pub(in crate::load) status: Option<u16>,
+    /// How it compares with what was expected.
+    pub(in crate::load) judgement: Judgement,
+    /// The connection may serve another request.
+    pub(in crate::load) reusable: bool,
+    /// Bytes came behind it that no request had asked for.
+    pub(in crate::load) has_surplus: bool,
+    /// Only the end of the connection delimited it.
+    pub(in crate::load) unframed: bool,
+}
+
+/// How a complete answer compares with what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::load) enum Judgement {
+    /// As expected.
+    Expected,
+    /// Another status.
+    OtherStatus,
+    /// The status is fine, the body is not.
+    OtherBody,
+}
+
+/// Why there is no complete answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::load) enum NoAnswer {
+    /// The idle connection was found to be of no further use before a byte was written: the request has still to be sent.
+    NotSent(Over),
+    /// The request failed.
+    Failed(Failure),
+}
+
+/// Why a connection without an exchange is of no further use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::load) enum Over {
+    /// The peer closed it, or it was lost.
+    Ended,
+    /// Bytes came that no request had asked for: whose answer would the next one be?
+    Unasked,
+}
+
+impl NoAnswer {
+    /// The connection ended: as the wire saw it, or else the peer closed it.
+    pub(in crate::load) fn lost(wire: &Wire) -> Self {
+        Self::Failed(Failure::Lost(wire.trouble().unwrap_or(Trouble::Closed(None))))
+    }
+}

@@ -1,0 +1,122 @@
+//! The protocols behind one interface: start an exchange, poll, hear what became of it.
+
+use std::task::{Context, Poll, ready};
+
+use super::answer::{Answer, Exchanged, NoAnswer, Over};
+use super::bytes::BytesExchange;
+use super::http::HttpExchange;
+use super::request::{Expectation, RequestTemplate};
+use crate::load::classify::Failure;
+use crate::load::connection::Wire;
+
+/// What speaks on one connection. An exchange is known by its number on the connection, from 1.
+pub(in crate::load) enum Protocol {
+    /// HTTP/1.1.
+    Http(OneAtATime<Box<HttpExchange>>),
+    /// Bytes.
+    Bytes(OneAtATime<BytesExchange>),
+}
+
+/// What a protocol tells of itself.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::load) enum ProtocolEvent {
+    /// That exchange has ended.
+    Ended(u64, Exchanged),
+    /// Not a byte of that exchange was sent: it has still to be made, on another connection.
+    NotSent(u64, Over),
+    /// The connection is of no further use. No exchange is in flight.
+    Over(Over),
+}
+
+/// A protocol that makes one exchange after the other.
+pub(in crate::load) struct OneAtATime<E> {
+    exchange: E,
+    in_flight: Option<u64>,
+}
+
+impl Protocol {
+    /// For a connection that no request has used.
+    pub(in crate::load) fn new(request: &RequestTemplate) -> Self {
+        match request {
+            RequestTemplate::Http(_) => {
+                Self::Http(OneAtATime { exchange: Box::new(HttpExchange::new()), in_flight: None })
+            }
+            RequestTemplate::Tcp(_) => Self::Bytes(OneAtATime { exchange: BytesExchange::default(), in_flight: None }),
+        }
+    }
+
+    /// Whether it can start another exchange now.
+    pub(in crate::load) fn has_room(&self) -> bool {
+        match self {
+            Self::Http(http) => http.in_flight.is_none(),
+            Self::Bytes(bytes) => bytes.in_flight.is_none(),
+        }
+    }
+
+    /// Starts the exchange with that number. One that makes one exchange at a time has none in flight.
+    pub(in crate::load) fn start(&mut self, nth: u64, expect: &Expectation, wire: &mut Wire) {
+        wire.begin();
+        match self {
+            Self::Http(http) => {
+                http.in_flight = Some(nth);
+                http.exchange.start(expect, nth);
+            }
+            Self::Bytes(bytes) => {
+                bytes.in_flight = Some(nth);
+                bytes.exchange.start(expect);
+            }
+        }
+    }
+
+    /// Sends and reads; without an exchange in flight, watches the connection.
+    pub(in crate::load) fn poll(
+        &mut self,
+        request: &RequestTemplate,
+        expect: &Expectation,
+        wire: &mut Wire,
+        cx: &mut Context<'_>,
+    ) -> Poll<ProtocolEvent> {
+        let (in_flight, answered) = match (&mut *self, request) {
+            (Self::Http(http), RequestTemplate::Http(request)) => {
+                let Some(nth) = http.in_flight else {
+                    return HttpExchange::poll_over(wire, cx).map(ProtocolEvent::Over);
+                };
+                (nth, ready!(http.exchange.poll(request, expect, wire, cx)))
+            }
+            (Self::Bytes(bytes), RequestTemplate::Tcp(request)) => {
+                let Some(nth) = bytes.in_flight else { return Poll::Pending };
+                (nth, ready!(bytes.exchange.poll(request, expect, wire, cx)))
+            }
+            // A protocol is made for the request of its target.
+            _ => return Poll::Pending,
+        };
+        Poll::Ready(match answered {
+            Err(NoAnswer::NotSent(over)) => ProtocolEvent::NotSent(in_flight, over),
+            Err(NoAnswer::Failed(failure)) => ProtocolEvent::Ended(in_flight, self.end(Err(failure), wire)),
+            Ok(answer) => {
+                let keeps_connection = answer.reusable && !answer.has_surplus;
+                let ended = Exchanged { keeps_connection, ..self.end(Ok(answer), wire) };
+                ProtocolEvent::Ended(in_flight, ended)
+            }
+        })
+    }
+
+    /// Gives up an exchange.
+    pub(in crate::load) fn abandon(&mut self, why: Failure, wire: &Wire) -> Exchanged {
+        self.end(Err(why), wire)
+    }
+
+    fn end(&mut self, result: Result<Answer, Failure>, wire: &Wire) -> Exchanged {
+        let status = match self {
+            Self::Http(http) => {
+                http.in_flight = None;
+                http.exchange.status()
+            }
+            Self::Bytes(bytes) => {
+                bytes.in_flight = None;
+                None
+            }
+        };
+        Exchanged { result, status, passed: wire.passed(), keeps_connection: false }
+    }
+}
