@@ -20,6 +20,7 @@
 //! | [`run`] | drives a scenario and linearises what it sees into the record |
 //! | [`record`] | everything observed in one run, on one clock |
 //! | [`analysis`] | record -> result |
+//! | [`result`] | the output contract: what a run comes to, as types |
 //! | [`render`] | result -> bytes |
 //! | [`visible`] | what a terminal would obey, made visible |
 //! | [`check`] | the audit of units, before anything is restarted |
@@ -58,6 +59,7 @@ pub mod model;
 
 pub mod record;
 pub mod render;
+pub mod result;
 pub mod run;
 pub mod scenario;
 pub mod secrets;

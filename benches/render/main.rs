@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use divan::Bencher;
-use gapless::analysis::{RunResult, combine};
+use gapless::analysis::combine;
 use gapless::record::Record;
+use gapless::result::RunResult;
 
 /// The bytes of the record: making them takes longer than what is measured.
 static RECORD: LazyLock<Vec<u8>> = LazyLock::new(hour::record);

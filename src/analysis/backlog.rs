@@ -4,10 +4,10 @@ use super::describe;
 use super::event::Event;
 use super::facts::Facts;
 use super::number::float;
-use super::result::EventResult;
 use super::words;
 use crate::model::Cause;
 use crate::record::line::{Note, NoteKind};
+use crate::result::EventResult;
 use crate::scenario::plan::{Cohort, Connections, Pace};
 
 /// A queue is near its end from this share of its backlog.

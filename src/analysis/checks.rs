@@ -7,9 +7,9 @@ pub(super) mod steps;
 
 use super::facts::Facts;
 use super::figures::Figures;
-use super::result::CheckResult;
 use super::step_gate;
 use crate::model::Verdict;
+use crate::result::CheckResult;
 
 /// What a check that did not pass means for the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

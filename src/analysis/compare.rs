@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::number::float;
-use super::result::{RunResult, ScenarioResult};
 use super::words;
 use crate::model::Verdict;
 use crate::model::metric::{Dimension, Metric};
+use crate::result::{RunResult, ScenarioResult};
 
 /// A time counts as changed when it moved by more than this share of what it was ...
 const CHANGED_SHARE: f64 = 0.10;

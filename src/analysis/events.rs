@@ -4,7 +4,6 @@ use super::backlog;
 use super::event::Event;
 use super::facts::{Facts, Times};
 use super::number::{finite_ms, ns_to_ms, round3, span_ms, worst};
-use super::result::{EventResult, StepResult};
 use super::slowest;
 use super::statistics::drop_probability_upper_95;
 use super::tally::Window;
@@ -12,6 +11,7 @@ use super::timeline::Timeline;
 use crate::model::address::Listener;
 use crate::model::{ActionKind, FailureClass, JobResult, UnitSnapshot};
 use crate::record::segment::Scope;
+use crate::result::{EventResult, StepResult};
 use crate::scenario::plan::Action;
 
 /// Every event that was begun.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::facts::Facts;
 use super::number::{finite_ms, float, ns_to_ms, worst};
-use super::result::{Connections, Latencies, Lateness, Percentiles, Requests};
 use super::tally::{Distributions, Group, add_counts};
 use crate::model::{Cause, FailureClass, FailureKey, Metric};
 use crate::record::LatencyHistogram;
 use crate::record::segment::Scope;
+use crate::result::{Connections, Latencies, Lateness, Percentiles, Requests};
 use crate::scenario::plan::{Pace, Plan, Scheme};
 
 /// Which part of the counted run is meant.

@@ -8,7 +8,7 @@
 
 mod attribution;
 mod backlog;
-pub mod charts;
+mod charts;
 mod checks;
 pub mod compare;
 mod counts;
@@ -21,9 +21,9 @@ mod figures;
 mod fixtures;
 pub mod gate;
 mod generator;
+mod holders;
 mod number;
 mod processes;
-pub mod result;
 mod series;
 mod sight;
 #[cfg(test)]
@@ -43,18 +43,18 @@ mod window;
 mod words;
 
 pub use self::checks::instrument::LATENESS_P99_LIMIT;
-pub use self::result::{RunResult, ScenarioResult};
 pub use self::so_far::judge_so_far;
+pub use crate::result::{self, RunResult, ScenarioResult};
 
 use self::facts::Facts;
 use self::figures::{Figures, Part};
 use self::number::{finite_ms, round3, span_ms};
-use self::result::{CohortResult, SCHEMA};
 use crate::model::Verdict;
 use crate::record::Record;
 use crate::record::begin::Begin;
 use crate::record::line::{Line, Note, NoteKind};
 use crate::record::segment::Scope;
+use crate::result::{CohortResult, SCHEMA};
 use crate::scenario::plan::Cohort;
 
 /// What several scenarios came to, in their order; none without records.
@@ -92,6 +92,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
     let doubts = verdict::doubts(&facts);
     let mut notes = notes(&facts);
     notes.extend(backlog::note(&facts, &events));
+    notes.extend(holders::notes(&facts));
     let in_events: u64 = events.iter().map(|event| event.dropped).sum();
     let begin = &record.begin;
     let charts = charts::charts(&facts, &whole);

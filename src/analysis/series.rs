@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use super::number::{ns_to_ms, round3};
-use super::result::{Series, SeriesPoint};
 use super::tally::Cell;
 use crate::model::FailureClass;
 use crate::record::segment::Scope;
+use crate::result::{Series, SeriesPoint};
 
 /// The steps to choose from, in rows of 100 ms: up to two minutes in tenths of a second, twenty in seconds, ...
 const ROWS_PER_POINT: [u32; 4] = [1, 10, 100, 600];

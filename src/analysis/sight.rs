@@ -126,7 +126,8 @@ impl View<'_, '_> {
     fn gone(&self) -> Option<Doubt> {
         let timeline = &self.facts.timeline;
         let gaps = timeline.listener_gaps(self.address, self.span()).into_iter();
-        let longest = gaps.filter(|gap| !timeline.is_refuted(self.address, *gap)).max_by_key(|gap| length_ns(*gap))?;
+        let is_unmet = |gap: &Span| !timeline.is_refuted(self.address, *gap) && !self.is_met(*gap);
+        let longest = gaps.filter(is_unmet).max_by_key(|gap| length_ns(*gap))?;
         let (name, address) = (words::lower_event(self.event), describe::destination(self.address));
         let from_s = longest.from.millis_since(timeline.origin) / 1e3;
         let gap = words::ms(span_ms(longest.from, longest.to));
@@ -137,6 +138,12 @@ impl View<'_, '_> {
             ),
             remedy: format!("Make new connections (reuse = false) at a rate of {rate} per second or more."),
         })
+    }
+
+    /// A request was dropped in one of the events that the gap lies in: it may outlast the event that brought it.
+    fn is_met(&self, gap: Span) -> bool {
+        let mut events = self.facts.timeline.events.iter().filter(|event| event.span().overlaps(gap));
+        events.any(|event| self.facts.dropped_in(scope_of(event, self.facts)) > 0)
     }
 
     /// Another listener took its place while nobody looked, longer than a look is usually late.

@@ -3,11 +3,11 @@
 use super::event::Event;
 use super::facts::Facts;
 use super::number::{round3, span_ms};
-use super::result::Slowest;
 use super::timeline::Span;
 use super::window::first_ok_end;
 use crate::model::MonoTime;
 use crate::record::segment::Scope;
+use crate::result::Slowest;
 
 /// The slowest `ok` request of an event over all cohorts, split by what the service was doing while it waited; none
 /// without one, or if the event neither ended nor brought a process.

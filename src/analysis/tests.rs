@@ -1,11 +1,11 @@
 //! Whole records in, known figures out.
 
-use super::result::{EventPhase, Slowest};
 use super::simulator::stories;
 use super::{ScenarioResult, analyse};
 use crate::model::{Cause, FailureClass, Verdict};
+use crate::result::{EventPhase, Slowest};
 
-fn check<'r>(result: &'r ScenarioResult, name: &str) -> &'r super::result::CheckResult {
+fn check<'r>(result: &'r ScenarioResult, name: &str) -> &'r crate::result::CheckResult {
     result
         .checks
         .iter()
@@ -88,6 +88,7 @@ fn a_record_without_end_never_passes_and_counts_what_was_under_way() {
 
 mod innocence;
 mod sight;
+mod unframed;
 mod verdicts;
 
 mod properties {
@@ -173,7 +174,7 @@ mod properties {
             for event in &result.events {
                 prop_assert_eq!(event.causes.values().sum::<u64>(), event.dropped + event.wrong);
             }
-            let cohorts = |pick: fn(&crate::analysis::result::CohortResult) -> u64| result.cohorts.iter().map(pick).sum::<u64>();
+            let cohorts = |pick: fn(&crate::result::CohortResult) -> u64| result.cohorts.iter().map(pick).sum::<u64>();
             prop_assert_eq!(cohorts(|cohort| cohort.requests.due), requests.due);
             prop_assert_eq!(cohorts(|cohort| cohort.dropped), result.dropped);
             prop_assert_eq!(cohorts(|cohort| cohort.http_000), result.http_000);

@@ -6,12 +6,12 @@ use super::event::Event;
 use super::facts::Facts;
 use super::figures::Figures;
 use super::number::ns_to_ms;
-use super::result::StepResult;
 use super::sight;
 use super::timeline::Span;
 use super::words;
 use crate::model::{ActionKind, UnitKind, Verdict};
 use crate::record::line::{Line, Note, NoteKind};
+use crate::result::StepResult;
 use crate::scenario::plan::MaxUnseen;
 
 /// What the checks and the notes of doubt come to: a loss, a failed step or a wrong state is failed, whatever

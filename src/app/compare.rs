@@ -8,12 +8,12 @@ use super::exit::Exit;
 use super::folder::Folder;
 use super::output::{self, say};
 use super::report;
-use crate::analysis::RunResult;
 use crate::analysis::compare::{Comparison, compare};
 use crate::analysis::gate::Gate;
-use crate::analysis::result::SCHEMA;
 use crate::cli::{CompareArgs, CompareFormat, Format};
 use crate::render;
+use crate::result::RunResult;
+use crate::result::SCHEMA;
 
 /// Runs the command.
 ///

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::analysis::RunResult;
 use crate::model::Verdict;
+use crate::result::RunResult;
 
 /// How a command ends. Of several, the one with precedence counts: see [`Exit::worst`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

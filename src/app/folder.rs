@@ -13,8 +13,8 @@ use rustix::fs::{
 };
 
 use super::caller::Caller;
-use crate::analysis::RunResult;
 use crate::record::reader::LARGEST_RECORD_BYTES;
+use crate::result::RunResult;
 
 /// A run's folder.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use super::output::{complain, say};
-use crate::analysis::RunResult;
 use crate::render;
+use crate::result::RunResult;
 
 /// Appends the Markdown to the job's summary (GITHUB_STEP_SUMMARY), and annotates what did not pass where
 /// GITHUB_ACTIONS says that a runner reads along. A summary that cannot be written changes no verdict.

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use anyhow::Context as _;
 
 use super::exit::Exit;
-use crate::analysis::RunResult;
 use crate::cli::Format;
 use crate::render;
+use crate::result::RunResult;
 use crate::scenario::ScenarioErrors;
 use crate::secrets::Secrets;
 use crate::visible;

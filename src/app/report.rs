@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use super::exit::Exit;
 use super::folder::Folder;
 use super::output::{self, complain};
-use crate::analysis::{self, RunResult};
+use crate::analysis;
 use crate::cli::ReportArgs;
 use crate::record::Record;
+use crate::result::RunResult;
 
 /// Runs the command.
 ///

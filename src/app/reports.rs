@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::analysis::RunResult;
 use crate::render;
+use crate::result::RunResult;
 
 /// A file's name, relative to the folder, and its bytes.
 type Report = (String, Vec<u8>);

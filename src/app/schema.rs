@@ -4,8 +4,8 @@ use anyhow::Context as _;
 
 use super::exit::Exit;
 use super::output;
-use crate::analysis::RunResult;
 use crate::cli::{SchemaArgs, SchemaOf};
+use crate::result::RunResult;
 use crate::scenario;
 
 /// Runs the command.
@@ -27,8 +27,9 @@ pub fn main(args: &SchemaArgs) -> anyhow::Result<Exit> {
 mod tests {
     use serde_json::Value;
 
+    use crate::analysis::combine;
     use crate::analysis::simulator::stories;
-    use crate::analysis::{RunResult, combine};
+    use crate::result::RunResult;
     use crate::scenario::schema::objection::objection;
 
     fn schema() -> Value {

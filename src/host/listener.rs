@@ -164,8 +164,8 @@ fn of_tcp(response: &InetResponse) -> Listener {
 
 /// Two words, the lower first (sock_diag_save_cookie, net/core/sock_diag.c).
 fn cookie_of(response: &InetResponse) -> u64 {
-    let [a, b, c, d, e, f, g, h] = response.header.socket_id.cookie;
-    u64::from(u32::from_ne_bytes([a, b, c, d])) | u64::from(u32::from_ne_bytes([e, f, g, h])) << 32
+    let (words, _) = response.header.socket_id.cookie.as_chunks();
+    words.iter().rev().fold(0, |cookie, &word| cookie << 32 | u64::from(u32::from_ne_bytes(word)))
 }
 
 /// The listeners that are reached by the path `wanted`: those whose file it leads to, through links and renames; or

@@ -92,10 +92,12 @@ pub fn describe(pid: u32) -> Option<Process> {
     (identify(pid) == Some(id)).then_some(process)
 }
 
-/// The control group of `/proc/PID/cgroup`: that of the unified hierarchy, else systemd's own, cgroups(7).
+/// The control group of `/proc/PID/cgroup`: systemd's own hierarchy, or the unified one, cgroups(7). In a namespace of
+/// control groups one of the two may be there without systemd using it: everything is at its root then.
 fn control_group_of(text: &str) -> Option<String> {
     let of = |hierarchy: &str| text.lines().find_map(|line| line.split_once(':')?.1.strip_prefix(hierarchy));
-    of("name=systemd:").or_else(|| of(":")).filter(|group| group.starts_with('/')).map(str::to_owned)
+    let used = of("name=systemd:").filter(|group| *group != "/");
+    used.or_else(|| of(":")).filter(|group| group.starts_with('/')).map(str::to_owned)
 }
 
 /// The unit that a control group belongs to: the first below the slices; below a user's manager, the first below the

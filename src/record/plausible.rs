@@ -51,9 +51,6 @@ impl Limits {
         if begin.plan.cohorts.len() > MOST_COHORTS || begin.plan.steps.len() > MOST_STEPS {
             return Err("its plan has more cohorts or steps than a scenario may have");
         }
-        if !crate::scenario::is_name(&begin.plan.name) {
-            return Err("no scenario can be called as its plan is");
-        }
         let earliest = begin.anchor.as_nanos().saturating_sub(nanos(BEFORE_MAX));
         let latest = begin.anchor.as_nanos().saturating_add(nanos(RUN_MAX));
         Ok(Self { times: earliest..=latest, left: TOTAL_MAX, remarks_left: REMARKS_MAX })

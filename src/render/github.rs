@@ -1,8 +1,8 @@
 //! Annotations for GitHub Actions: workflow commands, which the runner reads from a job's output.
 
-use crate::analysis::{RunResult, ScenarioResult};
 use crate::model::Verdict;
 use crate::render::text::escape;
+use crate::result::{RunResult, ScenarioResult};
 
 /// One line for each scenario that did not pass: `::error title=...::reasons`.
 #[must_use]

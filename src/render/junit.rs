@@ -5,9 +5,9 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite, XmlString};
 
 use super::text::escape;
-use crate::analysis::result::CheckResult;
-use crate::analysis::{RunResult, ScenarioResult};
 use crate::model::Verdict;
+use crate::result::CheckResult;
+use crate::result::{RunResult, ScenarioResult};
 
 /// The result for CI. What failed is a `failure`, what is inconclusive an `error`: readers count both as not passed.
 ///

@@ -2,6 +2,7 @@
 //!
 //! Text from outside (names, messages, addresses) is escaped by the rules of each format.
 
+pub(crate) mod document;
 pub mod github;
 pub mod html;
 pub mod json;

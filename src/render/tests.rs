@@ -1,9 +1,10 @@
 //! Every renderer over the fixture runs.
 
+use crate::analysis::combine;
 use crate::analysis::simulator::stories;
-use crate::analysis::{RunResult, combine};
 use crate::record::Record;
 use crate::render::{github, html, json, junit, markdown, svg, terminal};
+use crate::result::RunResult;
 
 fn stories() -> Vec<Record> {
     [stories::socket_restart(), stories::plain_restart(), stories::interrupted(), stories::incomplete()]
@@ -23,7 +24,7 @@ fn text(bytes: Vec<u8>) -> String {
 /// What `result.json` keeps of a result.
 fn without_charts(mut result: RunResult) -> RunResult {
     for scenario in &mut result.scenarios {
-        scenario.charts = crate::analysis::charts::Charts::default();
+        scenario.charts = crate::result::charts::Charts::default();
         scenario.scenario_text.clear();
     }
     result

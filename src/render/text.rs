@@ -1,7 +1,5 @@
 //! Plain text for people: escaped, wrapped, and numbers as they are read.
 
-use crate::analysis::result::{CohortResult, EventResult, Slowest};
-use crate::model::ActionKind;
 pub(crate) use crate::visible::escape;
 
 /// Breaks text between words so that no line is longer than `width` characters; a longer word is broken inside.
@@ -31,16 +29,6 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// How a cohort loads what, and how often it flapped where it plays a check.
-pub(crate) fn load(cohort: &CohortResult) -> String {
-    let flaps = match cohort.flaps {
-        None => String::new(),
-        Some(1) => "; 1 flap".to_owned(),
-        Some(flaps) => format!("; {flaps} flaps"),
-    };
-    format!("{} to {}{flaps}", cohort.load, cohort.target)
-}
-
 /// Milliseconds with as many digits as anybody reads: `1.25`, `41.5`, `812`; `-` for none.
 pub(crate) fn ms(ms: Option<f64>) -> String {
     match ms {
@@ -52,13 +40,6 @@ pub(crate) fn ms(ms: Option<f64>) -> String {
     }
 }
 
-/// The slowest request as a sum of what it waited for: `939 = 165 + 3.10 + 671 + 100`; `-` for none.
-pub(crate) fn slowest(slowest: Option<&Slowest>) -> String {
-    let Some(slowest) = slowest else { return "-".to_owned() };
-    let parts = [slowest.drain_ms, slowest.queue_ms, slowest.boot_ms, slowest.rest_ms];
-    format!("{} = {}", ms(Some(slowest.latency_ms)), parts.map(|part| ms(Some(part))).join(" + "))
-}
-
 /// A number with at most two decimals and no zeros behind them: `1`, `1.5`, `12.25`.
 pub(crate) fn trimmed(value: f64) -> String {
     let rounded = (value * 100.0).round() / 100.0 + 0.0;
@@ -68,21 +49,6 @@ pub(crate) fn trimmed(value: f64) -> String {
 /// A latency of answered and unanswered requests: none is never, unless there was no request.
 pub(crate) fn latency(latency: Option<f64>, requests: u64) -> String {
     if latency.is_none() && requests > 0 { "never".to_owned() } else { ms(latency) }
-}
-
-/// What an event did to what: `restart app.service`.
-pub(crate) fn subject(event: &EventResult) -> String {
-    let action = event.action.name().replace('_', " ");
-    event.unit.as_ref().map_or_else(|| action.clone(), |unit| format!("{action} {unit}"))
-}
-
-/// The events with something to tell: a wait in which nothing happened has nothing.
-pub(crate) fn telling(events: &[EventResult]) -> Vec<&EventResult> {
-    let tells = |event: &&EventResult| {
-        let is_process_changed = event.stop_ms.is_some() || event.boot_ms.is_some();
-        event.action != ActionKind::Wait || is_process_changed || event.dropped + event.wrong > 0
-    };
-    events.iter().filter(tells).collect()
 }
 
 #[cfg(test)]

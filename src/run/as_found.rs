@@ -74,23 +74,31 @@ impl Difference {
         (self.unit.clone(), if self.was_up { Want::Up } else { Want::Down })
     }
 
-    pub(super) fn sentence(
-        &self,
-        failed: &[(UnitName, ManagerError)],
-        now: &[UnitSnapshot],
-        systemctl: &str,
-    ) -> String {
+    fn sentence(&self, failed: &[(UnitName, ManagerError)]) -> String {
         let Self { unit, what, .. } = self;
         let why = failed.iter().find(|(of, _)| of == unit).map(|(_, error)| format!(" ({error})")).unwrap_or_default();
-        let mut commands: Vec<String> = corrections(&[self.goal()], now)
-            .iter()
-            .map(|Correction { unit, verb }| format!("{systemctl} {} {unit}", verb.name().replace('_', "-")))
-            .collect();
-        if commands.is_empty() {
-            commands.push(format!("{systemctl} restart {unit}"));
-        }
-        format!("{unit} is not as it was found: {what}{why}; mend it with: {}", commands.join("; "))
+        format!("{unit} is not as it was found: {what}{why}")
     }
+}
+
+/// All differences in one sentence, with the commands that mend them in an order that works; none without differences.
+pub(super) fn complaint(
+    differences: &[Difference],
+    failed: &[(UnitName, ManagerError)],
+    now: &[UnitSnapshot],
+    systemctl: &str,
+) -> Option<String> {
+    let goals: Vec<_> = differences.iter().map(Difference::goal).collect();
+    let mut commands: Vec<String> = corrections(&goals, now)
+        .iter()
+        .map(|Correction { unit, verb }| format!("{systemctl} {} {unit}", verb.name().replace('_', "-")))
+        .collect();
+    // What is up all the same has lost its listener.
+    let is_up = |unit: &UnitName| now.iter().any(|is| is.unit == *unit && is.is_active());
+    let without_listener = goals.iter().filter(|(unit, want)| *want == Want::Up && is_up(unit));
+    commands.extend(without_listener.map(|(unit, _)| format!("{systemctl} restart {unit}")));
+    let sentences: Vec<String> = differences.iter().map(|difference| difference.sentence(failed)).collect();
+    (!sentences.is_empty()).then(|| format!("{}; mend it with: {}", sentences.join("; "), commands.join("; ")))
 }
 
 /// What is not as it was found. A service that traffic may start and stop is as found whether it is up or not.
@@ -170,7 +178,7 @@ mod tests {
 
     fn said(was: UnitSnapshot, is: UnitSnapshot) -> Vec<String> {
         let now = [is];
-        differences(&plan(""), &[was], &now).iter().map(|each| each.sentence(&[], &now, "systemctl")).collect()
+        complaint(&differences(&plan(""), &[was], &now), &[], &now, "systemctl").into_iter().collect()
     }
 
     #[test]

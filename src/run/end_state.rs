@@ -1,5 +1,7 @@
 //! What must hold after the last step: the end state, and that the next restart would survive.
 
+use std::collections::BTreeMap;
+
 use super::serving::{Earlier, Served};
 use crate::model::address::Listener;
 use crate::model::bound::Limit;
@@ -72,32 +74,44 @@ fn old_processes(plan: &Plan, seen: &Final<'_>) -> Option<StateCheck> {
     if seen.earlier.replaced.is_empty() {
         return None;
     }
-    let left: Vec<String> =
-        seen.earlier.replaced.iter().filter_map(|(unit, process)| what_it_holds(unit, *process, seen)).collect();
-    let allowed = plan.expect.end.as_ref().and_then(|end| end.old_processes).unwrap_or(Bound::at_most(0.0));
-    let limit = match allowed.limit {
-        Limit::Number(number) => number,
-        Limit::Time(time) => time.as_secs_f64(),
+    let mut left: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for (unit, process) in &seen.earlier.replaced {
+        if let Some(what) = what_it_does(unit, *process, seen) {
+            left.entry(what).or_default().push(process.pid);
+        }
+    }
+    let allowed = plan.expect.end.as_ref().and_then(|end| end.old_processes);
+    let (bound, limit) = match allowed.unwrap_or(Bound::at_most(0.0)) {
+        bound @ Bound { limit: Limit::Number(number), .. } => (bound, number),
+        bound @ Bound { limit: Limit::Time(time), .. } => (bound, time.as_secs_f64()),
     };
-    let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
+    let count: usize = left.values().map(Vec::len).sum();
+    let told: Vec<String> = left.iter().map(|(what, pids)| tell_left(pids, what)).collect();
     Some(StateCheck {
         name: "end.old_processes".to_owned(),
-        expected: format!("{allowed} processes of earlier incarnations"),
-        actual: if left.is_empty() { "none".to_owned() } else { left.join("; ") },
-        status: status(allowed.comparison.holds(f64::from(count), limit)),
+        expected: allowed.map_or_else(|| "none".to_owned(), |bound| format!("{bound} of a replaced incarnation")),
+        actual: if left.is_empty() { "none".to_owned() } else { told.join("; ") },
+        status: status(bound.comparison.holds(f64::from(u32::try_from(count).unwrap_or(u32::MAX)), limit)),
     })
 }
 
-/// `PID 812 is left in rel.service and holds the listener on 127.0.0.1:8531`; none if it is gone.
-fn what_it_holds(unit: &UnitName, process: ProcessId, seen: &Final<'_>) -> Option<String> {
+/// `2 of a replaced incarnation: PIDs 812, 813, left in rel.service`.
+fn tell_left(pids: &[u32], what: &str) -> String {
+    let named = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let plural = if pids.len() == 1 { "PID" } else { "PIDs" };
+    format!("{} of a replaced incarnation: {plural} {named}, {what}", pids.len())
+}
+
+/// `left in rel.service and holding the listener on 127.0.0.1:8531`; none if it is gone.
+fn what_it_does(unit: &UnitName, process: ProcessId, seen: &Final<'_>) -> Option<String> {
     let of_unit = seen.units.iter().filter(|snapshot| snapshot.unit == *unit);
     let is_left = of_unit.filter_map(|it| it.service.as_ref()).any(|service| service.processes.contains(&process));
     let holds = |served: &&Served| served.holders().any(|holder| holder.process.id == process);
     let held: Vec<String> = seen.serving.iter().filter(holds).map(|served| served.address.to_string()).collect();
-    let left = is_left.then(|| format!("is left in {unit}"));
-    let holds = (!held.is_empty()).then(|| format!("holds the listener on {}", held.join(", ")));
-    let clauses: Vec<String> = left.into_iter().chain(holds).collect();
-    (!clauses.is_empty()).then(|| format!("PID {} {}", process.pid, clauses.join(" and ")))
+    let left = is_left.then(|| format!("left in {unit}"));
+    let holding = (!held.is_empty()).then(|| format!("holding the listener on {}", held.join(", ")));
+    let clauses: Vec<String> = left.into_iter().chain(holding).collect();
+    (!clauses.is_empty()).then(|| clauses.join(" and "))
 }
 
 /// The front that was there before the first step is still there.
@@ -338,5 +352,54 @@ mod tests {
     fn a_path_is_missed_only_where_its_socket_is_active() {
         assert_eq!(latent_names("active"), ["latent.path_unlinked"]);
         assert_eq!(latent_names("failed"), Vec::<String>::new());
+    }
+
+    mod old_processes {
+        use super::*;
+        use crate::host::scripted::process;
+        use crate::model::ServiceState;
+        use crate::model::holder::Holder;
+        use crate::run::serving::Held;
+
+        /// What is said at the end, where PIDs 10 and 11 were replaced, these are in the unit, and these hold the
+        /// listener.
+        fn told(in_unit: &[u32], holding: &[u32], allowed: Option<Bound>) -> Option<(Verdict, String)> {
+            let name = || UnitName::new("a.service").unwrap();
+            let ids = |pids: &[u32]| pids.iter().map(|&pid| process(pid, "/a.service").id).collect::<Vec<_>>();
+            let state = ServiceState { processes: ids(in_unit), ..ServiceState::default() };
+            let idle = socket_unit("active", Endpoint::Unix("/x".into()), &[]);
+            let unit = UnitSnapshot { unit: name(), socket: None, service: Some(state), ..idle };
+            let holder =
+                |&pid: &u32| Holder { process: process(pid, "/a.service"), accepted: 0, also_listens: Vec::new() };
+            let listener = Held { inode: 7, holders: holding.iter().map(holder).collect() };
+            let address = Endpoint::Tcp(([127, 0, 0, 1], 80).into());
+            let serving = [Served { address, is_front: false, listeners: vec![listener] }];
+            let replaced = ids(&[10, 11]).into_iter().map(|process| (name(), process)).collect();
+            let earlier = Earlier { replaced, fronts: Vec::new() };
+            let seen =
+                Final { units: &[unit], targets: None, missing_paths: &[], serving: &serving, earlier: &earlier };
+            let mut plan = plan("");
+            let end = crate::scenario::plan::EndExpectation { old_processes: allowed, ..Default::default() };
+            plan.expect.end = Some(end);
+            old_processes(&plan, &seen).map(|check| (check.status, check.actual))
+        }
+
+        #[test]
+        fn that_are_left_in_the_unit_or_hold_its_listener_fail_the_run() {
+            assert_eq!(told(&[12], &[12], None), Some((Verdict::Passed, "none".to_owned())));
+            let both =
+                "2 of a replaced incarnation: PIDs 10, 11, left in a.service and holding the listener on 127.0.0.1:80";
+            assert_eq!(told(&[10, 11, 12], &[10, 11, 12], None), Some((Verdict::Failed, both.to_owned())));
+            let left = "1 of a replaced incarnation: PID 10, left in a.service";
+            assert_eq!(told(&[10, 12], &[12], None), Some((Verdict::Failed, left.to_owned())));
+            let escaped = "1 of a replaced incarnation: PID 11, holding the listener on 127.0.0.1:80";
+            assert_eq!(told(&[12], &[11, 12], None), Some((Verdict::Failed, escaped.to_owned())));
+        }
+
+        #[test]
+        fn may_be_allowed_by_the_scenario() {
+            assert_eq!(told(&[10, 12], &[12], Some(Bound::at_most(1.0))).unwrap().0, Verdict::Passed);
+            assert_eq!(told(&[10, 11], &[12], Some(Bound::at_most(1.0))).unwrap().0, Verdict::Failed);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::as_found::{differences, goals};
+use super::as_found::{complaint, differences, goals};
 use super::claim::remainders;
 use super::progress::Progress;
 use super::recorder::Recorder;
@@ -109,7 +109,7 @@ impl Home<'_> {
             };
             if !differences.iter().any(|difference| can_be_mended(difference.goal())) {
                 let systemctl = manager.kind().systemctl();
-                return Ok(differences.iter().map(|each| each.sentence(&failed, &now, systemctl)).collect());
+                return Ok(complaint(&differences, &failed, &now, systemctl).into_iter().collect());
             }
         }
     }
@@ -123,21 +123,27 @@ async fn look_at<M: Manager>(manager: &M, found: &[UnitSnapshot]) -> Result<Vec<
     Ok(now)
 }
 
-/// The units once nothing about them is on its way any more, or after [`SETTLE_MAX`].
+/// The units once nothing about them is on its way any more, or after [`SETTLE_MAX`]. One look may fall between the
+/// failure of a service and that of its socket: two must say the same.
 async fn settled<M: Manager>(manager: &M, found: &[UnitSnapshot]) -> Result<Vec<UnitSnapshot>, ManagerError> {
     let until = clock::now() + SETTLE_MAX;
+    let mut before = look_at(manager, found).await?;
     loop {
+        sleep(LOOK_EVERY).await;
         let now = look_at(manager, found).await?;
-        if now.iter().all(is_settled) || clock::now() >= until {
+        let is_same =
+            |(was, is): (&UnitSnapshot, &UnitSnapshot)| was.active_state == is.active_state && was.result == is.result;
+        if (before.iter().zip(&now).all(is_same) && now.iter().all(is_settled)) || clock::now() >= until {
             return Ok(now);
         }
-        sleep(LOOK_EVERY).await;
+        before = now;
     }
 }
 
 /// Whether it is up for good, or down.
 fn is_settled(unit: &UnitSnapshot) -> bool {
-    let runs_since = unit.main_process().and(unit.service.as_ref()).and_then(|service| service.main_started_at);
+    // Also of one whose process is dead: systemd may not know of that yet.
+    let runs_since = unit.service.as_ref().and_then(|service| service.main_started_at);
     match unit.active_state {
         ActiveState::Activating | ActiveState::Deactivating => false,
         ActiveState::Active => runs_since.is_none_or(|since| unit.at.since(since) >= SETTLED),
@@ -167,10 +173,8 @@ mod tests {
 
     #[test]
     fn a_service_is_settled_once_it_has_run_for_a_while() {
-        let main_process = crate::model::ProcessId { pid: 7, start_ticks: 7 };
         let running_since = |micros| UnitSnapshot {
             service: Some(ServiceState {
-                main_process: Some(main_process),
                 main_started_at: Some(MonoTime::from_micros(micros)),
                 ..ServiceState::default()
             }),

@@ -131,32 +131,19 @@ pub(crate) fn path() -> Kind<PathBuf> {
 
 /// A name: `[A-Za-z0-9._-]`, since it becomes a file name and a part of dotted keys.
 pub(crate) fn name() -> Kind<String> {
+    const LONGEST: usize = 100;
     let name = word().then(|text, node, mistakes| {
-        let Some(problem) = problem_of_name(&text) else { return Some(text) };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let problem = match text.chars().find(|&c| !allowed(c)) {
+            Some(character) => format!("a name cannot hold {character:?}"),
+            None if text.starts_with('.') => "a name cannot start with a dot".to_owned(),
+            None if text.len() > LONGEST => format!("a name has at most {LONGEST} characters"),
+            None => return Some(text),
+        };
         mistakes.add(node.place, problem).help("use letters, digits, `.`, `_` and `-`");
         None
     });
-    name.described(
-        || json!({ "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", "maxLength": LONGEST_NAME }),
-    )
-}
-
-const LONGEST_NAME: usize = 100;
-
-fn problem_of_name(text: &str) -> Option<String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    match text.chars().find(|&c| !allowed(c)) {
-        Some(character) => Some(format!("a name cannot hold {character:?}")),
-        None if text.starts_with('.') => Some("a name cannot start with a dot".to_owned()),
-        None if text.len() > LONGEST_NAME => Some(format!("a name has at most {LONGEST_NAME} characters")),
-        None => None,
-    }
-}
-
-/// Whether a scenario can be called so.
-#[must_use]
-pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && problem_of_name(text).is_none()
+    name.described(|| json!({ "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", "maxLength": LONGEST }))
 }
 
 /// True or false.

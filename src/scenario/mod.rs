@@ -25,7 +25,6 @@ mod tree;
 mod url;
 
 pub use keys::Key;
-pub use kind::is_name;
 pub use load::{Scenario, load, load_all, load_text};
 pub use mask::{learn_plan, masked};
 pub use mistake::{Mistake, ScenarioErrors};

@@ -135,7 +135,8 @@ keys! {
         ready_timeout: Duration = kind::span(MILLISECOND..=DAY), default "30s";
         /// Space the steps so that the harness itself never trips a start limit.
         pace: bool = kind::boolean(), default true;
-        /// Put units back into the state they were found in.
+        /// Put units back into the state they were found in; `false` leaves them as the scenario does, also if the run is
+        /// killed.
         restore: bool = kind::boolean(), default true;
         /// Of whatever is drawn at random.
         seed: u64 = kind::whole(0..=u64::MAX), default 1;

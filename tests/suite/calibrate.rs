@@ -1,12 +1,14 @@
 //! `gapless calibrate`: what was injected is what is counted.
 
 use std::collections::BTreeSet;
-use std::process::Output;
+use std::fs;
+use std::process::{Child, Output, Stdio};
 
 use assert_cmd::Command;
 use gapless::model::FailureClass;
 use serde_json::Value;
 
+use crate::faults::rig::until;
 use crate::support::GAPLESS;
 
 fn rows(output: &Output) -> Vec<Value> {
@@ -57,4 +59,40 @@ fn every_fault_is_counted_as_often_as_it_was_injected() {
     assert_eq!(left_out, impossible_here());
     let all: BTreeSet<_> = injected.union(&left_out).copied().collect();
     assert_eq!(all, FailureClass::ALL.iter().copied().collect(), "each class is injected, or said not to be");
+}
+
+#[test]
+fn what_a_killed_calibration_left_is_gone_once_the_next_has_started() {
+    let place = tempfile::tempdir().expect("a place");
+    let start = || {
+        let mut command = std::process::Command::new(GAPLESS);
+        command.arg("calibrate").env("TMPDIR", place.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("it is built")
+    };
+    let folder_of = |calibration: &Child| place.path().join(format!("gapless-calibrate.{}", calibration.id()));
+    let await_socket_of = |calibration: &Child| {
+        until("it has bound a socket", || {
+            fs::read_dir(folder_of(calibration)).is_ok_and(|entries| entries.count() > 0)
+        });
+    };
+    let mut killed = start();
+    await_socket_of(&killed);
+    killed.kill().expect("ours");
+    killed.wait().expect("ours");
+    assert!(folder_of(&killed).exists(), "it could not remove that itself");
+
+    let mut next = start();
+    await_socket_of(&next);
+    assert!(!folder_of(&killed).exists() && folder_of(&next).exists());
+    next.kill().expect("ours");
+    next.wait().expect("ours");
+    let works_here = |pid: &String| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let place = place.path().as_os_str().as_encoded_bytes();
+        environment.windows(place.len()).any(|window| window == place)
+    };
+    until("its processes have ended with it", || {
+        let pids = fs::read_dir("/proc").expect("it is there").flatten();
+        !pids.filter_map(|entry| entry.file_name().into_string().ok()).any(|pid| works_here(&pid))
+    });
 }

@@ -4,9 +4,9 @@
 //! missing, where two apply it contradicts itself: both are [`Cause::Ambiguous`].
 
 use super::case::{Case, Hold, RESET};
-use crate::analysis::result::EventPhase;
 use crate::analysis::timeline::ListenerView;
 use crate::model::{Cause, FailureClass};
+use crate::result::EventPhase;
 
 /// A mechanism, and whether it explains a case.
 type Rule = (Cause, fn(&Case<'_>) -> bool);

@@ -1,13 +1,14 @@
 //! Failed needs innocence: what the generator may have lost itself does not fail a run.
 
 use super::check;
+use crate::analysis::analyse;
 use crate::analysis::simulator::plan::failure;
 use crate::analysis::simulator::stories::socket_restart;
 use crate::analysis::simulator::{Simulation, at_ms};
-use crate::analysis::{ScenarioResult, analyse};
 use crate::model::{Cause, FailureClass, Verdict};
 use crate::record::generator::{GeneratorUse, Taken};
 use crate::record::line::Line;
+use crate::result::ScenarioResult;
 
 /// A run without a loss but for the request of the keep-alive cohort that was due at 3 s, while the load thread was idle
 /// for that share of its time.

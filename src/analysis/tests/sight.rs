@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use super::check;
+use crate::analysis::analyse;
 use crate::analysis::simulator::plan::{endpoint, queue};
 use crate::analysis::simulator::stories::{plain_restart, requests, socket_restart, usual_us};
 use crate::analysis::simulator::{Simulation, at_ms, looks, stories::Fate};
-use crate::analysis::{ScenarioResult, analyse};
+use crate::host::scripted::process;
 use crate::model::bound::{Comparison, Limit};
-use crate::model::{Bound, Endpoint, Metric, Verdict};
-use crate::record::line::{Line, Pause, TraceEvent, Traced};
-use crate::scenario::plan::MaxUnseen;
+use crate::model::holder::Holder;
+use crate::model::process::ExitSource;
+use crate::model::{ActionKind, Bound, Endpoint, Metric, Verdict};
+use crate::record::line::{Holders, Line, Pause, ProcessChange, TraceEvent, Traced};
+use crate::result::ScenarioResult;
+use crate::scenario::plan::{Action, MaxUnseen};
 
 /// A service that binds its own port is restarted, and no request meets its gap: three restarts, all requests `ok`.
 fn unmet() -> Simulation {
@@ -18,7 +22,7 @@ fn unmet() -> Simulation {
     let queues = [1_500, 3_500, 5_500].into_iter().flat_map(gone);
     let other = [queue(at_ms(0), Some((1, 0)))].into_iter().chain(queues).collect();
     let requests = requests(7_500, |_, due_us| Fate::Ok(usual_us(due_us)));
-    Simulation { other, requests, ..socket_restart() }
+    Simulation { requests, other, ..socket_restart() }
 }
 
 /// The same restarts, where each look shows a listener, another one after each restart.
@@ -164,4 +168,40 @@ fn a_pause_of_the_load_thread_counts_in_an_event_and_nowhere_else() {
         )
     );
     assert_eq!(paused(200, 1_400).verdict, Verdict::Passed);
+}
+
+#[test]
+fn a_process_that_listened_and_ended_is_told_where_no_step_asked_for_it() {
+    let holder =
+        |pid| Holder { process: process(pid, "/system.slice/app.service"), accepted: 1, also_listens: Vec::new() };
+    let held = |ms, pid| {
+        let look = Holders {
+            at: at_ms(ms),
+            endpoint: endpoint(),
+            inode: 7_001,
+            holders: vec![holder(pid)],
+            elsewhere: Vec::new(),
+        };
+        Line::Holders(look)
+    };
+    let ended = |ms, pid| {
+        let process = process(pid, "/system.slice/app.service");
+        Line::Process(ProcessChange { at: at_ms(ms), process, ended: Some(ExitSource::Pidfd) })
+    };
+    let told = |unit_is_acted_on: bool| {
+        let mut run = socket_restart();
+        if !unit_is_acted_on {
+            for event in &mut run.events {
+                (event.begin.unit, event.begin.action) = (None, ActionKind::Exec);
+            }
+            run.plan.steps[0].action = Action::Exec { argv: vec!["./deploy.sh".to_owned()], replaces: None };
+        }
+        let result = with(run, [held(100, 7), ended(2_000, 7), held(2_100, 8)]);
+        let notes = result.notes.into_iter().map(|note| note.message);
+        notes.filter(|note| note.contains("which listened on")).collect::<Vec<_>>()
+    };
+    let sentence = "server (7) of app.service, which listened on 127.0.0.1:8010, ended at 1.000 s, in exec 1; server (8) of \
+                    app.service has listened since.";
+    assert_eq!(told(false), [sentence]);
+    assert_eq!(told(true), [""; 0], "a restart that was asked for is an event already");
 }

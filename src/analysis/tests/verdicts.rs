@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::check;
+use crate::analysis::analyse;
 use crate::analysis::simulator::plan::{failure, service};
 use crate::analysis::simulator::stories::{plain_restart, socket_restart};
 use crate::analysis::simulator::{Simulation, at_ms};
-use crate::analysis::{ScenarioResult, analyse};
 use crate::model::bound::{Comparison, Limit};
 use crate::model::{Bound, FailureClass, JobResult, Metric, Verdict};
 use crate::record::line::{EndReason, Line, Note, NoteKind, StateCheck, StepEnd};
+use crate::result::ScenarioResult;
 use crate::scenario::plan::{EndExpectation, Expectations};
 
 fn at_most_ms(ms: u64) -> Bound {

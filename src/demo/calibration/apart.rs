@@ -26,10 +26,10 @@ pub(super) enum Finding {
 }
 
 /// Runs the case in a process of `own`, which is our binary.
-pub(super) async fn measure(case: Case, own: &Path) -> Result<Finding, CalibrationError> {
+pub(super) async fn measure(case: Case, own: &Path, folder: &Path) -> Result<Finding, CalibrationError> {
     let failed = |why: String| CalibrationError::Apart { case: case.to_string(), why };
     let mut command = Command::new(own);
-    command.arg(SUBCOMMAND).arg(case.to_string()).stdin(Stdio::null()).kill_on_drop(true);
+    command.arg(SUBCOMMAND).arg(case.to_string()).arg(folder).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.map_err(|error| failed(format!("cannot start {}: {error}", own.display())))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -41,9 +41,10 @@ pub(super) async fn measure(case: Case, own: &Path) -> Result<Finding, Calibrati
 /// Runs the process. `args` are those behind [`SUBCOMMAND`]; there must be no other thread yet.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut names = args.into_iter().filter_map(|name| name.into_string().ok());
-    let Some(case) = names.next().and_then(|name| Case::named(&name)) else { return ExitCode::from(2) };
-    match find(case).and_then(|finding| Ok(serde_json::to_vec(&finding)?)) {
+    let mut args = args.into_iter();
+    let case = args.next().and_then(|name| Case::named(name.to_str()?));
+    let (Some(case), Some(folder)) = (case, args.next()) else { return ExitCode::from(2) };
+    match find(case, Path::new(&folder)).and_then(|finding| Ok(serde_json::to_vec(&finding)?)) {
         Ok(json) => io::stdout().write_all(&json).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         Err(error) => {
             // Who started us reads it, or is gone.
@@ -53,14 +54,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn find(case: Case) -> anyhow::Result<Finding> {
+fn find(case: Case, folder: &Path) -> anyhow::Result<Finding> {
     // A calibration that is killed leaves nothing behind.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if let Err(why) = confine(case) {
         return Ok(Finding::LeftOut(why));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(Finding::Measured(runtime.block_on(measure::run(case))?))
+    Ok(Finding::Measured(runtime.block_on(measure::run(case, folder))?))
 }
 
 /// Goes where the case can be done; in words, why this machine does not let us.

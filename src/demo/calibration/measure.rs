@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -67,11 +67,12 @@ struct Counted {
     failures: BTreeMap<FailureClass, u64>,
 }
 
-/// Runs the case in the place it needs, or says why it cannot be run here. `own` is our binary.
-pub(super) async fn measure(case: Case, own: &Path) -> Result<Row, CalibrationError> {
+/// Runs the case in the place it needs, or says why it cannot be run here. `own` is our binary; Unix sockets are in
+/// `folder`.
+pub(super) async fn measure(case: Case, own: &Path, folder: &Path) -> Result<Row, CalibrationError> {
     let finding = match case.injection.place() {
-        Place::Here => Finding::Measured(run(case).await?),
-        Place::OwnProcess | Place::OwnNetwork | Place::WithoutRoot => apart::measure(case, own).await?,
+        Place::Here => Finding::Measured(run(case, folder).await?),
+        Place::OwnProcess | Place::OwnNetwork | Place::WithoutRoot => apart::measure(case, own, folder).await?,
     };
     let (left_out, Figures { injected, counted, strays }) = match finding {
         Finding::Measured(figures) => (None, figures),
@@ -89,10 +90,9 @@ pub(super) async fn measure(case: Case, own: &Path) -> Result<Row, CalibrationEr
     })
 }
 
-/// Runs the case in this process.
-pub(super) async fn run(case: Case) -> Result<Figures, CalibrationError> {
-    let folder = SocketFolder::create()?;
-    let server = serve(case, folder.path()).await?;
+/// Runs the case in this process; its socket is in `folder`.
+pub(super) async fn run(case: Case, folder: &Path) -> Result<Figures, CalibrationError> {
+    let server = serve(case, folder).await?;
     let mut counted = load(case, &server).await?;
     let met_by_server =
         case.injection.fault().and_then(|fault| server.counts().injected.get(&fault).copied()).unwrap_or(0);
@@ -115,11 +115,17 @@ pub(super) async fn run(case: Case) -> Result<Figures, CalibrationError> {
     Ok(Figures { injected, counted: counted_as_it_is, strays: counted.failures })
 }
 
+/// Several cases run at once, some of them in processes of their own.
+fn socket_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}.sock", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Starts the server of a case.
 async fn serve(case: Case, folder: &Path) -> Result<Background, CalibrationError> {
     let endpoint = match case.transport {
         Transport::Tcp => Endpoint::Tcp(([127, 0, 0, 1], 0).into()),
-        Transport::Unix => Endpoint::Unix(folder.join("server.sock")),
+        Transport::Unix => Endpoint::Unix(folder.join(socket_name())),
     };
     let mut options = ServerOptions::listening_on(vec![endpoint]);
     options.faults.extend(case.fault_spec());
@@ -205,34 +211,5 @@ impl Counted {
                 *self.failures.entry(failure.key.class).or_default() += failure.n;
             }
         }
-    }
-}
-
-/// A private folder for a Unix socket, removed with all that is in it.
-#[derive(Debug)]
-struct SocketFolder(std::path::PathBuf);
-
-impl SocketFolder {
-    fn create() -> Result<Self, CalibrationError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        use std::sync::atomic::AtomicU32;
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("gapless-calibrate.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => Ok(Self(folder)),
-            Err(error) => Err(CalibrationError::Folder { folder, error }),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for SocketFolder {
-    fn drop(&mut self) {
-        // What is left in a temporary folder does no harm.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -7,6 +7,7 @@
 pub mod apart;
 mod case;
 mod confine;
+mod folder;
 mod hoard;
 mod measure;
 
@@ -17,6 +18,7 @@ use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
 pub use case::{Case, Injection, Policy};
+use folder::Folder;
 pub use measure::CalibrationError;
 
 use super::server::Transport;
@@ -90,8 +92,10 @@ impl Calibration {
 /// # Errors
 /// When a server, a load or a process cannot be started.
 pub async fn calibrate(cases: Vec<Case>, own: &Path, done: impl Fn(usize)) -> Result<Calibration, CalibrationError> {
+    let folder = Folder::create()?;
     let mut rows = Vec::with_capacity(cases.len());
-    let mut measured = stream::iter(cases).map(|case| measure::measure(case, own)).buffered(CASES_AT_ONCE);
+    let mut measured =
+        stream::iter(cases).map(|case| measure::measure(case, own, folder.path())).buffered(CASES_AT_ONCE);
     while let Some(row) = measured.next().await {
         rows.push(row?);
         done(rows.len());

@@ -9,6 +9,7 @@ use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath};
 
 use super::failure::Failure;
+use super::peer;
 use super::properties::Properties;
 use crate::manager::ManagerError;
 use crate::model::{UnitName, UnitVerb};
@@ -83,9 +84,10 @@ impl Bus {
 
     /// The systemd that listens at `path` itself.
     pub(super) async fn private(path: &Path, kind: ManagerKind) -> Result<Self, ManagerError> {
-        let address = format!("unix:path={}", path.display());
-        let builder = zbus::connection::Builder::address(address.as_str());
-        let connected = builder.p2p().method_timeout(METHOD_TIMEOUT).build().await;
+        let socket =
+            peer::connect(path).await.map_err(|error| no_bus(kind, &zbus::Error::InputOutput(error.into())))?;
+        let builder = zbus::connection::Builder::unix_stream(socket).p2p();
+        let connected = builder.method_timeout(METHOD_TIMEOUT).build().await;
         Self::on(connected.map_err(|error| no_bus(kind, &error))?, kind).await
     }
 

@@ -5,6 +5,7 @@
 //! | `bus` | the connection, and what systemd is asked over it |
 //! | `failure` | D-Bus errors as [`ManagerError`](super::ManagerError)s |
 //! | `route` | ways to systemd, also after the bus was lost |
+//! | `peer` | its own socket |
 //! | `properties` | the properties of a unit as systemd sends them |
 //! | `snapshot` | properties as a [`UnitSnapshot`](crate::model::UnitSnapshot) |
 //! | `jobs` | which job ended how and when |
@@ -27,6 +28,7 @@ mod jobs;
 mod links;
 mod note;
 mod past;
+mod peer;
 mod properties;
 mod reason;
 mod route;

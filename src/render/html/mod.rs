@@ -1,13 +1,13 @@
 //! `report.html`: one file that needs no network, no script and no other file.
 
 mod page;
-mod scenario;
 
-use self::page::{Column, badge, table};
-use super::markup::Markup;
+use self::page::{badge, list, table, tile};
+use super::document::blocks::Subject;
+use super::document::{self, Block, Cause, Content, Document, Level, Part, Span};
+use super::markup::{Attributes, Markup};
 use super::svg;
-use super::text::{latency, ms};
-use crate::analysis::{RunResult, ScenarioResult};
+use crate::result::{RunResult, ScenarioResult};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -17,26 +17,24 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// The result as a page: the verdict and its reasons first.
 #[must_use]
 pub fn render(result: &RunResult) -> Vec<u8> {
+    let document = document::run::document(result, Level::Full);
     let mut page = Markup::default();
     page.constant("<!doctype html>\n");
     page.nested("html", &[("lang", &"en")], |html| {
-        html.nested("head", &[], |head| self::head(head, result));
+        html.nested("head", &[], |head| self::head(head, &document));
         html.nested("body", &[], |body| {
             body.nested("main", &[], |main| {
-                if result.scenarios.len() > 1 {
-                    comparison(main, result);
+                for (place, part) in document.parts.iter().enumerate() {
+                    self::part(main, part, place == 0);
                 }
-                for (place, scenario) in result.scenarios.iter().enumerate() {
-                    scenario::write(main, result, scenario, place);
-                }
-                foot(main, result);
+                main.nested("footer", &[], |foot| spans(foot, &document.footer));
             });
         });
     });
     page.into_bytes()
 }
 
-fn head(head: &mut Markup, result: &RunResult) {
+fn head(head: &mut Markup, document: &Document<'_>) {
     head.constant(
         "<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
     );
@@ -44,73 +42,105 @@ fn head(head: &mut Markup, result: &RunResult) {
     head.constant("<meta http-equiv=\"Content-Security-Policy\" content=\"");
     head.text(POLICY);
     head.constant("\">\n");
-    let names: Vec<&str> = result.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
-    head.element("title", &[], format!("{}: {}", result.verdict.name(), names.join(", ")));
+    head.element("title", &[], &document.title);
     head.nested("style", &[], |style| {
         style.constant(STYLE);
         style.constant(svg::STYLE);
     });
 }
 
-/// One line for each scenario.
-fn comparison(main: &mut Markup, result: &RunResult) {
-    main.nested("section", &[("class", &"scenario")], |section| comparison_card(section, result));
-}
-
-fn comparison_card(main: &mut Markup, result: &RunResult) {
-    let alike = result.scenarios.iter().filter(|scenario| scenario.verdict == result.verdict).count();
-    main.nested("header", &[], |header| {
-        header.nested("h1", &[], |title| {
-            badge(title, result.verdict);
-            title.text(format!(" {alike} of {} scenarios {}", result.scenarios.len(), result.verdict));
+fn part(main: &mut Markup, part: &Part<'_>, is_first: bool) {
+    let fill = |section: &mut Markup| {
+        section.nested(if is_first { "h1" } else { "h2" }, &[], |title| {
+            part.verdict.iter().for_each(|&verdict| badge(title, verdict));
+            title.text(format!(" {}", part.title));
         });
-    });
-    let columns = [
-        Column::Words("scenario"),
-        Column::Words("verdict"),
-        Column::Number("dropped"),
-        Column::Number("000"),
-        Column::Number("p50 ms"),
-        Column::Number("p99 ms"),
-        Column::Number("stall ms"),
-        Column::Number("outage ms"),
-        Column::Number("due"),
-    ];
-    table(main, &columns, result.scenarios.iter().enumerate(), |row, (place, scenario)| {
-        row.markup(|cell| cell.element("a", &[("href", &format!("#{}", anchor(place)))], &scenario.name));
-        row.markup(|cell| badge(cell, scenario.verdict));
-        row.loss(scenario.dropped);
-        row.loss(scenario.http_000);
-        row.text(latency(scenario.latency_ms.all.p50, scenario.requests.due));
-        row.text(latency(scenario.latency_ms.all.p99, scenario.requests.due));
-        row.text(ms(scenario.stall_ms));
-        row.text(outage(scenario));
-        row.text(scenario.requests.due);
-    });
-}
-
-/// An outage that never ended is null, as one that was not measured: what failed tells them apart.
-fn outage(scenario: &ScenarioResult) -> String {
-    latency(scenario.outage_ms, scenario.requests.failed)
+        part.blocks.iter().for_each(|block| self::block(section, block));
+    };
+    match part.subject {
+        Subject::Whole => main.nested("section", &[("class", &"scenario overview")], fill),
+        Subject::Scenario(number) => {
+            main.nested("section", &[("id", &anchor(number)), ("class", &"scenario")], fill);
+        }
+    }
 }
 
 /// Where a scenario stands in the page. A number, not its name: names may hold anything.
-fn anchor(place: usize) -> String {
-    format!("scenario-{}", place + 1)
+fn anchor(number: usize) -> String {
+    format!("scenario-{number}")
 }
 
-fn foot(main: &mut Markup, result: &RunResult) {
-    let (tool, host) = (&result.tool, &result.host);
-    main.nested("footer", &[], |foot| {
-        foot.text(format!(
-            "{} {} on {}, Linux {} {}, {} CPUs",
-            tool.name, tool.version, host.name, host.kernel, host.arch, host.cpus
-        ));
-        if let Some(manager) = &host.manager_version {
-            foot.text(format!(", {manager}"));
+fn block(section: &mut Markup, block: &Block<'_>) {
+    match block {
+        Block::Lead(text) => section.element("p", &[("class", &"lead")], text),
+        Block::Reasons(reasons) => section.nested("div", &[("class", &"reasons")], |div| list(div, reasons)),
+        Block::Tiles(tiles) => {
+            section.nested("div", &[("class", &"tiles")], |div| tiles.iter().for_each(|figure| tile(div, figure)));
         }
-        foot.text(". Every figure is computed from the records beside this page; ");
-        foot.element("code", &[], "gapless report DIR");
-        foot.text(" renders it again, byte for byte.");
+        Block::Heading(heading) => section.element("h3", &[], heading),
+        Block::Text(parts) => section.nested("p", &[], |text| spans(text, parts)),
+        Block::Aside(text) => section.element("p", &[("class", &"quiet")], text),
+        Block::List(items) => list(section, items),
+        Block::Asides(items) => section.nested("div", &[("class", &"quiet")], |quiet| list(quiet, items)),
+        Block::Table(rows) => table(section, rows),
+        Block::Charts(scenario) => charts(section, scenario),
+        Block::Causes(causes) => {
+            section.nested("dl", &[], |list| causes.iter().for_each(|cause| self::cause(list, cause)));
+        }
+        Block::Facts(facts) => self::facts(section, facts),
+        Block::Folded { summary, is_open, content } => {
+            let attributes: Attributes<'_> = if *is_open { &[("open", &"")] } else { &[] };
+            section.nested("details", attributes, |details| {
+                details.element("summary", &[], summary);
+                match content {
+                    Content::Table(rows) => table(details, rows),
+                    Content::File(lines) => details.nested("pre", &[], |pre| pre.lines(&lines.join("\n"))),
+                }
+            });
+        }
+    }
+}
+
+fn spans(to: &mut Markup, parts: &[Span]) {
+    for part in parts {
+        match part {
+            Span::Plain(text) => to.text(text),
+            Span::Code(code) => to.element("code", &[], code),
+        }
+    }
+}
+
+fn charts(section: &mut Markup, scenario: &ScenarioResult) {
+    for chart in svg::charts(scenario) {
+        section.element("h3", &[], chart.title);
+        section.nested("div", &[("class", &"wide figure")], |figure| chart.inline(figure, &scenario.name));
+    }
+}
+
+fn cause(to: &mut Markup, cause: &Cause) {
+    to.nested("dt", &[], |term| {
+        term.element("b", &[], cause.count);
+        term.text(" ");
+        term.element("code", &[], cause.name);
+        term.text(format!(" {}", cause.meaning));
+    });
+    to.nested("dd", &[], |details| {
+        list(details, &cause.sentences);
+        cause.more.iter().for_each(|more| details.element("p", &[("class", &"quiet")], more));
+        details.nested("p", &[("class", &"remedy")], |remedy| {
+            remedy.element("b", &[], "What helps");
+            remedy.text(format!(" {}", cause.remedy));
+        });
+    });
+}
+
+fn facts(section: &mut Markup, facts: &[(&'static str, String)]) {
+    section.nested("table", &[("class", &"facts")], |table| {
+        for (name, value) in facts {
+            table.nested("tr", &[], |row| {
+                row.element("th", &[("scope", &"row")], name);
+                row.element("td", &[], value);
+            });
+        }
     });
 }

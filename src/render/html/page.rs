@@ -2,85 +2,47 @@
 
 use std::fmt::Display;
 
+use super::anchor;
 use crate::model::Verdict;
+use crate::render::document::{Cell, Kind, Table, Tile, Tone};
 use crate::render::markup::Markup;
 
-/// A column of a table.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Column {
-    /// Set left.
-    Words(&'static str),
-    /// Set right.
-    Number(&'static str),
-}
-
-impl Column {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Words(name) | Self::Number(name) => name,
-        }
-    }
-
-    fn class(self) -> &'static str {
-        match self {
-            Self::Words(_) => "words",
-            Self::Number(_) => "number",
-        }
-    }
-}
-
-/// A row of a table: its cells are filled from left to right.
-pub(super) struct Row<'a> {
-    markup: &'a mut Markup,
-    columns: std::slice::Iter<'a, Column>,
-}
-
-impl Row<'_> {
-    fn class(&mut self) -> &'static str {
-        self.columns.next().map_or("words", |column| column.class())
-    }
-
-    /// A cell with text.
-    pub(super) fn text(&mut self, text: impl Display) {
-        let class = self.class();
-        self.markup.element("td", &[("class", &class)], text);
-    }
-
-    /// A cell with a count that is bad unless it is zero.
-    pub(super) fn loss(&mut self, count: u64) {
-        let class = if count > 0 { format!("{} bad", self.class()) } else { self.class().to_owned() };
-        self.markup.element("td", &[("class", &class)], count);
-    }
-
-    /// A cell with more than text.
-    pub(super) fn markup(&mut self, fill: impl FnOnce(&mut Markup)) {
-        let class = self.class();
-        self.markup.nested("td", &[("class", &class)], fill);
-    }
-}
-
 /// A table that scrolls by itself where the page is too narrow for it.
-pub(super) fn table<T>(
-    page: &mut Markup,
-    columns: &[Column],
-    items: impl IntoIterator<Item = T>,
-    mut fill: impl FnMut(&mut Row<'_>, T),
-) {
+pub(super) fn table(page: &mut Markup, table: &Table) {
     page.nested("div", &[("class", &"wide")], |wide| {
-        wide.nested("table", &[], |table| {
-            table.nested("thead", &[], |head| {
+        wide.nested("table", &[], |grid| {
+            grid.nested("thead", &[], |head| {
                 head.nested("tr", &[], |row| {
-                    for column in columns {
-                        row.element("th", &[("class", &column.class()), ("scope", &"col")], column.name());
+                    for column in &table.columns {
+                        row.element("th", &[("class", &class(column.kind)), ("scope", &"col")], column.name);
                     }
                 });
             });
-            table.nested("tbody", &[], |body| {
-                for item in items {
-                    body.nested("tr", &[], |markup| fill(&mut Row { markup, columns: columns.iter() }, item));
+            grid.nested("tbody", &[], |body| {
+                for row in &table.rows {
+                    body.nested("tr", &[], |tr| {
+                        table.columns.iter().zip(row).for_each(|(column, cell)| self::cell(tr, column.kind, cell));
+                    });
                 }
             });
         });
+    });
+}
+
+fn class(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Words | Kind::Prose => "words",
+        Kind::Number => "number",
+    }
+}
+
+fn cell(row: &mut Markup, kind: Kind, cell: &Cell) {
+    let bad = if cell.tone == Tone::Bad { " bad" } else { "" };
+    row.nested("td", &[("class", &format!("{}{bad}", class(kind)))], |td| match cell.tone {
+        Tone::Plain | Tone::Bad => td.text(&cell.text),
+        Tone::Code => td.element("code", &[], &cell.text),
+        Tone::Verdict(verdict) => badge(td, verdict),
+        Tone::Scenario(number) => td.element("a", &[("href", &format!("#{}", anchor(number)))], &cell.text),
     });
 }
 
@@ -91,10 +53,10 @@ pub(super) fn badge(page: &mut Markup, verdict: Verdict) {
 }
 
 /// A figure with its name under it.
-pub(super) fn tile(page: &mut Markup, value: impl Display, name: &str, is_bad: bool) {
-    page.nested("div", &[("class", &if is_bad { "tile bad" } else { "tile" })], |tile| {
-        tile.element("b", &[], value);
-        tile.element("span", &[], name);
+pub(super) fn tile(page: &mut Markup, figure: &Tile) {
+    page.nested("div", &[("class", &if figure.is_bad { "tile bad" } else { "tile" })], |tile| {
+        tile.element("b", &[], &figure.value);
+        tile.element("span", &[], figure.name);
     });
 }
 

@@ -6,7 +6,7 @@ mod timeline;
 mod waits;
 
 use super::markup::{Attributes, Markup};
-use crate::analysis::ScenarioResult;
+use crate::result::ScenarioResult;
 
 /// The colours and fonts of charts, for the page that holds them.
 pub(crate) const STYLE: &str = include_str!("chart.css");

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::axis::{LogScale, time};
 use super::{Chart, LEFT, RIGHT, WIDTH, label, line, px, scale_name};
-use crate::analysis::ScenarioResult;
-use crate::analysis::charts::Curve;
 use crate::render::markup::Markup;
+use crate::result::ScenarioResult;
+use crate::result::charts::Curve;
 
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 300.0;

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use super::axis::{LogScale, TimeScale, time};
 use super::{Chart, LEFT, RIGHT, bar, float, label, line, px, scale_name};
-use crate::analysis::ScenarioResult;
-use crate::analysis::charts::Charts;
-use crate::analysis::result::EventResult;
 use crate::model::{ActiveState, FailureClass};
 use crate::record::segment::density_floor_us;
+use crate::render::document::subject;
 use crate::render::markup::Markup;
-use crate::render::text::subject;
+use crate::result::EventResult;
+use crate::result::ScenarioResult;
+use crate::result::charts::Charts;
 
 /// The heights of the panels, and the room between two.
 const LATENCY: f64 = 230.0;

@@ -2,10 +2,11 @@
 
 use super::axis::LinearScale;
 use super::{Chart, LEFT, RIGHT, bar, float, label, line};
-use crate::analysis::ScenarioResult;
-use crate::analysis::result::{EventResult, Slowest};
+use crate::render::document::subject;
 use crate::render::markup::Markup;
-use crate::render::text::{ms, subject};
+use crate::render::text::ms;
+use crate::result::ScenarioResult;
+use crate::result::{EventResult, Slowest};
 
 /// A bar, and from one to the next.
 const BAR: f64 = 15.0;

@@ -1,8 +1,9 @@
 //! The page that the sections are written on: width, colour and escaping in one place.
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Row, Table, TableStyle};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Row, TableStyle};
 
 use crate::model::Verdict;
+use crate::render::document::{self, Kind, Tone};
 use crate::render::text::{escape, wrap};
 
 /// Narrower than this, tables are no longer readable: they are cut by the terminal instead.
@@ -13,17 +14,6 @@ pub(super) struct Page {
     text: String,
     width: usize,
     color: bool,
-}
-
-/// One column of a table.
-#[derive(Clone, Copy)]
-pub(super) enum Column {
-    /// Words, to the left.
-    Words(&'static str),
-    /// Numbers, to the right.
-    Number(&'static str),
-    /// As a number, but left out where there is no room, the last one first.
-    Detail(&'static str),
 }
 
 /// Between two columns.
@@ -82,80 +72,77 @@ impl Page {
         self.blank();
     }
 
-    /// A table, fitted to the page: details are left out where there is no room for them, then cells are wrapped.
-    pub(super) fn table(&mut self, columns: &[Column], mut rows: Vec<Vec<Cell>>) {
-        let mut columns = columns.to_vec();
-        while natural_width(&columns, &rows) > self.width {
-            let Some(detail) = columns.iter().rposition(|column| matches!(column, Column::Detail(_))) else { break };
-            columns.remove(detail);
-            for row in &mut rows {
-                row.remove(detail);
+    /// A line of a file, as it is but for what a terminal would act on.
+    pub(super) fn line(&mut self, line: &str) {
+        self.raw(&escape(&line.replace('\t', "    ")));
+    }
+
+    /// A table, fitted to the page: what is spare is left out where there is no room for it, then cells are wrapped.
+    /// Prose stands below, after the first cell of its row.
+    pub(super) fn table(&mut self, table: &document::Table) {
+        let is_prose = |place: &usize| table.columns[*place].kind == Kind::Prose;
+        let (prose, mut shown): (Vec<usize>, Vec<usize>) = (0..table.columns.len()).partition(is_prose);
+        while natural_width(table, &shown) > self.width {
+            let Some(spare) = shown.iter().rposition(|&place| table.columns[place].is_spare) else { break };
+            shown.remove(spare);
+        }
+        self.grid(table, &shown);
+        for row in table.rows.iter().filter(|row| row.len() > 1) {
+            for text in prose.iter().map(|&place| &row[place].text).filter(|text| !text.is_empty()) {
+                self.paragraph("", &format!("{}: {text}", row[0].text));
             }
         }
-        let mut table = Table::new();
+    }
+
+    fn grid(&mut self, table: &document::Table, shown: &[usize]) {
+        let mut grid = comfy_table::Table::new();
         // The output is bytes, whatever this process's own terminal is.
-        table.force_no_tty();
+        grid.force_no_tty();
         if self.color {
-            table.enforce_styling();
+            grid.enforce_styling();
         }
-        table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
+        grid.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
         // The gutter behind the last column is cut off again.
-        table.set_width(u16::try_from(self.width).unwrap_or(u16::MAX).saturating_add(GUTTER));
-        table.set_header(Row::from(columns.iter().map(|column| Cell::new(column.name())).collect::<Vec<_>>()));
-        table.add_rows(rows);
-        for (column, layout) in columns.iter().zip(table.column_iter_mut()) {
+        grid.set_width(u16::try_from(self.width).unwrap_or(u16::MAX).saturating_add(GUTTER));
+        grid.set_header(Row::from(shown.iter().map(|&place| Cell::new(table.columns[place].name)).collect::<Vec<_>>()));
+        grid.add_rows(table.rows.iter().map(|row| shown.iter().map(|&place| cell(&row[place])).collect::<Vec<_>>()));
+        for (&place, layout) in shown.iter().zip(grid.column_iter_mut()) {
             layout.set_padding((0, GUTTER));
-            layout.set_cell_alignment(column.alignment());
+            layout.set_cell_alignment(match table.columns[place].kind {
+                Kind::Number => CellAlignment::Right,
+                Kind::Words | Kind::Prose => CellAlignment::Left,
+            });
         }
-        for line in table.lines() {
+        for line in grid.lines() {
             self.raw(&line);
         }
     }
 }
 
-/// The width of a table that needs no wrapping.
-fn natural_width(columns: &[Column], rows: &[Vec<Cell>]) -> usize {
-    let width_of = |(place, column): (usize, &Column)| {
-        let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.content().chars().count());
-        cells.fold(column.name().chars().count(), usize::max) + usize::from(GUTTER)
+/// The width of these columns without any wrapping.
+fn natural_width(table: &document::Table, shown: &[usize]) -> usize {
+    let width_of = |&place: &usize| {
+        let cells = table.rows.iter().map(|row| escape(&row[place].text).chars().count());
+        cells.fold(table.columns[place].name.chars().count(), usize::max) + usize::from(GUTTER)
     };
-    columns.iter().enumerate().map(width_of).sum::<usize>().saturating_sub(usize::from(GUTTER))
+    shown.iter().map(width_of).sum::<usize>().saturating_sub(usize::from(GUTTER))
 }
 
-impl Column {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Words(name) | Self::Number(name) | Self::Detail(name) => name,
-        }
-    }
-
-    fn alignment(self) -> CellAlignment {
-        match self {
-            Self::Words(_) => CellAlignment::Left,
-            Self::Number(_) | Self::Detail(_) => CellAlignment::Right,
-        }
+fn cell(cell: &document::Cell) -> Cell {
+    let text = Cell::new(escape(&cell.text));
+    match cell.tone {
+        Tone::Plain | Tone::Code | Tone::Scenario(_) => text,
+        Tone::Bad => text.fg(Color::Red),
+        Tone::Verdict(verdict) => text.fg(color(verdict)).add_attribute(Attribute::Bold),
     }
 }
 
-/// A cell of a table.
-pub(super) fn cell(text: impl AsRef<str>) -> Cell {
-    Cell::new(escape(text.as_ref()))
-}
-
-/// A cell that stands out, for what was lost or is not as it should be; plain where `is_bad` is false.
-pub(super) fn bad_cell(text: impl AsRef<str>, is_bad: bool) -> Cell {
-    let cell = cell(text);
-    if is_bad { cell.fg(Color::Red) } else { cell }
-}
-
-/// A verdict in its colour.
-pub(super) fn verdict_cell(verdict: Verdict) -> Cell {
-    let color = match verdict {
+fn color(verdict: Verdict) -> Color {
+    match verdict {
         Verdict::Passed => Color::Green,
         Verdict::Inconclusive => Color::Yellow,
         Verdict::Failed => Color::Red,
-    };
-    cell(verdict.name()).fg(color).add_attribute(Attribute::Bold)
+    }
 }
 
 /// The colour's number, ECMA-48 SGR.

@@ -1,6 +1,6 @@
 //! The run in two lines: how slow the slowest answer of each moment was, and where the events began.
 
-use crate::analysis::result::{ScenarioResult, SeriesPoint};
+use crate::result::{ScenarioResult, SeriesPoint};
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 

@@ -26,7 +26,11 @@ pub(super) fn claims(unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
     let is_fresh = |holder: &Holder| is_own(holder) && !(is_new && old.contains(&holder.process.id));
     let is_ours = |holder: &Holder| {
         let unit = holder.process.unit.as_ref();
-        is_own(holder) || unit.is_some_and(|unit| seen.brought.contains(unit) || seen.pair(unit).is_some())
+        let is_of_scenario = |unit| seen.brought.contains(unit) || seen.pair(unit).is_some();
+        let services = seen.after.iter().filter_map(|unit| unit.service.as_ref());
+        is_own(holder)
+            || unit.is_some_and(is_of_scenario)
+            || services.into_iter().any(|service| service.processes.contains(&holder.process.id))
     };
     let is_strangers = |served: &Served| {
         let held = |listener: &Held| of_sockets.contains(&listener.inode) || listener.holders.iter().any(is_ours);

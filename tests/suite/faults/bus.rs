@@ -46,13 +46,16 @@ fn a_run_that_loses_the_bus_keeps_its_record_and_takes_its_units_away_all_the_sa
     assert_eq!(ledgers(), [""; 0]);
 }
 
-/// Both units were found running, the service is stopped by a step; then `on_the_way` happens.
+/// Both units were found running and are stopped by steps; then `on_the_way` happens.
 fn put_back_after(name: &str, on_the_way: impl FnOnce()) {
-    let stop = "stop = \"service\"\nready = false";
-    let scenario = Scenario::new(name).found().then(stop).then("wait = \"2s\"\nready = false");
+    let scenario = Scenario::new(name)
+        .found()
+        .then("stop = \"socket\"\nready = false")
+        .then("stop = \"service\"\nready = false")
+        .then("wait = \"2s\"\nready = false");
     let before = show(&scenario.unit("service"), "InvocationID");
     let mut run = Running::start(&scenario, "system");
-    run.await_record("{\"type\":\"step_end\",\"event\":0,");
+    run.await_record("{\"type\":\"step_end\",\"event\":1,");
     assert_eq!(show(&scenario.unit("service"), "ActiveState"), "inactive");
     on_the_way();
     let run = run.end();
@@ -61,7 +64,8 @@ fn put_back_after(name: &str, on_the_way: impl FnOnce()) {
         assert_eq!(show(&scenario.unit(kind), "ActiveState"), "active", "{said}");
     }
     assert_ne!(show(&scenario.unit("service"), "InvocationID"), before);
-    assert_eq!(run.code, Some(4), "{said}");
+    // What it lost meanwhile weighs more than that it could not go on.
+    assert!(matches!(run.code, Some(1 | 4)) && said.contains("lost systemd on the system bus"), "{said}");
     assert_eq!(ledgers(), [""; 0]);
 }
 
@@ -74,11 +78,20 @@ fn a_bus_that_is_restarted_under_a_stopped_unit_does_not_leave_it_stopped() {
 #[test]
 #[ignore = "runs in the box"]
 fn a_bus_that_does_not_come_back_does_not_either() {
+    let _bus = Bus;
     put_back_after("bus-stopped", || systemctl(&["stop", "dbus.socket", "dbus.service"]));
-    systemctl(&["start", "dbus.socket", "dbus.service"]);
-    until("the bus is back", || {
-        let mut ask = Command::new("busctl");
-        ask.args(["status", "org.freedesktop.systemd1"]).stdout(Stdio::null()).stderr(Stdio::null());
-        ask.status().is_ok_and(|status| status.success())
-    });
+}
+
+/// Is there again for the tests that follow.
+struct Bus;
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        systemctl(&["start", "dbus.socket", "dbus.service"]);
+        until("the bus is back", || {
+            let mut ask = Command::new("busctl");
+            ask.args(["status", "org.freedesktop.systemd1"]).stdout(Stdio::null()).stderr(Stdio::null());
+            ask.status().is_ok_and(|status| status.success())
+        });
+    }
 }

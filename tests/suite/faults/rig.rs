@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gapless::analysis::{RunResult, ScenarioResult};
 use gapless::model::Verdict;
 use gapless::record::Record;
+use gapless::result::{RunResult, ScenarioResult};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::faults::scenario::Scenario;

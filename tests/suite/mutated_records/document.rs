@@ -2,10 +2,11 @@
 
 use std::io::BufReader;
 
-use gapless::analysis::{self, RunResult};
+use gapless::analysis;
 use gapless::model::Verdict;
 use gapless::record::Record;
 use gapless::render;
+use gapless::result::RunResult;
 use serde_json::Value;
 
 pub(crate) const RECORDS: &[&str] = &[

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gapless::analysis::result::{CheckResult, RunResult, ScenarioResult};
 use gapless::model::Verdict;
 use gapless::record::line::NoteKind;
+use gapless::result::{CheckResult, RunResult, ScenarioResult};
 
 pub(crate) const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
 

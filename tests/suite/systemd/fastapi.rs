@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::support::{GAPLESS, assert_passed_unless_late, result_in};
-use gapless::analysis::result::RunResult;
 use gapless::model::FailureClass;
 use gapless::record::segment::Scope;
 use gapless::record::{Line, Record};
+use gapless::result::RunResult;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 

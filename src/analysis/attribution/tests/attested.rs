@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use super::{behind_socket, of_new, of_reused, plain, socket_becomes};
 use crate::analysis::analyse;
-use crate::analysis::result::ScenarioResult;
 use crate::analysis::simulator::plan::queue;
 use crate::analysis::simulator::{Request, Simulation, at_ms, at_us};
 use crate::model::Cause::{
@@ -12,6 +11,7 @@ use crate::model::Cause::{
 };
 use crate::model::{Cause, FailureClass, FailureKey, MonoTime};
 use crate::record::line::{Line, TraceEvent, Traced};
+use crate::result::ScenarioResult;
 use crate::scenario::plan::Destination;
 
 const NONE: Option<Cause> = None;

@@ -138,7 +138,7 @@ async fn a_unit_is_written_down_as_it_was_found_and_as_it_was_left() {
     fake.manager.snapshot(&app).await.expect("answers");
     let left = fake.left().remove(0).expect("it was looked at");
     assert_eq!((left.active_state, left.invocation_id), (ActiveState::Failed, Some("02".repeat(16))));
-    assert_eq!(left.changed_at.map(|at| at.as_nanos()), Some(2_000_000_000));
+    assert_eq!(left.changed_at.map(crate::model::MonoTime::as_nanos), Some(2_000_000_000));
 }
 
 #[tokio::test]

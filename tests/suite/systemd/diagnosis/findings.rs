@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use gapless::analysis::result::{CheckResult, EventResult};
-use gapless::analysis::{RunResult, ScenarioResult};
 use gapless::model::{Cause, FailureClass, Verdict};
 use gapless::record::Record;
 use gapless::record::line::Line;
+use gapless::result::{CheckResult, EventResult};
+use gapless::result::{RunResult, ScenarioResult};
 
 /// What gapless made of a lab.
 #[derive(Debug)]

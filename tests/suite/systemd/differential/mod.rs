@@ -10,8 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use gapless::analysis::ScenarioResult;
 use gapless::model::{Cause, FailureClass};
+use gapless::result::ScenarioResult;
 
 use crate::support::{GAPLESS, result_in, turn};
 

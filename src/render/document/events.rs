@@ -1,0 +1,120 @@
+//! The events of a scenario: a table of those worth a row, and where the slowest answer spent its time.
+
+use super::table::{Column, spare, unless_bad};
+use super::{Block, Cell, Level, Table, blocks};
+use crate::model::{ActionKind, JobResult};
+use crate::render::text::{latency, ms};
+use crate::result::{EventResult, ScenarioResult, Slowest};
+
+const RUN: Column<EventResult> =
+    Column::words("run", Level::Brief, |event| Cell::plain(format!("{}.{}", event.step, event.run)));
+
+const ACTION: Column<EventResult> = Column::words("action", Level::Brief, |event| Cell::plain(subject(event)));
+
+const COLUMNS: &[Column<EventResult>] = &[
+    Column::words("job", Level::Brief, |event| Cell::value(event.job.map(JobResult::name))),
+    Column::words("proven", Level::Brief, |event| Cell::judged(proven(event), event.proven == Some(false))),
+    Column::number("dropped", Level::Brief, |event| Cell::loss(event.dropped)),
+    unless_bad(Column::number("wrong", Level::Normal, |event| Cell::loss(event.wrong))),
+    spare(Column::number("stop ms", Level::Brief, |event| Cell::plain(ms(event.stop_ms)))),
+    spare(Column::number("boot ms", Level::Brief, |event| Cell::plain(ms(event.boot_ms)))),
+    spare(Column::number("first ok ms", Level::Brief, |event| Cell::plain(ms(event.first_ok_ms)))),
+    // Null is "never" where requests failed, and "not measured" where none did.
+    Column::number("outage ms", Level::Brief, |event| {
+        Cell::plain(latency(event.outage_ms, event.dropped + event.wrong))
+    }),
+    Column::number("stall ms", Level::Brief, |event| Cell::plain(ms(event.stall_ms))),
+    spare(Column::number("recovery ms", Level::Brief, |event| Cell::plain(ms(event.recovery_ms)))),
+    Column::number("slowest ms = drain + queue + boot + rest", Level::Normal, |event| {
+        Cell::value(event.slowest.as_ref().map(sum))
+    }),
+    spare(Column::number("queue / backlog", Level::Brief, |event| Cell::value(queue(event)))),
+    Column::number("backlog needed", Level::Normal, |event| Cell::value(event.backlog_needed)),
+    Column::number("main PID", Level::Full, |event| Cell::plain(main_pid(event))),
+];
+
+/// The section; nothing without events that tell something.
+pub(super) fn section(scenario: &ScenarioResult, level: Level) -> Vec<Block<'static>> {
+    let events = telling(&scenario.events);
+    let Some(first) = events.first() else { return Vec::new() };
+    // What is the same in all rows stands in the heading.
+    let is_uniform = events.iter().all(|event| event.action == first.action && event.unit == first.unit);
+    let heading = if is_uniform { format!("Events: {}", subject(first)) } else { "Events".to_owned() };
+    let columns = [&RUN].into_iter().chain((!is_uniform).then_some(&ACTION)).chain(COLUMNS);
+    let slowest = slowest(&events);
+    let (all, most) = (events.len(), level.events_max());
+    let mut blocks = vec![Block::Heading(heading), Block::Table(Table::of(columns, level, worst(events, most)))];
+    if all > most {
+        blocks.push(Block::Aside(format!(
+            "{most} of {all} events: those that lost the most, then those with the longest stalls. result.json has all."
+        )));
+    }
+    blocks.extend(slowest.map(blocks::text));
+    blocks
+}
+
+/// The events with something to tell: a wait in which nothing happened has nothing.
+fn telling(events: &[EventResult]) -> Vec<&EventResult> {
+    let tells = |event: &&EventResult| {
+        let is_process_changed = event.stop_ms.is_some() || event.boot_ms.is_some();
+        event.action != ActionKind::Wait || is_process_changed || event.dropped + event.wrong > 0
+    };
+    events.iter().filter(tells).collect()
+}
+
+/// The events worth a row, in the order of the run.
+fn worst(mut events: Vec<&EventResult>, most: usize) -> Vec<&EventResult> {
+    let lost = |event: &EventResult| event.dropped + event.wrong;
+    let stall = |event: &EventResult| event.stall_ms.unwrap_or_default();
+    events.sort_by(|a, b| lost(b).cmp(&lost(a)).then(stall(b).total_cmp(&stall(a))));
+    events.truncate(most);
+    events.sort_by_key(|event| event.event);
+    events
+}
+
+/// What an event did to what: `restart app.service`.
+pub(crate) fn subject(event: &EventResult) -> String {
+    let action = event.action.name().replace('_', " ");
+    event.unit.as_ref().map_or_else(|| action.clone(), |unit| format!("{action} {unit}"))
+}
+
+fn proven(event: &EventResult) -> &'static str {
+    match event.proven {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "-",
+    }
+}
+
+fn queue(event: &EventResult) -> Option<String> {
+    event.queue_peak.zip(event.backlog).map(|(peak, backlog)| format!("{peak}/{backlog}"))
+}
+
+fn main_pid(event: &EventResult) -> String {
+    let pid = |pid: Option<u32>| pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
+    format!("{} → {}", pid(event.main_pid_before), pid(event.main_pid_after))
+}
+
+/// The slowest request as a sum of what it waited for: `939 = 165 + 3.10 + 671 + 100`.
+fn sum(slowest: &Slowest) -> String {
+    let parts = [slowest.drain_ms, slowest.queue_ms, slowest.boot_ms, slowest.rest_ms];
+    format!("{} = {}", ms(Some(slowest.latency_ms)), parts.map(|part| ms(Some(part))).join(" + "))
+}
+
+/// What the users who waited longest waited for; none if they did not wait for an event.
+fn slowest(events: &[&EventResult]) -> Option<String> {
+    let of_events = events.iter().filter_map(|event| Some((event, event.slowest?)));
+    let (event, slowest) = of_events.max_by(|(_, a), (_, b)| a.latency_ms.total_cmp(&b.latency_ms))?;
+    let parts = [
+        (slowest.drain_ms, "until the old process was gone"),
+        (slowest.queue_ms, "until the new one started"),
+        (slowest.boot_ms, "until that answered"),
+        (slowest.rest_ms, "besides"),
+    ];
+    let parts = parts.iter().filter(|(part_ms, _)| *part_ms > 0.0);
+    let parts: Vec<String> = parts.map(|&(part_ms, until)| format!("{} {until}", ms(Some(part_ms)))).collect();
+    let (latency, step, run) = (ms(Some(slowest.latency_ms)), event.step, event.run);
+    slowest
+        .has_waited()
+        .then(|| format!("The slowest answer took {latency} ms, in {step}.{run}: {}.", parts.join(", ")))
+}

@@ -1,0 +1,155 @@
+//! The documents of what is not a run: a comparison of two, and a calibration.
+
+use std::collections::BTreeMap;
+
+use super::blocks::{Subject, text};
+use super::table::{Column, spare};
+use super::{Block, Cell, Document, Level, Part, Table};
+use crate::analysis::compare::{Change, Comparison, FigureChange, ScenarioComparison};
+use crate::demo::calibration::{Calibration, Row};
+use crate::model::{FailureClass, Verdict};
+
+const FIGURES: &[Column<FigureChange>] = &[
+    Column::words("figure", Level::Brief, |figure| Cell::code(figure.metric)),
+    Column::number("before", Level::Brief, |figure| Cell::plain(&figure.words()[0])),
+    Column::number("after", Level::Brief, |figure| Cell::plain(&figure.words()[1])),
+    Column::number("ratio", Level::Brief, |figure| Cell::plain(&figure.words()[2])),
+    Column::words("change", Level::Brief, |figure| {
+        Cell::judged(figure.change.name(), matches!(figure.change, Change::Worse | Change::New))
+    }),
+];
+
+/// Two runs: the figures of each scenario that changed, and those that say the most.
+pub(crate) fn comparison(comparison: &Comparison) -> Document<'static> {
+    let scenario = |(number, scenario): (usize, &ScenarioComparison)| {
+        let table = Table::of(FIGURES, Level::Full, scenario.telling());
+        let table = (!scenario.figures.is_empty()).then_some(Block::Table(table));
+        Part {
+            subject: Subject::Scenario(number),
+            verdict: None,
+            title: format!("{}: {}", scenario.name, scenario.verdicts()),
+            blocks: scenario.per_event.iter().map(text).chain(table).collect(),
+        }
+    };
+    let scenarios = (1..).zip(&comparison.scenarios).map(scenario);
+    Document {
+        parts: std::iter::once(untitled(vec![text(comparison.summary())])).chain(scenarios).collect(),
+        ..Document::default()
+    }
+}
+
+const ROWS: &[Column<Row>] = &[
+    Column::words("class", Level::Brief, |row| Cell::plain(row.class.map_or("ok", FailureClass::name))),
+    Column::words("fault", Level::Brief, |row| Cell::plain(row.fault.name())),
+    spare(Column::words("over", Level::Brief, |row| Cell::plain(row.transport.name()))),
+    spare(Column::words("connections", Level::Brief, |row| Cell::plain(row.connections.name()))),
+    Column::number("injected", Level::Brief, |row| Cell::value(counted(row, row.injected))),
+    Column::number("counted", Level::Brief, |row| {
+        Cell::judged(Cell::value(counted(row, row.counted)).text, !row.is_exact())
+    }),
+    Column::number("difference", Level::Brief, |row| {
+        let difference = counted(row, row.difference());
+        Cell::judged(difference.map_or_else(|| "left out".to_owned(), |n| n.to_string()), !row.is_exact())
+    }),
+];
+
+/// None for what was left out.
+fn counted<N>(row: &Row, count: N) -> Option<N> {
+    row.left_out.is_none().then_some(count)
+}
+
+/// A calibration: a row for each case, and the verdict at the end, where it is read last.
+pub(crate) fn calibration(calibration: &Calibration) -> Document<'static> {
+    let strays = calibration.rows.iter().filter(|row| !row.strays.is_empty());
+    let strays = strays.map(|row| format!("{}: also counted {}", name(row), classes(&row.strays)));
+    let left_out = left_out(&calibration.rows);
+    let left_out = left_out.iter().map(|(reason, rows)| format!("left out: {} ({reason})", rows.join(", ")));
+    let remarks: Vec<String> = strays.chain(left_out).collect();
+    let cases = untitled(vec![Block::Table(Table::of(ROWS, Level::Full, &calibration.rows))]);
+    let remarks = (!remarks.is_empty()).then(|| untitled(vec![Block::List(remarks)]));
+    let (injected, counted) = totals(&calibration.rows);
+    let (verdict, word) =
+        if calibration.exact { (Verdict::Passed, "all are exact") } else { (Verdict::Failed, "not all are exact") };
+    let rows = calibration.rows.iter().filter(|row| row.left_out.is_none()).count();
+    let title = format!("{injected} faults injected in {rows} ways, {counted} counted; {word}");
+    let verdict = Part { subject: Subject::Whole, verdict: Some(verdict), title, blocks: Vec::new() };
+    Document { parts: [Some(cases), remarks, Some(verdict)].into_iter().flatten().collect(), ..Document::default() }
+}
+
+fn untitled(blocks: Vec<Block<'static>>) -> Part<'static> {
+    Part { subject: Subject::Whole, verdict: None, title: String::new(), blocks }
+}
+
+fn name(row: &Row) -> String {
+    format!("{} over {} on {} connections", row.fault, row.transport.name(), row.connections.name())
+}
+
+fn classes(counts: &BTreeMap<FailureClass, u64>) -> String {
+    counts.iter().map(|(class, n)| format!("{n} {class}")).collect::<Vec<_>>().join(", ")
+}
+
+fn left_out(rows: &[Row]) -> BTreeMap<&str, Vec<String>> {
+    let mut reasons = BTreeMap::<_, Vec<_>>::new();
+    for (row, reason) in rows.iter().filter_map(|row| Some((row, row.left_out.as_deref()?))) {
+        reasons.entry(reason).or_default().push(name(row));
+    }
+    reasons
+}
+
+fn totals(rows: &[Row]) -> (u64, u64) {
+    rows.iter().fold((0, 0), |(injected, counted), row| (injected + row.injected, counted + row.counted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::calibration::{Injection, Policy, SCHEMA};
+    use crate::demo::server::{FaultKind, Transport};
+    use crate::render::terminal;
+
+    fn calibration(counted: u64, strays: BTreeMap<FailureClass, u64>) -> Calibration {
+        let measured = Row {
+            fault: Injection::Fault(FaultKind::CloseBefore),
+            transport: Transport::Unix,
+            connections: Policy::Reused,
+            class: Some(FailureClass::ClosedBeforeResponse),
+            left_out: None,
+            injected: 8,
+            counted,
+            strays,
+        };
+        let left_out = Row {
+            fault: Injection::Fault(FaultKind::NoPermission),
+            class: Some(FailureClass::Permission),
+            left_out: Some("root may connect to any socket".to_owned()),
+            injected: 0,
+            counted: 0,
+            strays: BTreeMap::new(),
+            ..measured.clone()
+        };
+        let rows = vec![measured, left_out];
+        Calibration { schema: SCHEMA, exact: rows.iter().all(Row::is_exact), rows }
+    }
+
+    fn lines(calibration: &Calibration) -> Vec<String> {
+        let text = String::from_utf8(terminal::render_calibration(calibration, 100, false)).unwrap();
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn what_was_injected_stands_beside_what_was_counted() {
+        let lines = lines(&calibration(8, BTreeMap::new()));
+        assert_eq!(lines[1], "closed_before_response close-before unix reused 8 8 0");
+        assert_eq!(lines[2], "permission no-permission unix reused - - left out");
+        assert!(lines[4].starts_with("- left out: no-permission over unix on reused connections (root"));
+        assert_eq!(lines[6], "PASSED 8 faults injected in 1 ways, 8 counted; all are exact");
+    }
+
+    #[test]
+    fn a_difference_and_what_was_counted_instead_are_told() {
+        let lines = lines(&calibration(7, [(FailureClass::Malformed, 1)].into()));
+        assert_eq!(lines[1], "closed_before_response close-before unix reused 8 7 -1");
+        assert_eq!(lines[4], "- close-before over unix on reused connections: also counted 1 malformed");
+        assert!(lines.last().unwrap().starts_with("FAILED"), "{lines:?}");
+    }
+}

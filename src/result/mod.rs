@@ -1,0 +1,13 @@
+//! The output contract: what a run comes to, as `analysis` computes it and reports show it.
+//!
+//! Types alone. Nothing here imports what computes them, or what lays them out.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `run` | `result.json`: runs, scenarios, cohorts, events, steps, checks, evidence |
+//! | [`charts`] | what charts draw, which `result.json` leaves out |
+
+pub mod charts;
+mod run;
+
+pub use self::run::*;
