@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
 use super::choose::Machine;
 use super::exit::Exit;
 use super::output::{self, say};
 use super::{learn, session};
-use crate::check::facts::Clients;
+use crate::check::facts::{self, Clients};
 use crate::check::live::Gatherer;
 use crate::check::overview::{self, SocketRow};
 use crate::check::{Facts, Finding, Severity, check, files, render, rule, rules};
 use crate::cli::{CheckArgs, CheckFormat, SystemdArg};
 use crate::host::listener;
+use crate::manager::ManagerError;
 use crate::manager::systemd::Inspector;
 use crate::model::UnitName;
 
@@ -34,13 +33,13 @@ pub fn main(args: &CheckArgs) -> anyhow::Result<Exit> {
         }
     };
     let rows = args.all.then(|| session::block_on(survey(args))).transpose()?;
-    let mut facts = targets.facts;
+    let mut all = targets.facts;
     if !targets.units.is_empty() {
-        facts.extend(session::block_on(look(args, &targets.units))?);
+        all.extend(session::block_on(look(args, &targets.units))?);
     }
     let (rows, mut found) = rows.map_or((None, Vec::new()), |(rows, found)| (Some(rows), found));
-    found.extend(facts.iter().flat_map(|facts| check(facts, &args.ignore)));
-    facts.iter().for_each(learn::from_facts);
+    found.extend(all.iter().flat_map(|facts| check(facts, &args.ignore)));
+    all.iter().for_each(learn::from_facts);
     rule::sort(&mut found);
     let found = learn::without_secrets(found);
     print(args.format, &found, rows.as_deref())?;
@@ -61,10 +60,24 @@ fn targets(args: &CheckArgs) -> anyhow::Result<Targets> {
     }
     let is_file = |name: &&String| name.contains('/') || Path::new(name).is_file();
     let (paths, units): (Vec<&String>, Vec<&String>) = args.units.iter().partition(is_file);
+    for name in paths.iter().filter(|name| !name.contains('/')) {
+        say(&format!("{name}: the file in this folder is checked, not the unit of systemd"));
+    }
     let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
-    let facts = files::read(&paths, &clients(args))?;
+    let machine = facts::Machine {
+        is_users: args.manager == SystemdArg::User,
+        systemd: installed_systemd(),
+        ..facts::Machine::default()
+    };
+    let facts = files::read(&paths, &clients(args), machine)?;
     let units = units.into_iter().map(|name| UnitName::of_service_by_default(name));
     Ok(Targets { facts, units: units.collect::<Result<_, _>>()? })
+}
+
+/// The version of the systemd that is installed here, whether or not it runs; none where there is none.
+fn installed_systemd() -> Option<u16> {
+    let output = std::process::Command::new("systemctl").arg("--version").output().ok()?;
+    String::from_utf8_lossy(&output.stdout).strip_prefix("systemd ")?.split([' ', '.', '~']).next()?.parse().ok()
 }
 
 fn clients(args: &CheckArgs) -> Clients {
@@ -78,17 +91,27 @@ pub(super) async fn inspector(asked: SystemdArg) -> anyhow::Result<Inspector> {
         SystemdArg::Auto => machine.booted_with_systemd,
         SystemdArg::System => true,
         SystemdArg::User => false,
+        SystemdArg::Embedded => anyhow::bail!(
+            "the embedded manager has no installed units, only the files of a scenario; give files, such as ./web.socket \
+             ./web.service"
+        ),
     };
     let connected = if of_machine {
         Inspector::system(listener::of_systemd).await
     } else {
         Inspector::user(listener::of_systemd).await
     };
-    connected.context("no unit can be looked at (unit files can, anywhere)")
+    match connected {
+        Err(ManagerError::NoBus { bus, reason, .. }) => anyhow::bail!(
+            "cannot look at installed units: cannot reach {bus}: {reason}; run this where systemd runs, or give files, such \
+             as ./web.socket ./web.service"
+        ),
+        connected => Ok(connected?),
+    }
 }
 
 async fn look(args: &CheckArgs, units: &[UnitName]) -> anyhow::Result<Vec<Facts>> {
-    let gatherer = Gatherer::new(inspector(args.manager).await?, clients(args));
+    let gatherer = Gatherer::new(inspector(args.manager).await?, clients(args)).await?;
     let mut facts = Vec::new();
     for unit in units {
         facts.extend(gatherer.facts(unit).await?);
@@ -98,7 +121,7 @@ async fn look(args: &CheckArgs, units: &[UnitName]) -> anyhow::Result<Vec<Facts>
 
 /// Every socket of the machine, and what is found of it. One that is gone by now is left out.
 async fn survey(args: &CheckArgs) -> anyhow::Result<(Vec<SocketRow>, Vec<Finding>)> {
-    let gatherer = Gatherer::new(inspector(args.manager).await?, clients(args));
+    let gatherer = Gatherer::new(inspector(args.manager).await?, clients(args)).await?;
     let (mut rows, mut all) = (Vec::new(), Vec::new());
     for socket in gatherer.sockets().await? {
         let facts = match gatherer.facts(&socket).await {

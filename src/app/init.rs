@@ -67,7 +67,7 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
 
 /// The facts of a unit; of a service with several sockets, those with its first.
 pub(super) async fn look(unit: &UnitName, manager: SystemdArg) -> anyhow::Result<Facts> {
-    let gatherer = Gatherer::new(check::inspector(manager).await?, Clients::default());
+    let gatherer = Gatherer::new(check::inspector(manager).await?, Clients::default()).await?;
     let facts = gatherer.facts(unit).await?;
     facts.into_iter().next().with_context(|| format!("nothing is known of {unit}"))
 }

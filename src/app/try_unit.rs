@@ -127,6 +127,7 @@ fn run_args(args: TryArgs) -> RunArgs {
             SystemdArg::Auto => ManagerArg::Auto,
             SystemdArg::System => ManagerArg::System,
             SystemdArg::User => ManagerArg::User,
+            SystemdArg::Embedded => ManagerArg::Embedded,
         },
         only: Vec::new(),
         times: None,

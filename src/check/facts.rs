@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::live_facts::{LiveService, LiveSocket};
-use super::server::Launch;
+use super::server::{Files, Launch};
 use super::source::Source;
 use crate::unit_file::account::Account;
 use crate::unit_file::specifier::Directories;
@@ -43,11 +43,13 @@ pub struct ServiceFacts {
     pub source: Source,
     /// What the text means.
     pub unit: ServiceUnit,
+    /// Configuration files that may tell its server to take a socket.
+    pub configuration: Files,
     /// What systemd says of it; none when files are checked.
     pub live: Option<LiveService>,
 }
 
-/// Settings of the kernel.
+/// The machine: settings of the kernel, and its systemd.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
     /// `net.core.somaxconn`: the largest backlog the kernel grants.
@@ -56,6 +58,8 @@ pub struct Machine {
     pub tcp_migrate_req: Option<bool>,
     /// The units are those of a user's own systemd.
     pub is_users: bool,
+    /// The version of systemd.
+    pub systemd: Option<u16>,
 }
 
 /// The clients that are to be served.
@@ -106,6 +110,12 @@ impl SocketFacts {
         Self { source, unit, live }
     }
 
+    /// Whether it is there for who wants it, and nobody did.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.is_unused)
+    }
+
     /// The longest queue the kernel grants it: what the kernel says, or else what it would.
     #[must_use]
     pub fn effective_backlog(&self, machine: Machine) -> u32 {
@@ -120,7 +130,7 @@ impl ServiceFacts {
     #[must_use]
     pub fn new(source: Source, directories: Directories, live: Option<LiveService>) -> Self {
         let (source, unit) = source.service(directories);
-        Self { source, unit, live }
+        Self { source, configuration: Files::of(&unit), unit, live }
     }
 
     /// How its server is started; none where no command is.

@@ -84,7 +84,7 @@ impl Spot {
     /// What is wrong there, and what to do about it.
     #[must_use]
     pub fn says(self, message: impl Into<String>, fix: impl Into<String>) -> Hit {
-        Hit { spot: self, message: message.into(), fix: fix.into() }
+        Hit { spot: self, message: message.into(), fix: fix.into(), severity: None }
     }
 }
 
@@ -94,14 +94,22 @@ pub struct Hit {
     spot: Spot,
     message: String,
     fix: String,
+    /// Where it weighs other than its rule usually does.
+    severity: Option<Severity>,
 }
 
 impl Hit {
+    /// The same fault where it weighs other than its rule usually does.
+    #[must_use]
+    pub fn weighing(self, severity: Severity) -> Self {
+        Self { severity: Some(severity), ..self }
+    }
+
     pub(super) fn of(self, rule: &Rule) -> Finding {
         let (file, line) = self.spot.place.unzip();
         Finding {
             id: rule.id,
-            severity: rule.severity,
+            severity: self.severity.unwrap_or(rule.severity),
             unit: self.spot.unit,
             file,
             line: line.filter(|&line| line > 0),

@@ -31,6 +31,16 @@ pub enum LiveError {
         /// Why not.
         error: io::Error,
     },
+    /// It is a template of which no instance is loaded.
+    #[error(
+        "{unit} is a template and none of its instances is loaded; \
+         check an instance ({}) or the file (gapless check /PATH/OF/{unit})",
+        .unit.as_str().replace('@', "@NAME")
+    )]
+    Template {
+        /// The template.
+        unit: UnitName,
+    },
     /// It is neither a socket nor a service.
     #[error("{unit} is neither a socket nor a service: only these are checked")]
     Kind {
@@ -51,22 +61,37 @@ pub struct Gatherer {
 
 impl Gatherer {
     /// Looks at this machine through `inspector`.
-    #[must_use]
-    pub fn new(inspector: Inspector, clients: Clients) -> Self {
+    ///
+    /// # Errors
+    /// When systemd cannot be asked.
+    pub async fn new(inspector: Inspector, clients: Clients) -> Result<Self, LiveError> {
         let machine = Machine {
             is_users: inspector.kind() == ManagerKind::User,
+            systemd: inspector.version().await?,
             somaxconn: setting("core/somaxconn"),
             tcp_migrate_req: setting("ipv4/tcp_migrate_req").map(|value: u32| value != 0),
         };
         let listeners = listener::all().unwrap_or_default();
-        Self { inspector, holders: holder::of_sockets(), listeners, machine, clients }
+        Ok(Self { inspector, holders: holder::of_sockets(), listeners, machine, clients })
     }
 
-    /// The facts of a unit: of a service with each of its sockets, of a socket with its service.
+    /// The facts of a unit: of a service with each of its sockets, of a socket with its service, of a template with
+    /// those of each of its instances that are loaded.
     ///
     /// # Errors
     /// When there is no such unit, or it cannot be looked at.
     pub async fn facts(&self, unit: &UnitName) -> Result<Vec<Facts>, LiveError> {
+        if !unit.stem().ends_with('@') {
+            return self.of_unit(unit).await;
+        }
+        let mut facts = Vec::new();
+        for instance in self.inspector.instances(unit).await? {
+            facts.extend(self.of_unit(&instance).await?);
+        }
+        if facts.is_empty() { Err(LiveError::Template { unit: unit.clone() }) } else { Ok(facts) }
+    }
+
+    async fn of_unit(&self, unit: &UnitName) -> Result<Vec<Facts>, LiveError> {
         match unit.kind() {
             UnitKind::Socket => Ok(vec![self.of_socket(unit).await?]),
             UnitKind::Service => self.of_service(unit).await,
@@ -84,33 +109,47 @@ impl Gatherer {
 
     async fn of_socket(&self, unit: &UnitName) -> Result<Facts, LiveError> {
         let details = self.inspector.look_at_existing(unit).await?;
-        let socket = self.socket(&details)?;
+        let mut socket = self.socket(&details)?;
         // With Accept=yes it is a template: there is no service but one for each connection.
         let triggered = (!socket.unit.accept).then(|| triggered(&socket)).flatten();
         let service = match triggered {
             Some(service) => Some(self.service(&self.inspector.look(&service).await?)?),
             None => None,
         };
+        mark_unused(&mut socket, &details, service.as_ref());
         Ok(self.with(Some(socket), service))
     }
 
     async fn of_service(&self, unit: &UnitName) -> Result<Vec<Facts>, LiveError> {
-        let service = self.service(&self.inspector.look_at_existing(unit).await?)?;
-        let mut facts = Vec::new();
+        let mut service = self.service(&self.inspector.look_at_existing(unit).await?)?;
+        let (mut sockets, mut unused) = (Vec::new(), Vec::new());
         for name in sockets_of(&service) {
             let details = self.inspector.look(&name).await?;
-            if details.snapshot.load_state == "not-found" {
+            match details.snapshot.load_state.as_str() {
+                "not-found" => continue,
+                "masked" => {
+                    unused.push(name);
+                    continue;
+                }
+                _ => {}
+            }
+            let mut socket = self.socket(&details)?;
+            if triggered(&socket).is_none_or(|triggered| triggered != service.source.name) {
                 continue;
             }
-            let socket = self.socket(&details)?;
-            if triggered(&socket).is_some_and(|triggered| triggered == service.source.name) {
-                facts.push(self.with(Some(socket), Some(service.clone())));
+            if mark_unused(&mut socket, &details, Some(&service)) {
+                unused.push(name);
+            } else {
+                sockets.push(socket);
             }
         }
-        if facts.is_empty() {
-            facts.push(self.with(None, Some(service)));
+        if let Some(live) = &mut service.live {
+            live.unused_sockets = unused;
         }
-        Ok(facts)
+        if sockets.is_empty() {
+            return Ok(vec![self.with(None, Some(service))]);
+        }
+        Ok(sockets.into_iter().map(|socket| self.with(Some(socket), Some(service.clone()))).collect())
     }
 
     fn with(&self, socket: Option<SocketFacts>, service: Option<ServiceFacts>) -> Facts {
@@ -120,14 +159,16 @@ impl Gatherer {
     fn socket(&self, details: &UnitDetails) -> Result<SocketFacts, LiveError> {
         let state = details.snapshot.socket.clone().unwrap_or_default();
         let addresses = state.listen.iter().map(|endpoint| self.address(endpoint)).collect();
-        let live = LiveSocket { unit: live_unit(details), addresses, triggers: state.triggers };
+        let live = LiveSocket { unit: live_unit(details), addresses, triggers: state.triggers, is_unused: false };
         Ok(SocketFacts::new(source(details)?, self.directories(), Some(live)))
     }
 
     fn service(&self, details: &UnitDetails) -> Result<ServiceFacts, LiveError> {
         let state = details.snapshot.service.clone().unwrap_or_default();
         let own: Vec<u64> = state.processes.iter().flat_map(|process| holder::sockets_of(process.pid)).collect();
-        let at = self.listeners.iter().filter(|listener| own.contains(&listener.inode));
+        let is_its_own =
+            |listener: &&Listener| own.contains(&listener.inode) && !self.is_held_by_systemd(listener.inode);
+        let at = self.listeners.iter().filter(is_its_own);
         let mut listens_at: Vec<_> = at.map(|listener| listener.endpoint.clone()).collect();
         listens_at.sort();
         listens_at.dedup();
@@ -135,6 +176,9 @@ impl Gatherer {
             unit: live_unit(details),
             main_pid: state.main_process.map(|process| process.pid),
             restarts: state.restarts,
+            processes: state.processes.iter().map(|process| process.pid).collect(),
+            was_passed_sockets: state.main_process.is_some_and(|process| was_passed_sockets(process.pid)),
+            unused_sockets: Vec::new(),
             triggered_by: state.triggered_by,
             listens_at,
             start_took: details.start_took,
@@ -156,6 +200,11 @@ impl Gatherer {
         Address { endpoint: endpoint.clone(), is_reachable, listeners }
     }
 
+    fn is_held_by_systemd(&self, inode: u64) -> bool {
+        let holders = self.holders.get(&inode).into_iter().flatten();
+        holders.into_iter().any(|holder| Some(holder.pid) == self.inspector.pid())
+    }
+
     fn held(&self, listener: &Listener) -> HeldListener {
         let holders = self.holders.get(&listener.inode).cloned().unwrap_or_default();
         let systemd = self.inspector.pid();
@@ -175,6 +224,26 @@ impl Gatherer {
             _ => Directories::system(),
         }
     }
+}
+
+/// Says of a socket whether it is in use. One that nothing will start is not, unless somebody started it and the service
+/// does not run without it.
+fn mark_unused(socket: &mut SocketFacts, details: &UnitDetails, service: Option<&ServiceFacts>) -> bool {
+    let Some(live) = &mut socket.live else { return false };
+    // A service that neither runs nor is enabled starts nothing.
+    let sleeping = service.filter(|service| service.live.as_ref().is_some_and(|live| live.unit.is_left_alone()));
+    live.unit.pulled_in_by.retain(|unit| sleeping.is_none_or(|service| service.source.name != *unit));
+    let runs_without = service
+        .and_then(|service| service.live.as_ref())
+        .is_some_and(|service| service.unit.is_active() && service.main_pid.is_some() && !service.was_passed_sockets);
+    live.is_unused = live.unit.is_left_alone() && (!details.was_started || runs_without);
+    live.is_unused
+}
+
+/// Whether a process was started with sockets to serve; its environment is what it was then.
+fn was_passed_sockets(pid: u32) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"LISTEN_FDS="))
 }
 
 /// The sockets that may be this service's. systemd names those that are loaded: one that is stopped may not be, and
@@ -207,6 +276,8 @@ fn live_unit(details: &UnitDetails) -> LiveUnit {
         result: snapshot.result.clone(),
         unit_file_state: details.unit_file_state.clone(),
         need_daemon_reload: snapshot.need_daemon_reload,
+        pulled_in_by: details.pulled_in_by.clone(),
+        was_skipped: details.was_skipped,
     }
 }
 

@@ -21,9 +21,21 @@ pub struct LiveUnit {
     pub unit_file_state: String,
     /// Its files changed on disk after they were loaded.
     pub need_daemon_reload: bool,
+    /// The units that start it, or are ended with it: WantedBy=, RequiredBy=, BoundBy= and UpheldBy=.
+    pub pulled_in_by: Vec<UnitName>,
+    /// A condition or an assertion did not hold when it was last to be started.
+    pub was_skipped: bool,
 }
 
 impl LiveUnit {
+    /// Whether nothing will start it: it is neither enabled nor pulled in by another unit, and does not run.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        let is_enabled =
+            matches!(self.unit_file_state.as_str(), "enabled" | "enabled-runtime" | "generated" | "transient");
+        self.active_state == ActiveState::Inactive && !is_enabled && self.pulled_in_by.is_empty()
+    }
+
     /// Whether it is active; a reload counts as well.
     #[must_use]
     pub fn is_active(&self) -> bool {
@@ -40,6 +52,9 @@ pub struct LiveSocket {
     pub addresses: Vec<Address>,
     /// The services it triggers.
     pub triggers: Vec<UnitName>,
+    /// Nothing starts it and nobody did, or its service runs without it: a distribution ships such sockets for who wants
+    /// them.
+    pub is_unused: bool,
 }
 
 /// An address of a socket.
@@ -75,8 +90,14 @@ pub struct LiveService {
     pub restarts: u32,
     /// The sockets that trigger it.
     pub triggered_by: Vec<UnitName>,
-    /// Where its processes listen.
+    /// PIDs of the processes in its control group.
+    pub processes: Vec<u32>,
+    /// Where its processes listen, at sockets of their own: systemd holds none of them.
     pub listens_at: Vec<Endpoint>,
+    /// Its main process was passed sockets when it was started: LISTEN_FDS is in its environment.
+    pub was_passed_sockets: bool,
+    /// Sockets that would start it and are not in use.
+    pub unused_sockets: Vec<UnitName>,
     /// How long its last start took, from when it was begun until systemd counted it as active; none if it is not up.
     pub start_took: Option<Duration>,
 }

@@ -13,6 +13,8 @@ pub mod render;
 pub mod rule;
 mod rules;
 pub mod server;
+pub mod servers;
+mod shell;
 pub mod source;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The rules, and how they are applied.
 
-use super::facts::Facts;
+use super::facts::{Facts, SocketFacts};
 use super::finding::{Finding, Hit, Severity};
 use super::rules::GROUPS;
 
@@ -24,10 +24,15 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     GROUPS.iter().copied().flatten()
 }
 
+/// What can be found of a socket that nothing starts: its text, and that it is not in use.
+const OF_UNUSED_SOCKETS: [&str; 8] = ["GL001", "GL002", "GL003", "GL004", "GL005", "GL006", "GL007", "GL060"];
+
 /// What the rules find, without those whose ids are in `ignored`: errors first, then by id.
 #[must_use]
 pub fn check(facts: &Facts, ignored: &[String]) -> Vec<Finding> {
-    let wanted = rules().filter(|rule| !ignored.iter().any(|id| id == rule.id));
+    let is_unused = facts.socket.as_ref().is_some_and(SocketFacts::is_unused);
+    let applies = |rule: &&Rule| !is_unused || OF_UNUSED_SOCKETS.contains(&rule.id);
+    let wanted = rules().filter(applies).filter(|rule| !ignored.iter().any(|id| id == rule.id));
     let mut findings: Vec<Finding> =
         wanted.flat_map(|rule| (rule.find)(facts).into_iter().map(|hit| hit.of(rule))).collect();
     if facts.machine.is_users {

@@ -1,69 +1,21 @@
-//! How a service starts its server, and what is known of that server.
-//!
-//! How uvicorn and gunicorn take a socket, notify and listen was measured (uvicorn 0.35, gunicorn 27). The rest is
-//! what the servers' manuals say, and was not tried.
+//! How a service starts its server, and what that says of the socket it is passed.
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::servers::{Server, Takes, Telling};
+use super::shell::{base_name, unwrapped};
+use super::source::read_text;
+use crate::model::Endpoint;
 use crate::unit_file::value::{self, TimeSpan};
-use crate::unit_file::{CommandLine, ServiceUnit, word};
-
-/// A server whose ways are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Server {
-    /// uvicorn: takes a socket by `--fd`, ignores LISTEN_FDS, never says READY=1.
-    Uvicorn,
-    /// gunicorn: takes all of LISTEN_FDS, says READY=1 when its arbiter is up.
-    Gunicorn,
-    /// hypercorn: takes a socket by `--bind fd://`, ignores LISTEN_FDS, never says READY=1.
-    Hypercorn,
-    /// nginx: takes no socket of systemd's, never says READY=1.
-    Nginx,
-    /// Any other.
-    Unknown,
-}
-
-impl Server {
-    fn named(name: &str) -> Self {
-        match name {
-            "uvicorn" => Self::Uvicorn,
-            "gunicorn" => Self::Gunicorn,
-            "hypercorn" => Self::Hypercorn,
-            "nginx" => Self::Nginx,
-            _ => Self::Unknown,
-        }
-    }
-
-    /// Whether it is known never to say READY=1.
-    #[must_use]
-    pub const fn never_notifies(self) -> bool {
-        matches!(self, Self::Uvicorn | Self::Hypercorn | Self::Nginx)
-    }
-
-    /// The backlog of its own listen() call, which it makes on a passed socket too.
-    #[must_use]
-    pub const fn own_backlog(self) -> Option<u32> {
-        match self {
-            Self::Uvicorn | Self::Gunicorn => Some(2048),
-            _ => None,
-        }
-    }
-
-    /// How long it waits for requests in flight when it is stopped, unless it is told otherwise.
-    const fn default_grace(self) -> Option<Duration> {
-        match self {
-            Self::Gunicorn => Some(Duration::from_secs(30)),
-            Self::Hypercorn => Some(Duration::from_secs(3)),
-            _ => None,
-        }
-    }
-}
+use crate::unit_file::{CommandLine, ServiceUnit};
 
 /// The command that starts a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
-    /// Which server.
-    pub server: Server,
+    /// Which server; none where its ways are not known.
+    pub server: Option<&'static Server>,
     /// The program's name without its folder.
     pub program: String,
     /// The arguments behind it.
@@ -72,30 +24,101 @@ pub struct Launch {
     pub line: u32,
 }
 
+/// Whether a server takes the socket that it is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// It does.
+    Yes,
+    /// It does not: how the unit would have to say so, if it can at all.
+    No(Option<&'static str>),
+    /// Its configuration or its own code decides.
+    Unknown,
+}
+
 impl Launch {
     /// The first command of ExecStart=.
     #[must_use]
     pub fn of(unit: &ServiceUnit) -> Option<Self> {
         let command = unit.commands.start.first()?;
-        let mut words = arguments(unit, command);
-        if let [shell, option, script, ..] = &words[..]
-            && is_shell(shell)
-            && option.starts_with('-')
-            && option.ends_with('c')
-        {
-            words = commanded(script);
-        }
-        let mut words = words.into_iter().peekable();
-        let mut program = words.next()?;
-        if base_name(&program) == "env" {
-            while words.next_if(|word| word.contains('=') || word.starts_with('-')).is_some() {}
-            program = words.next()?;
-        }
-        if base_name(&program).starts_with("python") && words.next_if(|word| word == "-m").is_some() {
-            program = words.next()?;
-        }
-        let program = base_name(&program).to_owned();
+        let is_known = |name: &str| Server::named(name).is_some();
+        let mut words = unwrapped(arguments(unit, command), &is_known).into_iter();
+        let program = base_name(&words.next()?).to_owned();
         Some(Self { server: Server::named(&program), program, arguments: words.collect(), line: command.line })
+    }
+
+    /// Whether the server is the one of that name.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.server.is_some_and(|server| server.names[0] == name)
+    }
+
+    /// Whether it takes a socket that listens at `endpoints`, as far as its command line, the environment of the unit and
+    /// the configuration `files` say.
+    #[must_use]
+    pub fn takes(&self, endpoints: &[Endpoint], environment: &[String], files: &Files) -> Taking {
+        match self.server.map(|server| &server.takes) {
+            None | Some(Takes::Depends) => Taking::Unknown,
+            Some(Takes::All) => Taking::Yes,
+            Some(Takes::Never) => Taking::No(None),
+            Some(Takes::Matching { options, all_with }) => {
+                let bound = self.options(options);
+                let named = |endpoint: &Endpoint| bound.iter().any(|address| is_same(address, endpoint));
+                match () {
+                    () if self.arguments.iter().any(|word| all_with.contains(&word.as_str())) => Taking::Yes,
+                    () if bound.is_empty() => Taking::Unknown,
+                    () if endpoints.iter().any(named) => Taking::Yes,
+                    () => Taking::No(Some(
+                        "# the same address in ListenStream= and in the server's own option, or --bind-to-activated-sockets",
+                    )),
+                }
+            }
+            Some(Takes::Told { by, advice }) => self.told(by, environment, files).unwrap_or(Taking::No(Some(advice))),
+        }
+    }
+
+    /// Whether it is told to take a socket; none where nothing tells it.
+    fn told(&self, by: &[Telling], environment: &[String], files: &Files) -> Option<Taking> {
+        let mut answer = None;
+        for telling in by {
+            match telling {
+                Telling::Option(names, prefix) => {
+                    if self.options(names).iter().any(|value| value.starts_with(prefix)) {
+                        return Some(Taking::Yes);
+                    }
+                }
+                Telling::Word(prefix) => {
+                    let starts = |word: &String| {
+                        word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+                    };
+                    if self.arguments.iter().any(starts) {
+                        return Some(Taking::Yes);
+                    }
+                }
+                Telling::Environment(name) => {
+                    if environment.iter().any(|set| set.split_once('=').is_some_and(|(known, _)| known == *name)) {
+                        return Some(Taking::Yes);
+                    }
+                }
+                Telling::File(.., needle) if files.contain(needle) => return Some(Taking::Yes),
+                Telling::File(..) if files.unread => answer = Some(Taking::Unknown),
+                Telling::File(..) => {}
+            }
+        }
+        answer
+    }
+
+    /// The configuration files that may tell the server to take a socket.
+    fn configuration(&self) -> Vec<PathBuf> {
+        let Some(Takes::Told { by, .. }) = self.server.map(|server| &server.takes) else { return Vec::new() };
+        let of = |telling: &Telling| match telling {
+            Telling::File(options, default, _) => {
+                let given: Vec<&str> = self.options(options);
+                let given = if given.is_empty() && !default.is_empty() { vec![*default] } else { given };
+                given.into_iter().map(PathBuf::from).collect()
+            }
+            _ => Vec::new(),
+        };
+        by.iter().flat_map(of).collect()
     }
 
     /// The value of the last of these options, as `--name value`, `--name=value` or `-n value`.
@@ -123,31 +146,35 @@ impl Launch {
     pub fn named_descriptors(&self) -> Vec<&str> {
         let bound = self.options(&["--bind", "-b"]).into_iter().filter_map(|bind| bind.strip_prefix("fd://"));
         let mut named: Vec<&str> = bound.collect();
-        if self.server == Server::Uvicorn {
+        if self.is("uvicorn") {
             named.extend(self.option(&["--fd"]));
         }
         named
     }
 
-    /// Whether an argument names this port: by itself, behind a colon or behind an equals sign, as servers are told
-    /// where to listen (`--port 80`, `-b :80`, `--listen=127.0.0.1:80`, `http.server 80`).
+    /// Whether an argument names this address, as servers are told where to listen: `--port 80`, `-b :80`,
+    /// `--listen=127.0.0.1:80`, `http.server 80`, `-b unix:///run/a.sock`.
     #[must_use]
-    pub fn names_port(&self, port: u16) -> bool {
-        let port = port.to_string();
-        self.arguments.iter().any(|word| word.rsplit([':', '=']).next() == Some(port.as_str()))
+    pub fn names(&self, endpoint: &Endpoint) -> bool {
+        let value = |word: &'_ String| match word.split_once('=') {
+            Some((name, value)) if !name.contains([':', '/']) => value.to_owned(),
+            _ => word.clone(),
+        };
+        self.arguments.iter().any(|word| is_same(&value(word), endpoint))
     }
 
     /// The paths of Unix sockets it is told to make.
     #[must_use]
     pub fn paths(&self) -> Vec<&str> {
         let bound = self.options(&["--bind", "-b"]).into_iter().filter_map(|bind| bind.strip_prefix("unix:"));
+        let bound = bound.map(|path| path.strip_prefix("//").unwrap_or(path));
         bound.chain(self.options(&["--uds", "--unix", "--socket"])).collect()
     }
 
     /// The backlog of its own listen() call.
     #[must_use]
     pub fn backlog(&self) -> Option<u32> {
-        let own = self.server.own_backlog()?;
+        let own = self.server?.backlog?;
         Some(self.option(&["--backlog"]).and_then(|backlog| backlog.parse().ok()).unwrap_or(own))
     }
 
@@ -156,7 +183,7 @@ impl Launch {
     pub fn grace(&self) -> Option<Duration> {
         let given = self.option(&["--graceful-timeout", "--timeout-graceful-shutdown"]);
         let given = given.and_then(|given| value::time_span(given).ok()).and_then(TimeSpan::limit);
-        given.or(self.server.default_grace())
+        given.or(self.server.and_then(|server| server.grace))
     }
 }
 
@@ -172,27 +199,57 @@ fn arguments(unit: &ServiceUnit, command: &CommandLine) -> Vec<String> {
     })
 }
 
-/// Whether it is a shell, which runs what it is told to and replaces what systemd does not.
-pub(super) fn is_shell(program: &str) -> bool {
-    matches!(base_name(program), "sh" | "bash" | "dash" | "zsh" | "ksh" | "ash")
+/// Whether an address, as a server is told it, is the one of a listener: the port alone, or with a host that is the
+/// listener's or stands for all.
+fn is_same(told: &str, endpoint: &Endpoint) -> bool {
+    let told = told.split_once("://").map_or(told, |(_, address)| address);
+    let told = told.split(['?', '|']).next().unwrap_or_default();
+    match endpoint {
+        Endpoint::Unix(path) => Path::new(told.strip_prefix("unix:").unwrap_or(told)) == path,
+        Endpoint::Tcp(address) => {
+            let (host, port) = told.rsplit_once(':').unwrap_or(("", told));
+            let host = host.rsplit(':').next().filter(|_| !host.contains('[')).unwrap_or(host);
+            port.parse() == Ok(address.port()) && is_host_of(host.trim_matches(['[', ']']), *address)
+        }
+    }
 }
 
-/// The words of the last command of a shell's script, as well as they can be told without running it: variables stay,
-/// their defaults taken.
-fn commanded(script: &str) -> Vec<String> {
-    let command = script.rsplit([';', '&', '|', '\n']).find(|part| !part.trim().is_empty()).unwrap_or_default();
-    let words = word::split(command).unwrap_or_else(|_| command.split_whitespace().map(str::to_owned).collect());
-    words.into_iter().skip_while(|word| word == "exec" || word.contains('=')).map(|word| with_default(&word)).collect()
+fn is_host_of(host: &str, address: SocketAddr) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip == address.ip() || ip.is_unspecified() || address.ip().is_unspecified(),
+        // A name, or none: it may be this host.
+        Err(_) => true,
+    }
 }
 
-/// `8008` for `${PORT:-8008}`.
-fn with_default(word: &str) -> String {
-    let default = word.strip_suffix('}').and_then(|open| Some((open.split_once("${")?.0, open.rsplit_once(":-")?.1)));
-    default.map_or_else(|| word.to_owned(), |(before, default)| format!("{before}{default}"))
+/// Configuration files of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    texts: Vec<String>,
+    /// One of them cannot be read from here.
+    unread: bool,
 }
 
-fn base_name(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
+impl Files {
+    /// Reads those that may tell the server of `unit` to take a socket.
+    #[must_use]
+    pub fn of(unit: &ServiceUnit) -> Self {
+        let paths = Launch::of(unit).map(|launch| launch.configuration()).unwrap_or_default();
+        let mut files = Self::default();
+        for path in paths {
+            match read_text(&path) {
+                Ok(text) if path.is_absolute() => files.texts.push(text),
+                _ => files.unread = true,
+            }
+        }
+        files
+    }
+
+    /// Whether a line that is no comment contains the text.
+    fn contain(&self, needle: &str) -> bool {
+        let mut lines = self.texts.iter().flat_map(|text| text.lines());
+        lines.any(|line| !line.trim_start().starts_with(['#', ';']) && line.contains(needle))
+    }
 }
 
 #[cfg(test)]
@@ -204,40 +261,100 @@ mod tests {
         service(&format!("[Service]\n{text}\n")).launch().unwrap()
     }
 
-    #[test]
-    fn a_server_is_known_behind_python_and_env() {
-        for text in
-            ["/venv/bin/uvicorn app:app", "/usr/bin/python3 -m uvicorn app:app", "/usr/bin/env A=1 uvicorn app:app"]
-        {
-            let launch = launch(&format!("ExecStart={text}"));
-            assert_eq!((launch.server, launch.arguments), (Server::Uvicorn, vec!["app:app".to_owned()]), "{text}");
-        }
-        assert_eq!(launch("ExecStart=/bin/uvicorn2").server, Server::Unknown);
+    fn tcp(address: &str) -> Endpoint {
+        Endpoint::Tcp(address.parse().unwrap())
+    }
+
+    fn takes(text: &str, endpoint: &Endpoint) -> Taking {
+        let service = service(&format!("[Service]\n{text}\n"));
+        let launch = service.launch().unwrap();
+        launch.takes(std::slice::from_ref(endpoint), &service.unit.exec.environment, &service.configuration)
     }
 
     #[test]
-    fn a_server_is_known_behind_a_shell() {
-        for script in ["exec uvicorn app:app", "cd /srv; A=1 uvicorn app:app", "cd /srv && uvicorn app:app"] {
-            let launch = launch(&format!("ExecStart=/bin/sh -c '{script}'"));
-            assert_eq!((launch.server, launch.arguments), (Server::Uvicorn, vec!["app:app".to_owned()]), "{script}");
+    fn a_server_is_known_behind_what_starts_it() {
+        for text in [
+            "/venv/bin/uvicorn app:app",
+            "/usr/bin/python3 -m uvicorn app:app",
+            "/usr/bin/env A=1 uvicorn app:app",
+            "/bin/sh -c 'cd /srv && A=1 exec uvicorn app:app 2>&1'",
+        ] {
+            let launch = launch(&format!("ExecStart={text}"));
+            assert_eq!((launch.is("uvicorn"), launch.arguments), (true, vec!["app:app".to_owned()]), "{text}");
         }
+        assert_eq!(launch("ExecStart=/bin/uvicorn2").server, None);
         let launch = launch("ExecStart=/bin/bash -ec 'exec app --listen 127.0.0.1:${PORT:-8008}'");
-        assert!(launch.names_port(8008), "{launch:?}");
+        assert!(launch.names(&tcp("127.0.0.1:8008")), "{launch:?}");
+    }
+
+    #[test]
+    fn an_address_is_the_listeners_only_with_its_host() {
+        let names = |words: &str, endpoint: &Endpoint| launch(&format!("ExecStart=/bin/app {words}")).names(endpoint);
+        let endpoint = tcp("127.0.0.1:8443");
+        for words in ["--port 8443", "-b :8443", "--listen=127.0.0.1:8443", "tcp://0.0.0.0:8443", "localhost:8443"] {
+            assert!(names(words, &endpoint), "{words}");
+        }
+        for words in ["127.0.0.2:8443", "18443", "-b tcp://10.0.0.1:8443", "[::1]:8443", "127.0.0.1:84"] {
+            assert!(!names(words, &endpoint), "{words}");
+        }
+        assert!(names("[::1]:8443", &tcp("[::]:8443")));
+        assert!(names("-b unix:///run/a.sock?mode=0660", &Endpoint::Unix("/run/a.sock".into())));
+    }
+
+    #[test]
+    fn each_server_takes_a_socket_in_its_own_way() {
+        let endpoint = tcp("127.0.0.1:9392");
+        for (text, taking) in [
+            ("ExecStart=/bin/puma -b tcp://127.0.0.1:9392 hello.ru", Taking::Yes),
+            ("ExecStart=/bin/puma --bind-to-activated-sockets only -p 1", Taking::Yes),
+            ("ExecStart=/bin/puma", Taking::Unknown),
+            ("ExecStart=/bin/daphne --fd 3 a:b", Taking::Yes),
+            ("ExecStart=/bin/daphne -e systemd:domain=INET:index=0 a:b", Taking::Yes),
+            ("ExecStart=/bin/uwsgi --ini x.ini", Taking::Yes),
+            ("Environment=NGINX=3;\nExecStart=/sbin/nginx", Taking::Yes),
+            ("ExecStart=/bin/granian --port 9392 a:b", Taking::No(None)),
+            ("ExecStart=/sbin/haproxy -f /nowhere/haproxy.cfg", Taking::Unknown),
+            ("ExecStart=/lib/systemd/systemd-socket-proxyd 127.0.0.2:9392", Taking::Yes),
+            ("ExecStart=/sbin/dockerd -H fd://", Taking::Yes),
+            ("ExecStart=/bin/socat ACCEPT-FD:3,fork TCP:127.0.0.1:80", Taking::Yes),
+            ("ExecStart=/usr/bin/node server.js", Taking::Unknown),
+            ("ExecStart=/bin/app --port 9392", Taking::Unknown),
+        ] {
+            assert_eq!(takes(text, &endpoint), taking, "{text}");
+        }
+        for text in ["/bin/puma -b tcp://127.0.0.1:9399 hello.ru", "/bin/uvicorn a:b", "/bin/socat TCP-LISTEN:9392 -"] {
+            assert!(matches!(takes(&format!("ExecStart={text}"), &endpoint), Taking::No(Some(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_file_can_tell_a_server_to_take_a_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("haproxy.cfg");
+        let text = format!("ExecStart=/sbin/haproxy -Ws -f {}", file.display());
+        let with = |line: &str| {
+            std::fs::write(&file, format!("frontend web\n    {line}\n")).unwrap();
+            takes(&text, &tcp("127.0.0.1:80"))
+        };
+        assert_eq!(with("bind fd@3"), Taking::Yes);
+        for line in ["bind :80", "# bind fd@3"] {
+            assert!(matches!(with(line), Taking::No(Some(_))), "{line}");
+        }
     }
 
     #[test]
     fn options_are_read_in_every_form() {
         let launch = launch("ExecStart=/bin/gunicorn -b :80 --bind=fd://3 --bind unix:/run/a --graceful-timeout 40s");
         assert_eq!((launch.named_descriptors(), launch.paths()), (vec!["3"], vec!["/run/a"]));
-        assert!(launch.names_port(80) && !launch.names_port(8));
+        assert!(launch.names(&tcp("127.0.0.1:80")) && !launch.names(&tcp("127.0.0.1:8")));
         assert_eq!(launch.grace(), Some(Duration::from_secs(40)));
     }
 
     #[test]
     fn variables_are_replaced_where_all_are_known() {
-        assert!(launch("Environment=PORT=80\nExecStart=/bin/app --port ${PORT}").names_port(80));
+        assert!(launch("Environment=PORT=80\nExecStart=/bin/app --port ${PORT}").names(&tcp("127.0.0.1:80")));
         let unknown = launch("Environment=PORT=80\nEnvironmentFile=/x\nExecStart=/bin/app --port ${PORT}");
-        assert!(!unknown.names_port(80));
+        assert!(!unknown.names(&tcp("127.0.0.1:80")));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Source {
     pub file: UnitFile,
     /// What systemd would complain of.
     pub complaints: Vec<Complaint>,
+    /// Another unit starts it by a link beside its file.
+    pub is_linked: bool,
     /// Each file and the number of its first line.
     files: Vec<(PathBuf, u32)>,
 }
@@ -38,7 +40,7 @@ impl Source {
             line = line.saturating_add(u32::try_from(breaks).unwrap_or(u32::MAX));
         }
         let (file, complaints) = UnitFile::parse(&joined);
-        Self { name, file, complaints, files }
+        Self { name, file, complaints, is_linked: false, files }
     }
 
     /// Reads the files of a unit.
@@ -68,10 +70,8 @@ impl Source {
 
     /// A template is read as one of its instances.
     fn specifiers(&self, directories: Directories) -> Specifiers {
-        let stem = self.name.stem();
-        let instance = || UnitName::new(format!("{stem}instance.{}", self.name.suffix())).ok();
-        let name = if stem.ends_with('@') { instance() } else { None };
-        Specifiers::new(name.unwrap_or_else(|| self.name.clone()), directories)
+        let read = if self.name.stem().ends_with('@') { Specifiers::of_template } else { Specifiers::new };
+        read(self.name.clone(), directories)
     }
 
     /// Where `key` is assigned last; where it is not assigned, the unit as a whole.

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use super::facts::{Facts, ServiceFacts, SocketFacts};
-use super::live_facts::{LiveService, LiveSocket, LiveUnit};
+use super::live_facts::{Address, HeldListener, LiveService, LiveSocket, LiveUnit};
 use super::source::Source;
 use super::{check, rules};
-use crate::model::{ActiveState, UnitName};
+use crate::host::holder::Holder;
+use crate::model::address::Listener;
+use crate::model::{ActiveState, Endpoint, UnitName};
 use crate::unit_file::specifier::Directories;
 
 /// A pair of units.
@@ -47,14 +49,25 @@ pub(super) fn alive() -> Facts {
         result: "success".to_owned(),
         unit_file_state: file_state.to_owned(),
         need_daemon_reload: false,
+        ..LiveUnit::default()
     };
     let mut facts = pair(EXAMPLES.socket, EXAMPLES.service);
     let service = LiveService { unit: well("running", "static"), main_pid: Some(42), ..LiveService::default() };
     facts.service.as_mut().unwrap().live = Some(service);
     let triggers = vec![UnitName::new("a.service").unwrap()];
-    let socket = LiveSocket { unit: well("running", "enabled"), addresses: Vec::new(), triggers };
+    let socket = LiveSocket { unit: well("running", "enabled"), triggers, ..LiveSocket::default() };
     facts.socket.as_mut().unwrap().live = Some(socket);
     facts
+}
+
+/// An address of which these processes hold the one listener.
+pub(super) fn address_held_by(address: &str, pids: &[u32]) -> Address {
+    let endpoint = Endpoint::Tcp(address.parse().unwrap());
+    let listener = Listener { endpoint: endpoint.clone(), inode: 7, cookie: None, queued: 0, backlog: 1024 };
+    let holder = |&pid: &u32| Holder { pid, name: "app".to_owned() };
+    let holders = Some(pids.iter().map(holder).collect());
+    let listeners = vec![HeldListener { listener, holders, held_by_systemd: pids.contains(&1) }];
+    Address { endpoint, is_reachable: true, listeners }
 }
 
 /// The ids of what is found in two files.

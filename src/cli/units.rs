@@ -184,6 +184,9 @@ pub enum SystemdArg {
     System,
     /// The user's own
     User,
+    /// Has no installed units: refused with what to do instead
+    #[value(hide = true)]
+    Embedded,
 }
 
 /// `--format` of `gapless check`.

@@ -79,7 +79,7 @@ causes! {
         "Find out why the service leaves connections unaccepted; TriggerLimitBurst= and TriggerLimitIntervalSec= bound its starts. Until then: systemctl reset-failed, and start the socket.";
     /// The socket unit was not active.
     SocketUnitDown =
-        "Restart the service and leave its socket alone; if it has failed, systemctl reset-failed and start it.";
+        "Restart the service and leave its socket alone: take PartOf=, BindsTo= and Requires= on the service out of the socket unit; if it has failed, systemctl reset-failed and start it.";
     /// The path of the Unix socket was removed while its listener lived on.
     PathUnlinked =
         "Keep the path out of the service's RuntimeDirectory=, and have the server not remove a socket that it was passed. Until then: restart the socket.";

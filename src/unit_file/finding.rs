@@ -80,7 +80,7 @@ pub enum ValueError {
     #[error("unbalanced quoting in {0:?}")]
     Quoting(String),
     /// A specifier that stands for nothing here.
-    #[error("the specifier %{letter} has no value here; write the value itself, or %% for a percent sign")]
+    #[error("%{letter} is not a specifier of systemd; write %% for a percent sign")]
     Specifier {
         /// The letter behind the percent sign.
         letter: char,

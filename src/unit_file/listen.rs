@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::finding::ValueError;
 use crate::model::Endpoint;
@@ -21,21 +21,29 @@ pub enum ListenAddress {
     Path(PathBuf),
     /// A Unix socket in the abstract name space; without the `@`.
     Abstract(String),
+    /// What only systemd listens at: AF_VSOCK, an IPv6 address with the name of its interface, or an address that the
+    /// instance of a template gives.
+    Other(String),
 }
 
 impl ListenAddress {
-    /// Reads an address as ListenStream= takes it: `8080`, `127.0.0.1:8080`, `[::1]:8080`, `/run/x.sock`, `@x`.
+    /// Reads an address as ListenStream= takes it: `8080`, `127.0.0.1:8080`, `[::1]:8080`, `/run/x.sock`, `@x`,
+    /// `vsock:2:22`. A path below /var/run is one below /run, as systemd reads it.
     ///
     /// # Errors
     /// When it is none of these, such as a host name.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let not = || ValueError::not(text, "address to listen on; say PORT, IP:PORT, [IPV6]:PORT, /PATH or @NAME");
         if text.starts_with('/') {
-            return if text.len() <= PATH_MAX_BYTES {
-                Ok(Self::Path(PathBuf::from(text)))
+            let path = without_legacy_run(&PathBuf::from(text).components().collect::<PathBuf>());
+            return if path.as_os_str().len() <= PATH_MAX_BYTES {
+                Ok(Self::Path(path))
             } else {
                 Err(ValueError::range(text, "path of a socket (107 bytes)"))
             };
+        }
+        if text.starts_with("vsock") {
+            return if is_vsock(text) { Ok(Self::Other(text.to_owned())) } else { Err(not()) };
         }
         if let Some(name) = text.strip_prefix('@') {
             return if name.is_empty() { Err(not()) } else { Ok(Self::Abstract(name.to_owned())) };
@@ -43,8 +51,14 @@ impl ListenAddress {
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse().ok().filter(|&port| port != 0).map(Self::Port).ok_or_else(not);
         }
-        let address = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
-        address.map(Self::Ip).ok_or_else(not)
+        let address = |text: &str| text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
+        let scoped = || {
+            let (ip, behind) = text.split_once('%')?;
+            let (interface, port) = behind.split_once(']')?;
+            let is_plain = ip.starts_with('[') && !interface.is_empty();
+            address(&format!("{ip}]{port}")).filter(|_| is_plain).map(|_| Self::Other(text.to_owned()))
+        };
+        address(text).map(Self::Ip).or_else(scoped).ok_or_else(not)
     }
 
     /// The endpoint clients reach it at; none in the abstract name space.
@@ -54,9 +68,22 @@ impl ListenAddress {
             Self::Ip(address) => Some(Endpoint::Tcp(*address)),
             Self::Port(port) => Some(Endpoint::Tcp(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port))),
             Self::Path(path) => Some(Endpoint::Unix(path.clone())),
-            Self::Abstract(_) => None,
+            Self::Abstract(_) | Self::Other(_) => None,
         }
     }
+}
+
+/// `/run/x` for `/var/run/x`: systemd replaces the legacy folder in ListenStream= and its kin (`patch_var_run`).
+#[must_use]
+pub fn without_legacy_run(path: &Path) -> PathBuf {
+    path.strip_prefix("/var/run").map_or_else(|_| path.to_owned(), |below| Path::new("/run").join(below))
+}
+
+/// `vsock:CID:PORT`, `vsock-stream:CID:PORT` and so on; without a CID any.
+fn is_vsock(text: &str) -> bool {
+    let numbers = ["vsock:", "vsock-stream:", "vsock-dgram:", "vsock-seqpacket:"];
+    let numbers = numbers.iter().find_map(|prefix| text.strip_prefix(prefix)?.split_once(':'));
+    numbers.is_some_and(|(cid, port)| (cid.is_empty() || cid.parse::<u32>().is_ok()) && port.parse::<u32>().is_ok())
 }
 
 impl fmt::Display for ListenAddress {
@@ -66,6 +93,7 @@ impl fmt::Display for ListenAddress {
             Self::Port(port) => write!(f, "[::]:{port}"),
             Self::Path(path) => path.display().fmt(f),
             Self::Abstract(name) => write!(f, "@{name}"),
+            Self::Other(text) => f.write_str(text),
         }
     }
 }
@@ -83,12 +111,37 @@ mod tests {
         assert_eq!(parse("[::1]:80"), ListenAddress::Ip("[::1]:80".parse().expect("address")));
         assert_eq!(parse("/run/a.sock"), ListenAddress::Path("/run/a.sock".into()));
         assert_eq!(parse("@a"), ListenAddress::Abstract("a".to_owned()));
+        for text in ["vsock::22", "vsock:2:1234", "vsock-stream:2:22", "[fe80::1%eth0]:80"] {
+            assert_eq!(parse(text), ListenAddress::Other(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_path_below_the_legacy_folder_is_one_below_run() {
+        for (text, path) in
+            [("/var/run/a.sock", "/run/a.sock"), ("//run//a/", "/run/a"), ("/var/runs/a", "/var/runs/a")]
+        {
+            assert_eq!(ListenAddress::parse(text), Ok(ListenAddress::Path(path.into())), "{text}");
+        }
     }
 
     #[test]
     fn a_host_name_is_no_address() {
         let long = format!("/{}", "x".repeat(107));
-        for text in ["localhost:80", "0", "65536", "127.0.0.1", "127.0.0.1:0", "@", "", "run/a.sock", &long] {
+        for text in [
+            "vsock:x",
+            "vsock:2",
+            "[fe80::1%]:80",
+            "localhost:80",
+            "0",
+            "65536",
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "@",
+            "",
+            "run/a.sock",
+            &long,
+        ] {
             assert!(ListenAddress::parse(text).is_err(), "{text}");
         }
     }

@@ -9,6 +9,7 @@
 pub mod account;
 pub mod command;
 pub mod directives;
+pub mod exit_status;
 pub mod finding;
 pub mod listen;
 pub mod reader;

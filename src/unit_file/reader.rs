@@ -104,6 +104,18 @@ impl<'a> Reader<'a> {
         units
     }
 
+    /// The last value of a directive that is looked at and not acted on, as it is written.
+    pub fn watched_text(&self, section: &'static str, key: &'static str) -> Option<String> {
+        self.file.last(section, key).map(|entry| entry.value.clone()).filter(|value| !value.is_empty())
+    }
+
+    /// As [`units`](Self::units), of a dependency that is looked at and not acted on.
+    pub fn watched_units(&mut self, section: &'static str, key: &'static str) -> Vec<UnitName> {
+        let units = self.units(section, key);
+        self.asked.remove(&(section, key));
+        units
+    }
+
     /// The commands of `[Service]` `key`. One that cannot be read keeps the unit from loading, except behind `-`.
     pub fn commands(&mut self, key: &'static str) -> Vec<CommandLine> {
         let mut commands = Vec::new();

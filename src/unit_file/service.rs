@@ -7,12 +7,13 @@ use super::command::CommandLine;
 use super::finding::{Finding, IgnoredDirective, ValueError};
 use super::reader::Reader;
 use super::service_choices::{
-    ExitStatusSet, Input, KillMode, NotifyAccess, Output, Preserve, RestartPolicy, ServiceType,
+    ExitStatusSet, Input, KillMode, NotifyAccess, Output, Preserve, RestartPolicy, ServiceType, is_of_systemd_alone,
 };
 use super::specifier::Specifiers;
 use super::syntax::UnitFile;
 use super::unit_section::UnitSection;
 use super::value::{self, TimeSpan};
+use super::word;
 use crate::model::{Signal, UnitName};
 
 /// DefaultTimeoutStartSec= and DefaultTimeoutStopSec=, systemd-system.conf(5).
@@ -106,6 +107,10 @@ pub struct ExecSettings {
     pub runtime_directory_mode: u32,
     /// RuntimeDirectoryPreserve=.
     pub runtime_directory_preserve: Preserve,
+    /// SetCredential=: name and text.
+    pub set_credentials: Vec<(String, String)>,
+    /// LoadCredential= from a file: name and path.
+    pub load_credentials: Vec<(String, PathBuf)>,
     /// UMask=.
     pub umask: u32,
     /// StandardInput=.
@@ -228,6 +233,18 @@ fn read_exec(reader: &mut Reader<'_>) -> ExecSettings {
                 Err(_) => Preserve::parse(text),
             })
             .unwrap_or(Preserve::No),
+        set_credentials: reader.list(S, "SetCredential", read_credential).into_iter().map(|(set, _)| set).collect(),
+        load_credentials: reader
+            .list(S, "LoadCredential", |text| {
+                // Without a path, or by a relative one, it is handed down to systemd itself.
+                let (name, path) = text.split_once(':').unwrap_or((text, ""));
+                let path = specifiers.replace(path)?;
+                Ok((specifiers.replace(name)?, PathBuf::from(path)))
+            })
+            .into_iter()
+            .map(|(loaded, _)| loaded)
+            .filter(|(_, path)| path.is_absolute())
+            .collect(),
         umask: reader.value(S, &["UMask"], value::mode).unwrap_or(0o022),
         output: reader.value(S, &["StandardOutput"], |text| read_output(specifiers, text)).unwrap_or(default),
         error: reader.value(S, &["StandardError"], |text| read_output(specifiers, text)).unwrap_or(Output::Inherit),
@@ -238,14 +255,25 @@ fn read_exec(reader: &mut Reader<'_>) -> ExecSettings {
 fn read_runtime_directories(reader: &mut Reader<'_>) -> Vec<String> {
     let directories = reader.words("Service", "RuntimeDirectory");
     let line = reader.line_of("Service", "RuntimeDirectory");
-    let (inside, outside) = directories.into_iter().partition(|path: &String| {
-        !path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-    });
-    for path in outside {
-        let message = format!("RuntimeDirectory=: {path:?} is not a relative path below it; ignored");
-        reader.report(Finding::warning(line, message));
+    let mut inside = Vec::new();
+    for directory in directories {
+        // `DIRECTORY:SYMLINK` and, from systemd 257 on, `:ro` behind it.
+        let path = directory.split(':').next().unwrap_or_default();
+        let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if path.starts_with('/') || parts.is_empty() || parts.contains(&"..") {
+            let message = format!("RuntimeDirectory=: {directory:?} is not a relative path below it; ignored");
+            reader.report(Finding::warning(line, message));
+        } else {
+            inside.push(parts.join("/"));
+        }
     }
     inside
+}
+
+/// `NAME:TEXT`, escaped as C does.
+fn read_credential(text: &str) -> Result<(String, String), ValueError> {
+    let (name, text) = text.split_once(':').ok_or_else(|| ValueError::not(text, "credential; say NAME:TEXT"))?;
+    Ok((name.to_owned(), word::unescaped(text)))
 }
 
 fn absolute_path(specifiers: &Specifiers, text: &str) -> Result<PathBuf, ValueError> {
@@ -258,7 +286,9 @@ fn read_input(specifiers: &Specifiers, text: &str) -> Result<Input, ValueError> 
         ("null", _) => Ok(Input::Null),
         ("socket", _) => Ok(Input::Socket),
         (_, Some(path)) => absolute_path(specifiers, path).map(Input::File),
-        _ => Err(ValueError::not(text, "input that is supported here (null, socket, file:PATH)")),
+        ("tty-force" | "tty-fail" | "data", _) => Ok(Input::Other(text.to_owned())),
+        _ if is_of_systemd_alone(text) => Ok(Input::Other(text.to_owned())),
+        _ => Err(ValueError::not(text, "input of a service; say null, tty, data, socket, file:PATH or fd:NAME")),
     }
 }
 
@@ -268,15 +298,17 @@ fn read_output(specifiers: &Specifiers, text: &str) -> Result<Output, ValueError
         "inherit" => Ok(Output::Inherit),
         "null" => Ok(Output::Null),
         // What goes beside the journal, to syslog, the kernel's buffer or the console, is kept in one place here.
-        "journal" | "syslog" | "kmsg" | "journal+console" | "syslog+console" | "kmsg+console" => Ok(Output::Journal),
-        "socket" => Ok(Output::Socket),
+        "journal" | "syslog" | "kmsg" | "journal+console" | "syslog+console" | "kmsg+console" if path.is_empty() => {
+            Ok(Output::Journal)
+        }
+        "socket" if path.is_empty() => Ok(Output::Socket),
         "file" => absolute_path(specifiers, path).map(Output::File),
         "append" => absolute_path(specifiers, path).map(Output::Append),
         "truncate" => absolute_path(specifiers, path).map(Output::Truncate),
-        _ => Err(ValueError::not(
-            text,
-            "output that is supported here (inherit, null, journal, socket, append:PATH, ...)",
-        )),
+        _ if is_of_systemd_alone(text) => Ok(Output::Other(text.to_owned())),
+        _ => {
+            Err(ValueError::not(text, "output of a service; say inherit, null, tty, journal, socket, append:PATH, ..."))
+        }
     }
 }
 

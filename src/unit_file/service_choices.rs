@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::exit_status;
 use super::finding::ValueError;
 use crate::model::Signal;
 
@@ -119,6 +120,21 @@ pub enum Input {
     Socket,
     /// A file.
     File(PathBuf),
+    /// A terminal, the text of StandardInputText= and StandardInputData=, or a descriptor by name (`tty`, `tty-force`,
+    /// `tty-fail`, `data`, `fd:NAME`): what systemd does and nothing here.
+    Other(String),
+}
+
+/// A stream to a terminal or to a descriptor by name, which only systemd connects.
+pub(super) fn is_of_systemd_alone(stream: &str) -> bool {
+    let name = stream.strip_prefix("fd:").unwrap_or(stream);
+    matches!(stream, "tty" | "fd") || (name != stream && is_descriptor_name(name))
+}
+
+/// A name of FileDescriptorName=, `fdname_is_valid` in systemd's fd-util.c: printable ASCII without a colon.
+#[must_use]
+pub fn is_descriptor_name(name: &str) -> bool {
+    name.len() <= 255 && name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b':')
 }
 
 /// StandardOutput= and StandardError=.
@@ -138,6 +154,8 @@ pub enum Output {
     Append(PathBuf),
     /// A file, emptied first.
     Truncate(PathBuf),
+    /// A terminal, or a descriptor by name (`tty`, `fd:NAME`): what systemd does and nothing here.
+    Other(String),
 }
 
 /// Exit codes and signals of SuccessExitStatus= and its kin.
@@ -157,13 +175,14 @@ impl ExitStatusSet {
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let mut set = Self::default();
         for word in text.split_whitespace() {
-            match (word.parse(), word.starts_with(|c: char| c.is_ascii_digit())) {
-                (Ok(code), _) => set.codes.push(code),
-                (Err(_), false) => {
+            let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+            match word.parse().ok().or_else(|| exit_status::code(word)) {
+                Some(code) => set.codes.push(code),
+                None if is_number => return Err(ValueError::range(word, "exit code")),
+                None => {
                     let signal = Signal::from_name(word);
                     set.signals.push(signal.ok_or_else(|| ValueError::not(word, "exit code or signal"))?);
                 }
-                (Err(_), true) => return Err(ValueError::range(word, "exit code")),
             }
         }
         Ok(set)

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::finding::{Finding, IgnoredDirective};
+use super::finding::{Finding, IgnoredDirective, ValueError};
 use super::listen::ListenAddress;
 use super::reader::Reader;
+use super::service_choices::is_descriptor_name;
 use super::specifier::Specifiers;
 use super::syntax::UnitFile;
 use super::unit_section::UnitSection;
@@ -47,10 +48,16 @@ pub struct SocketUnit {
     pub directory_mode: u32,
     /// RemoveOnStop=.
     pub remove_on_stop: bool,
+    /// BindToDevice=: only connections that come in by this interface.
+    pub bind_to_device: Option<String>,
+    /// IPAddressDeny=any is set, or PrivateNetwork=: connections are let in by exception.
+    pub denies_by_default: bool,
     /// FlushPending=: with Accept=no, drop what waits when the service has exited.
     pub flush_pending: bool,
     /// MaxConnections=, with Accept=yes.
     pub max_connections: u32,
+    /// MaxConnectionsPerSource=, with Accept=yes: of one address or user; 0 for no such limit.
+    pub max_connections_per_source: u32,
     /// TriggerLimitBurst= and TriggerLimitIntervalSec=; none when it is off.
     pub trigger_limit: Option<(u32, Duration)>,
 }
@@ -67,6 +74,12 @@ impl SocketUnit {
         (unit, findings, ignored)
     }
 
+    /// Whether connections from elsewhere do not get to it, whatever address it listens at.
+    #[must_use]
+    pub fn is_kept_inside(&self) -> bool {
+        self.denies_by_default || self.bind_to_device.as_deref() == Some("lo")
+    }
+
     /// The service it starts; with Accept=yes the name of its template, `foo@.service`.
     #[must_use]
     pub fn triggers(&self) -> String {
@@ -78,8 +91,7 @@ impl SocketUnit {
 fn read_socket(reader: &mut Reader<'_>) -> SocketUnit {
     const S: &str = "Socket";
     let specifiers = reader.specifiers();
-    let listen =
-        reader.list(S, "ListenStream", |text| specifiers.replace(text).and_then(|text| ListenAddress::parse(&text)));
+    let listen = reader.list(S, "ListenStream", |text| listen_address(specifiers, text));
     let accept = reader.switch(S, "Accept", false);
     let name = specifiers.unit().clone();
     SocketUnit {
@@ -93,7 +105,7 @@ fn read_socket(reader: &mut Reader<'_>) -> SocketUnit {
                 "default" => Ok(None),
                 "both" => Ok(Some(false)),
                 "ipv6-only" => Ok(Some(true)),
-                _ => Err(super::finding::ValueError::not(text, "choice for BindIPv6Only=")),
+                _ => value::boolean(text).map(Some).map_err(|_| ValueError::not(text, "choice for BindIPv6Only=")),
             })
             .flatten(),
         reuse_port: reader.switch(S, "ReusePort", false),
@@ -101,16 +113,45 @@ fn read_socket(reader: &mut Reader<'_>) -> SocketUnit {
         no_delay: reader.switch(S, "NoDelay", false),
         keep_alive: reader.switch(S, "KeepAlive", false),
         // With Accept=yes each connection is called `connection`, whatever the unit says.
-        descriptor_name: reader.text(S, "FileDescriptorName").unwrap_or_else(|| name.to_string()),
+        descriptor_name: reader
+            .value(S, &["FileDescriptorName"], |text| {
+                let name = specifiers.replace(text)?;
+                if is_descriptor_name(&name) { Ok(name) } else { Err(ValueError::not(text, "name of a descriptor")) }
+            })
+            .unwrap_or_else(|| name.to_string()),
         socket_mode: reader.value(S, &["SocketMode"], value::mode).unwrap_or(0o666),
         owner: (reader.text(S, "SocketUser"), reader.text(S, "SocketGroup")),
         directory_mode: reader.value(S, &["DirectoryMode"], value::mode).unwrap_or(0o755),
         remove_on_stop: reader.switch(S, "RemoveOnStop", false),
         flush_pending: reader.switch(S, "FlushPending", false),
+        bind_to_device: reader.watched_text(S, "BindToDevice"),
+        denies_by_default: denies_by_default(reader),
         max_connections: reader.value(S, &["MaxConnections"], value::number).unwrap_or(64),
+        max_connections_per_source: max_connections_per_source(reader),
         trigger_limit: trigger_limit(reader, accept),
         name,
     }
+}
+
+fn max_connections_per_source(reader: &mut Reader<'_>) -> u32 {
+    let limit = reader.watched_text("Socket", "MaxConnectionsPerSource");
+    limit.and_then(|text| value::number(&text).ok()).unwrap_or(0)
+}
+
+fn denies_by_default(reader: &mut Reader<'_>) -> bool {
+    let denied = reader.watched_text("Socket", "IPAddressDeny").unwrap_or_default();
+    let is_private = reader.watched_text("Socket", "PrivateNetwork").and_then(|text| value::boolean(&text).ok());
+    denied.split_whitespace().any(|range| range == "any") || is_private == Some(true)
+}
+
+/// A template's address may be what its instance gives: it is read when there is an instance.
+fn listen_address(specifiers: &Specifiers, text: &str) -> Result<ListenAddress, ValueError> {
+    let read = ListenAddress::parse(&specifiers.replace(text)?);
+    if specifiers.depends_on_instance(text) && !matches!(read, Ok(ListenAddress::Path(_) | ListenAddress::Abstract(_)))
+    {
+        return Ok(ListenAddress::Other(text.to_owned()));
+    }
+    read
 }
 
 /// 20 in 2 s, with Accept=yes 200, unless the unit says otherwise. Zero in either place turns it off.
@@ -124,10 +165,18 @@ fn trigger_limit(reader: &mut Reader<'_>, accept: bool) -> Option<(u32, Duration
 
 /// What systemd refuses to load (`socket_verify` in its socket.c), and what only it can listen on.
 fn check(unit: &SocketUnit, file: &UnitFile, reader: &mut Reader<'_>) {
-    let other_listeners = ["ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial", "ListenNetlink"];
+    let other_listeners = [
+        "ListenDatagram",
+        "ListenSequentialPacket",
+        "ListenFIFO",
+        "ListenSpecial",
+        "ListenNetlink",
+        "ListenMessageQueue",
+        "ListenUSBFunction",
+    ];
     let others: Vec<_> = other_listeners.iter().flat_map(|key| file.entries("Socket", key)).collect();
     if unit.listen.is_empty() && others.is_empty() {
-        reader.report(Finding::error(0, "the socket has no valid ListenStream="));
+        reader.report(Finding::error(0, "the socket has no valid ListenStream= or other Listen setting"));
     }
     if unit.accept && unit.max_connections == 0 {
         let line = reader.line_of("Socket", "MaxConnections");

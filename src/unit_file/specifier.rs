@@ -23,6 +23,8 @@ pub struct Directories {
     pub logs: PathBuf,
     /// `%E`: /etc, or $XDG_CONFIG_HOME.
     pub configuration: PathBuf,
+    /// `%D`: /usr/share, or $XDG_DATA_HOME.
+    pub shared: PathBuf,
 }
 
 impl Directories {
@@ -35,6 +37,7 @@ impl Directories {
             cache: "/var/cache".into(),
             logs: "/var/log".into(),
             configuration: "/etc".into(),
+            shared: "/usr/share".into(),
         }
     }
 
@@ -48,6 +51,7 @@ impl Directories {
             cache: dir("cache"),
             logs: dir("log"),
             configuration: dir("etc"),
+            shared: dir("share"),
         }
     }
 }
@@ -57,13 +61,28 @@ impl Directories {
 pub struct Specifiers {
     unit: UnitName,
     directories: Directories,
+    /// The instance is a stand-in: the file is a template.
+    is_template: bool,
 }
 
 impl Specifiers {
     /// For `unit` (an instance, where it has one).
     #[must_use]
     pub fn new(unit: UnitName, directories: Directories) -> Self {
-        Self { unit, directories }
+        Self { unit, directories, is_template: false }
+    }
+
+    /// For the template `unit`, read as an instance of it whose name nothing may depend on.
+    #[must_use]
+    pub fn of_template(unit: UnitName, directories: Directories) -> Self {
+        let instance = UnitName::new(format!("{}instance.{}", unit.stem(), unit.suffix()));
+        Self { unit: instance.unwrap_or(unit), directories, is_template: true }
+    }
+
+    /// Whether what stands in `text` is known only when there is an instance.
+    #[must_use]
+    pub fn depends_on_instance(&self, text: &str) -> bool {
+        self.is_template && ["%i", "%I", "%f", "%n", "%N"].iter().any(|specifier| text.contains(specifier))
     }
 
     /// The unit.
@@ -78,7 +97,13 @@ impl Specifiers {
         &self.directories
     }
 
-    /// Replaces every specifier of `text`. A percent sign before anything but a letter stays as it is.
+    /// Where the credentials of the unit are, systemd.exec(5) "CREDENTIALS".
+    #[must_use]
+    pub fn credentials(&self) -> PathBuf {
+        self.directories.runtime.join("credentials").join(self.unit.as_str())
+    }
+
+    /// Replaces every specifier of `text`. A percent sign before anything but a letter or digit stays as it is.
     ///
     /// # Errors
     /// When a letter stands for nothing here.
@@ -95,7 +120,7 @@ impl Specifiers {
                     out.push('%');
                     rest.next();
                 }
-                Some(letter) if letter.is_ascii_alphabetic() => {
+                Some(letter) if letter.is_ascii_alphanumeric() => {
                     out.push_str(&self.value(letter).ok_or(ValueError::Specifier { letter })?);
                     rest.next();
                 }
@@ -123,6 +148,13 @@ impl Specifiers {
             'j' => last.to_owned(),
             'J' => unescape(last),
             'f' => absolute(unescape(if instance.is_empty() { prefix } else { instance })),
+            // Where the file is found is not known here: the folder stands for it.
+            'y' => format!("/etc/systemd/system/{}", self.unit.template().unwrap_or_else(|| self.unit.to_string())),
+            'Y' => "/etc/systemd/system".to_owned(),
+            // Deprecated, and read by every version up to 262: the control groups of the unit.
+            'c' => format!("/system.slice/{}", self.unit),
+            'r' => "/system.slice".to_owned(),
+            'R' => "/".to_owned(),
             _ => return None,
         })
     }
@@ -137,6 +169,8 @@ impl Specifiers {
             'C' => &self.directories.cache,
             'L' => &self.directories.logs,
             'E' => &self.directories.configuration,
+            'D' => &self.directories.shared,
+            'd' => return Some(self.credentials().display().to_string()),
             'T' => return Some(temporary("/tmp")),
             'V' => return Some(temporary("/var/tmp")),
             _ => return None,
@@ -162,8 +196,30 @@ fn of_the_host(letter: char) -> Option<String> {
         'm' => fs::read_to_string("/etc/machine-id").ok()?.trim().to_owned(),
         'b' => fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().replace('-', ""),
         'a' => architecture(std::env::consts::ARCH).to_owned(),
+        'A' => os_release("IMAGE_VERSION"),
+        'B' => os_release("BUILD_ID"),
+        'M' => os_release("IMAGE_ID"),
+        'o' => os_release("ID"),
+        'w' => os_release("VERSION_ID"),
+        'W' => os_release("VARIANT_ID"),
+        'q' => {
+            let pretty = assigned(&fs::read_to_string("/etc/machine-info").unwrap_or_default(), "PRETTY_HOSTNAME");
+            if pretty.is_empty() { host().split('.').next().unwrap_or_default().to_owned() } else { pretty }
+        }
         _ => return None,
     })
+}
+
+/// A field of os-release(5); empty if it is not set.
+fn os_release(field: &str) -> String {
+    let text = fs::read_to_string("/etc/os-release").or_else(|_| fs::read_to_string("/usr/lib/os-release"));
+    assigned(&text.unwrap_or_default(), field)
+}
+
+/// What a file of shell assignments gives `name`, without its quotes; empty if nothing.
+fn assigned(text: &str, name: &str) -> String {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    value.unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned()
 }
 
 /// systemd's word for Rust's.
@@ -234,8 +290,18 @@ mod tests {
     }
 
     #[test]
-    fn a_specifier_without_a_value_is_an_error() {
-        assert_eq!(of("a.service").replace("x%Q"), Err(ValueError::Specifier { letter: 'Q' }));
+    fn a_letter_or_digit_that_is_no_specifier_is_an_error() {
+        for letter in ['Q', '1', 'x'] {
+            assert_eq!(of("a.service").replace(&format!("x%{letter}")), Err(ValueError::Specifier { letter }));
+        }
+    }
+
+    #[test]
+    fn every_specifier_of_the_manual_has_a_value() {
+        for letter in "aAbBCdDEfgGhHiIjJlLmMnNopPqsStTuUvVwW".chars() {
+            assert!(of("a.service").replace(&format!("%{letter}")).is_ok(), "%{letter}");
+        }
+        assert_eq!(of("a@b.service").replace("%d/key").expect("known"), "/run/credentials/a@b.service/key");
     }
 
     #[test]

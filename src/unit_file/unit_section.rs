@@ -13,6 +13,12 @@ pub struct UnitSection {
     pub requires: Vec<UnitName>,
     /// BindsTo=: as `requires`, and this unit stops when one of them goes away by itself.
     pub binds_to: Vec<UnitName>,
+    /// Requisite=: as `requires`, but they are to run already.
+    pub requisite: Vec<UnitName>,
+    /// StopPropagatedFrom=: a stop of them stops this unit.
+    pub stop_propagated_from: Vec<UnitName>,
+    /// PropagatesStopTo=: a stop of this unit stops them.
+    pub propagates_stop_to: Vec<UnitName>,
     /// PartOf=: this unit is stopped and restarted with them.
     pub part_of: Vec<UnitName>,
     /// Wants=: started with this unit.
@@ -36,6 +42,9 @@ impl UnitSection {
         Self {
             requires: reader.units("Unit", "Requires"),
             binds_to: reader.units("Unit", "BindsTo"),
+            requisite: reader.watched_units("Unit", "Requisite"),
+            stop_propagated_from: reader.watched_units("Unit", "StopPropagatedFrom"),
+            propagates_stop_to: reader.watched_units("Unit", "PropagatesStopTo"),
             part_of: reader.units("Unit", "PartOf"),
             wants: reader.units("Unit", "Wants"),
             after: reader.units("Unit", "After"),

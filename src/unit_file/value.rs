@@ -110,12 +110,17 @@ pub fn mode(text: &str) -> Result<u32, ValueError> {
     if mode > 0o7777 { Err(ValueError::range(text, "file mode")) } else { Ok(mode) }
 }
 
-/// A whole number that is not negative.
+/// A whole number that is not negative: decimal, or as C writes it behind `0x`, `0o`, `0b` or `0`.
 ///
 /// # Errors
 /// When it is none, or has more than 32 bits.
 pub fn number(text: &str) -> Result<u32, ValueError> {
-    text.parse().map_err(|_| ValueError::not(text, "whole number"))
+    let bases = [("0x", 16), ("0X", 16), ("0o", 8), ("0b", 2), ("0", 8)];
+    let based = bases.iter().find_map(|&(prefix, base)| Some((text.strip_prefix(prefix)?, base)));
+    let (digits, base) = based.filter(|(digits, _)| !digits.is_empty()).unwrap_or((text, 10));
+    let all_digits = digits.chars().all(|c| c.is_digit(base)) || base == 10;
+    let number = u32::from_str_radix(digits, base).ok().filter(|_| all_digits);
+    number.ok_or_else(|| ValueError::not(text, "whole number"))
 }
 
 /// A size in bytes, with the suffixes K, M, G, T, P, E to the base 1024.

@@ -50,6 +50,27 @@ pub fn first(text: &str) -> Result<Option<(String, &str)>, ValueError> {
     if quote.is_some() { Err(unbalanced()) } else { Ok(Some((word, rest))) }
 }
 
+/// A text with its C-style escapes replaced, and its quotes kept.
+#[must_use]
+pub fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('\\') {
+        out.push_str(before);
+        match unescape(behind) {
+            Some((escaped, behind)) => {
+                out.push_str(&escaped);
+                rest = behind;
+            }
+            None => {
+                out.push('\\');
+                rest = behind;
+            }
+        }
+    }
+    out + rest
+}
+
 /// What the escape means whose backslash stands before `text`, and the text behind it; none at the end.
 fn unescape(text: &str) -> Option<(String, &str)> {
     let letter = text.chars().next()?;

@@ -44,7 +44,7 @@ fn sound_units_pass_even_strictly() {
 
 #[test]
 fn an_error_fails_and_a_warning_only_if_strict() {
-    let error = Units::new(SOUND_SOCKET, &SOUND_SERVICE.replace("--serve", "--port 8008"));
+    let error = Units::new(SOUND_SOCKET, &SOUND_SERVICE.replace("/bin/app --serve", "/bin/uvicorn a:b"));
     assert_eq!(error.check(&[]).0, 1);
     assert_eq!(with_a_warning().check(&[]).0, 0);
     assert_eq!(with_a_warning().check(&["--strict"]).0, 1);

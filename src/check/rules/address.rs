@@ -15,7 +15,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "GL020",
         severity: Severity::Warning,
         title: "open to all addresses",
-        why: "whoever reaches the machine reaches the service, past the proxy in front of it",
+        why: "whoever reaches the machine reaches the service, unless a firewall forbids it, past any proxy in front",
         find: open_to_all,
     },
     Rule {
@@ -66,7 +66,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn open_to_all(facts: &Facts) -> Vec<Hit> {
-    let Some(socket) = &facts.socket else { return Vec::new() };
+    let Some(socket) = facts.socket.as_ref().filter(|socket| !socket.unit.is_kept_inside()) else { return Vec::new() };
     let open = socket.unit.listen.iter().filter_map(|(address, line)| match address {
         ListenAddress::Port(port) => Some((address, *port, *line)),
         ListenAddress::Ip(ip) if ip.ip().is_unspecified() => Some((address, ip.port(), *line)),
@@ -128,7 +128,7 @@ fn locked_out(facts: &Facts) -> Vec<Hit> {
     let Some(socket) = &facts.socket else { return Vec::new() };
     let (mode, (user, group)) = (socket.unit.socket_mode, &socket.unit.owner);
     // Below /run/user the owner is the user whose systemd it is.
-    let is_users = paths(socket).all(|(path, _)| path.starts_with("/run/user"));
+    let is_users = facts.machine.is_users || paths(socket).all(|(path, _)| path.starts_with("/run/user"));
     let user_gets_in = (user.is_some() || is_users) && mode & 0o200 != 0;
     let group_gets_in = group.is_some() && mode & 0o020 != 0;
     if mode & 0o002 != 0 || user_gets_in || group_gets_in || paths(socket).next().is_none() {
@@ -195,6 +195,10 @@ mod tests {
         for faulty in ["8080", "0.0.0.0:8080", "[::]:8080"] {
             in_socket("GL020", &format!("ListenStream={faulty}"), "ListenStream=127.0.0.1:8080");
         }
+        for inside in ["BindToDevice=lo", "IPAddressDeny=any\nIPAddressAllow=localhost", "PrivateNetwork=yes"] {
+            in_socket("GL020", "ListenStream=8080", &format!("ListenStream=8080\n{inside}"));
+        }
+        in_socket("GL020", "ListenStream=8080\nBindToDevice=eth0", "ListenStream=8080\nBindToDevice=lo");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::check::facts::{Facts, ServiceFacts, SocketFacts};
 use crate::check::finding::{Hit, Severity, Spot};
 use crate::check::rule::Rule;
-use crate::check::server::{Launch, Server};
+use crate::check::server::{Launch, Taking};
+use crate::check::servers::Ready;
 use crate::model::{ActiveState, Endpoint};
 use crate::unit_file::service_choices::ServiceType;
 
@@ -45,39 +46,86 @@ pub(super) const RULES: &[Rule] = &[
         why: "gunicorn says READY=1 when its arbiter is up: a worker that fails to load fails after the restart counts as done",
         find: ready_too_early,
     },
+    Rule {
+        id: "GL045",
+        severity: Severity::Info,
+        title: "server that may not take the passed socket",
+        why: "how it takes a socket stands in its configuration or its code, which is not read here: if it binds for itself, \
+              that fails or every restart is a gap",
+        find: may_bind_itself,
+    },
 ];
 
 fn binds_itself(facts: &Facts) -> Vec<Hit> {
-    let Some((socket, service, launch)) = launched(facts) else { return Vec::new() };
-    let passed = || spot(service, &launch);
-    let (program, ports) = (&launch.program, tcp_ports(socket));
-    let takes_by_name = !launch.named_descriptors().is_empty();
-    let hit = match launch.server {
-        Server::Uvicorn if !takes_by_name => {
-            passed().says("uvicorn serves a passed socket only with --fd", "ExecStart=... uvicorn ... --fd 3")
-        }
-        Server::Hypercorn if !takes_by_name => passed().says(
-            "hypercorn serves a passed socket only with --bind fd://",
-            "ExecStart=... hypercorn ... --bind fd://3",
-        ),
-        Server::Nginx if !service.unit.exec.environment.iter().any(|set| set.starts_with("NGINX=")) => {
-            let fix = "# systemd-socket-proxyd in front, or no socket unit for nginx: its own reload loses nothing";
-            passed().says("nginx takes no socket from systemd", fix)
-        }
-        Server::Unknown => {
-            let Some(port) = ports.iter().find(|port| launch.names_port(**port)) else { return Vec::new() };
-            let message = format!("{program} is told to bind port {port}, which {} holds", socket.source.name);
-            passed().says(message, "# let it serve descriptor 3 (LISTEN_FDS), or put systemd-socket-proxyd in front")
-        }
-        _ => return Vec::new(),
+    let Some((socket, service, launch)) = launched(facts).filter(|(socket, ..)| !listens_apart(socket)) else {
+        return Vec::new();
     };
-    vec![hit]
+    let Taking::No(advice) = taking(socket, service, &launch) else { return Vec::new() };
+    let server = launch.server.map_or("", |server| server.source);
+    let spot = spot(service, &launch);
+    let evidence = format!("{}; known of {}: {server}", spot.evidence, launch.program);
+    let (message, fix) = match advice {
+        Some(advice) => (
+            format!("{} does not take the socket of {}: nothing tells it to", launch.program, socket.source.name),
+            advice,
+        ),
+        None => (
+            format!("{} takes no socket from systemd", launch.program),
+            "# systemd-socket-proxyd in front, or no socket unit for it",
+        ),
+    };
+    vec![spot.seen(evidence).says(message, fix)]
+}
+
+/// Where the command names the socket's own address, or what runs does not hold the socket, the question is asked.
+fn may_bind_itself(facts: &Facts) -> Vec<Hit> {
+    let Some((socket, service, launch)) = launched(facts) else { return Vec::new() };
+    if taking(socket, service, &launch) != Taking::Unknown || holds(socket, service) == Some(true) {
+        return Vec::new();
+    }
+    let fix = "# if not: let it serve descriptor 3 (LISTEN_FDS), or put systemd-socket-proxyd in front";
+    let (program, name) = (&launch.program, &socket.source.name);
+    if holds(socket, service) == Some(false) {
+        let processes = service.live.iter().flat_map(|live| &live.processes).map(u32::to_string).collect::<Vec<_>>();
+        let evidence = format!("no process of {} holds it (PID {})", service.source.name, processes.join(", "));
+        let message = format!("{program} runs without the socket of {name}: what connects there waits");
+        return vec![spot(service, &launch).seen(evidence).says(message, fix).weighing(Severity::Warning)];
+    }
+    let Some(endpoint) = endpoints(socket).find(|endpoint| launch.names(endpoint)) else { return Vec::new() };
+    let message = format!("does {program} serve the socket it is passed? It is told {endpoint}, which {name} holds");
+    vec![spot(service, &launch).says(message, fix)]
+}
+
+/// What is known of the server, unless the kernel shows that it took the socket.
+fn taking(socket: &SocketFacts, service: &ServiceFacts, launch: &Launch) -> Taking {
+    if holds(socket, service) == Some(true) {
+        return Taking::Yes;
+    }
+    let endpoints: Vec<Endpoint> = endpoints(socket).collect();
+    launch.takes(&endpoints, &service.unit.exec.environment, &service.configuration)
+}
+
+/// Whether a process of the running service holds a listener of the socket; none where that cannot be seen.
+fn holds(socket: &SocketFacts, service: &ServiceFacts) -> Option<bool> {
+    let (socket, service) = (socket.live.as_ref()?, service.live.as_ref()?);
+    let listeners = || socket.addresses.iter().flat_map(|address| &address.listeners);
+    let runs = service.unit.sub_state == "running" && !service.processes.is_empty();
+    if !runs || listeners().next().is_none() {
+        return None;
+    }
+    let holders: Option<Vec<_>> = listeners().map(|held| held.holders.as_ref()).collect();
+    Some(holders?.into_iter().flatten().any(|holder| service.processes.contains(&holder.pid)))
+}
+
+/// The socket listens at nothing that a server could bind here: only systemd makes such a socket.
+fn listens_apart(socket: &SocketFacts) -> bool {
+    endpoints(socket).next().is_none()
 }
 
 fn consumed_twice(facts: &Facts) -> Vec<Hit> {
     let Some((_, service, launch)) = launched(facts) else { return Vec::new() };
     let named = launch.named_descriptors();
-    if launch.server != Server::Gunicorn || named.is_empty() || forgets_listen_fds(service) {
+    if !launch.is("gunicorn") || named.is_empty() || forgets_listen_fds(service) {
         return Vec::new();
     }
     let message = format!("gunicorn takes descriptor {} from --bind and from LISTEN_FDS", named[0]);
@@ -91,7 +139,8 @@ fn never_notifies(facts: &Facts) -> Vec<Hit> {
     }
     let spot = service.source.at("Service", "Type");
     let fix = "[Service]\nType=exec";
-    let launch = service.launch().filter(|launch| launch.server.never_notifies());
+    let never = |launch: &Launch| launch.server.is_some_and(|server| server.ready == Ready::Never);
+    let launch = service.launch().filter(never);
     // Seen from its state: it was started again by itself and waits once more, or its last start ran out of time.
     let live = service.live.as_ref().filter(|live| {
         live.unit.active_state == ActiveState::Activating
@@ -114,6 +163,10 @@ fn never_notifies(facts: &Facts) -> Vec<Hit> {
 
 fn unlinks_path(facts: &Facts) -> Vec<Hit> {
     let Some((socket, service, launch)) = launched(facts) else { return Vec::new() };
+    if launch.server.is_none() || matches!(taking(socket, service, &launch), Taking::Unknown) {
+        return Vec::new();
+    }
+    let takes = taking(socket, service, &launch) == Taking::Yes;
     let paths: Vec<String> = endpoints(socket)
         .filter_map(|endpoint| match endpoint {
             Endpoint::Unix(path) => Some(path.display().to_string()),
@@ -121,11 +174,11 @@ fn unlinks_path(facts: &Facts) -> Vec<Hit> {
         })
         .collect();
     let Some(first) = paths.first() else { return Vec::new() };
-    if let Some(own) = launch.paths().into_iter().find(|own| paths.iter().any(|path| path == own)) {
+    if let Some(own) = launch.paths().into_iter().find(|own| !takes && paths.iter().any(|path| path == own)) {
         let message = format!("{} makes {own} anew, where {} listens", launch.program, socket.source.name);
         return vec![spot(service, &launch).says(message, "# let it serve the passed socket, for example --fd 3")];
     }
-    if launch.server == Server::Gunicorn && !launch.named_descriptors().is_empty() && forgets_listen_fds(service) {
+    if launch.is("gunicorn") && !launch.named_descriptors().is_empty() && forgets_listen_fds(service) {
         let message = format!("gunicorn removes {first} at a graceful stop, where it may write to the folder");
         let fix = "[Service]\n# remove UnsetEnvironment=LISTEN_FDS and --bind fd://: with LISTEN_FDS gunicorn leaves the path alone";
         return vec![spot(service, &launch).says(message, fix)];
@@ -136,7 +189,7 @@ fn unlinks_path(facts: &Facts) -> Vec<Hit> {
 fn ready_too_early(facts: &Facts) -> Vec<Hit> {
     let Some(service) = &facts.service else { return Vec::new() };
     let notifies = matches!(service.unit.service_type, ServiceType::Notify | ServiceType::NotifyReload);
-    let Some(launch) = service.launch().filter(|launch| launch.server == Server::Gunicorn && notifies) else {
+    let Some(launch) = service.launch().filter(|launch| launch.is("gunicorn") && notifies) else {
         return Vec::new();
     };
     if launch.arguments.iter().any(|argument| argument == "--preload") {
@@ -165,12 +218,6 @@ fn endpoints(socket: &SocketFacts) -> impl Iterator<Item = Endpoint> {
     socket.unit.listen.iter().filter_map(|(address, _)| address.endpoint())
 }
 
-fn tcp_ports(socket: &SocketFacts) -> Vec<u16> {
-    endpoints(socket)
-        .filter_map(|endpoint| if let Endpoint::Tcp(address) = endpoint { Some(address.port()) } else { None })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use crate::check::testing::*;
@@ -182,13 +229,43 @@ mod tests {
             ("uvicorn a:b --port 8008", "uvicorn a:b --fd 3"),
             ("hypercorn a:b", "hypercorn a:b --bind fd://3"),
             ("nginx", "gunicorn a:b"),
-            ("app --listen 127.0.0.1:8008", "app --listen 127.0.0.1:9"),
             ("python3 -m uvicorn a:b", "python3 app.py"),
-            ("python3 -m http.server 8008", "python3 app.py 18008"),
+            ("python3 -m http.server 8008", "python3 app.py 8008"),
             ("sh -c 'exec uvicorn a:b --port 8008'", "sh -c 'exec uvicorn a:b --fd 3'"),
+            ("puma -b tcp://127.0.0.1:8009", "puma -b tcp://127.0.0.1:8008"),
+            ("systemd-socket-activate -l 8008 app", "systemd-socket-proxyd 127.0.0.2:8008"),
         ] {
             in_command("GL040", &format!("ExecStart=/bin/{faulty}"), &format!("ExecStart=/bin/{sound}"));
         }
+    }
+
+    #[test]
+    fn a_server_that_is_not_known_is_asked_about() {
+        for (faulty, sound) in [
+            ("app --listen 127.0.0.1:8008", "app --listen 127.0.0.1:9"),
+            ("app --port 8008", "app --port 18008"),
+            ("node server.js --port=8008", "systemd-socket-proxyd 127.0.0.1:8008"),
+        ] {
+            in_command("GL045", &format!("ExecStart=/bin/{faulty}"), &format!("ExecStart=/bin/{sound}"));
+            assert!(!found(EXAMPLES.socket, &EXAMPLES.service.replace("app --serve", faulty)).contains(&"GL040"));
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_shows_counts_more_than_what_is_known_of_the_server() {
+        let with = |command: &str, holder: u32| {
+            let mut facts = alive();
+            let text = EXAMPLES.service.replace("/bin/app --serve", command);
+            let mut running = service(&text);
+            running.live = facts.service.and_then(|service| service.live);
+            running.live.as_mut().unwrap().processes = vec![42];
+            facts.service = Some(running);
+            let live = facts.socket.as_mut().unwrap().live.as_mut().unwrap();
+            live.addresses = vec![address_held_by("127.0.0.1:8008", &[1, holder])];
+            facts
+        };
+        tells_apart("GL045", &with("/bin/app", 43), &with("/bin/app", 42));
+        tells_apart("GL040", &with("/bin/granian a:b", 43), &with("/bin/granian a:b", 42));
     }
 
     #[test]

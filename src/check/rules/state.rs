@@ -1,11 +1,12 @@
 //! What systemd and the kernel say of units that are there.
 
-use crate::check::facts::{Facts, SocketFacts};
+use crate::check::facts::{Facts, ServiceFacts, SocketFacts};
 use crate::check::finding::{Hit, Severity};
 use crate::check::live_facts::{Address, LiveSocket, LiveUnit};
 use crate::check::rule::Rule;
 use crate::check::source::Source;
-use crate::model::ActiveState;
+use crate::model::{ActiveState, UnitKind};
+use crate::unit_file::service_choices::ServiceType;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -57,6 +58,13 @@ pub(super) const RULES: &[Rule] = &[
         why: "a connection starts nothing: the socket fails with the first of them",
         find: service_missing,
     },
+    Rule {
+        id: "GL067",
+        severity: Severity::Info,
+        title: "service holds its own port",
+        why: "from its stop until its next listen() nobody listens: every restart refuses clients",
+        find: own_port,
+    },
 ];
 
 fn live(facts: &Facts) -> Option<(&SocketFacts, &LiveSocket)> {
@@ -66,33 +74,63 @@ fn live(facts: &Facts) -> Option<(&SocketFacts, &LiveSocket)> {
 
 fn socket_inactive(facts: &Facts) -> Vec<Hit> {
     let Some((socket, live)) = live(facts).filter(|(_, live)| !live.unit.is_active()) else { return Vec::new() };
-    let name = &socket.source.name;
+    let (name, unit) = (&socket.source.name, &live.unit);
+    let spot = socket.source.whole(states(unit));
+    if live.is_unused {
+        let message = format!("{name} is not in use: it is neither active nor enabled, and no unit pulls it in");
+        let fix = format!("# to use it, where its service takes a passed socket:\nsystemctl enable {name}");
+        return vec![spot.says(message, fix).weighing(Severity::Info)];
+    }
+    if unit.was_skipped && unit.active_state == ActiveState::Inactive {
+        let message = format!("{name} was not started: a condition of it does not hold on this machine");
+        return vec![spot.says(message, format!("systemctl status {name}")).weighing(Severity::Info)];
+    }
     let serves =
-        facts.service.as_ref().and_then(|service| service.live.as_ref()).is_some_and(|live| live.unit.is_active());
-    let is_masked = live.unit.load_state == "masked";
-    let message = match (&live.unit.active_state, serves) {
-        _ if is_masked => format!("{name} is masked: systemd refuses to start it"),
-        (ActiveState::Failed, _) => format!("{name} has failed: {}", live.unit.result),
-        (state, true) => format!("{name} is {state} while its service runs"),
-        (state, false) => format!("{name} is {state}"),
+        facts.service.as_ref().filter(|service| service.live.as_ref().is_some_and(|live| live.unit.is_active()));
+    let message = match &unit.active_state {
+        _ if unit.load_state == "masked" => format!("{name} is masked: systemd refuses to start it"),
+        ActiveState::Failed => format!("{name} has failed: {}", unit.result),
+        state if serves.is_some() => format!("{name} is {state} while its service runs"),
+        state => format!("{name} is {state}"),
     };
-    let fix = match (live.unit.result.as_str(), serves) {
-        _ if is_masked => format!("systemctl unmask {name} && systemctl start {name}"),
-        (_, true) => format!(
-            "# systemd refuses a socket beside its running service\nsystemctl stop {service} && systemctl start {name}",
-            service = socket.unit.triggers()
-        ),
-        ("service-start-limit-hit" | "trigger-limit-hit", _) => {
-            format!("systemctl reset-failed {} {name} && systemctl start {name}", socket.unit.triggers())
-        }
-        _ => format!("systemctl start {name}"),
+    vec![spot.says(message, start(socket, unit, serves, facts.machine.is_users))]
+}
+
+/// The commands that bring a socket up.
+fn start(socket: &SocketFacts, unit: &LiveUnit, serves: Option<&ServiceFacts>, is_users: bool) -> String {
+    let folder = if is_users { "user" } else { "system" };
+    let (name, triggered) = (&socket.source.name, socket.unit.triggers());
+    let unmask = if unit.load_state == "masked" { format!("systemctl unmask {name}\n") } else { String::new() };
+    let Some(service) = serves else {
+        return match unit.result.as_str() {
+            "service-start-limit-hit" | "trigger-limit-hit" => {
+                format!("{unmask}systemctl reset-failed {triggered} {name} && systemctl start {name}")
+            }
+            _ => format!("{unmask}systemctl start {name}"),
+        };
     };
-    vec![socket.source.whole(states(&live.unit)).says(message, fix)]
+    let section = &service.unit.unit;
+    let is_required = section.requires.contains(name) || section.binds_to.contains(name);
+    let requires = if is_required {
+        String::new()
+    } else {
+        format!(
+            "mkdir -p /etc/systemd/{folder}/{triggered}.d\n\
+             printf '[Unit]\\nRequires={name}\\n' > /etc/systemd/{folder}/{triggered}.d/{name}.conf\n\
+             systemctl daemon-reload\n"
+        )
+    };
+    format!(
+        "# systemd refuses to start a socket while its service runs; a restart of the service starts the sockets that\n\
+         # it requires before it. Until then clients of {name} are refused; other sockets of {triggered} stay.\n\
+         {unmask}{requires}systemctl restart {triggered}"
+    )
 }
 
 fn not_enabled(facts: &Facts) -> Vec<Hit> {
     let not_enabled = |state: &str| matches!(state, "disabled" | "linked" | "linked-runtime" | "enabled-runtime");
-    let Some((socket, live)) = live(facts).filter(|(_, live)| not_enabled(&live.unit.unit_file_state)) else {
+    let lasts = |live: &LiveSocket| !not_enabled(&live.unit.unit_file_state) || is_pulled_in(&live.unit);
+    let Some((socket, live)) = live(facts).filter(|(_, live)| !lasts(live)) else {
         return Vec::new();
     };
     let name = &socket.source.name;
@@ -108,6 +146,12 @@ fn not_enabled(facts: &Facts) -> Vec<Hit> {
     let state = live.unit.unit_file_state.as_str();
     let but = if state == "disabled" { "" } else { ", but not enabled" };
     vec![spot.says(format!("{name} is {state}{but}"), format!("systemctl enable {name}"))]
+}
+
+/// Whether another unit starts it at boot: a target by a link of the vendor, say. What only a service does is asked of
+/// that service.
+fn is_pulled_in(unit: &LiveUnit) -> bool {
+    unit.pulled_in_by.iter().any(|other| other.kind() != UnitKind::Service)
 }
 
 fn needs_reload(facts: &Facts) -> Vec<Hit> {
@@ -140,7 +184,7 @@ fn nobody_listens(facts: &Facts) -> Vec<Hit> {
 }
 
 fn held_by_another(facts: &Facts) -> Vec<Hit> {
-    let Some((socket, live)) = live(facts) else { return Vec::new() };
+    let Some((socket, live)) = live(facts).filter(|(_, live)| live.unit.is_active()) else { return Vec::new() };
     let strangers = live.addresses.iter().flat_map(|address| &address.listeners).filter(|held| !held.held_by_systemd);
     let hit = |held: &crate::check::live_facts::HeldListener| {
         let holders = held.holders.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -180,6 +224,35 @@ fn service_missing(facts: &Facts) -> Vec<Hit> {
     let message = format!("{} starts {}, which is not there", socket.source.name, socket.unit.triggers());
     let spot = socket.source.at("Socket", "Service").seen(format!("Triggers={}, LoadState=not-found", names.join(" ")));
     vec![spot.says(message, "[Socket]\nService=THE-RIGHT-ONE.service")]
+}
+
+fn own_port(facts: &Facts) -> Vec<Hit> {
+    let (Some(service), None) = (&facts.service, &facts.socket) else { return Vec::new() };
+    let Some(live) = service.live.as_ref().filter(|live| live.unit.is_active() && !live.listens_at.is_empty()) else {
+        return Vec::new();
+    };
+    let name = &service.source.name;
+    let addresses = live.listens_at.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!("{name} listens at {addresses} by itself: each restart has a gap");
+    let took = live.start_took.map_or_else(String::new, |took| {
+        let says_ready = matches!(
+            service.unit.service_type,
+            ServiceType::Notify | ServiceType::NotifyReload | ServiceType::Forking | ServiceType::Dbus
+        );
+        let until = if says_ready {
+            "until it said that it was ready"
+        } else {
+            "until it was executed, and some time more until it listened"
+        };
+        format!("; its last start took {took:?} {until}")
+    });
+    let unused =
+        live.unused_sockets.iter().map(|socket| format!("; {socket} exists and is not in use")).collect::<String>();
+    let evidence = format!("no socket of systemd's is there{took}{unused}");
+    let fix = format!(
+        "# measure it: gapless try {name}\n# close it, where the server takes a passed socket: a .socket unit of this name"
+    );
+    vec![service.source.whole(evidence).says(message, fix)]
 }
 
 fn states(unit: &LiveUnit) -> String {
@@ -234,7 +307,70 @@ mod tests {
         });
         let findings = crate::check::check(&masked, &[]);
         let inactive = findings.iter().find(|finding| finding.id == "GL060").unwrap();
-        assert!(inactive.fix.starts_with("systemctl unmask a.socket"), "{}", inactive.fix);
+        assert!(inactive.fix.contains("systemctl unmask a.socket\nsystemctl restart a.service"), "{}", inactive.fix);
+    }
+
+    #[test]
+    fn a_socket_beside_its_running_service_is_started_by_a_restart_that_requires_it() {
+        let fix = |service: &str| {
+            let mut facts = with_socket(|live| live.unit.active_state = ActiveState::Inactive);
+            let live = facts.service.and_then(|service| service.live);
+            facts.service = Some(ServiceFacts { live, ..crate::check::testing::service(service) });
+            crate::check::check(&facts, &[]).into_iter().find(|finding| finding.id == "GL060").unwrap().fix
+        };
+        assert!(!fix(EXAMPLES.service).contains("Requires="));
+        assert!(fix("[Service]\nExecStart=/bin/app\n").contains("Requires=a.socket"));
+    }
+
+    #[test]
+    fn a_socket_that_is_there_for_who_wants_it_is_no_fault() {
+        let weight = |change: fn(&mut LiveSocket)| {
+            let facts = with_socket(|live| {
+                live.unit.active_state = ActiveState::Inactive;
+                change(live);
+            });
+            let findings = crate::check::check(&facts, &[]);
+            findings.iter().find(|finding| finding.id == "GL060").map(|finding| finding.severity)
+        };
+        assert_eq!(weight(|_| {}), Some(Severity::Error));
+        assert_eq!(weight(|live| live.is_unused = true), Some(Severity::Info));
+        assert_eq!(weight(|live| live.unit.was_skipped = true), Some(Severity::Info));
+    }
+
+    #[test]
+    fn a_unit_is_left_alone_when_nothing_will_start_it() {
+        let unit = LiveUnit {
+            active_state: ActiveState::Inactive,
+            unit_file_state: "disabled".to_owned(),
+            ..LiveUnit::default()
+        };
+        assert!(unit.is_left_alone());
+        let target = || vec![crate::model::UnitName::new("sockets.target").unwrap()];
+        for other in [
+            LiveUnit { unit_file_state: "enabled".to_owned(), ..unit.clone() },
+            LiveUnit { pulled_in_by: target(), ..unit.clone() },
+            LiveUnit { active_state: ActiveState::Failed, ..unit.clone() },
+            LiveUnit { active_state: ActiveState::Active, ..unit },
+        ] {
+            assert!(!other.is_left_alone(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_holds_its_own_port_is_told_with_its_last_start() {
+        let mut facts = alive();
+        facts.socket = None;
+        let own = |facts: &mut Facts, endpoints: Vec<Endpoint>| {
+            facts.service.as_mut().unwrap().live.as_mut().unwrap().listens_at = endpoints;
+        };
+        let mut without = facts.clone();
+        own(&mut without, Vec::new());
+        own(&mut facts, vec![Endpoint::Tcp("127.0.0.1:80".parse().unwrap())]);
+        facts.service.as_mut().unwrap().live.as_mut().unwrap().start_took = Some(std::time::Duration::from_millis(310));
+        tells_apart("GL067", &facts, &without);
+        let finding = &crate::check::check(&facts, &[])[0];
+        assert_eq!(finding.severity, Severity::Info);
+        assert!(finding.evidence.contains("310ms"), "{}", finding.evidence);
     }
 
     #[test]
@@ -245,6 +381,10 @@ mod tests {
         let service = pulled_along.service.as_mut().unwrap().live.as_mut().unwrap();
         "enabled".clone_into(&mut service.unit.unit_file_state);
         tells_apart("GL061", &disabled, &pulled_along);
+        let mut linked = disabled.clone();
+        let live = linked.socket.as_mut().unwrap().live.as_mut().unwrap();
+        live.unit.pulled_in_by = vec![crate::model::UnitName::new("sockets.target").unwrap()];
+        tells_apart("GL061", &disabled, &linked);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use crate::check::facts::Facts;
 use crate::check::finding::{Hit, Severity};
 use crate::check::rule::Rule;
-use crate::check::server::Server;
 use crate::model::Signal;
 use crate::unit_file::TimeSpan;
 use crate::unit_file::service_choices::KillMode;
@@ -63,26 +62,20 @@ fn leaves_workers(facts: &Facts) -> Vec<Hit> {
 fn abrupt_signal(facts: &Facts) -> Vec<Hit> {
     let Some(service) = &facts.service else { return Vec::new() };
     let signal = service.unit.kill.signal;
-    let server = service.launch().map_or(Server::Unknown, |launch| launch.server);
+    let graceful = service.launch().and_then(|launch| launch.server).map_or(&[][..], |server| server.graceful);
     let asks_nicely = !service.unit.commands.stop.is_empty();
-    let abrupt = match server {
-        _ if asks_nicely => false,
-        Server::Nginx => signal != Signal::QUIT,
-        Server::Gunicorn => signal != Signal::TERM,
-        Server::Uvicorn | Server::Hypercorn => signal != Signal::TERM && signal != Signal::INT,
-        Server::Unknown => signal == Signal::KILL,
-    };
-    if !abrupt {
+    let finishes = if graceful.is_empty() { signal != Signal::KILL } else { graceful.contains(&signal) };
+    if asks_nicely || finishes {
         return Vec::new();
     }
-    let graceful = if server == Server::Nginx { Signal::QUIT } else { Signal::TERM };
+    let graceful = graceful.first().copied().unwrap_or(Signal::TERM);
     let message = format!("{signal} does not let the server finish; {graceful} does");
     vec![service.source.at("Service", "KillSignal").says(message, format!("[Service]\nKillSignal={graceful}"))]
 }
 
 fn signals_workers(facts: &Facts) -> Vec<Hit> {
     let Some(service) = &facts.service else { return Vec::new() };
-    let is_gunicorn = service.launch().is_some_and(|launch| launch.server == Server::Gunicorn);
+    let is_gunicorn = service.launch().is_some_and(|launch| launch.is("gunicorn"));
     if service.unit.kill.mode != KillMode::ControlGroup || !is_gunicorn || !service.unit.commands.stop.is_empty() {
         return Vec::new();
     }

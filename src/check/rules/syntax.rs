@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use crate::check::facts::Facts;
 use crate::check::finding::{Hit, Severity};
 use crate::check::rule::Rule;
-use crate::check::server::is_shell;
 use crate::check::source::Source;
 use crate::model::UnitKind;
 use crate::unit_file::directives::is_known;
-use crate::unit_file::{Entry, finding, word};
+use crate::unit_file::{Entry, finding};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -46,13 +45,6 @@ pub(super) const RULES: &[Rule] = &[
         title: "FileDescriptorName= repeated",
         why: "the last one names all sockets of the unit: a server that tells them apart by name finds one name only",
         find: repeated_descriptor_name,
-    },
-    Rule {
-        id: "GL006",
-        severity: Severity::Error,
-        title: "expansion of a shell",
-        why: "systemd is no shell: in commands it replaces $NAME and ${NAME}, elsewhere nothing; the rest is taken as it is written",
-        find: shell_expansion,
     },
 ];
 
@@ -96,26 +88,41 @@ fn comment_behind_value(facts: &Facts) -> Vec<Hit> {
             .map(|(entry, start)| {
                 let (value, comment) = entry.value.split_at(start);
                 let fix = format!("{comment}\n{}={}", entry.key, value.trim_end());
-                source.entry(entry).says(format!("the comment is part of the value of {}=", entry.key), fix)
+                let hit = source.entry(entry).says(format!("the comment is part of the value of {}=", entry.key), fix);
+                if takes_any_words(&entry.key) { hit.weighing(Severity::Warning) } else { hit }
             })
             .collect()
     };
     facts.sources().flat_map(of).collect()
 }
 
+/// Whether a value is text for people or for the program, in which anything may stand.
+pub(super) fn is_free_text(key: &str) -> bool {
+    let of_programs =
+        ["StandardInputText", "StandardInputData", "SetCredential", "SetCredentialEncrypted", "LogExtraFields"];
+    matches!(key, "Description" | "Documentation") || of_programs.contains(&key)
+}
+
+/// Whether the words of a comment are only more words to it: systemd goes on with the others.
+fn takes_any_words(key: &str) -> bool {
+    let of_units =
+        ["After", "Before", "Wants", "Requires", "WantedBy", "RequiredBy", "Also", "Alias", "PartOf", "BindsTo"];
+    key.starts_with("Exec") || key.ends_with("Environment") || of_units.contains(&key)
+}
+
 /// Where in the value a `#` or `;` begins that stands behind whitespace and outside quotes.
 fn comment_start(entry: &Entry) -> Option<usize> {
-    // Free text may well hold one.
-    if matches!(entry.key.as_str(), "Description" | "Documentation") {
+    if is_free_text(&entry.key) {
         return None;
     }
-    // In a command a lone `;` separates.
+    // In a command a lone `;` separates, and `#channel` may be an argument.
     let is_command = entry.key.starts_with("Exec");
+    let begins = |place: usize| !is_command || entry.value[place + 1..].starts_with([' ', '\t', '#']);
     let mut quote = None;
     let mut before = 'x';
     for (place, c) in entry.value.char_indices() {
         match (c, quote) {
-            ('#', None) if before.is_whitespace() => return Some(place),
+            ('#', None) if before.is_whitespace() && begins(place) => return Some(place),
             (';', None) if before.is_whitespace() && !is_command => return Some(place),
             ('"' | '\'', None) => quote = Some(c),
             (c, Some(open)) if c == open => quote = None,
@@ -157,106 +164,11 @@ fn repeated_descriptor_name(facts: &Facts) -> Vec<Hit> {
     vec![socket.source.entry(last).says(message, fix)]
 }
 
-fn shell_expansion(facts: &Facts) -> Vec<Hit> {
-    let mut hits = in_commands(facts);
-    hits.extend(facts.sources().flat_map(in_other_values));
-    hits
-}
-
-/// Variables outside of commands: nothing is replaced there at all.
-fn in_other_values(source: &Source) -> Vec<Hit> {
-    let is_plain = |entry: &&Entry| {
-        let free_text = ["Description", "Documentation", "Environment"].contains(&entry.key.as_str());
-        !free_text && !entry.key.starts_with("Exec")
-    };
-    let section = source.file.section(own_section(source));
-    let expanding = section.filter(is_plain).filter_map(|entry| Some((entry, variable(&entry.value)?)));
-    expanding
-        .map(|(entry, variable)| {
-            let message = format!("systemd does not replace {variable} in {}=", entry.key);
-            source.entry(entry).says(message, format!("{}=THE-VALUE-ITSELF", entry.key))
-        })
-        .collect()
-}
-
-fn in_commands(facts: &Facts) -> Vec<Hit> {
-    let Some(service) = &facts.service else { return Vec::new() };
-    let commands = service.source.file.section("Service").filter(|entry| entry.key.starts_with("Exec"));
-    let shell_only = |entry: &'_ Entry| expansion(&entry.value).or_else(|| operator(&entry.value)).map(str::to_owned);
-    let expanding =
-        commands.filter(|entry| !runs_shell(&entry.value)).filter_map(|entry| Some((entry, shell_only(entry)?)));
-    expanding
-        .map(|(entry, expansion)| {
-            let verb = if expansion.starts_with('$') { "replace" } else { "act on" };
-            let message = format!("systemd does not {verb} {expansion}");
-            let default = expansion
-                .strip_prefix("${")
-                .and_then(|inner| inner.strip_suffix('}'))
-                .and_then(|inner| inner.split_once(":-"));
-            let fix = match default {
-                Some((name, value)) => {
-                    format!("[Service]\nEnvironment={name}={value}\n# and in {}= just ${{{name}}}", entry.key)
-                }
-                None => format!("{}=/bin/sh -c 'exec ...'", entry.key),
-            };
-            service.source.entry(entry).says(message, fix)
-        })
-        .collect()
-}
-
-fn runs_shell(command: &str) -> bool {
-    let program = word::first(command).ok().flatten().map(|(program, _)| program).unwrap_or_default();
-    is_shell(program.trim_start_matches(['-', '@', ':', '+', '!']))
-}
-
-/// The first word that only a shell acts on: a pipe, a redirection, another command.
-fn operator(command: &str) -> Option<&str> {
-    let is_operator = |word: &&str| {
-        let behind_descriptor = word.trim_start_matches(|c: char| c.is_ascii_digit());
-        matches!(*word, "|" | "||" | "&&" | "&") || behind_descriptor.starts_with('>') || *word == "<"
-    };
-    command.split_whitespace().find(is_operator)
-}
-
-/// The first `$NAME` or `${NAME}` of a value that no variable is replaced in.
-fn variable(value: &str) -> Option<&str> {
-    let (start, _) = value.match_indices('$').next()?;
-    let name = value[start + 1..].trim_start_matches('{');
-    let length = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
-    let is_name = length > 0 && !name.starts_with(|c: char| c.is_ascii_digit());
-    let braced = value[start + 1..].starts_with('{');
-    let end = start + 1 + length + if braced { 2 } else { 0 };
-    is_name.then(|| value.get(start..end).unwrap_or(&value[start..]))
-}
-
-/// The first `$(...)` or `${NAME...}` that is more than a name.
-fn expansion(command: &str) -> Option<&str> {
-    for (start, _) in command.match_indices('$') {
-        let rest = &command[start..];
-        if rest.starts_with("$$") || (start > 0 && command.as_bytes()[start - 1] == b'$') {
-            continue;
-        }
-        let close = if rest.starts_with("$(") { ')' } else { '}' };
-        let end = rest.find(close).map(|end| &rest[..=end]);
-        match end {
-            Some(whole) if rest.starts_with("$(") => return Some(whole),
-            Some(whole) if rest.starts_with("${") => {
-                let name = &whole[2..whole.len() - 1];
-                if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-                    return Some(whole);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-fn entries(source: &Source) -> impl Iterator<Item = &Entry> {
+pub(super) fn entries(source: &Source) -> impl Iterator<Item = &Entry> {
     source.file.sections.iter().flat_map(|section| &section.entries)
 }
 
-fn own_section(source: &Source) -> &'static str {
+pub(super) fn own_section(source: &Source) -> &'static str {
     if source.name.kind() == UnitKind::Socket { "Socket" } else { "Service" }
 }
 
@@ -288,7 +200,14 @@ mod tests {
         in_socket("GL003", "Backlog=128  # x", "# x\nBacklog=128");
         in_socket("GL003", "Backlog=128 ; x", "; x\nBacklog=128");
         in_command("GL003", "ExecStart=/bin/app # x", "Type=oneshot\nExecStart=/bin/app ; /bin/app");
-        in_command("GL003", "ExecStart=/bin/app # x", "ExecStart=/bin/app '# x' a#b");
+        in_command("GL003", "ExecStart=/bin/app # x", "ExecStart=/bin/app '# x' a#b #channel");
+        in_service("GL003", "User=web # x", "StandardInputText=web # x");
+        let severity = |line: &str| {
+            let findings = crate::check::check(&pair(EXAMPLES.socket, &format!("{}{line}\n", EXAMPLES.service)), &[]);
+            findings.into_iter().find(|finding| finding.id == "GL003").map(|finding| finding.severity)
+        };
+        assert_eq!(severity("Environment=A=1 # x"), Some(crate::check::Severity::Warning));
+        assert_eq!(severity("Restart=always # x"), Some(crate::check::Severity::Error));
     }
 
     #[test]
@@ -300,15 +219,5 @@ mod tests {
     #[test]
     fn two_names_for_descriptors_of_one_unit_are_found() {
         in_socket("GL005", "FileDescriptorName=a\nFileDescriptorName=b", "FileDescriptorName=a");
-    }
-
-    #[test]
-    fn what_only_a_shell_expands_is_found() {
-        in_command("GL006", "ExecStart=/bin/app ${PORT:-80}", "ExecStart=/bin/app ${PORT}");
-        in_command("GL006", "ExecStart=/bin/app > /var/log/app", "ExecStart=/bin/sh -c 'exec /bin/app > /var/log/app'");
-        in_command("GL006", "ExecStart=/bin/app 2>&1", "ExecStart=/bin/app a=b&c");
-        in_service("GL006", "WorkingDirectory=$HOME/app", "WorkingDirectory=/srv/app");
-        in_socket("GL006", "ListenStream=127.0.0.1:${PORT}", "ListenStream=127.0.0.1:80");
-        in_command("GL006", "ExecStart=/bin/app $(nproc)", "ExecStart=/bin/sh -c 'exec /bin/app $(nproc)'");
     }
 }

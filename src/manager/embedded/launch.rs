@@ -126,7 +126,7 @@ struct Streams {
 impl Streams {
     fn of(settings: &ExecSettings) -> Self {
         let stdin = match &settings.input {
-            Input::Null => Stream::Null,
+            Input::Null | Input::Other(_) => Stream::Null,
             Input::Socket => Stream::Socket,
             Input::File(path) => Stream::Read(path.clone()),
         };
@@ -153,7 +153,7 @@ fn output_stream(choice: &OutputChoice, inherited: &Stream) -> Stream {
     match choice {
         OutputChoice::Inherit => inherited.clone(),
         OutputChoice::Null => Stream::Null,
-        OutputChoice::Journal => Stream::Captured,
+        OutputChoice::Journal | OutputChoice::Other(_) => Stream::Captured,
         OutputChoice::Socket => Stream::Socket,
         OutputChoice::File(path) => Stream::Write(path.clone()),
         OutputChoice::Append(path) => Stream::Append(path.clone()),

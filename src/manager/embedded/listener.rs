@@ -37,6 +37,9 @@ impl HeldListener {
                 rustix::net::bind(&descriptor, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
                 descriptor
             }
+            ListenAddress::Other(text) => {
+                return Err(io::Error::other(format!("the embedded manager cannot listen at {text}")));
+            }
         };
         rustix::net::listen(&descriptor, i32::try_from(unit.backlog).unwrap_or(i32::MAX))?;
         let inode = rustix::fs::fstat(&descriptor)?.st_ino;

@@ -15,7 +15,7 @@ use super::socket::Socket;
 use super::transaction::{Graph, Links};
 use crate::model::{UnitKind, UnitName};
 use crate::scenario::plan;
-use crate::unit_file::service_choices::ServiceType;
+use crate::unit_file::service_choices::{Input, Output, ServiceType};
 use crate::unit_file::{Finding, ServiceUnit, Severity, SocketUnit, Specifiers, UnitFile, UnitSection};
 
 /// The installed units.
@@ -257,7 +257,19 @@ fn unsupported(definition: &ServiceUnit, file: &UnitFile) -> Vec<Finding> {
         let message = "the embedded manager does not act on the prefixes `+`, `!` and `!!`: this runs as all else does";
         Finding::warning(command.line, message)
     });
-    privileged.chain((!supported).then(of_type)).collect()
+    let exec = &definition.exec;
+    let streams = [
+        ("StandardInput", matches!(exec.input, Input::Other(_))),
+        ("StandardOutput", matches!(exec.output, Output::Other(_))),
+        ("StandardError", matches!(exec.error, Output::Other(_))),
+    ];
+    let unconnected = streams.into_iter().filter(|(_, is_other)| *is_other).filter_map(|(key, _)| {
+        let entry = file.last("Service", key)?;
+        let instead = if key == "StandardInput" { "/dev/null" } else { "the output that is kept" };
+        let message = format!("the embedded manager does not act on {key}={}: it is {instead}", entry.value);
+        Some(Finding::warning(entry.line, message))
+    });
+    privileged.chain(unconnected).chain((!supported).then(of_type)).collect()
 }
 
 /// SocketUser= and SocketGroup= where they cannot be acted on.

@@ -24,9 +24,18 @@ pub struct UnitDetails {
     pub unit_file_state: String,
     /// From InactiveExitTimestamp to ActiveEnterTimestamp: how long its last start took. None while it is not up.
     pub start_took: Option<Duration>,
+    /// The units that start it, or are ended with it: WantedBy, RequiredBy, RequisiteOf, BoundBy, UpheldBy.
+    pub pulled_in_by: Vec<UnitName>,
+    /// InactiveExitTimestamp is set: it was started since this systemd began.
+    pub was_started: bool,
+    /// ConditionResult or AssertResult was no when it was last to be started.
+    pub was_skipped: bool,
     /// The unit's own name; it may have been asked for by an alias.
     pub name: UnitName,
 }
+
+/// The properties of a unit that name those that pull it in.
+const PULLED_IN_BY: [&str; 5] = ["WantedBy", "RequiredBy", "RequisiteOf", "BoundBy", "UpheldBy"];
 
 /// Asks systemd about units. Changes nothing: it needs neither root nor a ledger.
 #[derive(Clone, Debug)]
@@ -63,6 +72,18 @@ impl Inspector {
         self.bus.kind()
     }
 
+    /// The version of that systemd, as `252`.
+    ///
+    /// # Errors
+    /// When systemd cannot be asked.
+    pub async fn version(&self) -> Result<Option<u16>, ManagerError> {
+        let failed = |error: zbus::Error| {
+            Failure::of(&error).during_any(&self.bus, "ask the version of".to_owned(), "systemd".to_owned())
+        };
+        let version = self.bus.version().await.map_err(failed)?;
+        Ok(version.rsplit(' ').next().and_then(|number| number.parse().ok()))
+    }
+
     /// The PID of that systemd, where its bus tells it.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
@@ -84,6 +105,9 @@ impl Inspector {
             files,
             unit_file_state: properties.text("UnitFileState"),
             start_took: start_took(&properties),
+            pulled_in_by: PULLED_IN_BY.iter().flat_map(|property| properties.units(property)).collect(),
+            was_started: properties.time("InactiveExitTimestampMonotonic").is_some(),
+            was_skipped: was_skipped(&properties),
             name: UnitName::new(properties.text("Id")).unwrap_or_else(|_| unit.clone()),
         })
     }
@@ -115,6 +139,26 @@ impl Inspector {
         Ok(properties.iter().flat_map(named).collect())
     }
 
+    /// The instances of the template `name`, `app@.socket`, that are loaded, by name.
+    ///
+    /// # Errors
+    /// When systemd cannot be asked.
+    pub async fn instances(&self, template: &UnitName) -> Result<Vec<UnitName>, ManagerError> {
+        let pattern = template.as_str().replace('@', "@*");
+        let listed = self.bus.systemd().list_units_by_patterns(&[], &[pattern.as_str()]).await;
+        let failed = |error: zbus::Error| {
+            Failure::of(&error).during_any(
+                &self.bus,
+                format!("list the instances of {template} of"),
+                "systemd".to_owned(),
+            )
+        };
+        let mut instances: Vec<_> =
+            listed.map_err(failed)?.into_iter().filter_map(|unit| UnitName::new(unit.0).ok()).collect();
+        instances.sort();
+        Ok(instances)
+    }
+
     /// The socket units that are loaded, by name.
     ///
     /// # Errors
@@ -124,11 +168,18 @@ impl Inspector {
         let failed = |error: zbus::Error| {
             Failure::of(&error).during_any(&self.bus, "list the sockets of".to_owned(), "systemd".to_owned())
         };
-        let names = listed.map_err(failed)?.into_iter().filter_map(|unit| UnitName::new(unit.0).ok());
+        // Others may name units that do not exist.
+        let existing = listed.map_err(failed)?.into_iter().filter(|unit| unit.2 != "not-found");
+        let names = existing.filter_map(|unit| UnitName::new(unit.0).ok());
         let mut sockets: Vec<_> = names.filter(|unit| unit.kind() == UnitKind::Socket).collect();
         sockets.sort();
         Ok(sockets)
     }
+}
+
+fn was_skipped(unit: &Properties) -> bool {
+    let failed = |result: &str, checked_at: &str| unit.time(checked_at).is_some() && !unit.is(result);
+    failed("ConditionResult", "ConditionTimestampMonotonic") || failed("AssertResult", "AssertTimestampMonotonic")
 }
 
 fn start_took(unit: &Properties) -> Option<Duration> {

@@ -23,12 +23,16 @@ impl Pair {
         pair.write_socket(listen);
         // Without a grace, a request that is in the air at the stop is lost now and then: a true race.
         let service = format!(
-            "[Unit]\nRequires={name}.socket\nStartLimitIntervalSec=0\n\
-             [Service]\nType=notify\nExecStart={GAPLESS} demo-server --idle-grace 300ms {server_options}\n"
+            "[Unit]\nRequires={}.socket\nStartLimitIntervalSec=0\n\
+             [Service]\nType=notify\nExecStart={GAPLESS} demo-server --idle-grace 300ms {server_options}\n",
+            if name.ends_with('@') { format!("{name}%i") } else { name.to_owned() }
         );
         std::fs::write(installed(&pair.service()), service).expect("we are root");
         systemctl(&["daemon-reload"]);
-        systemctl(&["start", &pair.socket()]);
+        // A template has instances to start.
+        if !name.ends_with('@') {
+            systemctl(&["start", &pair.socket()]);
+        }
         pair
     }
 
@@ -179,9 +183,10 @@ fn the_gap_is_measured_at_the_last_start_and_a_name_alone_is_a_services() {
     assert!(shown(&output).contains("which its last start took"), "{}", shown(&output));
 }
 
+/// As a distribution ships a socket beside a service that binds its own port: nothing starts it.
 #[test]
 #[ignore = "runs in the box"]
-fn a_service_that_holds_the_address_itself_is_found() {
+fn a_socket_that_nothing_starts_is_not_that_of_a_service_that_holds_its_own_port() {
     let pair = Pair::new("gapless-check-own", "127.0.0.1:17904", "--listen 127.0.0.1:17904");
     systemctl(&["stop", &pair.socket()]);
     let service = std::fs::read_to_string(installed(&pair.service())).expect("ours");
@@ -189,10 +194,114 @@ fn a_service_that_holds_the_address_itself_is_found() {
     std::fs::write(installed(&pair.service()), alone).expect("we are root");
     systemctl(&["daemon-reload"]);
     systemctl(&["start", &pair.service()]);
-    let found = pair.found(&pair.service());
-    for id in ["GL011", "GL040", "GL060", "GL064"] {
-        assert!(found.contains(&id.to_owned()), "{id}: {found:?}");
+    assert_eq!(pair.found(&pair.service()), ["GL067"]);
+    assert_eq!(pair.found(&pair.socket()), ["GL060"]);
+    assert!(pair.run(&["check", &pair.socket()]).status.success(), "it is told, and no error");
+    let ran =
+        pair.run(&["try", &pair.service(), "--action", "restart", "--times", "1", "--format", "json", "--out", "out"]);
+    assert_eq!(ran.status.code(), Some(1), "{}", shown(&ran));
+    let scenario = &document(&ran)["scenarios"][0];
+    let failed: Vec<_> =
+        scenario["checks"].as_array().expect("a list").iter().filter(|check| check["status"] == "failed").collect();
+    assert!(failed.iter().all(|check| check["name"] == "expect.dropped"), "{failed:?}");
+    assert!(scenario["causes"].get("socket_unit_down").is_none(), "{}", scenario["causes"]);
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn the_remedy_for_a_second_socket_works_while_clients_use_the_first() {
+    let pair = Pair::new("gapless-check-second", "127.0.0.1:17915", "");
+    request("127.0.0.1:17915");
+    let second = installed("gapless-check-second-b.socket");
+    let text = format!(
+        "[Socket]\nListenStream=127.0.0.1:17916\nService={}\n[Install]\nWantedBy=sockets.target\n",
+        pair.service()
+    );
+    std::fs::write(&second, text).expect("we are root");
+    systemctl(&["daemon-reload"]);
+    systemctl(&["enable", "--runtime", "--quiet", "gapless-check-second-b.socket"]);
+    let refused =
+        Command::new("systemctl").args(["start", "gapless-check-second-b.socket"]).output().expect("systemctl");
+    assert!(!refused.status.success(), "systemd refuses a socket beside its running service");
+
+    let findings = document(&pair.run(&["check", "gapless-check-second-b.socket", "--format", "json"]));
+    let findings = findings["findings"].as_array().expect("a list").clone();
+    let inactive = findings.iter().find(|finding| finding["id"] == "GL060").expect("it is found");
+    std::fs::write(pair.folder.path().join("fix.sh"), inactive["fix"].as_str().expect("commands")).expect("ours");
+    let watched = pair.run(&[
+        "watch",
+        "http://127.0.0.1:17915/",
+        "--rate",
+        "100",
+        "--fresh",
+        "--format",
+        "json",
+        "--out",
+        "out",
+        "--",
+        "sh",
+        "-e",
+        "fix.sh",
+    ]);
+    let scenario = &document(&watched)["scenarios"][0];
+    assert_eq!(scenario["dropped"], 0, "{}", shown(&watched));
+    request("127.0.0.1:17916");
+    assert!(!pair.found("gapless-check-second-b.socket").contains(&"GL060".to_owned()));
+
+    let _ = Command::new("systemctl")
+        .args(["disable", "--runtime", "--now", "--quiet", "gapless-check-second-b.socket"])
+        .status();
+    std::fs::remove_file(second).expect("ours");
+    std::fs::remove_dir_all(Path::new("/etc/systemd/system").join(format!("{}.d", pair.service())))
+        .expect("the fix made it");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_socket_that_a_restart_of_its_service_takes_along_is_found_and_no_other() {
+    let pair = Pair::new("gapless-check-part", "127.0.0.1:17917", "");
+    let socket = std::fs::read_to_string(installed(&pair.socket())).expect("ours");
+    let invocation = || {
+        let mut command = Command::new("systemctl");
+        shown(&command.args(["show", "--value", "-p", "InvocationID", &pair.socket()]).output().expect("systemctl"))
+    };
+    for (line, is_taken_along) in [
+        ("PartOf=", true),
+        ("BindsTo=", true),
+        ("Requires=", true),
+        ("Requisite=", true),
+        ("StopPropagatedFrom=", false),
+        ("Wants=", false),
+        ("ReloadPropagatedFrom=", false),
+    ] {
+        std::fs::write(installed(&pair.socket()), format!("[Unit]\n{line}{}\n{socket}", pair.service()))
+            .expect("we are root");
+        systemctl(&["daemon-reload"]);
+        systemctl(&["start", &pair.service()]);
+        systemctl(&["start", &pair.socket()]);
+        let before = invocation();
+        systemctl(&["restart", &pair.service()]);
+        assert_eq!(invocation() != before, is_taken_along, "systemd, {line}");
+        let found = document(&pair.run(&["check", &pair.service(), "--format", "json"]));
+        let errors = found["findings"].as_array().expect("a list").iter();
+        let is_found = errors.filter(|finding| finding["id"] == "GL016" && finding["severity"] == "error").count() == 1;
+        assert_eq!(is_found, is_taken_along, "check, {line}");
     }
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_template_whose_instance_is_the_port_is_read_and_tried_by_its_instances() {
+    let pair = Pair::new("gapless-check-port@", "127.0.0.1:%i", "");
+    let instance = |kind: &str| format!("gapless-check-port@17918.{kind}");
+    systemctl(&["start", &instance("socket")]);
+    request("127.0.0.1:17918");
+    for unit in [instance("socket"), instance("service"), pair.socket()] {
+        assert_eq!(pair.found(&unit), ["GL061"], "{unit}");
+    }
+    let ran = pair.run(&["try", &instance("service"), "--times", "1", "--format", "json", "--out", "out"]);
+    lost_nothing(&ran, 1);
+    systemctl(&["stop", &instance("socket"), &instance("service")]);
 }
 
 #[test]

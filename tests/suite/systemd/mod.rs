@@ -1,12 +1,14 @@
 //! What acts on a real systemd, as root.
 
+pub(crate) mod manager;
+
 mod check;
 mod diagnosis;
 mod differential;
 mod fastapi;
 mod library;
-pub(crate) mod manager;
 mod run;
 mod sight;
+mod truth;
 mod unit_files;
 mod user;

@@ -1,4 +1,4 @@
-//! The unit files of this machine and of the scenario library, as the parser reads them beside systemd's own reading.
+//! The unit files of named packages and of the scenario library, as the parser reads them beside systemd's own reading.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -288,29 +288,45 @@ fn compare(units: &[(UnitName, PathBuf)]) -> (usize, Vec<String>) {
     (compared, differing)
 }
 
-#[test]
-#[ignore = "runs in the box"]
-fn every_unit_file_of_this_machine_is_read_as_systemd_reads_it() {
-    let units = units(Path::new(FOLDER));
-    assert!(units.len() > 50, "a machine with systemd has more: {}", units.len());
-    let (compared, differing) = compare(&units);
-    assert!(differing.is_empty(), "{compared} compared:\n{}", differing.join("\n"));
-    assert!(compared > 50, "only {compared} were compared");
+/// The unit files that `tests/unit_files` unpacked, with the units of their names.
+pub(super) fn of_packages() -> Vec<(UnitName, PathBuf)> {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/unit_files/packages");
+    let folders =
+        std::fs::read_dir(packages).expect("tests/unit_files unpacks them").map(|entry| entry.expect("readable"));
+    let units: Vec<_> = folders.flat_map(|folder| units(&folder.path())).collect();
+    assert!(units.len() > 150, "only {} unit files were unpacked", units.len());
+    units
 }
 
-/// The units of a folder of the library, as a run installs them; taken away again when this goes.
+#[test]
+#[ignore = "runs in the box"]
+fn every_unit_file_of_debians_packages_is_read_as_systemd_reads_it() {
+    let units = of_packages();
+    let paths: Vec<PathBuf> = units.iter().map(|(_, path)| path.clone()).collect();
+    let installed = Installed::files(&paths, "");
+    let own: Vec<_> = units.into_iter().zip(&installed.0).map(|((unit, _), path)| (unit, path.clone())).collect();
+    let (compared, differing) = compare(&own);
+    assert!(differing.is_empty(), "{compared} compared:\n{}", differing.join("\n"));
+    assert!(compared > 100, "only {compared} were compared");
+}
+
+/// Unit files as a run installs them; taken away again when this goes.
 struct Installed(Vec<PathBuf>);
 
 impl Installed {
     fn of(scenarios: &Path) -> Self {
-        let folder = scenarios.display().to_string();
-        let install = |(_, path): (UnitName, PathBuf)| {
-            let text = std::fs::read_to_string(&path).expect("readable").replace("{scenario_dir}", &folder);
+        let paths: Vec<PathBuf> = units(&scenarios.join("units")).into_iter().map(|(_, path)| path).collect();
+        Self::files(&paths, &scenarios.display().to_string())
+    }
+
+    fn files(paths: &[PathBuf], scenario_dir: &str) -> Self {
+        let install = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).expect("readable").replace("{scenario_dir}", scenario_dir);
             let installed = Path::new(RUNTIME_FOLDER).join(path.file_name().expect("a file"));
             std::fs::write(&installed, text).expect("we are root");
             installed
         };
-        let installed = Self(units(&scenarios.join("units")).into_iter().map(install).collect());
+        let installed = Self(paths.iter().map(install).collect());
         daemon_reload();
         installed
     }

@@ -1,7 +1,10 @@
 //! Starting the processes of a service.
 
-use std::io;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +14,7 @@ use super::super::host::{Host, make_directory};
 use super::super::launch::{Launch, Launched, launch};
 use super::{Running, Service};
 use crate::unit_file::service_choices::{NotifyAccess, Preserve};
-use crate::unit_file::{CommandLine, TimeSpan};
+use crate::unit_file::{CommandLine, Specifiers, TimeSpan};
 
 /// A socket that a service is passed, and its name.
 #[derive(Clone, Debug)]
@@ -85,6 +88,9 @@ impl Service {
         if !directories.is_empty() {
             set("RUNTIME_DIRECTORY", directories.join(":"));
         }
+        if self.has_credentials() {
+            set("CREDENTIALS_DIRECTORY", self.credentials_directory(host).display().to_string());
+        }
         if let Some((_, peer)) = &self.connection
             && let Some(remote) = peer.remote
         {
@@ -108,10 +114,48 @@ impl Service {
         self.definition.exec.runtime_directories.iter().map(move |name| runtime.join(name))
     }
 
-    /// Makes what processes expect to find: directories and the notification socket.
+    fn has_credentials(&self) -> bool {
+        let exec = &self.definition.exec;
+        !exec.set_credentials.is_empty() || !exec.load_credentials.is_empty()
+    }
+
+    fn credentials_directory(&self, host: &Host) -> PathBuf {
+        Specifiers::new(self.definition.name.clone(), host.directories.clone()).credentials()
+    }
+
+    /// Puts the credentials into a directory of the service's own. What is set stands in for what cannot be loaded.
+    fn make_credentials(&self, host: &Host) -> io::Result<()> {
+        let directory = self.credentials_directory(host);
+        // Those of an earlier start may be read-only.
+        let _ = fs::remove_dir_all(&directory);
+        make_directory(&directory, 0o700)?;
+        let exec = &self.definition.exec;
+        let mut credentials: BTreeMap<&str, Vec<u8>> =
+            exec.set_credentials.iter().map(|(name, text)| (name.as_str(), text.clone().into_bytes())).collect();
+        for (name, path) in &exec.load_credentials {
+            match fs::read(path) {
+                Ok(content) => drop(credentials.insert(name, content)),
+                Err(_) if credentials.contains_key(name.as_str()) => {}
+                Err(error) => {
+                    let message = format!("cannot load the credential {name} from {}: {error}", path.display());
+                    return Err(io::Error::new(error.kind(), message));
+                }
+            }
+        }
+        for (name, content) in credentials {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o400).open(directory.join(name))?.write_all(&content)?;
+        }
+        Ok(())
+    }
+
+    /// Makes what processes expect to find: directories, credentials and the notification socket.
     pub(super) fn make_surroundings(&mut self, host: &Host) -> io::Result<()> {
         for path in self.runtime_directories(host) {
             make_directory(&path, self.definition.exec.runtime_directory_mode)?;
+        }
+        if self.has_credentials() {
+            self.make_credentials(host)?;
         }
         self.notify = match self.definition.notify_access {
             NotifyAccess::None => None,
@@ -131,6 +175,9 @@ impl Service {
     /// Removes what [`Self::make_surroundings`] made.
     pub(super) fn remove_surroundings(&mut self, restarts: bool, host: &Host) {
         self.notify = None;
+        if self.has_credentials() {
+            let _ = fs::remove_dir_all(self.credentials_directory(host));
+        }
         let keep = match self.definition.exec.runtime_directory_preserve {
             Preserve::No => false,
             Preserve::Yes => true,
