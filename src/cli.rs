@@ -52,6 +52,7 @@ pub enum Command {
 
 /// `gapless run`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "Example: gapless run scenarios/fastapi/restart-socket.toml --times 2")]
 pub struct RunArgs {
     /// Scenario files, or folders of them

@@ -161,9 +161,9 @@ impl<'a> Processes<'a> {
         service: Option<&UnitName>,
         at: MonoTime,
     ) -> Vec<&'a Holder> {
-        let looks = self.looks.iter().filter(|look| destination.reaches(&look.endpoint) && look.at <= at);
+        let mut looks = self.looks.iter().filter(|look| destination.reaches(&look.endpoint) && look.at <= at);
         let own = |holder: &&Holder| service.is_none_or(|service| holder.process.unit.as_ref() == Some(service));
-        let last = looks.last().into_iter().flat_map(|look| look.holders.iter().chain(&look.elsewhere));
+        let last = looks.next_back().into_iter().flat_map(|look| look.holders.iter().chain(&look.elsewhere));
         last.filter(own).filter(|holder| !holder.also_listens.is_empty()).collect()
     }
 

@@ -60,8 +60,8 @@ pub(crate) fn of_step(step: u16, facts: &Facts<'_>) -> Option<Sight> {
 
 /// What the event's connection attempts are counted under: a pause or a look has no scope of its own.
 fn scope_of(event: &Event<'_>, facts: &Facts<'_>) -> Scope {
-    let marked = facts.timeline.events.iter().filter(|event| !event.is_watching());
-    let last = marked.filter(|marked| marked.begin.at <= event.begin.at).next_back();
+    let mut marked = facts.timeline.events.iter().filter(|event| !event.is_watching());
+    let last = marked.rfind(|marked| marked.begin.at <= event.begin.at);
     last.map_or(Scope::Before, |marked| Scope::Event(marked.begin.event))
 }
 

@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::figures::Figures;
 use super::number::ns_to_ms;
 use super::sight;
-use super::timeline::Span;
+use super::timeline::{Span, UnitState};
 use super::words;
 use crate::model::{ActionKind, UnitKind, Verdict};
 use crate::record::line::{Line, Note, NoteKind};
@@ -124,7 +124,7 @@ fn came_to_nothing(event: &Event<'_>, facts: &Facts<'_>) -> Option<String> {
     }
     let next = timeline.events.iter().find(|next| next.begin.at > event.begin.at && next.is_acting());
     let span = Span::new(event.begin.at, next.map_or(timeline.load_end, |next| next.begin.at));
-    let is_up = |unit, span| timeline.states(unit, span).last().is_some_and(|state| state.is_active());
+    let is_up = |unit, span| timeline.states(unit, span).last().is_some_and(UnitState::is_active);
     let has_stopped = timeline.states(unit, span).iter().any(|state| !state.is_active());
     let is_another = event.unit_pair().is_some_and(|(before, after)| before.invocation_id != after.invocation_id);
     ((has_stopped || is_another) && is_up(unit, span) && is_up(socket, span)).then(|| {

@@ -12,6 +12,7 @@ pub struct Caller {
 
 impl Caller {
     /// Who called, if root runs for somebody: `SUDO_UID` and `SUDO_GID`.
+    #[must_use]
     pub fn of_sudo() -> Option<Self> {
         let id = |name| std::env::var(name).ok()?.parse::<u32>().ok().filter(|&id| id != u32::MAX);
         let caller = Self { uid: Uid::from_raw(id("SUDO_UID")?), gid: Gid::from_raw(id("SUDO_GID")?) };
@@ -19,12 +20,14 @@ impl Caller {
     }
 
     /// Whether that is the caller's.
+    #[must_use]
     pub fn owns(self, file: &Stat) -> bool {
         file.st_uid == self.uid.as_raw()
     }
 
     /// Whether the caller could make something in that directory. The caller's further groups are not looked at: then
     /// what root makes there stays root's.
+    #[must_use]
     pub fn could_write(self, directory: &Stat) -> bool {
         const WRITE_AND_SEARCH: u32 = 0o3;
         let allowed = if self.owns(directory) {

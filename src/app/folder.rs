@@ -89,7 +89,7 @@ impl Folder {
     pub fn create_record(&self, name: &str) -> anyhow::Result<File> {
         let what = || format!("cannot make the record {}", self.path.join(record_path(name)).display());
         let records = self.subfolder("records").with_context(what)?;
-        Ok(File::from(self.create_file(&records, &format!("{name}.jsonl")).with_context(what)?))
+        Ok(File::from(self.create_file(&records, format!("{name}.jsonl")).with_context(what)?))
     }
 
     /// The names of the records in it.

@@ -53,6 +53,7 @@ pub fn write(bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// What is secret in this process, known from its own arguments on: nothing of it is shown.
+#[must_use]
 pub fn secrets() -> &'static Secrets {
     static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
         let secrets = Secrets::default();

@@ -93,10 +93,10 @@ fn announcement(draft: &Draft) -> String {
     let signal = step.signal.as_ref().map(|signal| format!(" with SIG{signal}")).unwrap_or_default();
     let times = if step.times == 1 { "once".to_owned() } else { format!("{} times, every {}", step.times, step.every) };
     let (kept, new) = draft.rates;
-    let load = if !draft.expect_status.is_empty() {
-        format!("{kept}/s on kept connections and {new}/s on new ones")
-    } else {
+    let load = if draft.expect_status.is_empty() {
         format!("{new} connections per second")
+    } else {
+        format!("{kept}/s on kept connections and {new}/s on new ones")
     };
     let unix = draft.unix.as_ref().map(|path| format!(" through {}", path.display())).unwrap_or_default();
     format!("about to {} {unit}{signal} {times}, under load on {}{unix}: {load}", step.action, masked(&draft.url.0))

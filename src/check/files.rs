@@ -55,12 +55,12 @@ pub fn read(paths: &[PathBuf], clients: &Clients, machine: Machine) -> Result<Ve
             _ => services.push((ServiceFacts::new(source, directories, None), is_users(&fragment))),
         }
     }
-    Ok(paired(sockets, services, clients, machine))
+    Ok(paired(sockets, &services, clients, machine))
 }
 
 fn paired(
     sockets: Vec<(SocketFacts, bool)>,
-    services: Vec<(ServiceFacts, bool)>,
+    services: &[(ServiceFacts, bool)],
     clients: &Clients,
     machine: Machine,
 ) -> Vec<Facts> {
@@ -70,11 +70,11 @@ fn paired(
         let (socket, service) = (socket.map(|unit| unit.0), service.map(|unit| unit.0));
         Facts { socket, service, machine, clients: clients.clone() }
     };
-    if let ([socket], [service]) = (&sockets[..], &services[..]) {
+    if let ([socket], [service]) = (&sockets[..], services) {
         return vec![facts(Some(socket.clone()), Some(service.clone()))];
     }
     let mut pairs = Vec::new();
-    let mut alone = services.clone();
+    let mut alone = services.to_vec();
     for socket in sockets {
         let triggered = socket.0.unit.triggers();
         alone.retain(|service| service.0.unit.name.as_str() != triggered);

@@ -81,6 +81,7 @@ pub struct InitArgs {
 
 /// `gapless try`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "Example: gapless try ledger-api.service --times 3\n\n\
     Says what it is about to do, and asks before it does it where stdin is a terminal.\n\
     The service is asked for /health and a few paths like it, unless --url is given.")]

@@ -1,7 +1,6 @@
 //! What a service answers, found out before any load is planned.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::IpAddr;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -65,7 +64,7 @@ pub fn status_of(endpoint: &Endpoint, path: &str, way: Way) -> io::Result<Option
 
 fn tls_to(endpoint: &Endpoint) -> io::Result<ClientConnection> {
     let name = match endpoint {
-        Endpoint::Tcp(address) => ServerName::from(IpAddr::from(address.ip())),
+        Endpoint::Tcp(address) => ServerName::from(address.ip()),
         Endpoint::Unix(_) => ServerName::try_from("localhost").map_err(io::Error::other)?,
     };
     ClientConnection::new(trusting_any().map_err(io::Error::other)?, name).map_err(io::Error::other)

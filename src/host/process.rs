@@ -103,7 +103,7 @@ fn control_group_of(text: &str) -> Option<String> {
 /// The unit that a control group belongs to: the first below the slices; below a user's manager, the first below the
 /// slices of that, as `sd_pid_get_user_unit(3)` has it.
 fn unit_of(control_group: &str) -> Option<UnitName> {
-    let mut units = control_group.split('/').filter(|part| !part.is_empty() && !part.ends_with(".slice"));
+    let mut units = control_group.split('/').filter(|part| !part.is_empty() && part.strip_suffix(".slice").is_none());
     let unit = units.next()?;
     let of_user = unit.starts_with("user@").then(|| units.next()).flatten();
     // A name that would begin with an underscore or a dot is escaped by one underscore.

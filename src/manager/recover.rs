@@ -64,19 +64,18 @@ pub async fn recover(mut ledger: AbandonedLedger, manager: &impl Recoverable) ->
     let mut undo = Vec::new();
     for (id, entry) in entries {
         match entry.change.manager() {
-            Some(kind) if kind != manager.kind() => continue,
+            Some(kind) if kind != manager.kind() => {}
             _ if is_void => ledger.undone(id)?,
             _ => match &entry.change {
                 Change::Installed { unit, path, .. } => installed.push((id, (unit.clone(), path.clone()))),
                 Change::Started(acted) | Change::Stopped(acted) => match judge(manager, &entry, acted).await {
                     Ok(Judgement::Undo(want)) => undo.push((id, acted.clone(), want)),
-                    Ok(Judgement::AsFound) => ledger.undone(id)?,
                     Ok(Judgement::ChangedSince) => {
                         ledger.undone(id)?;
                         recovery.left_alone.push(left_alone(&ledger, &entry.change, acted));
                     }
                     // A unit that is gone for good has no state to bring back.
-                    Err(ManagerError::NoSuchUnit { .. }) => ledger.undone(id)?,
+                    Ok(Judgement::AsFound) | Err(ManagerError::NoSuchUnit { .. }) => ledger.undone(id)?,
                     Err(error) => recovery.failed.push(error),
                 },
                 Change::Uses { .. } => ledger.undone(id)?,

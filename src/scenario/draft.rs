@@ -159,7 +159,7 @@ fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if is_unsafe(c) => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
+            c if is_unsafe(c) => drop(write!(quoted, "\\U{:08X}", u32::from(c))),
             c => quoted.push(c),
         }
     }

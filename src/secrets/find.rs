@@ -308,6 +308,7 @@ fn bare_length(value: &str) -> usize {
 /// How much of what follows `Name:` is the header's value: to the quote that it stands in, to the end of a line of its
 /// own, or else one word, or a scheme and one.
 fn header_length(value: &str, name: &Name<'_>) -> usize {
+    const SCHEMES: &[&str] = &["bearer", "basic", "digest", "token", "negotiate", "apikey"];
     let line = value.split(['\n', '\r']).next().unwrap_or_default();
     if let Some(quote) = name.within {
         return line.find(quote).unwrap_or(line.len());
@@ -315,7 +316,6 @@ fn header_length(value: &str, name: &Name<'_>) -> usize {
     if name.begins_line {
         return line.trim_end().len();
     }
-    const SCHEMES: &[&str] = &["bearer", "basic", "digest", "token", "negotiate", "apikey"];
     let word = |text: &str| text.find(|c: char| c.is_whitespace() || "\"'".contains(c)).unwrap_or(text.len());
     let first = word(line);
     let rest = line[first..].trim_start_matches([' ', '\\']);

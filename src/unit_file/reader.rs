@@ -105,6 +105,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The last value of a directive that is looked at and not acted on, as it is written.
+    #[must_use]
     pub fn watched_text(&self, section: &'static str, key: &'static str) -> Option<String> {
         self.file.last(section, key).map(|entry| entry.value.clone()).filter(|value| !value.is_empty())
     }

@@ -57,15 +57,12 @@ pub fn unescaped(text: &str) -> String {
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('\\') {
         out.push_str(before);
-        match unescape(behind) {
-            Some((escaped, behind)) => {
-                out.push_str(&escaped);
-                rest = behind;
-            }
-            None => {
-                out.push('\\');
-                rest = behind;
-            }
+        if let Some((escaped, behind)) = unescape(behind) {
+            out.push_str(&escaped);
+            rest = behind;
+        } else {
+            out.push('\\');
+            rest = behind;
         }
     }
     out + rest

@@ -55,7 +55,6 @@ fn meaning(case: &Case<'_>, word: ResetWord) -> Meaning {
         (ResetWord::NoSocket, _) if case.is(&[FailureClass::Refused]) => {
             (&[NoListener], &[StartLimit, TriggerLimit, SocketUnitDown])
         }
-        (ResetWord::NoSocket, true) => (&[], &[KeepAliveRace, KilledInFlight]),
         // The listener went before the handshake had ended: its half-open connections are its queue, too.
         (ResetWord::NoSocket, false) if case.listener_was_lost() => {
             (&[AcceptQueueReset], &[AcceptedUnread, KilledInFlight])
@@ -64,8 +63,10 @@ fn meaning(case: &Case<'_>, word: ResetWord) -> Meaning {
         (ResetWord::QueueClosed, false) => (&[AcceptQueueReset], &[]),
         // A server that stops closes its listener and its idle connections in one go.
         (ResetWord::WroteAfterClose | ResetWord::ClosedUnread, true) => (&[KeepAliveRace], &[]),
-        // The server had it thrown away, read or not.
-        (ResetWord::QueueClosed | ResetWord::Aborted, true) => (&[], &[KeepAliveRace, KilledInFlight]),
+        // The server had it thrown away, read or not, or was gone.
+        (ResetWord::NoSocket | ResetWord::QueueClosed | ResetWord::Aborted, true) => {
+            (&[], &[KeepAliveRace, KilledInFlight])
+        }
         (ResetWord::ClosedUnread | ResetWord::WroteAfterClose, false) => (&[AcceptedUnread], &[]),
         (ResetWord::Aborted, false) => (&[], &[KilledInFlight, AcceptedUnread]),
     };

@@ -133,7 +133,8 @@ impl Scene<'_> {
     fn exits_in(&self, span: Span) -> String {
         let exits = self.timeline.processes.exits(self.timeline.service(), span.widened(OBSERVER_LAG_NS));
         let told = exits.filter_map(|exit| Some((exit.at, exit.id?))).take(PROCESSES_TOLD);
-        told.map(|(at, id)| format!("; PID {} was gone at {}", id.pid, self.at(at))).collect()
+        let told: Vec<String> = told.map(|(at, id)| format!("; PID {} was gone at {}", id.pid, self.at(at))).collect();
+        told.concat()
     }
 
     /// The end of the process before a gap and the start of the one after it, as far as they lie there: a server may

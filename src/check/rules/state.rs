@@ -246,8 +246,9 @@ fn own_port(facts: &Facts) -> Vec<Hit> {
         };
         format!("; its last start took {took:?} {until}")
     });
-    let unused =
-        live.unused_sockets.iter().map(|socket| format!("; {socket} exists and is not in use")).collect::<String>();
+    let unused: Vec<String> =
+        live.unused_sockets.iter().map(|socket| format!("; {socket} exists and is not in use")).collect();
+    let unused = unused.concat();
     let evidence = format!("no socket of systemd's is there{took}{unused}");
     let fix = format!(
         "# measure it: gapless try {name}\n# close it, where the server takes a passed socket: a .socket unit of this name"

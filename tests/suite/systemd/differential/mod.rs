@@ -139,6 +139,7 @@ fn confusion(set_up: SetUp, events: usize, seed: u64) -> Confusion {
 
 #[test]
 #[ignore = "runs in the box"]
+#[expect(clippy::print_stdout, reason = "the confusion matrix is what a person reads of it")]
 fn what_the_server_had_in_hand_is_killed_in_flight_and_nothing_else_is() {
     let _turn = turn();
     let events = std::env::var("GAPLESS_DIFFERENTIAL_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(EVENTS);
