@@ -3,6 +3,7 @@
 //! One that ended while the old process stopped, and is shorter than all that ended at another time, was cut short: it
 //! counts as dropped. What is left in an event is in doubt.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::Event;
@@ -20,7 +21,7 @@ const EXIT_SLACK: Duration = Duration::from_millis(20);
 pub(crate) fn count_cut_short(tally: &mut Tally, timeline: &Timeline<'_>) {
     let stops: Vec<Span> = timeline.events.iter().filter_map(stop).collect();
     let is_in_a_stop = |sample: &UnframedSample| stops.iter().any(|stop| contains(*stop, sample));
-    let cohorts: Vec<u16> = tally.windows().map(|(cohort, ..)| cohort).collect();
+    let cohorts: BTreeSet<u16> = tally.windows().map(|(cohort, ..)| cohort).collect();
     for cohort in cohorts {
         let samples = tally.windows().filter(|&(of, ..)| of == cohort).flat_map(|(.., window)| &window.unframed);
         let Some(shortest) = samples.filter(|sample| !is_in_a_stop(sample)).map(|sample| sample.bytes_in).min() else {

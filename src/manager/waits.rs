@@ -87,6 +87,17 @@ impl Waits {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+
+    /// A job that has been waited for that long.
+    pub async fn lasting(&self, limit: Duration) -> Waiting {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = clock::now();
+            if let Some(lasting) = self.now().into_iter().find(|wait| now.since(wait.since) >= limit) {
+                return lasting;
+            }
+        }
+    }
 }
 
 /// That a job is waited for.

@@ -11,7 +11,7 @@ use crate::faults::scenario::Scenario;
 /// Stops a run for two seconds in its middle.
 fn suspend(scenario: &Scenario) -> crate::faults::rig::Ended {
     let mut run = Running::start(scenario, "embedded");
-    run.await_counting();
+    run.await_record("\"type\":\"step_begin\"");
     run.signal(Signal::STOP);
     std::thread::sleep(Duration::from_secs(2));
     run.signal(Signal::CONT);
