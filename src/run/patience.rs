@@ -12,7 +12,7 @@ const TELL_AFTER: Duration = Duration::from_secs(5);
 
 /// A job is given up after this where the user has given up one before: what puts a unit back may hang on the same
 /// stop that was given up.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
 /// The first signal ends the load and every wait but that for a job: no unit is to be left in the middle of one. From
 /// the second on, each gives up the job that is waited for at that moment.
