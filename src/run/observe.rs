@@ -46,6 +46,11 @@ impl Pump {
         Self { stop: feed.stop, task }
     }
 
+    /// Whether the host has nothing more to tell, though nobody has stopped it.
+    fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// After what the host still had to tell: the number of events that were left out.
     async fn end(self) -> u64 {
         let left_out = (self.stop)();
@@ -114,6 +119,10 @@ impl Observers {
             look.end().await;
         }
         if let Some(journal) = self.journal {
+            if journal.has_ended() {
+                let message = "the journal cannot be read: journalctl has ended";
+                self.recorder.note(NoteKind::Unavailable, message);
+            }
             let left_out = journal.end().await;
             cap(&self.recorder, "lines of the journal", left_out);
         }
