@@ -294,7 +294,8 @@ impl<'a> Case<'a> {
             socket.listen.is_empty() || socket.listen.iter().any(|endpoint| self.destination().reaches(endpoint))
         };
         let socket = self.timeline.socket_state();
-        self.timeline.processes.proxy_at(self.destination(), self.moment.to).is_some()
+        self.cohort.target.front
+            || self.timeline.processes.proxy_at(self.destination(), self.moment.to).is_some()
             || socket.is_some_and(|socket| !is_of_socket(socket))
     }
 
