@@ -164,7 +164,9 @@ impl<M: Manager> Stage<'_, M> {
         };
         if step.job == JobResult::Done {
             let serving = match end.ready_at {
-                Some(_) if acts => Some(serving::look(self.plan, self.host).await),
+                Some(_) if step.action.unit().is_some_and(|unit| answers(self.plan, unit)) => {
+                    Some(serving::look(self.plan, self.host).await)
+                }
                 _ => None,
             };
             let units = serving.iter().flatten().flat_map(Served::units);
@@ -338,6 +340,13 @@ enum Readiness {
     Answered(MonoTime),
     Late(String),
     Interrupted,
+}
+
+/// Whether the load's answers are to come from that unit: from the scenario's service and its socket, or, where it names
+/// no service, from whatever a step acts on.
+fn answers(plan: &Plan, unit: &UnitName) -> bool {
+    let Some(units) = plan.units.as_ref().filter(|units| units.service.is_some()) else { return true };
+    [&units.service, &units.socket].into_iter().flatten().any(|own| own == unit)
 }
 
 fn named_by(who: KillWho, unit: Option<&UnitSnapshot>) -> Vec<ProcessId> {

@@ -51,7 +51,10 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         connect_timeout,
         ca_file: ca_file.filter(|_| is_tls),
         insecure: is_tls && file.target.value().is_some_and(|target| target.insecure.or_default()),
-        front: file.target.value().is_some_and(|target| target.front.or_default()),
+        // A cohort that goes elsewhere does not go through the front.
+        front: own.url.is_absent()
+            && own.unix.is_absent()
+            && file.target.value().is_some_and(|target| target.front.or_default()),
     })
 }
 
