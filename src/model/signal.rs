@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Signal(i32);
 
-/// Name (without SIG) and number of the standard signals on every architecture with systemd's numbering
-/// of x86 and arm.
+/// Name (without SIG) and number of the signals on every architecture with systemd's numbering of x86 and arm; the C
+/// library keeps the first two real-time signals, 32 and 33, for itself.
 const NAMES: &[(&str, i32)] = &[
     ("HUP", 1),
     ("INT", 2),
@@ -40,6 +40,37 @@ const NAMES: &[(&str, i32)] = &[
     ("IO", 29),
     ("PWR", 30),
     ("SYS", 31),
+    ("RTMIN", 34),
+    ("RTMIN+1", 35),
+    ("RTMIN+2", 36),
+    ("RTMIN+3", 37),
+    ("RTMIN+4", 38),
+    ("RTMIN+5", 39),
+    ("RTMIN+6", 40),
+    ("RTMIN+7", 41),
+    ("RTMIN+8", 42),
+    ("RTMIN+9", 43),
+    ("RTMIN+10", 44),
+    ("RTMIN+11", 45),
+    ("RTMIN+12", 46),
+    ("RTMIN+13", 47),
+    ("RTMIN+14", 48),
+    ("RTMIN+15", 49),
+    ("RTMIN+16", 50),
+    ("RTMIN+17", 51),
+    ("RTMIN+18", 52),
+    ("RTMIN+19", 53),
+    ("RTMIN+20", 54),
+    ("RTMIN+21", 55),
+    ("RTMIN+22", 56),
+    ("RTMIN+23", 57),
+    ("RTMIN+24", 58),
+    ("RTMIN+25", 59),
+    ("RTMIN+26", 60),
+    ("RTMIN+27", 61),
+    ("RTMIN+28", 62),
+    ("RTMIN+29", 63),
+    ("RTMIN+30", 64),
 ];
 
 /// SIGTERM, as for kill(1).
@@ -67,7 +98,7 @@ impl Signal {
         self.0
     }
 
-    /// The signal of that name, with or without `SIG`, in any case, or of that number (1 to 31).
+    /// The signal of that name, with or without `SIG`, in any case, or of that number (1 to 31 and 34 to 64).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let upper = name.to_ascii_uppercase();
@@ -118,6 +149,11 @@ mod tests {
         for text in ["KILL", "SIGKILL", "sigkill", "9"] {
             assert_eq!(Signal::from_name(text), Some(Signal::KILL), "{text}");
         }
+        for text in ["RTMIN+3", "SIGRTMIN+3", "37"] {
+            assert_eq!(Signal::from_name(text).map(Signal::number), Some(37), "{text}");
+        }
+        assert_eq!(Signal::from_name("RTMIN+31"), None);
+        assert_eq!(Signal::from_name("32"), None);
         assert_eq!(Signal::from_name("SIGNOPE"), None);
         assert_eq!(Signal::from_name("0"), None);
     }

@@ -19,6 +19,9 @@ use crate::model::{Signal, UnitName};
 /// DefaultTimeoutStartSec= and DefaultTimeoutStopSec=, systemd-system.conf(5).
 const DEFAULT_TIMEOUT: TimeSpan = TimeSpan::Finite(Duration::from_secs(90));
 
+/// DefaultRestartSec=, systemd-system.conf(5).
+const DEFAULT_RESTART_SEC: TimeSpan = TimeSpan::Finite(Duration::from_millis(100));
+
 /// What a `.service` file says, as far as it is acted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceUnit {
@@ -39,7 +42,7 @@ pub struct ServiceUnit {
     /// Restart=.
     pub restart: RestartPolicy,
     /// RestartSec=.
-    pub restart_sec: Duration,
+    pub restart_sec: TimeSpan,
     /// SuccessExitStatus=.
     pub success_exit_status: ExitStatusSet,
     /// RestartPreventExitStatus=.
@@ -180,7 +183,7 @@ fn read_service(reader: &mut Reader<'_>) -> ServiceUnit {
         },
         sockets: reader.units(S, "Sockets"),
         restart: reader.value(S, &["Restart"], RestartPolicy::parse).unwrap_or(RestartPolicy::No),
-        restart_sec: reader.value(S, &["RestartSec"], value::finite_span).unwrap_or(Duration::from_millis(100)),
+        restart_sec: reader.value(S, &["RestartSec"], value::time_span).unwrap_or(DEFAULT_RESTART_SEC),
         success_exit_status: exit_statuses(reader, "SuccessExitStatus"),
         restart_prevent_exit_status: exit_statuses(reader, "RestartPreventExitStatus"),
         restart_force_exit_status: exit_statuses(reader, "RestartForceExitStatus"),
@@ -361,7 +364,7 @@ mod tests {
         let (unit, findings, ignored) = read("[Service]\nExecStart=/bin/true\n");
         assert_eq!((findings, ignored), (vec![], vec![]));
         assert_eq!((unit.service_type, unit.restart, unit.kill.mode), defaults());
-        assert_eq!(unit.restart_sec, Duration::from_millis(100));
+        assert_eq!(unit.restart_sec, DEFAULT_RESTART_SEC);
         assert_eq!((unit.timeout_start, unit.timeout_stop), (DEFAULT_TIMEOUT, DEFAULT_TIMEOUT));
         assert_eq!(unit.unit.start_limit, Some((5, Duration::from_secs(10))));
         assert_eq!((unit.exec.output, unit.exec.umask), (Output::Journal, 0o022));

@@ -91,14 +91,6 @@ pub fn timeout(text: &str) -> Result<TimeSpan, ValueError> {
     time_span(text).map(|span| if span == TimeSpan::Finite(Duration::ZERO) { TimeSpan::Infinity } else { span })
 }
 
-/// A time span that has an end, such as RestartSec=.
-///
-/// # Errors
-/// As [`time_span`]; `infinity` is out of range.
-pub fn finite_span(text: &str) -> Result<Duration, ValueError> {
-    time_span(text)?.limit().ok_or_else(|| ValueError::range(text, "time span that ends"))
-}
-
 /// File permissions in octal, 0 to 7777.
 ///
 /// # Errors
@@ -179,7 +171,6 @@ mod tests {
     fn a_timeout_of_zero_is_none() {
         assert_eq!(timeout("0"), Ok(TimeSpan::Infinity));
         assert_eq!(time_span("0"), Ok(TimeSpan::Finite(Duration::ZERO)));
-        assert!(finite_span("infinity").is_err());
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn start_limit(facts: &Facts) -> Vec<Hit> {
     let Some((burst, interval)) = service.unit.unit.start_limit else { return Vec::new() };
     // Without Restart= the connections that wait start it again at once.
     let restarts = service.unit.restart != RestartPolicy::No;
-    let pause = if restarts { service.unit.restart_sec } else { Duration::ZERO };
+    let pause = if restarts { service.unit.restart_sec.limit().unwrap_or(Duration::MAX) } else { Duration::ZERO };
     if pause.saturating_mul(burst) >= interval {
         return Vec::new();
     }

@@ -41,12 +41,16 @@ impl Process {
 impl ProcessId {
     /// Sends a signal, unless the process is gone. Whether it was sent.
     pub(super) fn kill(self, signal: Signal) -> bool {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        let raw = RawSignal::from_named_raw(signal.number());
-        match (pid, raw) {
-            (Some(pid), Some(raw)) if Process::is_alive(self) => kill_process(pid, raw).is_ok(),
-            _ => false,
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw).filter(|_| Process::is_alive(self)) else {
+            return false;
+        };
+        if let Some(raw) = RawSignal::from_named_raw(signal.number()) {
+            return kill_process(pid, raw).is_ok();
         }
+        // A real-time signal: the library has no safe way to name one.
+        let number = format!("-{}", signal.number());
+        let sent = std::process::Command::new("kill").args([number, self.pid.to_string()]).status();
+        sent.is_ok_and(|status| status.success())
     }
 }
 

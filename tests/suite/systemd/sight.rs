@@ -247,19 +247,37 @@ while True:
     assert!(told.dropped + told.wrong > 0 && scenario.dropped > 0);
 }
 
+/// Answers every request with one status.
+const ALWAYS: &str = "
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        self.send_response(int(sys.argv[2]))
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()
+";
+
 #[test]
 #[ignore = "runs in the box"]
 fn try_takes_nothing_but_a_good_answer_for_a_healthy_service() {
     for (status, code) in [(500, 2), (404, 2), (401, 2), (302, 0), (204, 0)] {
-        let server = "[Service]\nExecStart={serve} --listen 127.0.0.1:{port} --fault status={status}\n\
+        let server = "[Service]\nExecStart=/usr/bin/python3 {folder}/always.py {port} {status}\n\
                       ExecReload=/bin/true\n";
         let server = server.replace("{status}", &status.to_string());
-        let bench = Bench::new(&[("gapless-tried.service", server.as_str())], "", "");
+        let bench = Bench::new(&[("always.py", ALWAYS), ("gapless-tried.service", server.as_str())], "", "");
         let unit = Path::new("/run/systemd/system/gapless-tried.service");
         std::fs::write(unit, bench.filled(&server)).expect("we are root");
         let systemctl = |arguments: &[&str]| Command::new("systemctl").args(arguments).status().expect("it runs");
         systemctl(&["daemon-reload"]);
         systemctl(&["start", "gapless-tried.service"]);
+        while std::net::TcpStream::connect(bench.filled("127.0.0.1:{port}")).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
         let tried = Command::new(GAPLESS)
             .args(["try", "gapless-tried.service", "--action", "reload", "--times", "1", "-y", "--out", "out"])
             .current_dir(bench.path())

@@ -146,7 +146,7 @@ fn of_service(service: &ServiceUnit) -> Facts {
         ("RemainAfterExit", yes(service.remain_after_exit)),
         ("NotifyAccess", service.notify_access.name().to_owned()),
         ("Restart", service.restart.name().to_owned()),
-        ("RestartUSec", finite(service.restart_sec)),
+        ("RestartUSec", span(service.restart_sec)),
         ("TimeoutStartUSec", span(service.timeout_start)),
         ("TimeoutStopUSec", span(service.timeout_stop)),
         ("KillMode", kill.mode.name().to_owned()),

@@ -190,7 +190,7 @@ impl Service {
         if restarts {
             // A job that waits sees the end itself; who follows the states sees where it led.
             self.settle(end);
-            self.arm(TimeSpan::Finite(self.definition.restart_sec));
+            self.arm(self.definition.restart_sec);
             self.enter(State::AutoRestart, host);
         } else {
             self.passed.clear();
