@@ -129,7 +129,11 @@ impl ServiceFacts {
     /// Reads a text as a service.
     #[must_use]
     pub fn new(source: Source, directories: Directories, live: Option<LiveService>) -> Self {
-        let (source, unit) = source.service(directories);
+        let (mut source, unit) = source.service(directories);
+        if live.as_ref().is_some_and(|live| live.unit.load_state == "not-found") {
+            // There is no file that anything could be wrong with.
+            source.complaints.clear();
+        }
         Self { source, configuration: Files::of(&unit), unit, live }
     }
 

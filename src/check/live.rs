@@ -108,7 +108,8 @@ impl Gatherer {
     }
 
     async fn of_socket(&self, unit: &UnitName) -> Result<Facts, LiveError> {
-        let details = self.inspector.look_at_existing(unit).await?;
+        let mut details = self.inspector.look_at_existing(unit).await?;
+        details.pulled_in_by = self.awake(details.pulled_in_by).await?;
         let mut socket = self.socket(&details)?;
         // With Accept=yes it is a template: there is no service but one for each connection.
         let triggered = (!socket.unit.accept).then(|| triggered(&socket)).flatten();
@@ -150,6 +151,17 @@ impl Gatherer {
             return Ok(vec![self.with(None, Some(service))]);
         }
         Ok(sockets.into_iter().map(|socket| self.with(Some(socket), Some(service.clone()))).collect())
+    }
+
+    /// Those of the units that are up: one that is not has pulled nothing in.
+    async fn awake(&self, units: Vec<UnitName>) -> Result<Vec<UnitName>, LiveError> {
+        let mut awake = Vec::new();
+        for unit in units {
+            if self.inspector.look(&unit).await?.snapshot.is_active() {
+                awake.push(unit);
+            }
+        }
+        Ok(awake)
     }
 
     fn with(&self, socket: Option<SocketFacts>, service: Option<ServiceFacts>) -> Facts {

@@ -141,8 +141,10 @@ fn is_mixed(word: &str) -> bool {
 
 /// Whether nothing but chance, or a cipher, puts such a text together.
 pub(super) fn looks_random(value: &str) -> bool {
+    // Base64 is padded at its end; elsewhere an equals sign gives a name a value.
+    let unpadded = value.trim_end_matches('=');
     let is_token =
-        value.len() >= 20 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-.~".contains(&byte));
+        value.len() >= 20 && unpadded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/_-.~".contains(&byte));
     let has = |is: fn(&u8) -> bool| value.bytes().any(|byte| is(&byte));
     is_token
         && has(u8::is_ascii_digit)
@@ -233,6 +235,8 @@ mod tests {
         assert!(looks_random("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"));
         assert!(!looks_random("aaaaaaaaaaaaaaaaaaaaaaaaaaaaA1"));
         assert!(!looks_random("a-long-name-of-a-unit.service"));
+        assert!(!looks_random("StartLimitIntervalSec=0"));
+        assert!(looks_random("d0fSlp3bVQ3kZb8Jw2xk9A=="));
         assert!(is_long_hex("550e8400-e29b-41d4-a716-446655440000") && !is_long_hex("deadbeef"));
     }
 }
