@@ -95,7 +95,7 @@ fn what_hangs_on_the_stop_that_was_given_up_is_given_up_without_another_signal()
     let run = Running::start(&scenario, "system");
     until("it is told what is waited for", || scenario.said().contains(&format!("restart of {} (job ", hang.0)));
     run.signal(Signal::INT);
-    run.signal(Signal::INT);
+    run.signal(Signal::TERM);
     run.end();
     let said = scenario.said();
     assert!(said.contains(&format!("giving up the start of {} (job ", hang.0)), "{said}");
