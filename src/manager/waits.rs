@@ -149,6 +149,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_wait_lasts_until_it_is_over() {
+        let waits = Waits::default();
+        let wait = waits.begin("start of hang.service".to_owned());
+        assert_eq!(waits.lasting(Duration::ZERO).await.to_string(), "start of hang.service");
+        drop(wait);
+        tokio::select! {
+            lasting = waits.lasting(Duration::ZERO) => panic!("{lasting}"),
+            () = tokio::time::sleep(LOOK_EVERY * 2) => {}
+        }
+    }
+
+    #[tokio::test]
     async fn only_what_is_waited_for_at_that_moment_is_given_up() {
         let waits = Waits::default();
         let mut before = waits.begin("start of hang.service".to_owned());

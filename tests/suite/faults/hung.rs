@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::faults::rig::{Running, nothing_is_left_of, until};
 use crate::faults::scenario::{Scenario, ledgers, show};
-use crate::systemd::manager::rig::{Foreign, systemctl};
+use crate::systemd::manager::rig::Foreign;
 
 /// It never says READY=1, and systemd waits for that for ever.
 const NEVER_READY: &str = "[Service]\nType=notify\nTimeoutStartSec=infinity\nExecStart=sleep infinity\n";
@@ -83,23 +83,6 @@ fn a_unit_that_cannot_be_stopped_again_is_an_error_with_the_command_that_mends_i
     let said = scenario.said();
     let sentence = format!("{} is not as it was found: it was inactive and is deactivating", hang.0);
     assert!(said.contains(&sentence), "{said}");
-    assert_eq!(ledgers(), [""; 0]);
-}
-
-#[test]
-#[ignore = "runs in the box"]
-fn what_hangs_on_the_stop_that_was_given_up_is_given_up_without_another_signal() {
-    let hang = Foreign::new("gapless-test-again.service", NEVER_STOPS);
-    systemctl(&["start", hang.0]);
-    let scenario = Scenario::new("again").then(&format!("restart = \"{}\"", hang.0));
-    let run = Running::start(&scenario, "system");
-    until("it is told what is waited for", || scenario.said().contains(&format!("restart of {} (job ", hang.0)));
-    run.signal(Signal::INT);
-    run.signal(Signal::TERM);
-    run.end();
-    let said = scenario.said();
-    assert!(said.contains(&format!("giving up the start of {} (job ", hang.0)), "{said}");
-    assert_eq!(show(hang.0, "Job"), "", "{said}");
     assert_eq!(ledgers(), [""; 0]);
 }
 
