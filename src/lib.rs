@@ -21,7 +21,7 @@
 //! | [`record`] | everything observed in one run, on one clock |
 //! | [`analysis`] | record -> result |
 //! | [`result`] | the output contract: what a run comes to, as types |
-//! | [`render`] | result -> bytes |
+//! | [`render`] | result -> document -> bytes |
 //! | [`visible`] | what a terminal would obey, made visible |
 //! | [`check`] | the audit of units, before anything is restarted |
 //! | [`demo`] | the demo server, the built-in scenarios, the calibration |

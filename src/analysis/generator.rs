@@ -18,7 +18,8 @@ use crate::scenario::plan::Target;
 /// nginx that answers as fast as it asks: 0 to 13 % where it cannot keep up, 94 % and more where the target is slow.
 const IDLE_SHARE_MIN: f64 = 0.15;
 
-/// A request that ran out of time is the target's doing if the generator took less of that time than one part in so many.
+/// A request that ran out of time is the target's doing if the generator took less than this fraction of that time: one
+/// part in N.
 const OWN_PART: u64 = 10;
 
 /// ENOMEM and ENOBUFS: the kernel had no memory for our side of the connection.

@@ -131,7 +131,7 @@ impl ServiceFacts {
     pub fn new(source: Source, directories: Directories, live: Option<LiveService>) -> Self {
         let (mut source, unit) = source.service(directories);
         if live.as_ref().is_some_and(|live| live.unit.load_state == "not-found") {
-            // There is no file that anything could be wrong with.
+            // A unit that does not exist has no file, so nothing in it can be wrong.
             source.complaints.clear();
         }
         Self { source, configuration: Files::of(&unit), unit, live }

@@ -245,7 +245,7 @@ impl Files {
         files
     }
 
-    /// Whether a line that is no comment contains the text.
+    /// Whether a line other than a comment contains the text.
     fn contain(&self, needle: &str) -> bool {
         let mut lines = self.texts.iter().flat_map(|text| text.lines());
         lines.any(|line| !line.trim_start().starts_with(['#', ';']) && line.contains(needle))

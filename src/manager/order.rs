@@ -140,21 +140,10 @@ fn is_to_be_started(unit: &UnitSnapshot) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MonoTime, SocketState};
+    use crate::model::SocketState;
 
     fn unit(name: &str, active_state: &str) -> UnitSnapshot {
-        UnitSnapshot {
-            unit: UnitName::new(name).unwrap(),
-            at: MonoTime::default(),
-            load_state: "loaded".into(),
-            active_state: active_state.into(),
-            sub_state: String::new(),
-            result: "success".into(),
-            invocation_id: None,
-            need_daemon_reload: false,
-            service: None,
-            socket: None,
-        }
+        UnitSnapshot::in_state(name, active_state)
     }
 
     fn socket(state: &str) -> UnitSnapshot {

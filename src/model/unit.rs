@@ -234,6 +234,25 @@ pub struct UnitSnapshot {
     pub socket: Option<SocketState>,
 }
 
+#[cfg(test)]
+impl UnitSnapshot {
+    /// A loaded unit of which nothing but its state is known.
+    pub(crate) fn in_state(name: &str, active_state: &str) -> Self {
+        Self {
+            unit: UnitName::new(name).expect("a name"),
+            at: MonoTime::default(),
+            load_state: "loaded".to_owned(),
+            active_state: active_state.into(),
+            sub_state: String::new(),
+            result: "success".to_owned(),
+            invocation_id: None,
+            need_daemon_reload: false,
+            service: None,
+            socket: None,
+        }
+    }
+}
+
 impl UnitSnapshot {
     /// ActiveState is `active` (or `reloading`, which serves as well).
     #[must_use]

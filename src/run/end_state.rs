@@ -265,23 +265,15 @@ fn or_none(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MonoTime, SocketState};
+    use crate::model::SocketState;
     use crate::run::testing::plan;
 
     /// A socket unit that is to listen there, and does with the sockets of these numbers.
     fn socket_unit(active_state: &str, listen: Endpoint, inodes: &[u64]) -> UnitSnapshot {
         let listeners = inodes.iter().map(|&inode| listener(&listen, inode)).collect();
         UnitSnapshot {
-            unit: UnitName::new("a.socket").unwrap(),
-            at: MonoTime::default(),
-            load_state: "loaded".into(),
-            active_state: active_state.into(),
-            sub_state: String::new(),
-            result: "success".into(),
-            invocation_id: None,
-            need_daemon_reload: false,
-            service: None,
             socket: Some(SocketState { listen: vec![listen], listeners, ..SocketState::default() }),
+            ..UnitSnapshot::in_state("a.socket", active_state)
         }
     }
 

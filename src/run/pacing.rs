@@ -57,7 +57,7 @@ pub(super) fn brings_a_start(action: &Action) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ActiveState, ServiceState};
+    use crate::model::ServiceState;
 
     fn seconds(s: u64) -> MonoTime {
         MonoTime::from_nanos(s * 1_000_000_000)
@@ -79,18 +79,7 @@ mod tests {
     fn a_limit_for_all_time_is_not_waited_for() {
         let service = ServiceState { start_limit: Some((3, u64::MAX)), ..ServiceState::default() };
         let unit = UnitName::new("a.service").unwrap();
-        let limit = limit_of(&UnitSnapshot {
-            unit: unit.clone(),
-            at: MonoTime::default(),
-            load_state: String::new(),
-            active_state: ActiveState::default(),
-            sub_state: String::new(),
-            result: String::new(),
-            invocation_id: None,
-            need_daemon_reload: false,
-            service: Some(service),
-            socket: None,
-        });
+        let limit = limit_of(&UnitSnapshot { service: Some(service), ..UnitSnapshot::in_state("a.service", "active") });
         assert_eq!(limit, Some((3, Duration::MAX)));
         let mut pacer = StartPacer::default();
         (0..9).for_each(|s| pacer.started(&unit, seconds(s)));

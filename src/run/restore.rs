@@ -158,16 +158,10 @@ mod tests {
 
     fn unit(name: &str, active_state: &str) -> UnitSnapshot {
         UnitSnapshot {
-            unit: UnitName::new(name).unwrap(),
             at: MonoTime::from_micros(100_000_000),
-            load_state: "loaded".into(),
-            active_state: active_state.into(),
-            sub_state: String::new(),
             result: "exit-code".into(),
-            invocation_id: None,
-            need_daemon_reload: false,
             service: name.ends_with(".service").then(ServiceState::default),
-            socket: None,
+            ..UnitSnapshot::in_state(name, active_state)
         }
     }
 

@@ -215,7 +215,7 @@ impl Simulation {
     }
 }
 
-/// Looks at the listeners from one millisecond to another, the furthest apart so many.
+/// Looks at the listeners between two times in milliseconds, at most `longest_ms` apart.
 pub(crate) fn looks(from_ms: u64, to_ms: u64, longest_ms: u64) -> Line {
     Line::Looks(Looks { from: at_ms(from_ms), to: at_ms(to_ms), longest_ns: longest_ms * 1_000_000 })
 }

@@ -64,7 +64,7 @@ fn what_the_target_refused_fails_the_run_however_busy_the_load_thread_was() {
     let mut both = losing(FailureClass::ResponseTimeout, 2);
     let refused = both.requests.iter_mut().find(|request| request.due_us == 3_040_000);
     refused.expect("a request is due then").fate = Err(failure(FailureClass::Refused, false));
-    assert_eq!(analyse(&both.record()).verdict, Verdict::Failed, "one of the two is no doubt of the generator's");
+    assert_eq!(analyse(&both.record()).verdict, Verdict::Failed, "the generator explains only one of the two");
 }
 
 #[test]

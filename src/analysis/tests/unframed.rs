@@ -18,7 +18,7 @@ fn cut_by_the_stop() -> Simulation {
     run
 }
 
-/// The record, in which the answers to those requests are so many bytes that only a close delimits.
+/// The result of the run, where only a close delimits the answers for which `bytes` gives a length in bytes.
 fn unframed(run: &Simulation, bytes: impl Fn(&Request) -> Option<u64>) -> ScenarioResult {
     let mut record: Record = run.record();
     for request in &run.requests {

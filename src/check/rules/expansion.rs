@@ -1,4 +1,4 @@
-//! What only a shell expands, where there is no shell.
+//! Commands that need a shell to expand them, and that systemd runs without one.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     id: "GL006",
     severity: Severity::Error,
     title: "expansion of a shell",
-    why: "systemd is no shell: in commands it replaces $NAME and ${NAME}, elsewhere nothing; the rest is taken as it is written",
+    why: "systemd does not run commands in a shell: it replaces $NAME and ${NAME} in them, and nothing elsewhere; the rest is taken as it is written",
     find: shell_expansion,
 }];
 

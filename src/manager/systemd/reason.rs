@@ -142,25 +142,18 @@ pub(super) fn words(verb: UnitVerb) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ActiveState, MonoTime};
 
     fn reason(result: &str, main_exit: Option<&str>) -> String {
         let unit = UnitName::new("app.service").expect("valid");
         let now = UnitSnapshot {
-            unit: unit.clone(),
-            at: MonoTime::default(),
-            load_state: "loaded".to_owned(),
-            active_state: ActiveState::Failed,
             sub_state: "failed".to_owned(),
             result: result.to_owned(),
-            invocation_id: None,
-            need_daemon_reload: false,
             service: Some(ServiceState {
                 main_exit: main_exit.map(str::to_owned),
                 start_limit: Some((5, 10_000_000)),
                 ..ServiceState::default()
             }),
-            socket: None,
+            ..UnitSnapshot::in_state("app.service", "failed")
         };
         let remedies = Remedies { systemctl: "systemctl", journalctl: "journalctl", unit: &unit };
         of_result(JobResult::Failed, UnitVerb::Restart, &now, &remedies)

@@ -4,27 +4,21 @@ use super::*;
 use crate::host::scripted::process;
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
-use crate::model::{MonoTime, ServiceState, SocketState};
+use crate::model::{ServiceState, SocketState};
 use crate::run::serving::Held;
 
 fn service(invocation: &str, pid: u32) -> UnitSnapshot {
     let main = ProcessId { pid, start_ticks: u64::from(pid) * 10 };
     UnitSnapshot {
-        unit: UnitName::new("a.service").unwrap(),
-        at: MonoTime::default(),
-        load_state: "loaded".into(),
-        active_state: "active".into(),
         sub_state: "running".into(),
-        result: "success".into(),
         invocation_id: Some(invocation.into()),
-        need_daemon_reload: false,
         service: Some(ServiceState {
             main_process: Some(main),
             processes: vec![main],
             kill_mode: "control-group".into(),
             ..ServiceState::default()
         }),
-        socket: None,
+        ..UnitSnapshot::in_state("a.service", "active")
     }
 }
 

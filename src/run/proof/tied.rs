@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::host::scripted::process;
     use crate::model::address::{Endpoint, Listener};
-    use crate::model::{MonoTime, ServiceState, SocketState};
+    use crate::model::{ServiceState, SocketState};
 
     const INODE: u64 = 7;
 
@@ -70,16 +70,9 @@ mod tests {
 
     fn snapshot(name: &str, invocation: &str) -> UnitSnapshot {
         UnitSnapshot {
-            unit: unit(name),
-            at: MonoTime::default(),
-            load_state: "loaded".into(),
-            active_state: "active".into(),
             sub_state: "running".into(),
-            result: "success".into(),
             invocation_id: Some(invocation.into()),
-            need_daemon_reload: false,
-            service: None,
-            socket: None,
+            ..UnitSnapshot::in_state(name, "active")
         }
     }
 
