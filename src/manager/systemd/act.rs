@@ -102,7 +102,7 @@ impl SystemdManager {
             if failure.is_no_process() || failure.is_called("NoSuchUnit") {
                 return ManagerError::NoProcess { signal: signal.to_string(), unit: unit.clone(), who };
             }
-            failure.during(&self.bus, attempt)
+            failure.during(self.bus.kind(), attempt)
         });
         if outcome.is_err() {
             self.note_after(unit).await?;
@@ -112,10 +112,10 @@ impl SystemdManager {
 
     /// Everything that is known of a unit now.
     pub(super) async fn look(&self, unit: &UnitName, attempt: Attempt<'_>) -> Result<UnitSnapshot, ManagerError> {
-        let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, attempt);
+        let failed = |error: zbus::Error| Failure::of(&error).during(self.bus.kind(), attempt);
         let at = clock::now();
         let properties = self.bus.all_properties(unit).await.map_err(failed)?;
-        self.note_seen(unit, &properties)?;
+        self.notes.seen(unit, properties.mark())?;
         Ok(snapshot::snapshot(unit, at, &properties, |endpoint| (self.find_listeners)(endpoint, self.bus.pid())))
     }
 
@@ -130,13 +130,13 @@ impl SystemdManager {
     /// or masked will do.
     pub(super) async fn loaded(&self, attempt: Attempt<'_>, strictly: bool) -> Result<Properties, ManagerError> {
         let properties = self.bus.unit_properties(attempt.unit).await;
-        let properties = properties.map_err(|error| Failure::of(&error).during(&self.bus, attempt))?;
+        let properties = properties.map_err(|error| Failure::of(&error).during(self.bus.kind(), attempt))?;
         if !strictly && !properties.mark().is_down() {
             return Ok(properties);
         }
         let (action, unit) = (attempt.action.to_owned(), attempt.unit.clone());
         match properties.text("LoadState").as_str() {
-            "not-found" => Err(no_such_unit(&self.bus, attempt)),
+            "not-found" => Err(no_such_unit(self.bus.kind(), attempt)),
             "masked" => Err(ManagerError::Masked { action, unit }),
             "bad-setting" | "error" => Err(ManagerError::BadUnit { action, unit, reason: properties.load_error() }),
             _ => Ok(properties),
@@ -151,7 +151,7 @@ impl SystemdManager {
     ) -> Result<(), ManagerError> {
         let Some((job, path)) = properties.job() else { return Ok(()) };
         let unit = attempt.unit;
-        if self.is_installed(unit) || self.own_jobs.borrow().contains(unit, &path) {
+        if self.installed.defines(unit) || self.own_jobs.borrow().contains(unit, &path) {
             return Ok(());
         }
         Err(ManagerError::StrangersJob { action: attempt.action.to_owned(), unit: unit.clone(), job })
@@ -165,7 +165,7 @@ impl SystemdManager {
             return Ok(Job { result: JobResult::Done, ended_at: clock::now(), reason: None });
         }
         if !failure.is_refusal() {
-            return Err(failure.during(&self.bus, attempt));
+            return Err(failure.during(self.bus.kind(), attempt));
         }
         let reason = reason::of_refusal(&failure, unit, verb);
         Ok(Job { result: JobResult::Failed, ended_at: clock::now(), reason: Some(reason) })

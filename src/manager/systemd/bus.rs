@@ -8,7 +8,7 @@ use zbus::fdo::{DBusProxy, PropertiesProxy};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath};
 
-use super::failure::Failure;
+use super::failure::{Failure, bus_name};
 use super::peer;
 use super::properties::Properties;
 use crate::manager::ManagerError;
@@ -114,7 +114,7 @@ impl Bus {
 
     /// What went wrong with systemd itself.
     pub(super) fn failed(&self, error: &zbus::Error, action: &str) -> ManagerError {
-        Failure::of(error).during_any(self, action.to_owned(), "systemd".to_owned())
+        Failure::of(error).during_any(self.kind, action.to_owned(), "systemd".to_owned())
     }
 
     /// The PID of this systemd, where a bus tells it.
@@ -225,10 +225,6 @@ pub(super) fn is_unit_interface(interface: &str) -> bool {
 async fn pid_of_systemd(connection: &Connection) -> zbus::Result<u32> {
     let systemd = zbus::names::BusName::try_from(SYSTEMD)?;
     Ok(DBusProxy::new(connection).await?.get_connection_unix_process_id(systemd).await?)
-}
-
-pub(super) fn bus_name(kind: ManagerKind) -> &'static str {
-    if kind == ManagerKind::User { "systemd on the user bus" } else { "systemd on the system bus" }
 }
 
 fn no_bus(kind: ManagerKind, error: &zbus::Error) -> ManagerError {

@@ -2,9 +2,9 @@
 
 use zbus::DBusError as _;
 
-use super::bus::Bus;
 use crate::manager::ManagerError;
 use crate::model::UnitName;
+use crate::record::begin::ManagerKind;
 
 /// Errors by which systemd refuses a job for a reason that lies in the unit or in what else is going on: the job
 /// failed, the manager works. Names behind `org.freedesktop.systemd1.`, `bus-common-errors.h`.
@@ -73,26 +73,26 @@ impl Failure {
     }
 
     /// The same, with what was being done and what to do about it.
-    pub(super) fn during(self, bus: &Bus, attempt: Attempt<'_>) -> ManagerError {
+    pub(super) fn during(self, manager: ManagerKind, attempt: Attempt<'_>) -> ManagerError {
         let Attempt { action, unit } = attempt;
         let (action, unit) = (action.to_owned(), unit.clone());
         match self.name.as_str() {
-            "NoSuchUnit" => no_such_unit(bus, attempt),
+            "NoSuchUnit" => no_such_unit(manager, attempt),
             "UnitMasked" => ManagerError::Masked { action, unit },
             "LoadFailed" | "BadUnitSetting" => ManagerError::BadUnit { action, unit, reason: self.message },
-            _ => self.during_any(bus, action, unit.to_string()),
+            _ => self.during_any(manager, action, unit.to_string()),
         }
     }
 
     /// As [`Self::during`], for what is done to systemd itself.
-    pub(super) fn during_any(self, bus: &Bus, action: String, unit: String) -> ManagerError {
+    pub(super) fn during_any(self, manager: ManagerKind, action: String, unit: String) -> ManagerError {
         let reason = self.message;
         match self.name.as_str() {
             "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" => {
                 ManagerError::AccessDenied { action, unit, reason }
             }
             name if self.is_disconnected || GONE.contains(&name) => {
-                ManagerError::Lost { bus: bus.name(), action: format!("{action} {unit}"), reason }
+                ManagerError::Lost { bus: bus_name(manager), action: format!("{action} {unit}"), reason }
             }
             _ => ManagerError::Refused { action, unit, reason },
         }
@@ -100,10 +100,15 @@ impl Failure {
 }
 
 /// There is no unit of that name.
-pub(super) fn no_such_unit(bus: &Bus, attempt: Attempt<'_>) -> ManagerError {
+pub(super) fn no_such_unit(manager: ManagerKind, attempt: Attempt<'_>) -> ManagerError {
     ManagerError::NoSuchUnit {
         action: attempt.action.to_owned(),
         unit: attempt.unit.clone(),
-        remedy: format!("check the name with `{} list-unit-files`", bus.systemctl()),
+        remedy: format!("check the name with `{} list-unit-files`", manager.systemctl()),
     }
+}
+
+/// The bus on which a systemd of that kind is, for messages.
+pub(super) fn bus_name(manager: ManagerKind) -> &'static str {
+    if manager == ManagerKind::User { "systemd on the user bus" } else { "systemd on the system bus" }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::bus::Bus;
 use super::failure::{Attempt, Failure, no_such_unit};
 use super::properties::Properties;
-use super::snapshot::snapshot;
-use super::systemd_manager::FindListeners;
+use super::snapshot::{FindListeners, snapshot};
 use crate::clock;
 use crate::manager::ManagerError;
 use crate::model::{UnitKind, UnitName, UnitSnapshot};
@@ -78,7 +77,7 @@ impl Inspector {
     /// When systemd cannot be asked.
     pub async fn version(&self) -> Result<Option<u16>, ManagerError> {
         let failed = |error: zbus::Error| {
-            Failure::of(&error).during_any(&self.bus, "ask the version of".to_owned(), "systemd".to_owned())
+            Failure::of(&error).during_any(self.bus.kind(), "ask the version of".to_owned(), "systemd".to_owned())
         };
         let version = self.bus.version().await.map_err(failed)?;
         Ok(version.rsplit(' ').next().and_then(|number| number.parse().ok()))
@@ -95,7 +94,8 @@ impl Inspector {
     /// # Errors
     /// When systemd cannot be asked.
     pub async fn look(&self, unit: &UnitName) -> Result<UnitDetails, ManagerError> {
-        let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, Attempt { action: "look at", unit });
+        let failed =
+            |error: zbus::Error| Failure::of(&error).during(self.bus.kind(), Attempt { action: "look at", unit });
         let at = clock::now();
         let properties = self.bus.all_properties(unit).await.map_err(failed)?;
         let fragment = Some(properties.text("FragmentPath")).filter(|path| !path.is_empty());
@@ -119,7 +119,7 @@ impl Inspector {
     pub async fn look_at_existing(&self, unit: &UnitName) -> Result<UnitDetails, ManagerError> {
         let details = self.look(unit).await?;
         match details.snapshot.load_state.as_str() {
-            "not-found" => Err(no_such_unit(&self.bus, Attempt { action: "look at", unit })),
+            "not-found" => Err(no_such_unit(self.bus.kind(), Attempt { action: "look at", unit })),
             "masked" => Err(ManagerError::Masked { action: "look at".to_owned(), unit: unit.clone() }),
             _ => Ok(details),
         }
@@ -131,7 +131,8 @@ impl Inspector {
         unit: &UnitName,
         properties: &[(&str, &'static str)],
     ) -> Result<Vec<(UnitName, &'static str)>, ManagerError> {
-        let failed = |error: zbus::Error| Failure::of(&error).during(&self.bus, Attempt { action: "look at", unit });
+        let failed =
+            |error: zbus::Error| Failure::of(&error).during(self.bus.kind(), Attempt { action: "look at", unit });
         let of_unit = self.bus.unit_properties(unit).await.map_err(failed)?;
         let named = |&(property, directive): &(&str, &'static str)| {
             of_unit.units(property).into_iter().map(move |unit| (unit, directive))
@@ -148,7 +149,7 @@ impl Inspector {
         let listed = self.bus.systemd().list_units_by_patterns(&[], &[pattern.as_str()]).await;
         let failed = |error: zbus::Error| {
             Failure::of(&error).during_any(
-                &self.bus,
+                self.bus.kind(),
                 format!("list the instances of {template} of"),
                 "systemd".to_owned(),
             )
@@ -166,7 +167,7 @@ impl Inspector {
     pub async fn sockets(&self) -> Result<Vec<UnitName>, ManagerError> {
         let listed = self.bus.systemd().list_units_by_patterns(&[], &["*.socket"]).await;
         let failed = |error: zbus::Error| {
-            Failure::of(&error).during_any(&self.bus, "list the sockets of".to_owned(), "systemd".to_owned())
+            Failure::of(&error).during_any(self.bus.kind(), "list the sockets of".to_owned(), "systemd".to_owned())
         };
         // Others may name units that do not exist.
         let existing = listed.map_err(failed)?.into_iter().filter(|unit| unit.2 != "not-found");

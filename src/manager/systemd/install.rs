@@ -6,21 +6,14 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use super::failure::{Attempt, Failure};
+use super::installed::InstalledUnit;
 use super::past;
 use super::systemd_manager::SystemdManager;
-use crate::manager::ledger::{Change, EntryId, UnitMark};
+use crate::manager::ledger::{Change, UnitMark};
 use crate::manager::recover::Recoverable;
 use crate::manager::{Manager as _, ManagerError};
 use crate::model::{JobResult, Signal, UnitKind, UnitName, UnitVerb};
 use crate::scenario::plan::UnitFile;
-
-/// A unit file that we brought.
-#[derive(Clone, Debug)]
-pub(super) struct InstalledUnit {
-    pub(super) unit: UnitName,
-    path: PathBuf,
-    entry: EntryId,
-}
 
 /// All of `files`, or none of them.
 pub(super) async fn install(manager: &mut SystemdManager, files: &[UnitFile]) -> Result<(), ManagerError> {
@@ -37,20 +30,20 @@ pub(super) async fn install(manager: &mut SystemdManager, files: &[UnitFile]) ->
 }
 
 async fn write_all(manager: &mut SystemdManager, files: &[UnitFile]) -> Result<(), ManagerError> {
-    make_directory(&manager.unit_directory)?;
+    make_directory(&manager.installed.directory)?;
     for file in files {
-        let path = manager.unit_directory.join(file.unit.as_str());
+        let path = manager.installed.directory.join(file.unit.as_str());
         let (kind, unit) = (manager.kind(), file.unit.clone());
-        let entry = manager.write_entry(Change::Installed { manager: kind, unit: unit.clone(), path: path.clone() })?;
+        let entry = manager.notes.write(Change::Installed { manager: kind, unit: unit.clone(), path: path.clone() })?;
         let failed = |error| ManagerError::File { action: "write", path: path.clone(), error };
         let created = match create_unit_file(&path) {
             Ok(created) => created,
             Err(error) => {
-                manager.strike_entry(entry)?;
+                manager.notes.strike(entry)?;
                 return Err(failed(error));
             }
         };
-        manager.installed.push(InstalledUnit { unit, path: path.clone(), entry });
+        manager.installed.files.push(InstalledUnit { unit, path: path.clone(), entry });
         fill_unit_file(created, &file.text).map_err(failed)?;
     }
     manager.daemon_reload().await
@@ -58,20 +51,19 @@ async fn write_all(manager: &mut SystemdManager, files: &[UnitFile]) -> Result<(
 
 /// Takes away everything that was installed, and strikes out what else is as it was.
 pub(super) async fn uninstall(manager: &mut SystemdManager) -> Result<(), ManagerError> {
-    let noted: Vec<UnitName> = manager.noted.borrow().keys().cloned().collect();
     let mut outcome = Ok(());
-    for unit in &noted {
+    for unit in &manager.notes.units() {
         keep_first(&mut outcome, manager.note_after(unit).await);
     }
-    if manager.installed.is_empty() {
+    if manager.installed.files.is_empty() {
         return outcome;
     }
     let files: Vec<_> =
-        manager.installed.iter().map(|installed| (installed.unit.clone(), installed.path.clone())).collect();
+        manager.installed.files.iter().map(|installed| (installed.unit.clone(), installed.path.clone())).collect();
     match manager.remove(&files).await {
         Ok(()) => {
-            for installed in std::mem::take(&mut manager.installed) {
-                keep_first(&mut outcome, manager.strike_entry(installed.entry));
+            for installed in std::mem::take(&mut manager.installed.files) {
+                keep_first(&mut outcome, manager.notes.strike(installed.entry));
             }
         }
         // What is left is still in the ledger.
@@ -139,17 +131,17 @@ async fn loaded_units(manager: &SystemdManager, file: &UnitName) -> Result<Vec<U
         None => file.to_string(),
     };
     let listed = manager.bus.systemd().list_units_by_patterns(&[], &[&pattern]).await;
-    let listed = listed.map_err(|error| Failure::of(&error).during(&manager.bus, attempt))?;
+    let listed = listed.map_err(|error| Failure::of(&error).during(manager.bus.kind(), attempt))?;
     Ok(listed.into_iter().filter_map(|unit| UnitName::new(unit.0).ok()).collect())
 }
 
 async fn refuse_to_replace(manager: &SystemdManager, unit: &UnitName) -> Result<(), ManagerError> {
     let attempt = Attempt { action: "install", unit };
     manager.refuse_protected(attempt)?;
-    let failed = |error: zbus::Error| Failure::of(&error).during(&manager.bus, attempt);
+    let failed = |error: zbus::Error| Failure::of(&error).during(manager.bus.kind(), attempt);
     let already_there = |place: String| Err(ManagerError::AlreadyThere { unit: unit.clone(), place });
     let mut directories = manager.bus.unit_path().await.map_err(failed)?;
-    directories.push(manager.unit_directory.clone());
+    directories.push(manager.installed.directory.clone());
     let files = directories.iter().map(|directory| directory.join(unit.as_str()));
     if let Some(file) = files.into_iter().find(|file| fs::symlink_metadata(file).is_ok()) {
         return already_there(file.display().to_string());

@@ -3,6 +3,7 @@
 //! systemd says so in the signal JobRemoved, also about jobs of strangers, and possibly before it is known which
 //! path our job has. So one listens before the job is queued and picks it out by its path afterwards.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
@@ -12,7 +13,7 @@ use zbus::OwnedObjectPath;
 
 use super::bus::{JobRemovedStream, SystemdProxy};
 use crate::clock;
-use crate::model::MonoTime;
+use crate::model::{MonoTime, UnitName};
 
 /// A job that ended.
 #[derive(Clone, Debug)]
@@ -91,4 +92,31 @@ async fn pump(mut removed: JobRemovedStream, listeners: Listeners) {
         }
     }
     listeners.lock().unwrap_or_else(PoisonError::into_inner).take();
+}
+
+/// The jobs we queued, to tell them from those of strangers.
+#[derive(Debug, Default)]
+pub(super) struct OwnJobs {
+    /// Asked for, the answer not here yet: it never comes if the future was dropped meanwhile.
+    asked_for: HashSet<UnitName>,
+    queued: HashMap<UnitName, OwnedObjectPath>,
+}
+
+impl OwnJobs {
+    pub(super) fn begin(&mut self, unit: &UnitName) {
+        self.asked_for.insert(unit.clone());
+    }
+
+    pub(super) fn queued(&mut self, unit: &UnitName, job: OwnedObjectPath) {
+        self.asked_for.remove(unit);
+        self.queued.insert(unit.clone(), job);
+    }
+
+    pub(super) fn refused(&mut self, unit: &UnitName) {
+        self.asked_for.remove(unit);
+    }
+
+    pub(super) fn contains(&self, unit: &UnitName, job: &OwnedObjectPath) -> bool {
+        self.asked_for.contains(unit) || self.queued.get(unit) == Some(job)
+    }
 }

@@ -10,13 +10,17 @@
 //! | `snapshot` | properties as a [`UnitSnapshot`](crate::model::UnitSnapshot) |
 //! | `jobs` | which job ended how and when |
 //! | `act` | verbs and signals |
-//! | `note` | what of them goes into the ledger |
+//! | `note` | when they are written down in the ledger |
+//! | `notes` | what stands there |
 //! | `reason` | why a job was not `done`, and what to do about it |
 //! | `follow` | state changes of held units |
 //! | `inspect` | units as they are, for those who only look |
 //! | `links` | which units a job pulls along |
 //! | `past` | what systemd did to a unit before |
 //! | `install` | unit files that are there for one run |
+//! | `installed` | which they are |
+//! | `systemd_manager` | the manager: the parts it is made of |
+//! | `manager_impl` | what the trait asks for, put together from them |
 
 mod act;
 mod bus;
@@ -24,16 +28,18 @@ mod failure;
 mod follow;
 mod inspect;
 mod install;
+mod installed;
 mod jobs;
 mod links;
+mod manager_impl;
 mod note;
+mod notes;
 mod past;
 mod peer;
 mod properties;
 mod reason;
 mod route;
 mod snapshot;
-
 mod systemd_manager;
 
 #[cfg(test)]
@@ -43,4 +49,5 @@ mod tests;
 
 pub use inspect::{Inspector, UnitDetails};
 pub use links::Link;
-pub use systemd_manager::{FindListeners, Options, SystemdManager};
+pub use snapshot::FindListeners;
+pub use systemd_manager::{Options, SystemdManager};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::bus::Bus;
+use super::failure::bus_name;
 use super::jobs::Jobs;
 use crate::clock;
 use crate::manager::ManagerError;
@@ -85,7 +86,7 @@ pub(super) async fn reach(routes: &[Route], kind: ManagerKind) -> Result<Reached
         }
         if clock::now() >= until {
             return Err(last.unwrap_or_else(|| ManagerError::NoBus {
-                bus: super::bus::bus_name(kind),
+                bus: bus_name(kind),
                 reason: format!("it has not answered within {} s", PATIENCE.as_secs()),
                 remedy: "is this machine booted with systemd, and dbus.service running?",
             }));

@@ -10,6 +10,10 @@ use crate::model::{
     ActiveState, Endpoint, MonoTime, ProcessId, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot,
 };
 
+/// Asks the kernel which listeners there are at an address, of those that the systemd with this PID holds. It has none
+/// where the bus does not know it.
+pub type FindListeners = fn(&Endpoint, Option<u32>) -> io::Result<Vec<Listener>>;
+
 /// The unit as all its properties say, with what `/proc`, the control group and the kernel's listeners add. `at` is
 /// when systemd was asked: what it tells of afterwards is newer.
 pub(super) fn snapshot(
