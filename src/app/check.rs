@@ -9,7 +9,7 @@ use super::{learn, session};
 use crate::check::facts::{self, Clients};
 use crate::check::live::Gatherer;
 use crate::check::overview::{self, SocketRow};
-use crate::check::{Facts, Finding, Severity, check, files, render, rule, rules};
+use crate::check::{Facts, Finding, Severity, audit, check, files, render, rules};
 use crate::cli::{CheckArgs, CheckFormat, SystemdArg};
 use crate::host::listener;
 use crate::manager::ManagerError;
@@ -40,7 +40,7 @@ pub fn main(args: &CheckArgs) -> anyhow::Result<Exit> {
     let (rows, mut found) = rows.map_or((None, Vec::new()), |(rows, found)| (Some(rows), found));
     found.extend(all.iter().flat_map(|facts| check(facts, &args.ignore)));
     all.iter().for_each(learn::from_facts);
-    rule::sort(&mut found);
+    audit::sort(&mut found);
     let found = learn::without_secrets(found);
     print(args.format, &found, rows.as_deref())?;
     Ok(exit(&found, args.strict))

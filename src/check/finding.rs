@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::rule::Rule;
 use crate::model::UnitName;
 
 /// How much a finding weighs.
@@ -91,11 +90,11 @@ impl Spot {
 /// A fault that a rule found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    spot: Spot,
-    message: String,
-    fix: String,
+    pub(super) spot: Spot,
+    pub(super) message: String,
+    pub(super) fix: String,
     /// Where it weighs other than its rule usually does.
-    severity: Option<Severity>,
+    pub(super) severity: Option<Severity>,
 }
 
 impl Hit {
@@ -103,21 +102,5 @@ impl Hit {
     #[must_use]
     pub fn weighing(self, severity: Severity) -> Self {
         Self { severity: Some(severity), ..self }
-    }
-
-    pub(super) fn of(self, rule: &Rule) -> Finding {
-        let (file, line) = self.spot.place.unzip();
-        Finding {
-            id: rule.id,
-            severity: self.severity.unwrap_or(rule.severity),
-            unit: self.spot.unit,
-            file,
-            line: line.filter(|&line| line > 0),
-            message: self.message,
-            evidence: self.spot.evidence,
-            fix: self.fix,
-            title: rule.title,
-            why: rule.why,
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Facts`] are gathered from unit files, or from a live systemd and the kernel. Each [`Rule`] is a pure function
 //! of them. The ids of rules are stable: people write them into `--ignore`.
 
+pub mod audit;
 pub mod facts;
 pub mod files;
 pub mod finding;
@@ -20,7 +21,8 @@ pub mod source;
 #[cfg(test)]
 mod testing;
 
+pub use audit::{check, rules};
 pub use facts::Facts;
 pub use finding::{Finding, Severity};
-pub use rule::{Rule, check, rules};
+pub use rule::Rule;
 pub use source::Source;
