@@ -22,6 +22,7 @@
 //! | [`analysis`] | record -> result |
 //! | [`result`] | the output contract: what a run comes to, as types |
 //! | [`render`] | result -> document -> bytes |
+//! | `trust` | TLS that accepts any certificate |
 //! | [`visible`] | what a terminal would obey, made visible |
 //! | [`check`] | the audit of units, before anything is restarted |
 //! | [`demo`] | the demo server, the built-in scenarios, the calibration |
@@ -56,12 +57,12 @@ pub mod host;
 pub mod load;
 pub mod manager;
 pub mod model;
-
 pub mod record;
 pub mod render;
 pub mod result;
 pub mod run;
 pub mod scenario;
 pub mod secrets;
+mod trust;
 pub mod unit_file;
 pub mod visible;

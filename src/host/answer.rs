@@ -3,13 +3,14 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConnection, StreamOwned};
 
-use crate::load::trusting_any;
 use crate::model::Endpoint;
+use crate::trust;
 
 /// How long an answer may take: the request may start the service.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,7 +68,7 @@ fn tls_to(endpoint: &Endpoint) -> io::Result<ClientConnection> {
         Endpoint::Tcp(address) => ServerName::from(address.ip()),
         Endpoint::Unix(_) => ServerName::try_from("localhost").map_err(io::Error::other)?,
     };
-    ClientConnection::new(trusting_any().map_err(io::Error::other)?, name).map_err(io::Error::other)
+    ClientConnection::new(Arc::new(trust::any_certificate().map_err(io::Error::other)?), name).map_err(io::Error::other)
 }
 
 /// What a service answers to `bytes`: all until it is what `is_whole` takes for an answer, until it closes the

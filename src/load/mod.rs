@@ -58,7 +58,6 @@ mod target;
 mod thread_use;
 mod timeline;
 
-pub(crate) use connection::trusting_any;
 pub use cpu_taken::CpuTaken;
 pub use dispatcher::Asked;
 pub use error::LoadError;

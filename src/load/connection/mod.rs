@@ -16,5 +16,4 @@ mod wire;
 pub(super) use opening::{OpenFailure, Opened, Opening};
 pub(super) use stream::{Socket, Stream};
 pub(super) use tls::Tls;
-pub(crate) use tls::trusting_any;
 pub(super) use wire::{Idle, Passed, Scratch, Wire};

@@ -4,15 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{WebPkiSupportedAlgorithms, ring};
-use tokio_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::load::error::LoadError;
 use crate::scenario::plan::Target;
+use crate::trust;
 
 /// Where Debian, Ubuntu, Alpine and Arch keep the system's bundle.
 const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -32,7 +31,7 @@ impl Tls {
         let unusable =
             |reason: String| LoadError::Tls { cohort: cohort.to_owned(), authority: target.authority.clone(), reason };
         let mut config = if target.insecure {
-            any_certificate().map_err(|error| unusable(error.to_string()))?
+            trust::any_certificate().map_err(|error| unusable(error.to_string()))?
         } else {
             let provider = Arc::new(ring::default_provider());
             let builder = ClientConfig::builder_with_provider(provider)
@@ -45,18 +44,6 @@ impl Tls {
             ServerName::try_from(host(&target.authority).to_owned()).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name })
     }
-}
-
-/// A client that trusts any certificate: to find out what speaks TLS.
-pub(crate) fn trusting_any() -> Result<Arc<ClientConfig>, Error> {
-    any_certificate().map(Arc::new)
-}
-
-fn any_certificate() -> Result<ClientConfig, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let trust_any = Arc::new(TrustAny(provider.signature_verification_algorithms));
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(trust_any).with_no_client_auth())
 }
 
 /// The host of `host`, `host:port`, `[v6]` or `[v6]:port`.
@@ -82,46 +69,6 @@ fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, LoadError> {
         }
     }
     if roots.is_empty() { Err(unreadable("it holds no certificate".to_owned())) } else { Ok(roots) }
-}
-
-/// `insecure = true`: any certificate will do. Signatures are still checked, so that what is measured stays
-/// a whole handshake.
-#[derive(Debug)]
-struct TrustAny(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for TrustAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }
 
 #[cfg(test)]
