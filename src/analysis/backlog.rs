@@ -1,6 +1,5 @@
 //! What backlog an event would have needed.
 
-use super::describe;
 use super::event::Event;
 use super::facts::Facts;
 use super::number::float;
@@ -8,6 +7,7 @@ use super::words;
 use crate::model::Cause;
 use crate::record::line::{Note, NoteKind};
 use crate::result::EventResult;
+use crate::scenario::describe;
 use crate::scenario::plan::{Cohort, Connections, Pace};
 
 /// A queue is near its end from this share of its backlog.

@@ -12,7 +12,6 @@ mod charts;
 mod checks;
 pub mod compare;
 mod counts;
-pub(crate) mod describe;
 mod event;
 mod events;
 mod facts;
@@ -55,6 +54,7 @@ use crate::record::begin::Begin;
 use crate::record::line::{Line, Note, NoteKind};
 use crate::record::segment::Scope;
 use crate::result::{CohortResult, SCHEMA};
+use crate::scenario::describe;
 use crate::scenario::plan::Cohort;
 
 /// What several scenarios came to, in their order; none without records.

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::describe;
 use super::event::Event;
 use super::facts::Facts;
 use super::number::{float, ns_to_ms, span_ms};
@@ -15,6 +14,7 @@ use super::words;
 use crate::model::time::nanos;
 use crate::record::line::Looks;
 use crate::record::segment::Scope;
+use crate::scenario::describe;
 use crate::scenario::plan::{Destination, MaxUnseen, Pace};
 
 /// What can have gone unseen in the events of a step.

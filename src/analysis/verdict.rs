@@ -1,7 +1,6 @@
 //! The verdict and its reasons.
 
 use super::checks::{Judged, Weight};
-use super::describe;
 use super::event::Event;
 use super::facts::Facts;
 use super::figures::Figures;
@@ -12,6 +11,7 @@ use super::words;
 use crate::model::{ActionKind, UnitKind, Verdict};
 use crate::record::line::{Line, Note, NoteKind};
 use crate::result::StepResult;
+use crate::scenario::describe;
 use crate::scenario::plan::MaxUnseen;
 
 /// What the checks and the notes of doubt come to: a loss, a failed step or a wrong state is failed, whatever

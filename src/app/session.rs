@@ -9,6 +9,7 @@ use tokio::task::LocalSet;
 
 use super::output::say;
 use super::stamp;
+use crate::analysis;
 use crate::host::listener;
 use crate::manager::embedded::EmbeddedManager;
 use crate::manager::ledger::{Ledger, LedgerError, Owner};
@@ -192,6 +193,7 @@ async fn with<M: Manager>(
         host: Rc::new(crate::host::Local),
         surroundings: request.surroundings,
         is_patient: request.is_patient,
+        judge: analysis::judge_so_far,
     })
     .await
 }

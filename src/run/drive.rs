@@ -24,7 +24,7 @@ use super::recorder::Recorder;
 use super::restore::Home;
 use super::serving::{self, Earlier, Served};
 use super::so_far::SoFar;
-use super::step::Stage;
+use super::step::{Judge, Stage};
 use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
@@ -64,6 +64,8 @@ pub struct Setup<'a, M> {
     pub surroundings: Surroundings,
     /// A target that fails in the warmup is waited for, and the steps are run; else the run ends.
     pub is_patient: bool,
+    /// Judges its gates.
+    pub judge: Judge,
 }
 
 /// How a run ended.
@@ -286,6 +288,7 @@ async fn under_load<M: Manager>(
         recorder: setup.recorder,
         interrupt: setup.interrupt,
         surroundings: setup.surroundings,
+        judge: setup.judge,
     };
     run_steps(setup, &stage).await?;
     setup.progress.stage(&ProgressStage::CoolingDown);

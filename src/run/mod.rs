@@ -40,6 +40,7 @@ pub use exec::Surroundings;
 pub use interrupt::Interrupt;
 pub use progress::Progress;
 pub use recorder::Recorder;
+pub use step::Judge;
 
 #[cfg(test)]
 pub(crate) mod testing;

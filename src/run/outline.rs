@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::estimate::{self, StartLimit};
-use crate::analysis::describe;
 use crate::model::{JobResult, UnitKind, UnitName, UnitVerb};
 use crate::record::begin::ManagerChoice;
-use crate::scenario::duration;
 use crate::scenario::plan::{Action, Plan, Spacing, Step};
+use crate::scenario::{describe, duration};
 use crate::visible::escape;
 
 /// A unit of the plan as it is now.

@@ -13,7 +13,6 @@ use super::proof::{self, Seen};
 use super::recorder::Recorder;
 use super::serving::{self, Earlier, Served};
 use super::units::is_installed;
-use crate::analysis;
 use crate::clock;
 use crate::host::Host;
 use crate::load::{Asked, LoadHandle};
@@ -22,9 +21,14 @@ use crate::model::process::Exit;
 use crate::model::{
     ActiveState, EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, UnitVerb, Verdict,
 };
+use crate::record::Record;
+use crate::record::gate::GateOutcome;
 use crate::record::line::{ExecOutcome, Line, StepBegin, StepEnd};
 use crate::scenario::plan::{Action, Expectations, Plan, Step};
 use crate::secrets::masked_arguments;
+
+/// Says what a gate comes to in that event, at that time, by the record so far.
+pub type Judge = fn(&Record, &Expectations, EventId, MonoTime) -> GateOutcome;
 
 /// What a step needs to run.
 pub(super) struct Stage<'a, M> {
@@ -42,6 +46,7 @@ pub(super) struct Stage<'a, M> {
     pub(super) interrupt: &'a Interrupt,
     /// Of the commands.
     pub(super) surroundings: Surroundings,
+    pub(super) judge: Judge,
 }
 
 /// Which run of which step.
@@ -266,7 +271,7 @@ impl<M: Manager> Stage<'_, M> {
             Err(error) => return Acted::failed(format!("the record so far cannot be read: {error}")),
         };
         let at = clock::now();
-        let outcome = analysis::judge_so_far(&so_far, expect, which.event, at);
+        let outcome = (self.judge)(&so_far, expect, which.event, at);
         let holds = outcome.verdict() == Verdict::Passed;
         self.recorder.write(&Line::Gate(outcome));
         Acted { ready_at, holds, ..Acted::done(at) }

@@ -4,6 +4,7 @@
 //! -> `resolve` (what they mean together) -> [`plan::Plan`]. Mistakes are collected on the whole of it.
 
 mod bound;
+pub(crate) mod describe;
 pub(crate) mod draft;
 pub(crate) mod duration;
 mod file;

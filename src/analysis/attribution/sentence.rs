@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::Finding;
 use super::case::OBSERVER_LAG_NS;
-use crate::analysis::describe;
 use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
 use crate::model::{Cause, MonoTime, ProcessId, Signal, SocketState};
 use crate::result::EventPhase;
+use crate::scenario::describe;
 use crate::scenario::plan::Destination;
 
 /// What is told of one cause in one event.

@@ -5,9 +5,10 @@ use crate::analysis::event::Event;
 use crate::analysis::events::proven;
 use crate::analysis::facts::Facts;
 use crate::analysis::number::ns_to_ms;
-use crate::analysis::{describe, sight, step_gate, unframed, words};
+use crate::analysis::{sight, step_gate, unframed, words};
 use crate::model::{ActionKind, JobResult, Verdict};
 use crate::record::line::EndReason;
+use crate::scenario::describe;
 use crate::scenario::plan::{MaxUnseen, Step};
 
 /// What is to be said of each step, in their order.

@@ -1,6 +1,6 @@
 //! Parts of a plan in words.
 
-use crate::scenario::plan::{Cohort, Connections, Destination, Pace, Step};
+use super::plan::{Cohort, Connections, Destination, Pace, Step};
 
 /// `127.0.0.1:8010`, or a path.
 pub(crate) fn destination(destination: &Destination) -> String {
