@@ -45,9 +45,13 @@ pub(crate) fn record() -> Vec<u8> {
         hour.event(second / SPACING_S, &templates);
     }
     hour.lines.push(phase(Phase::Stopped, at_ms(SECONDS * 1_000)));
-    let mut writer = RecordWriter::new(Vec::new());
-    hour.lines.iter().for_each(|line| writer.write(line).expect("memory does not fail"));
-    writer.finish(EndReason::Completed, at_ms(SECONDS * 1_000)).expect("memory does not fail")
+    let mut bytes = Vec::new();
+    let mut writer = RecordWriter::new(&mut bytes);
+    for line in &hour.lines {
+        writer.write(line).expect("memory does not fail");
+    }
+    writer.finish(EndReason::Completed, at_ms(SECONDS * 1_000)).expect("memory does not fail");
+    bytes
 }
 
 fn at_ms(ms: u64) -> MonoTime {

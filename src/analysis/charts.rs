@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::facts::Facts;
 use super::figures::Figures;
 use super::number::{float, ns_to_ms, round3};
-use super::tally::add_counts;
 use super::timeline::{Span, Timeline};
 use crate::model::{EventId, MonoTime, UnitName};
 use crate::record::LatencyHistogram;
+use crate::record::fold::tally::add_counts;
 use crate::record::segment::{FailureSample, ROW_NS, Scope};
 use crate::result::charts::{Charts, Column, Curve, EventSpan, FailurePoint, QueueStep, StateSpan, UnitBand};
 

@@ -8,12 +8,12 @@ use super::event::Event;
 use super::figures::Part;
 use super::generator::InDoubt;
 use super::number::{ns_to_ms, span_ms};
-use super::tally::{Cell, Group, Tally};
 use super::timeline::{Span, Timeline};
 use super::unframed;
 use super::window::{cold_start_ms, first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
 use crate::model::{EventId, FailureClass};
 use crate::record::Record;
+use crate::record::fold::tally::{Cell, Group, Tally};
 use crate::record::gate::GateOutcome;
 use crate::record::line::{EndReason, Line};
 use crate::record::segment::Scope;
@@ -23,7 +23,7 @@ use crate::scenario::plan::Scheme;
 pub(crate) struct Facts<'a> {
     pub(crate) record: &'a Record,
     pub(crate) timeline: Timeline<'a>,
-    pub(crate) tally: Tally,
+    pub(crate) tally: Cow<'a, Tally>,
     pub(crate) attribution: Attribution,
     /// By cohort and scope.
     pub(crate) times: BTreeMap<(u16, Scope), Times>,
@@ -38,7 +38,6 @@ pub(crate) struct Facts<'a> {
     pub(crate) in_doubt: InDoubt,
     /// What the gate of an event came to; an event that is no gate, or was over before it was judged, has none.
     pub(crate) gates: BTreeMap<EventId, &'a GateOutcome>,
-    steps: BTreeMap<EventId, u16>,
 }
 
 /// The times of one cohort in one window, in milliseconds: infinite is what never ended, none what was not measured.
@@ -54,11 +53,10 @@ pub(crate) struct Times {
 impl<'a> Facts<'a> {
     pub(crate) fn of(record: &'a Record) -> Self {
         let timeline = Timeline::of(record);
-        let mut tally = Tally::of(&record.lines);
+        let mut tally = Cow::Borrowed(&record.tally);
         unframed::count_cut_short(&mut tally, &timeline);
         let attribution = Attribution::of(&tally, &timeline);
         let in_doubt = InDoubt::of(&tally, &timeline);
-        let steps = timeline.events.iter().map(|event| (event.begin.event, event.begin.step)).collect();
         let (mut times, mut unended, mut cold_starts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut at_odds = Vec::new();
         for (cohort, of_plan) in (0_u16..).zip(&timeline.plan.cohorts) {
@@ -76,11 +74,11 @@ impl<'a> Facts<'a> {
             }
         }
         let gates = gates(record);
-        Self { record, timeline, tally, attribution, times, cold_starts, unended, at_odds, in_doubt, gates, steps }
+        Self { record, timeline, tally, attribution, times, cold_starts, unended, at_odds, in_doubt, gates }
     }
 
     pub(crate) fn group(&self, scope: Scope) -> Group {
-        Group::of(scope, &self.steps)
+        self.tally.group(scope)
     }
 
     /// Whether the run was ended from outside of its steps: by the user, or by `[run] abort`.

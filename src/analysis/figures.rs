@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::facts::Facts;
 use super::number::{finite_ms, float, ns_to_ms, worst};
-use super::tally::{Distributions, Group, add_counts};
 use crate::model::{Cause, FailureClass, FailureKey, Metric};
 use crate::record::LatencyHistogram;
+use crate::record::fold::tally::{Cell, Distributions, Group, add_counts};
 use crate::record::segment::Scope;
 use crate::result::{Connections, Latencies, Lateness, Percentiles, Requests};
 use crate::scenario::plan::{Pace, Plan, Scheme};
@@ -104,7 +104,7 @@ impl Figures {
         figures
     }
 
-    fn add_cell(&mut self, cell: &super::tally::Cell, is_tcp: bool) {
+    fn add_cell(&mut self, cell: &Cell, is_tcp: bool) {
         self.requests.ok += cell.ok;
         add_counts(&mut self.statuses, cell.statuses.iter());
         for (key, n) in cell.failures.iter() {

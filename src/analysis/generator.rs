@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::counts::Counts;
-use super::tally::Tally;
 use super::timeline::{Span, Timeline};
 use crate::model::time::nanos;
 use crate::model::{FailureClass, FailureKey};
+use crate::record::fold::counts::Counts;
+use crate::record::fold::tally::Tally;
 use crate::record::generator::{GeneratorUse, PAUSE_MIN};
 use crate::record::line::{Line, Pause};
 use crate::record::segment::Scope;

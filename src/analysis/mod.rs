@@ -3,7 +3,7 @@
 //! A pure function: no clock, no file, no network. It goes in one direction:
 //!
 //! ```text
-//! record -> tally (counts) and timeline (moments) -> attribution -> facts -> figures, events, checks -> verdict
+//! record (its tally has the counts) -> timeline (moments) -> attribution -> facts -> figures, events, checks -> verdict
 //! ```
 
 mod attribution;
@@ -11,7 +11,6 @@ mod backlog;
 mod charts;
 mod checks;
 pub mod compare;
-mod counts;
 mod event;
 mod events;
 mod facts;
@@ -31,7 +30,6 @@ mod slowest;
 mod so_far;
 pub mod statistics;
 mod step_gate;
-mod tally;
 #[cfg(test)]
 mod tests;
 mod timeline;

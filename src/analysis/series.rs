@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use super::number::{ns_to_ms, round3};
-use super::tally::Cell;
 use crate::model::FailureClass;
+use crate::record::fold::tally::Cell;
 use crate::record::segment::Scope;
 use crate::result::{Series, SeriesPoint};
 

@@ -115,7 +115,7 @@ impl ListenerView {
 
 impl<'a> Timeline<'a> {
     pub(crate) fn of(record: &'a Record) -> Self {
-        let last = last_moment(record);
+        let last = record.last;
         let phase = |wanted| {
             record.lines.iter().find_map(|line| match line {
                 Line::Phase(change) if change.phase == wanted => Some(change.at),
@@ -405,27 +405,4 @@ fn inodes_at(queue: &Queue, destination: &Destination) -> BTreeSet<u64> {
 
 fn is_served(queue: &Queue, destination: &Destination) -> bool {
     queue.listeners.iter().any(|listener| destination.reaches(&listener.endpoint))
-}
-
-/// The last moment that anything in the record speaks of.
-fn last_moment(record: &Record) -> MonoTime {
-    let of_line = |line: &Line| match line {
-        Line::Phase(change) => change.at,
-        Line::Segment(segment) => segment.to,
-        Line::StepBegin(begin) => begin.at,
-        Line::StepEnd(end) => end.at,
-        Line::Unit(change) => change.at,
-        Line::Queue(queue) => queue.at,
-        Line::Looks(looks) => looks.to,
-        Line::Trace(event) => event.at,
-        Line::Process(change) => change.at,
-        Line::Holders(holders) => holders.at,
-        Line::Rows(rows) => {
-            let ends = rows.rows.iter().filter_map(|row| row.ok_ends.map(|(_, last)| last));
-            ends.max().unwrap_or_default()
-        }
-        _ => MonoTime::default(),
-    };
-    let end = record.end.as_ref().map_or(record.begin.anchor, |end| end.at);
-    record.lines.iter().map(of_line).fold(end, MonoTime::max)
 }

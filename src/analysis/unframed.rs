@@ -3,40 +3,49 @@
 //! One that ended while the old process stopped, and is shorter than all that ended at another time, was cut short: it
 //! counts as dropped. What is left in an event is in doubt.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::Event;
 use super::facts::Facts;
-use super::tally::{Group, Tally};
 use super::timeline::{Span, Timeline};
 use super::words;
 use crate::model::{Disposition, FailureClass, FailureKey};
+use crate::record::fold::tally::{Group, Tally};
+use crate::record::line::StepBegin;
 use crate::record::segment::{FailureSample, Scope, UnframedSample, density_bucket, density_floor_us};
 
 /// An exit is noticed a little after the sockets of the process were closed, and a client reads that end a little later.
 const EXIT_SLACK: Duration = Duration::from_millis(20);
 
 /// Counts the answers that were cut short as what they are.
-pub(crate) fn count_cut_short(tally: &mut Tally, timeline: &Timeline<'_>) {
-    let stops: Vec<Span> = timeline.events.iter().filter_map(stop).collect();
-    let is_in_a_stop = |sample: &UnframedSample| stops.iter().any(|stop| contains(*stop, sample));
+pub(crate) fn count_cut_short(tally: &mut Cow<'_, Tally>, timeline: &Timeline<'_>) {
+    for (cohort, event, sample) in cut_short(tally, timeline) {
+        drop_one(tally.to_mut(), timeline, (cohort, event), &sample);
+    }
+}
+
+/// The answers that were cut short, with their cohorts and events.
+fn cut_short<'a>(tally: &Tally, timeline: &'a Timeline<'a>) -> Vec<(u16, &'a StepBegin, UnframedSample)> {
+    let stops: Vec<(&StepBegin, Span)> =
+        timeline.events.iter().filter_map(|event| Some((event.begin, stop(event)?))).collect();
+    let is_in_a_stop = |sample: &UnframedSample| stops.iter().any(|(_, stop)| contains(*stop, sample));
     let cohorts: BTreeSet<u16> = tally.windows().map(|(cohort, ..)| cohort).collect();
+    let mut cut = Vec::new();
     for cohort in cohorts {
         let samples = tally.windows().filter(|&(of, ..)| of == cohort).flat_map(|(.., window)| &window.unframed);
         let Some(shortest) = samples.filter(|sample| !is_in_a_stop(sample)).map(|sample| sample.bytes_in).min() else {
             continue;
         };
-        for event in &timeline.events {
-            let Some(stop) = stop(event) else { continue };
-            let scope = Scope::Event(event.begin.event);
-            let window = tally.window(cohort, scope);
-            let cut_short = |sample: &&UnframedSample| contains(stop, sample) && sample.bytes_in < shortest;
-            let cut: Vec<UnframedSample> =
-                window.into_iter().flat_map(|window| &window.unframed).filter(cut_short).cloned().collect();
-            cut.iter().for_each(|sample| drop_one(tally, timeline, (cohort, scope, event.begin.step), sample));
+        for &(begin, stop) in &stops {
+            let window = tally.window(cohort, Scope::Event(begin.event));
+            let is_cut = |sample: &&UnframedSample| contains(stop, sample) && sample.bytes_in < shortest;
+            let samples = window.into_iter().flat_map(|window| &window.unframed).filter(is_cut);
+            cut.extend(samples.map(|sample| (cohort, begin, sample.clone())));
         }
     }
+    cut
 }
 
 /// While the old main process stopped.
@@ -48,13 +57,9 @@ fn contains(span: Span, sample: &UnframedSample) -> bool {
     span.overlaps(Span::new(sample.end, sample.end))
 }
 
-fn drop_one(
-    tally: &mut Tally,
-    timeline: &Timeline<'_>,
-    (cohort, scope, step): (u16, Scope, u16),
-    sample: &UnframedSample,
-) {
+fn drop_one(tally: &mut Tally, timeline: &Timeline<'_>, (cohort, event): (u16, &StepBegin), sample: &UnframedSample) {
     let latency_ns = sample.end.nanos_since(sample.due);
+    let scope = Scope::Event(event.event);
     let Some(window) = tally.window_mut(cohort, scope) else { return };
     let Some(cell) = window.rows.get_mut(&timeline.row_index(sample.due)).filter(|cell| cell.unframed > 0) else {
         return;
@@ -94,7 +99,7 @@ fn drop_one(
         bytes_out: 0,
         bytes_in: sample.bytes_in,
     });
-    if let Some(distributions) = tally.distributions_mut(cohort, Group::Step(step)) {
+    if let Some(distributions) = tally.distributions_mut(cohort, Group::Step(event.step)) {
         distributions.ok.take(latency_ns);
     }
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::number::{ns_to_ms, span_ms};
-use super::tally::{Cell, Window};
 use super::timeline::{Span, Timeline};
 use crate::model::MonoTime;
+use crate::record::fold::tally::{Cell, Window};
 use crate::record::segment::density_floor_us;
 
 /// A second, in rows: recovery is judged over so many in a row.

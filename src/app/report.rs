@@ -33,12 +33,16 @@ pub fn main(args: &ReportArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// When one cannot be read.
 pub fn analyse(folder: &Folder) -> anyhow::Result<RunResult> {
-    let mut records = Vec::new();
+    let mut scenarios = Vec::new();
     for name in folder.records()? {
         let what =
             || format!("cannot use the record {}", folder.path().join(format!("records/{name}.jsonl")).display());
-        records.push(Record::read(BufReader::new(folder.open_record(&name)?)).with_context(what)?);
+        let record = Record::read(BufReader::new(folder.open_record(&name)?)).with_context(what)?;
+        scenarios.push((analysis::analyse(&record), record.begin));
     }
-    records.sort_by_key(|record| record.begin.anchor);
-    analysis::combine(&records).context("there is no record to report on")
+    scenarios.sort_by_key(|(_, begin)| begin.anchor);
+    let (_, first) = scenarios.first().context("there is no record to report on")?;
+    let mut result = RunResult::new(first);
+    scenarios.into_iter().for_each(|(scenario, _)| result.push(scenario));
+    Ok(result)
 }

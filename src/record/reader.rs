@@ -2,27 +2,16 @@
 
 use std::io::{self, BufRead, Read as _};
 
-use super::SCHEMA;
 use super::begin::Begin;
 use super::line::{End, Line};
 use super::plausible::Limits;
+use super::{Record, SCHEMA};
 
 /// The largest record that is read: that of a run under load of several hours.
 pub const LARGEST_RECORD_BYTES: u64 = 512 << 20;
 
 /// The longest line: the first may hold a scenario and its unit files of 1 MiB each.
 const LONGEST_LINE_BYTES: u64 = 16 << 20;
-
-/// A record as read: its first line, its last if there is one, and all between in order.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// The first line.
-    pub begin: Begin,
-    /// Everything between the first line and the last.
-    pub lines: Vec<Line>,
-    /// The last line; none if the record is incomplete.
-    pub end: Option<End>,
-}
 
 /// Why a record cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -80,56 +69,94 @@ impl Record {
     /// # Errors
     /// When it is no record of this version, or was damaged or changed.
     pub fn read(mut from: impl BufRead) -> Result<Self, RecordError> {
-        let mut left = LARGEST_RECORD_BYTES;
-        let mut first = Vec::new();
-        read_line(&mut from, &mut left, &mut first)?;
-        let mut record = Self { begin: parse_begin(&first)?, lines: Vec::new(), end: None };
-        let implausible = |number| move |doubt| RecordError::Implausible { number, doubt };
-        let mut limits = Limits::of(&record.begin).map_err(implausible(1))?;
-        let mut checksum = crc32fast::Hasher::new();
-        checksum.update(&first);
-        let mut number = 1;
+        let mut fold = Fold::default();
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
-            read_line(&mut from, &mut left, &mut bytes)?;
-            if bytes.is_empty() {
-                return Ok(record);
+            let count = from.by_ref().take(LONGEST_LINE_BYTES + 1).read_until(b'\n', &mut bytes)?;
+            let is_cut = bytes.last() != Some(&b'\n') && count as u64 <= LONGEST_LINE_BYTES;
+            match &fold.begun {
+                Some(begun) if bytes.is_empty() || (is_cut && begun.record.end.is_none()) => break,
+                _ => fold.add(&bytes)?,
             }
-            if record.end.is_some() {
-                return Err(RecordError::BehindEnd(number + 1));
-            }
-            if bytes.last() != Some(&b'\n') {
-                return Ok(record);
-            }
-            let line = parse_line(&bytes).map_err(|error| RecordError::Line { number: number + 1, error })?;
-            limits.doubt(&line).map_or(Ok(()), |doubt| Err(implausible(number + 1)(doubt)))?;
-            match line {
-                Line::End(end) => {
-                    if end.lines != number {
-                        return Err(RecordError::Changed("number of lines"));
-                    }
-                    if end.checksum != format!("{:08x}", checksum.clone().finalize()) {
-                        return Err(RecordError::Changed("checksum"));
-                    }
-                    record.end = Some(end);
-                }
-                other => record.lines.push(other),
-            }
-            checksum.update(&bytes);
-            number += 1;
         }
+        fold.begun.map(|begun| begun.record).ok_or_else(|| RecordError::NotARecord("it is empty".to_owned()))
     }
 }
 
-/// Appends the next line to `bytes`; of a record, `left` may still be read.
-fn read_line(from: &mut impl BufRead, left: &mut u64, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
-    let count = from.by_ref().take(LONGEST_LINE_BYTES + 1).read_until(b'\n', bytes)? as u64;
-    if count > LONGEST_LINE_BYTES {
-        return Err(RecordError::TooLarge("it has a line of more than 16 MiB"));
+/// A record that is read or written line by line.
+#[derive(Debug, Default)]
+pub struct Fold {
+    /// None before the first line.
+    begun: Option<Begun>,
+    /// Lines before the next one.
+    lines: u64,
+    bytes: u64,
+    checksum: crc32fast::Hasher,
+}
+
+#[derive(Debug)]
+struct Begun {
+    record: Record,
+    limits: Limits,
+}
+
+impl Fold {
+    /// The record so far; none before its first line.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        self.begun.as_ref().map(|begun| &begun.record)
     }
-    *left = left.checked_sub(count).ok_or(RecordError::TooLarge("it has more than 512 MiB"))?;
-    Ok(())
+
+    /// All of it; none before its first line.
+    #[must_use]
+    pub fn finish(self) -> Option<Record> {
+        self.begun.map(|begun| begun.record)
+    }
+
+    /// Takes the next line in, as it stands in the file.
+    ///
+    /// # Errors
+    /// When it cannot be the next line of a record of this version. Nothing should be added behind it.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
+        let number = self.lines + 1;
+        if bytes.len() as u64 > LONGEST_LINE_BYTES {
+            return Err(RecordError::TooLarge("it has a line of more than 16 MiB"));
+        }
+        self.bytes += bytes.len() as u64;
+        if self.bytes > LARGEST_RECORD_BYTES {
+            return Err(RecordError::TooLarge("it has more than 512 MiB"));
+        }
+        let implausible = |doubt| RecordError::Implausible { number, doubt };
+        match &mut self.begun {
+            None => {
+                let begin = parse_begin(bytes)?;
+                let limits = Limits::of(&begin).map_err(implausible)?;
+                self.begun = Some(Begun { record: Record::new(begin), limits });
+            }
+            Some(begun) if begun.record.end.is_some() => return Err(RecordError::BehindEnd(number)),
+            Some(begun) => {
+                let line = parse_line(bytes).map_err(|error| RecordError::Line { number, error })?;
+                begun.limits.doubt(&line).map_or(Ok(()), |doubt| Err(implausible(doubt)))?;
+                if let Line::End(end) = &line {
+                    check_end(end, self.lines, &self.checksum)?;
+                }
+                begun.record.add(line);
+            }
+        }
+        self.checksum.update(bytes);
+        self.lines = number;
+        Ok(())
+    }
+}
+
+/// Whether nothing was changed of the lines before the last one.
+fn check_end(end: &End, lines: u64, checksum: &crc32fast::Hasher) -> Result<(), RecordError> {
+    if end.lines != lines {
+        return Err(RecordError::Changed("number of lines"));
+    }
+    let is_same = end.checksum == format!("{:08x}", checksum.clone().finalize());
+    if is_same { Ok(()) } else { Err(RecordError::Changed("checksum")) }
 }
 
 /// Rows and segments are nearly all of a record. Read as one of the kinds of [`Line`], each would first be taken apart

@@ -8,8 +8,7 @@ use super::discretion::Discretion;
 use crate::model::MonoTime;
 use crate::record::line::{EndReason, Line, Note, NoteKind};
 use crate::record::reader::RecordError;
-use crate::record::writer::read_back;
-use crate::record::{Record, RecordWriter};
+use crate::record::{Fold, Record, RecordWriter};
 use crate::secrets::Secrets;
 
 /// Writes lines in the order it is given them, for all who observe. Cheap to clone; one thread only.
@@ -24,16 +23,36 @@ pub struct Recorder {
 
 #[derive(Debug)]
 enum State {
-    Writing(Box<RecordWriter>),
+    Writing(Box<Writing>),
     Failed(String),
     Finished,
+}
+
+/// What is written, and what it comes to.
+#[derive(Debug)]
+struct Writing {
+    writer: RecordWriter,
+    fold: Result<Fold, RecordError>,
+}
+
+impl Writing {
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let bytes = self.writer.write(line)?;
+        // As it will be read: a report made now is the one that is made later.
+        if let Ok(fold) = &mut self.fold
+            && let Err(error) = fold.add(bytes)
+        {
+            self.fold = Err(error);
+        }
+        Ok(())
+    }
 }
 
 impl Recorder {
     /// Records through `writer`, all but what `discretion` keeps out.
     #[must_use]
     pub fn new(writer: RecordWriter, discretion: Discretion) -> Self {
-        let state = State::Writing(Box::new(writer));
+        let state = State::Writing(Box::new(Writing { writer, fold: Ok(Fold::default()) }));
         Self { discretion: Rc::new(discretion), state: Rc::new(RefCell::new(state)) }
     }
 
@@ -41,8 +60,8 @@ impl Recorder {
     pub fn write(&self, line: &Line) {
         let discreet = self.discretion.applied(line);
         let mut state = self.state.borrow_mut();
-        if let State::Writing(writer) = &mut *state
-            && let Err(error) = writer.write(discreet.as_ref().unwrap_or(line))
+        if let State::Writing(writing) = &mut *state
+            && let Err(error) = writing.write(discreet.as_ref().unwrap_or(line))
         {
             *state = State::Failed(format!("cannot write the record: {error}; free space, or use --out elsewhere"));
         }
@@ -53,16 +72,18 @@ impl Recorder {
         self.write(&Line::Note(Note { kind, message: message.into() }));
     }
 
-    /// Everything that was written until now.
+    /// What is made of the record so far.
     ///
     /// # Errors
-    /// When it cannot be read back, or lines are no longer written.
-    pub fn so_far(&self) -> Result<Record, RecordError> {
-        match &*self.state.borrow() {
-            State::Writing(writer) => writer.so_far(),
-            State::Failed(reason) => Err(io::Error::other(reason.clone()).into()),
-            State::Finished => Err(io::Error::other("it is finished").into()),
-        }
+    /// Why it cannot be read, or that lines are no longer written.
+    pub fn so_far<T>(&self, make: impl FnOnce(&Record) -> T) -> Result<T, String> {
+        let state = self.state.borrow();
+        let fold = match &*state {
+            State::Writing(writing) => writing.fold.as_ref().map_err(ToString::to_string)?,
+            State::Failed(reason) => return Err(reason.clone()),
+            State::Finished => return Err("it is finished".to_owned()),
+        };
+        fold.record().map(make).ok_or_else(|| "it has not begun".to_owned())
     }
 
     /// What is kept out of the record.
@@ -80,13 +101,19 @@ impl Recorder {
         }
     }
 
-    /// Appends the last line, and reads the whole back. Nothing is written after it.
+    /// Appends the last line: the whole record. Nothing is written after it.
     ///
     /// # Errors
     /// When it cannot be written or read, or an earlier line could not be written.
     pub fn finish(&self, reason: EndReason, at: MonoTime) -> Result<Record, RecordError> {
         match std::mem::replace(&mut *self.state.borrow_mut(), State::Finished) {
-            State::Writing(writer) => read_back(&writer.finish(self.discretion.reason(reason), at)?),
+            State::Writing(writing) => {
+                let Writing { mut writer, fold } = *writing;
+                let last = writer.finish(self.discretion.reason(reason), at)?;
+                let mut fold = fold?;
+                fold.add(last)?;
+                fold.finish().ok_or_else(|| io::Error::other("it has not begun").into())
+            }
             State::Failed(reason) => Err(io::Error::other(reason).into()),
             State::Finished => Err(io::Error::other("it is finished").into()),
         }

@@ -266,12 +266,11 @@ impl<M: Manager> Stage<'_, M> {
             Some(None) => return Acted::failed("the load ended before the gate was judged"),
             None => return Acted::done(clock::now()),
         }
-        let so_far = match self.recorder.so_far() {
-            Ok(record) => record,
+        let at = clock::now();
+        let outcome = match self.recorder.so_far(|record| (self.judge)(record, expect, which.event, at)) {
+            Ok(outcome) => outcome,
             Err(error) => return Acted::failed(format!("the record so far cannot be read: {error}")),
         };
-        let at = clock::now();
-        let outcome = (self.judge)(&so_far, expect, which.event, at);
         let holds = outcome.verdict() == Verdict::Passed;
         self.recorder.write(&Line::Gate(outcome));
         Acted { ready_at, holds, ..Acted::done(at) }

@@ -16,10 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
-use super::tally::{Tally, Window};
 use super::timeline::{Span, Timeline};
 use super::window::first_ok_end;
 use crate::model::{Cause, FailureClass, FailureKey, MonoTime};
+use crate::record::fold::tally::{Tally, Window};
 use crate::record::segment::{FailureSample, Scope};
 use crate::result::{EventPhase, Evidence};
 use crate::scenario::plan::Cohort;

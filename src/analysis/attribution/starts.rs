@@ -1,9 +1,9 @@
 //! Starts that no event asked for: the first one of a service that its socket starts, one after a crash.
 
 use super::case::PhaseSpan;
-use crate::analysis::tally::Tally;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
 use crate::model::{ActiveState, MonoTime};
+use crate::record::fold::tally::Tally;
 
 /// From when the service was seen not to be up, outside the phases of events that ask for it, until it answered the
 /// cohort; in order. One that never did lasts as long as the load.

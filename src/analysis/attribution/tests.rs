@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::super::simulator::plan::{failure, plan, queue, restart, socket, unit};
 use super::super::simulator::{Request, Simulation, at_ms, at_us};
-use super::super::tally::Tally;
 use super::super::timeline::Timeline;
 use super::Attribution;
 use crate::model::holder::Holder;
@@ -17,6 +16,7 @@ use crate::model::{
     ActionKind, Cause, Endpoint, FailureClass, FailureKey, KillWho, ProcessId, Signal, SocketState, UnitName, UnitVerb,
 };
 use crate::record::line::{Counters, EndReason, Holders, Line, ProcessChange, UnitChange};
+use crate::record::segment::Segment;
 use crate::scenario::plan::{Action, Destination};
 
 /// A restart begun at 2 s: the old process is gone after 20 ms, the new one starts at 40 ms and answers first
@@ -108,17 +108,22 @@ impl Simulation {
             end_us: Some((due_ms + took_ms) * 1_000),
             fate: Err(key),
         });
-        let mut record = self.record();
-        for line in &mut record.lines {
-            if let Line::Segment(segment) = line {
-                segment.samples.iter_mut().for_each(|sample| sample.connected = connected_ms.map(at_ms));
-            }
-        }
+        let record = self.record_with(|lines| {
+            let samples = segments(lines).flat_map(|segment| &mut segment.samples);
+            samples.for_each(|sample| sample.connected = connected_ms.map(at_ms));
+        });
         let timeline = Timeline::of(&record);
-        let found = Attribution::of(&Tally::of(&record.lines), &timeline).causes(|_, _| true);
+        let found = Attribution::of(&record.tally, &timeline).causes(|_, _| true);
         assert_eq!(found.values().sum::<u64>(), 1);
         *found.first_key_value().expect("one cause").0
     }
+}
+
+fn segments(lines: &mut [Line]) -> impl Iterator<Item = &mut Segment> {
+    lines.iter_mut().filter_map(|line| match line {
+        Line::Segment(segment) => Some(segment.as_mut()),
+        _ => None,
+    })
 }
 
 fn of_new(class: FailureClass) -> FailureKey {
@@ -509,15 +514,14 @@ fn failures_without_a_sample_are_judged_by_their_row() {
         let fate = Err(of_new(FailureClass::Refused));
         run.requests.push(Request { cohort: 1, due_us, sent_us: None, end_us: Some(due_us + 100), fate });
     }
-    let mut record = run.record();
-    for line in &mut record.lines {
-        if let Line::Segment(segment) = line {
+    let record = run.record_with(|lines| {
+        for segment in segments(lines) {
             let kept = segment.samples.len().min(3);
             segment.samples_left_out += segment.samples.drain(kept..).count() as u64;
         }
-    }
+    });
     let timeline = Timeline::of(&record);
     assert_eq!(timeline.row_index(at_us(2_100_000)), 21);
-    let causes = Attribution::of(&Tally::of(&record.lines), &timeline).causes(|_, _| true);
+    let causes = Attribution::of(&record.tally, &timeline).causes(|_, _| true);
     assert_eq!(causes, [(Cause::NoListener, 40)].into());
 }

@@ -76,12 +76,25 @@ impl Simulation {
         Record::read(self.bytes().as_slice()).expect("it could be the record of a run")
     }
 
+    /// The same, its lines changed.
+    pub(crate) fn record_with(&self, change: impl FnOnce(&mut Vec<Line>)) -> Record {
+        let mut lines = self.lines();
+        change(&mut lines);
+        Record::read(self.written(&lines).as_slice()).expect("it could be the record of a run")
+    }
+
     /// The record of this run, written as the harness writes it.
     pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.written(&self.lines())
+    }
+
+    fn written(&self, lines: &[Line]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = RecordWriter::new(&mut bytes);
         writer.write(&Line::Begin(Box::new(self.begin()))).expect("memory takes all");
-        self.lines().iter().for_each(|line| writer.write(line).expect("memory takes all"));
+        for line in lines {
+            writer.write(line).expect("memory takes all");
+        }
         if let Some(reason) = &self.end {
             writer.finish(reason.clone(), at_ms(self.stopped_ms)).expect("memory takes all");
         }

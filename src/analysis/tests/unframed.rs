@@ -5,7 +5,6 @@ use crate::analysis::simulator::stories::socket_restart;
 use crate::analysis::simulator::{Request, Simulation, at_us};
 use crate::analysis::{ScenarioResult, analyse};
 use crate::model::{FailureClass, Verdict};
-use crate::record::Record;
 use crate::record::line::Line;
 use crate::record::segment::{ROW_NS, UnframedSample};
 
@@ -20,25 +19,25 @@ fn cut_by_the_stop() -> Simulation {
 
 /// The result of the run, where only a close delimits the answers for which `bytes` gives a length in bytes.
 fn unframed(run: &Simulation, bytes: impl Fn(&Request) -> Option<u64>) -> ScenarioResult {
-    let mut record: Record = run.record();
-    for request in &run.requests {
-        let (Some(bytes_in), Some(end_us)) = (bytes(request), request.end_us) else { continue };
-        let (due, end) = (at_us(request.due_us), at_us(end_us));
-        let (scope, row) = (run.scope(due, end), request.due_us * 1_000 / ROW_NS);
-        let rows = record.lines.iter_mut().filter_map(|line| match line {
-            Line::Rows(rows) if (rows.cohort, rows.scope) == (request.cohort, scope) => Some(&mut rows.rows),
-            _ => None,
-        });
-        let row = rows.flatten().find(|of| of.index == row && of.ok > of.unframed).expect("it was counted");
-        row.unframed += 1;
-        let mut segments = record.lines.iter_mut().filter_map(|line| match line {
-            Line::Segment(segment) if (segment.cohort, segment.scope) == (request.cohort, scope) => Some(segment),
-            _ => None,
-        });
-        let segment = segments.next().expect("it was counted");
-        segment.unframed.push(UnframedSample { due, sent: Some(due), end, local: None, bytes_in });
-    }
-    analyse(&record)
+    analyse(&run.record_with(|lines| {
+        for request in &run.requests {
+            let (Some(bytes_in), Some(end_us)) = (bytes(request), request.end_us) else { continue };
+            let (due, end) = (at_us(request.due_us), at_us(end_us));
+            let (scope, row) = (run.scope(due, end), request.due_us * 1_000 / ROW_NS);
+            let rows = lines.iter_mut().filter_map(|line| match line {
+                Line::Rows(rows) if (rows.cohort, rows.scope) == (request.cohort, scope) => Some(&mut rows.rows),
+                _ => None,
+            });
+            let row = rows.flatten().find(|of| of.index == row && of.ok > of.unframed).expect("it was counted");
+            row.unframed += 1;
+            let mut segments = lines.iter_mut().filter_map(|line| match line {
+                Line::Segment(segment) if (segment.cohort, segment.scope) == (request.cohort, scope) => Some(segment),
+                _ => None,
+            });
+            let segment = segments.next().expect("it was counted");
+            segment.unframed.push(UnframedSample { due, sent: Some(due), end, local: None, bytes_in });
+        }
+    }))
 }
 
 fn is_new(request: &Request) -> bool {

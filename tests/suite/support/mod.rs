@@ -7,7 +7,7 @@ use std::process::Output;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gapless::model::Verdict;
-use gapless::record::line::NoteKind;
+use gapless::record::line::{Line, NoteKind};
 use gapless::result::{CheckResult, RunResult, ScenarioResult};
 
 pub(crate) const GAPLESS: &str = env!("CARGO_BIN_EXE_gapless");
@@ -22,6 +22,12 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
 pub(crate) fn result_in(out: &Path) -> RunResult {
     let bytes = fs::read(out.join("result.json")).expect("result.json is there");
     serde_json::from_slice(&bytes).expect("result.json is a result")
+}
+
+/// Every line of a record that was written to its end.
+pub(crate) fn lines_of(record: &Path) -> Vec<Line> {
+    let text = fs::read_to_string(record).expect("a record");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of a record")).collect()
 }
 
 /// Every scenario passed; or was inconclusive because the machine was so busy that the load was late, and for nothing

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::support::{GAPLESS, assert_passed_unless_late, result_in};
+use crate::support::{GAPLESS, assert_passed_unless_late, lines_of, result_in};
 use gapless::model::FailureClass;
 use gapless::record::segment::Scope;
 use gapless::record::{Line, Record};
@@ -57,14 +57,18 @@ impl Run {
         result_in(&self.out())
     }
 
+    fn record_path(&self) -> PathBuf {
+        fs::read_dir(self.out().join("records")).expect("records").next().expect("one").expect("it").path()
+    }
+
     fn record(&self) -> Record {
-        let path = fs::read_dir(self.out().join("records")).expect("records").next().expect("one").expect("it").path();
-        Record::read(BufReader::new(fs::File::open(path).expect("the record"))).expect("a readable record")
+        Record::read(BufReader::new(fs::File::open(self.record_path()).expect("the record")))
+            .expect("a readable record")
     }
 
     /// Requests of the warmup that were `ok`.
     fn warmup_ok(&self) -> u64 {
-        let rows = self.record().lines.into_iter().filter_map(|line| match line {
+        let rows = lines_of(&self.record_path()).into_iter().filter_map(|line| match line {
             Line::Rows(rows) if rows.scope == Scope::Warmup => Some(rows.rows),
             _ => None,
         });

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{behind_socket, of_new, of_reused, plain, socket_becomes};
+use super::{behind_socket, of_new, of_reused, plain, segments, socket_becomes};
 use crate::analysis::analyse;
 use crate::analysis::simulator::plan::queue;
 use crate::analysis::simulator::{Request, Simulation, at_ms, at_us};
@@ -42,12 +42,10 @@ impl Simulation {
     pub(super) fn losing(mut self, key: FailureKey, due_ms: u64, took_ms: u64) -> ScenarioResult {
         let (due_us, end_us) = (due_ms * 1_000, Some((due_ms + took_ms) * 1_000));
         self.requests.push(Request { cohort: 1, due_us, sent_us: Some(due_us), end_us, fate: Err(key) });
-        let mut record = self.record();
-        for line in &mut record.lines {
-            if let Line::Segment(segment) = line {
-                segment.samples.iter_mut().for_each(|sample| sample.local = Some(client(40_000).to_string()));
-            }
-        }
+        let record = self.record_with(|lines| {
+            let samples = segments(lines).flat_map(|segment| &mut segment.samples);
+            samples.for_each(|sample| sample.local = Some(client(40_000).to_string()));
+        });
         analyse(&record)
     }
 }

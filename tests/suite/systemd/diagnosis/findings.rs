@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::support::lines_of;
 use gapless::model::{Cause, FailureClass, Verdict};
-use gapless::record::Record;
 use gapless::record::line::Line;
 use gapless::result::{CheckResult, EventResult};
 use gapless::result::{RunResult, ScenarioResult};
@@ -13,7 +13,8 @@ use gapless::result::{RunResult, ScenarioResult};
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
     pub(crate) result: ScenarioResult,
-    pub(crate) record: Record,
+    /// The lines of the record.
+    pub(crate) record: Vec<Line>,
     said: String,
 }
 
@@ -22,8 +23,7 @@ impl Diagnosis {
     pub(crate) fn read(out: &Path, said: String) -> Self {
         let text = fs::read(out.join("result.json")).unwrap_or_else(|error| panic!("no result ({error}): {said}"));
         let result: RunResult = serde_json::from_slice(&text).expect("a result");
-        let record = fs::File::open(out.join("records/lab.jsonl")).expect("a record");
-        let record = Record::read(std::io::BufReader::new(record)).expect("a whole record");
+        let record = lines_of(&out.join("records/lab.jsonl"));
         let result = result.scenarios.into_iter().next().expect("one scenario");
         Self { result, record, said }
     }
@@ -113,7 +113,7 @@ impl Diagnosis {
     /// A counter of the kernel rose during the run.
     #[track_caller]
     pub(crate) fn rises(self, counter: &str) -> Self {
-        let values = self.record.lines.iter().filter_map(|line| match line {
+        let values = self.record.iter().filter_map(|line| match line {
             Line::Counters(counters) => counters.values.iter().find(|(name, _)| name == counter).map(|(_, n)| *n),
             _ => None,
         });

@@ -14,7 +14,7 @@ use crate::systemd::diagnosis::lab::{Lab, TCP};
 #[ignore = "runs in the box"]
 fn every_probe_is_there_and_the_record_has_its_lines() {
     let diagnosis = Lab::behind_a_socket().serving("--start-delay 300ms --idle-grace 300ms").restarted().diagnosis();
-    let lines = &diagnosis.record.lines;
+    let lines = &diagnosis.record;
     let has = |wanted: fn(&Line) -> bool| lines.iter().any(wanted);
     assert!(has(|line| matches!(line, Line::Queue(queue) if queue.listeners.iter().any(|it| it.queued > 0))));
     assert!(has(|line| matches!(line, Line::Counters(counters) if !counters.values.is_empty())));
@@ -72,6 +72,6 @@ fn a_listener_on_the_same_port_of_another_network_is_none_of_ours() {
     stranger.kill().and_then(|()| stranger.wait()).expect("ours");
     reads.join().expect("no panic").expect("a pipe");
     let went = |line: &&Line| matches!(line, Line::Trace(event) if matches!(event.traced, Traced::ListenerDown { .. }));
-    assert!(diagnosis.record.lines.iter().filter(went).count() > 5, "the trace is one for all networks");
+    assert!(diagnosis.record.iter().filter(went).count() > 5, "the trace is one for all networks");
     diagnosis.loses_nothing().says("the listener never left TCP_LISTEN, attested by the kernel's trace");
 }

@@ -9,19 +9,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::counts::Counts;
 use crate::model::{EventId, FailureClass, FailureKey, MonoTime};
-use crate::record::LatencyHistogram;
+use crate::record::histogram::LatencyHistogram;
 use crate::record::line::Line;
 use crate::record::segment::{
     ConnectionCounts, FailureSample, Gap, Row, Scope, Segment, SentOk, UnframedSample, density_bucket,
 };
 
 /// Everything counted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     windows: BTreeMap<(u16, Scope), Window>,
     distributions: BTreeMap<(u16, Group), Distributions>,
     /// Every cohort that has a window.
     cohorts: BTreeSet<u16>,
+    /// The steps of the events that were begun.
+    steps: BTreeMap<EventId, u16>,
 }
 
 /// What distributions are kept apart by: they are large, and nothing asks for those of a single event.
@@ -36,7 +38,7 @@ pub(crate) enum Group {
 }
 
 /// What one cohort counted under one scope.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Window {
     /// By tenth of a second of the due times, from the start of the load.
     pub(crate) rows: BTreeMap<u64, Cell>,
@@ -87,28 +89,39 @@ pub(crate) struct Distributions {
 }
 
 impl Tally {
-    /// Adds up all rows and segments among `lines`.
-    pub(crate) fn of(lines: &[Line]) -> Self {
-        let steps: BTreeMap<EventId, u16> = lines.iter().filter_map(step_of_event).collect();
-        let mut tally = Self::default();
-        for line in lines {
-            match line {
-                Line::Rows(rows) => {
-                    let window = tally.windows.entry((rows.cohort, rows.scope)).or_default();
-                    for row in &rows.rows {
-                        window.rows.entry(row.index).or_default().add_row(row);
-                    }
-                }
-                Line::Segment(segment) => {
-                    let group = Group::of(segment.scope, &steps);
-                    tally.distributions.entry((segment.cohort, group)).or_default().add_segment(segment);
-                    tally.windows.entry((segment.cohort, segment.scope)).or_default().add_segment(segment);
-                }
-                _ => {}
+    /// Adds what a line counts.
+    pub(super) fn add(&mut self, line: &Line) {
+        match line {
+            Line::StepBegin(begin) => {
+                self.steps.insert(begin.event, begin.step);
             }
+            Line::Rows(rows) => {
+                let window = self.window_of(rows.cohort, rows.scope);
+                for row in &rows.rows {
+                    window.rows.entry(row.index).or_default().add_row(row);
+                }
+            }
+            Line::Segment(segment) => {
+                let group = self.group(segment.scope);
+                self.distributions.entry((segment.cohort, group)).or_default().add_segment(segment);
+                self.window_of(segment.cohort, segment.scope).add_segment(segment);
+            }
+            _ => {}
         }
-        tally.cohorts = tally.windows.keys().map(|&(cohort, _)| cohort).collect();
-        tally
+    }
+
+    fn window_of(&mut self, cohort: u16, scope: Scope) -> &mut Window {
+        self.cohorts.insert(cohort);
+        self.windows.entry((cohort, scope)).or_default()
+    }
+
+    /// The group of a scope. An event whose beginning is missing counts as step 0.
+    pub(crate) fn group(&self, scope: Scope) -> Group {
+        match scope {
+            Scope::Warmup => Group::Warmup,
+            Scope::Before => Group::Before,
+            Scope::Event(event) => Group::Step(self.steps.get(&event).copied().unwrap_or_default()),
+        }
     }
 
     /// All distributions.
@@ -221,17 +234,6 @@ impl Cell {
     }
 }
 
-impl Group {
-    /// The group of a scope. An event whose beginning is missing counts as step 0.
-    pub(crate) fn of(scope: Scope, steps: &BTreeMap<EventId, u16>) -> Self {
-        match scope {
-            Scope::Warmup => Self::Warmup,
-            Scope::Before => Self::Before,
-            Scope::Event(event) => Self::Step(steps.get(&event).copied().unwrap_or_default()),
-        }
-    }
-}
-
 impl Window {
     fn add_segment(&mut self, segment: &Segment) {
         self.gaps.extend_from_slice(&segment.gaps);
@@ -282,13 +284,6 @@ fn add_times(to: &mut LatencyHistogram, from: &LatencyHistogram) {
         *to = from.clone();
     } else if !from.is_empty() {
         to.add(from);
-    }
-}
-
-fn step_of_event(line: &Line) -> Option<(EventId, u16)> {
-    match line {
-        Line::StepBegin(begin) => Some((begin.event, begin.step)),
-        _ => None,
     }
 }
 
