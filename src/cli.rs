@@ -46,6 +46,8 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
+    /// Print a page of the manual, or write all of them into a directory
+    Man(ManArgs),
     /// The service that the demo, the tests and the scenarios restart
     DemoServer(crate::demo::server::ServerOptions),
 }
@@ -258,6 +260,18 @@ pub enum SchemaOf {
     Scenario,
     /// result.json
     Result,
+}
+
+/// `gapless man`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gapless man run | man -l -")]
+pub struct ManArgs {
+    /// The page: a command, or scenario or result for the formats [default: gapless]
+    #[arg(value_name = "PAGE", conflicts_with = "out")]
+    pub page: Option<String>,
+    /// Write every page into this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// `compare --format`.

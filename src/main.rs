@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Report(args) => app::report::main(&args),
         Command::Compare(args) => app::compare::main(&args),
         Command::Schema(args) => app::schema::main(&args),
+        Command::Man(args) => app::man::main(&args),
         Command::DemoServer(options) => app::demo_server::main(options),
     };
     match outcome {

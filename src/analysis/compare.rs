@@ -131,7 +131,7 @@ fn figures(before: &ScenarioResult, after: &ScenarioResult, per_event: bool) -> 
         .map(|metric| {
             let is_count = metric.dimension() == Dimension::Count && metric != Metric::QueuePeak;
             let value = |scenario: &ScenarioResult| {
-                let value = value(scenario, metric)?;
+                let value = scenario.value(metric)?;
                 if !(per_event && is_count) {
                     return Some(value);
                 }
@@ -276,42 +276,6 @@ fn change(dimension: Dimension, before: Option<f64>, after: Option<f64>) -> Chan
         (None, Some(_)) => Change::New,
         (Some(_), None) => Change::Gone,
         (None, None) => Change::Same,
-    }
-}
-
-/// A figure of a result: infinite if it never ended, none if it was not measured. The keys are those of `[expect]`.
-#[must_use]
-pub fn value(scenario: &ScenarioResult, metric: Metric) -> Option<f64> {
-    let counted = |n: u64| Some(float(n));
-    let all = &scenario.latency_ms.all;
-    // Null is "never" where requests failed, and "not measured" where none was due.
-    let latency = |ms: Option<f64>| ms.or((scenario.requests.due > 0).then_some(f64::INFINITY));
-    let lasting = |ms: Option<f64>| ms.or((scenario.requests.failed > 0).then_some(f64::INFINITY));
-    match metric {
-        Metric::Dropped => counted(scenario.dropped),
-        Metric::Wrong => counted(scenario.wrong),
-        Metric::Failed => counted(scenario.requests.failed),
-        Metric::ErrorRate => {
-            (scenario.requests.due > 0).then(|| float(scenario.requests.failed) / float(scenario.requests.due))
-        }
-        Metric::Http000 => counted(scenario.http_000),
-        Metric::P50 => latency(all.p50),
-        Metric::P90 => latency(all.p90),
-        Metric::P95 => latency(all.p95),
-        Metric::P99 => latency(all.p99),
-        Metric::P99_9 => latency(all.p99_9),
-        Metric::Max => latency(all.max),
-        Metric::Stall => scenario.stall_ms,
-        Metric::Outage => lasting(scenario.outage_ms),
-        Metric::Recovery => scenario.recovery_ms,
-        Metric::QueuePeak => scenario.queue_peak.map(f64::from),
-        Metric::Outcome(class) => counted(scenario.outcomes.get(&class).copied().unwrap_or_default()),
-        Metric::Cause(cause) => counted(scenario.causes.get(&cause).copied().unwrap_or_default()),
-        Metric::Flaps => {
-            scenario.cohorts.iter().filter_map(|cohort| cohort.flaps).reduce(|sum, flaps| sum + flaps).map(float)
-        }
-        // Only the record has it.
-        Metric::ColdStart => None,
     }
 }
 

@@ -1,12 +1,7 @@
 //! Numbers on their way into a result: converted in one place, rounded in one place.
 
 use crate::model::MonoTime;
-
-/// A count as a float: exact up to 2^53.
-#[expect(clippy::cast_precision_loss, reason = "no run counts 2^53 of anything")]
-pub(crate) fn float(count: u64) -> f64 {
-    count as f64
-}
+pub(crate) use crate::model::float;
 
 /// Nanoseconds as milliseconds.
 pub(crate) fn ns_to_ms(ns: u64) -> f64 {

@@ -16,6 +16,7 @@ mod found;
 pub mod github;
 pub mod init;
 mod learn;
+pub mod man;
 pub mod output;
 mod plan;
 pub mod report;

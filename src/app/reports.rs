@@ -11,11 +11,12 @@ type Report = (String, Vec<u8>);
 /// A renderer: the files it makes of a result.
 type Renderer = fn(&RunResult) -> anyhow::Result<Vec<Report>>;
 
-const RENDERERS: [(&str, Renderer); 5] = [
+const RENDERERS: [(&str, Renderer); 6] = [
     ("result.json", |result| Ok(one("result.json", render::json::render(result)))),
     ("report.html", |result| Ok(one("report.html", render::html::render(result)))),
     ("report.md", |result| Ok(one("report.md", render::markdown::render(result)))),
     ("junit.xml", |result| Ok(one("junit.xml", render::junit::render(result)?))),
+    ("metrics.prom", |result| Ok(one("metrics.prom", render::metrics::render(result)?))),
     ("the charts", |result| Ok(result.scenarios.iter().flat_map(render::svg::files).collect())),
 ];
 

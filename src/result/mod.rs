@@ -5,9 +5,11 @@
 //! | file | subject |
 //! |---|---|
 //! | `run` | `result.json`: runs, scenarios, cohorts, events, steps, checks, evidence |
+//! | `value` | its figures by their metric |
 //! | [`charts`] | what charts draw, which `result.json` leaves out |
 
 pub mod charts;
 mod run;
+mod value;
 
 pub use self::run::*;

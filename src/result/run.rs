@@ -19,7 +19,7 @@ pub const SCHEMA: &str = "gapless/result/1";
 /// What one or more scenarios came to: `result.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResult {
-    /// [`SCHEMA`].
+    /// The name and version of the format.
     pub schema: String,
     /// What wrote the records.
     pub tool: Tool,
