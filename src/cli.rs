@@ -1,11 +1,15 @@
 //! The command line: what clap parses, and nothing else.
 
+mod output;
+mod request;
 mod units;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::output::{ColorArg, InconclusiveAs, OutputArgs};
+pub use self::request::{LoadArgs, RequestArgs};
 pub use self::units::{CheckArgs, CheckFormat, CompletionsArgs, InitArgs, SystemdArg, TryAction, TryArgs};
 use crate::analysis::gate::Gate;
 
@@ -16,6 +20,12 @@ use crate::analysis::gate::Gate;
     after_help = "Exit codes: 0 passed, 1 failed, 2 usage or scenario, 3 inconclusive, 4 harness error, 130 interrupted"
 )]
 pub struct Cli {
+    /// Print results and errors only: no progress, no notes
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorArg::Auto, hide_possible_values = true)]
+    pub color: ColorArg,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -54,7 +64,6 @@ pub enum Command {
 
 /// `gapless run`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "Example: gapless run scenarios/fastapi/restart-socket.toml --times 2")]
 pub struct RunArgs {
     /// Scenario files, or folders of them
@@ -75,18 +84,15 @@ pub struct RunArgs {
     /// The longest listener gap that may go unseen in a run that passes, or none [default: the scenario's, else 500ms]
     #[arg(long, value_name = "TIME")]
     pub max_unseen: Option<String>,
-    /// Where to leave records and reports [default: a new folder under reports/]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    /// Where results go
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Compare with the run that is saved there
     #[arg(long, value_name = "DIR")]
     pub baseline: Option<PathBuf>,
     /// Fail when a figure grew by more than this over the baseline, such as "p99 +20%"; may be given several times
     #[arg(long, value_name = "GATE", requires = "baseline")]
     pub fail_on: Vec<Gate>,
-    /// Record the bodies of requests as well: the folder is then readable by its owner alone
-    #[arg(long)]
-    pub show_bodies: bool,
     /// Only say what would be done, in order, to which units, and which others that pulls along
     #[arg(long, conflicts_with_all = ["prepare_only", "baseline", "out"])]
     pub plan: bool,
@@ -96,9 +102,6 @@ pub struct RunArgs {
     /// Act on units that the machine depends on as well
     #[arg(long)]
     pub force: bool,
-    /// What to print on stdout
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
 }
 
 /// `gapless demo`.
@@ -133,27 +136,9 @@ pub struct WatchArgs {
     /// Load for so long instead of a command: 10s, 1m30s
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// Requests per second, whatever the target does [default: 200 on kept connections and 50 on new ones]
-    #[arg(long, value_name = "N", conflicts_with = "clients", allow_negative_numbers = true)]
-    pub rate: Option<f64>,
-    /// So many clients instead, each sending again when its last request ended
-    #[arg(long, value_name = "N")]
-    pub clients: Option<u32>,
-    /// At most so many kept connections
-    #[arg(long, value_name = "N", conflicts_with = "fresh")]
-    pub connections: Option<u32>,
-    /// A new connection for every request
-    #[arg(long)]
-    pub fresh: bool,
-    /// Connect to this Unix socket instead of the URL's host
-    #[arg(long, value_name = "PATH")]
-    pub unix: Option<String>,
-    /// What is sent and what must come back
+    /// What is sent, what must come back, and how much
     #[command(flatten)]
-    pub said: SaidArgs,
-    /// How long an answer may take, from when its request was due [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub timeout: Option<String>,
+    pub request: RequestArgs,
     /// Load before the command starts; where the target is not healthy then, the command is not run [default: 2s, or 0s
     /// without a command]
     #[arg(long, value_name = "TIME")]
@@ -164,34 +149,9 @@ pub struct WatchArgs {
     /// The longest listener gap that may go unseen in a run that passes, or none [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub max_unseen: Option<String>,
-    /// What must hold, as under expect in a scenario: p99=500ms, dropped=0; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub expect: Vec<String>,
-    /// Record the bodies of requests as well: the folder is then readable by its owner alone
-    #[arg(long)]
-    pub show_bodies: bool,
-    /// Where to leave the record and the reports [default: a new folder under reports/]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// What to print on stdout
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
-}
-
-/// What is said to a target that a plain GET is not meant for.
-#[derive(Clone, Debug, Default, Args)]
-pub struct SaidArgs {
-    /// The body of each request; with a tcp URL, all that is sent
-    #[arg(long, value_name = "TEXT")]
-    pub body: Option<String>,
-    /// A regular expression that what comes back must match; with a tcp URL, an answer is whole once it does, and
-    /// without it when the target closes the connection
-    #[arg(long, value_name = "REGEX")]
-    pub expect_body: Option<String>,
-    /// A status that is expected, such as 200 or 4xx; may be given several times [default: 2xx; try and init take what a
-    /// path answers, if that is 2xx or 3xx]
-    #[arg(long, value_name = "STATUS")]
-    pub expect_status: Vec<String>,
+    /// Where results go
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `gapless calibrate`.
@@ -299,8 +259,9 @@ pub enum ManagerArg {
 }
 
 /// `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    #[default]
     /// Tables for people
     Table,
     /// result.json

@@ -22,7 +22,7 @@
 //! | [`analysis`] | record -> result |
 //! | [`result`] | the output contract: what a run comes to, as types |
 //! | [`render`] | result -> document -> bytes |
-//! | `trust` | TLS that accepts any certificate |
+//! | `trust` | what a TLS handshake trusts |
 //! | [`visible`] | what a terminal would obey, made visible |
 //! | [`check`] | the audit of units, before anything is restarted |
 //! | [`demo`] | the demo server, the built-in scenarios, the calibration |

@@ -15,7 +15,9 @@ fn main() -> ExitCode {
         Some(first) if first == apart::SUBCOMMAND => return apart::main(args),
         _ => {}
     }
-    let outcome = match app::arguments::parse().command {
+    let cli = app::arguments::parse();
+    app::output::settle(cli.quiet, cli.color);
+    let outcome = match cli.command {
         Command::Run(args) => app::run::main(args),
         Command::Demo(args) => app::demo::main(&args),
         Command::Watch(args) => app::watch::main(&args),

@@ -1,4 +1,4 @@
-//! TLS without trust: for targets whose certificate is not to be checked, and to find out what speaks TLS.
+//! What a TLS handshake trusts; and TLS without trust, for targets whose certificate is not to be checked.
 
 use std::sync::Arc;
 
@@ -6,6 +6,15 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+
+/// What is trusted, and what the certificate must be for.
+#[derive(Clone, Debug)]
+pub struct Trusted {
+    /// The certificates that are accepted.
+    pub config: Arc<ClientConfig>,
+    /// The name of the server.
+    pub server_name: ServerName<'static>,
+}
 
 /// A client that accepts any certificate.
 ///

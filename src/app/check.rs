@@ -84,17 +84,22 @@ fn clients(args: &CheckArgs) -> Clients {
     Clients { rate: args.rate, gap: args.gap, user: args.client.clone() }
 }
 
+/// What can be checked without systemd.
+const FILES: &str = "give files, such as ./web.socket ./web.service";
+
 /// The systemd that is meant, to look at.
-pub(super) async fn inspector(asked: SystemdArg) -> anyhow::Result<Inspector> {
+///
+/// # Errors
+/// When there is none to ask; `instead` says what to do without.
+pub(super) async fn inspector(asked: SystemdArg, instead: &str) -> anyhow::Result<Inspector> {
     let machine = Machine::here();
     let of_machine = match asked {
         SystemdArg::Auto => machine.booted_with_systemd,
         SystemdArg::System => true,
         SystemdArg::User => false,
-        SystemdArg::Embedded => anyhow::bail!(
-            "the embedded manager has no installed units, only the files of a scenario; give files, such as ./web.socket \
-             ./web.service"
-        ),
+        SystemdArg::Embedded => {
+            anyhow::bail!("the embedded manager has no installed units, only the files of a scenario; {instead}")
+        }
     };
     let connected = if of_machine {
         Inspector::system(listener::of_systemd).await
@@ -103,15 +108,14 @@ pub(super) async fn inspector(asked: SystemdArg) -> anyhow::Result<Inspector> {
     };
     match connected {
         Err(ManagerError::NoBus { bus, reason, .. }) => anyhow::bail!(
-            "cannot look at installed units: cannot reach {bus}: {reason}; run this where systemd runs, or give files, such \
-             as ./web.socket ./web.service"
+            "cannot look at installed units: cannot reach {bus}: {reason}; run this where systemd runs, or {instead}"
         ),
         connected => Ok(connected?),
     }
 }
 
 async fn look(args: &CheckArgs, units: &[UnitName]) -> anyhow::Result<Vec<Facts>> {
-    let gatherer = Gatherer::new(inspector(args.manager).await?, clients(args)).await?;
+    let gatherer = Gatherer::new(inspector(args.manager, FILES).await?, clients(args)).await?;
     let mut facts = Vec::new();
     for unit in units {
         facts.extend(gatherer.facts(unit).await?);
@@ -121,7 +125,7 @@ async fn look(args: &CheckArgs, units: &[UnitName]) -> anyhow::Result<Vec<Facts>
 
 /// Every socket of the machine, and what is found of it. One that is gone by now is left out.
 async fn survey(args: &CheckArgs) -> anyhow::Result<(Vec<SocketRow>, Vec<Finding>)> {
-    let gatherer = Gatherer::new(inspector(args.manager).await?, clients(args)).await?;
+    let gatherer = Gatherer::new(inspector(args.manager, FILES).await?, clients(args)).await?;
     let (mut rows, mut all) = (Vec::new(), Vec::new());
     for socket in gatherer.sockets().await? {
         let facts = match gatherer.facts(&socket).await {

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use super::exit::Exit;
 use super::folder::{Folder, Visibility};
-use super::output::{self, say};
+use super::output::{self, inform};
 use super::run::{How, record_all};
 use super::session;
 use crate::cli::{DemoArgs, Format, ManagerArg};
@@ -35,7 +35,7 @@ pub fn main(args: &DemoArgs) -> anyhow::Result<Exit> {
 
 async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
-    say(&format!("{} scenarios, one after the other; less than a minute", scenarios.len()));
+    inform(&format!("{} scenarios, one after the other; less than a minute", scenarios.len()));
     let how = How {
         manager: ManagerArg::Embedded,
         force: false,
@@ -50,6 +50,6 @@ async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -
     } else {
         exit = exit.worst(output::print_result(&result, args.format));
     }
-    say(&format!("saved in {}, the scenarios too", folder.path().display()));
+    inform(&format!("saved in {}, the scenarios too", folder.path().display()));
     Ok(exit)
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::cli::InconclusiveAs;
 use crate::model::Verdict;
 use crate::result::RunResult;
 
@@ -48,6 +49,16 @@ impl Exit {
             Self::Interrupted => 5,
         };
         if rank(other) > rank(self) { other } else { self }
+    }
+
+    /// The same for a gate that knows only two answers.
+    #[must_use]
+    pub const fn mapped(self, inconclusive_as: Option<InconclusiveAs>) -> Self {
+        match (self, inconclusive_as) {
+            (Self::Inconclusive, Some(InconclusiveAs::Pass)) => Self::Passed,
+            (Self::Inconclusive, Some(InconclusiveAs::Fail)) => Self::Failed,
+            (exit, _) => exit,
+        }
     }
 
     /// The code of a result's verdict.

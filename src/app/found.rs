@@ -4,15 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::adopt::{Adopted, Candidate};
-use crate::check::Facts;
-use crate::cli::SaidArgs;
-use crate::host::answer::Way;
-use crate::model::{Endpoint, UnitName};
-use crate::scenario::duration;
+use toml::Value;
 
-/// The usual load: requests per second on kept connections and on new ones.
-const RATES: (f64, f64) = (200.0, 50.0);
+use super::adopt::{Adopted, Asking, Candidate};
+use super::request::{self, Bears, CONNECTIONS};
+use crate::check::Facts;
+use crate::cli::RequestArgs;
+use crate::host::machine;
+use crate::model::{Endpoint, UnitName};
+use crate::scenario::draft::{DraftLoad, TargetKeys};
+use crate::scenario::duration;
 
 /// A service, or a socket, and how to load it.
 #[derive(Clone, Debug)]
@@ -21,18 +22,12 @@ pub(super) struct Found {
     pub(super) service: Option<UnitName>,
     /// The socket in front of it.
     pub(super) socket: Option<UnitName>,
-    /// What to load.
-    pub(super) url: String,
-    /// The Unix socket behind the URL.
-    pub(super) unix: Option<PathBuf>,
-    /// Why this URL.
+    /// The keys of `[target]`.
+    pub(super) target: TargetKeys,
+    /// Why this target.
     pub(super) reason: String,
-    /// Statuses to expect; none where it does not speak HTTP.
-    pub(super) expect_status: Vec<String>,
-    /// It speaks TLS, with a certificate that nobody has vouched for.
-    pub(super) insecure: bool,
-    /// What is sent, and what must come back.
-    pub(super) said: SaidArgs,
+    /// How it is loaded.
+    pub(super) loads: Vec<DraftLoad>,
     /// The length of the accept queue, if there is a socket.
     pub(super) backlog: Option<u32>,
     /// What limits a run, one sentence each.
@@ -40,128 +35,145 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Looks at the facts, and asks the service for a path that it answers unless `url` is given.
+    /// Looks at the facts, and asks the service as it will be loaded: at `url`, or for a path that it answers.
     ///
     /// # Errors
     /// When nothing is found that answers as a healthy service does: what was asked, and what came back.
-    pub(super) fn of(facts: &Facts, url: Option<&str>, said: &SaidArgs) -> Result<Self, String> {
+    pub(super) fn of(facts: &Facts, url: Option<&str>, asking: Asking<'_>) -> Result<Self, String> {
         let socket = facts.socket.as_ref();
         let mut found = Self {
             service: facts.service.as_ref().map(|service| service.source.name.clone()),
             socket: socket.map(|socket| socket.source.name.clone()),
-            url: url.unwrap_or_default().to_owned(),
-            unix: None,
-            reason: "As it was given.".to_owned(),
-            expect_status: expected(url, said),
-            insecure: false,
-            said: said.clone(),
+            target: TargetKeys::new(),
+            reason: String::new(),
+            loads: Vec::new(),
             backlog: socket.map(|socket| socket.effective_backlog(facts.machine)),
             notes: notes(facts),
         };
-        if url.is_none() {
-            found.find_url(facts)?;
-        }
+        let unit = found.service.as_ref().or(found.socket.as_ref()).map(ToString::to_string).unwrap_or_default();
+        let candidates: Vec<Candidate> = match (url, &asking.request.unix) {
+            (Some(url), _) => vec![asking.ask_url(url)],
+            (None, Some(path)) => vec![asking.ask(&Endpoint::Unix(PathBuf::from(path)))],
+            (None, None) => {
+                let endpoints = endpoints(facts);
+                if endpoints.is_empty() {
+                    return Err(nowhere(&unit, facts));
+                }
+                endpoints.iter().map(|endpoint| asking.ask(endpoint)).collect()
+            }
+        };
+        found.choose(&unit, &candidates, asking)?;
         Ok(found)
     }
 
-    /// Requests per second on kept connections and on new ones: what comes within a second fits into the queue twice.
-    pub(super) fn rates(&self) -> (f64, f64) {
-        let bearable = self.backlog.map_or(f64::INFINITY, |backlog| (f64::from(backlog) / 2.0).max(1.0));
-        (RATES.0, RATES.1.min(bearable))
+    /// The value of a key of the target.
+    pub(super) fn target_text(&self, key: &str) -> Option<&str> {
+        self.target.iter().find(|(known, _)| *known == key).and_then(|(_, value)| value.as_str())
     }
 
     /// The URL and the status that were chosen, and why.
     pub(super) fn chosen(&self) -> String {
-        let status = match self.expect_status.as_slice() {
-            [] => String::new(),
-            statuses => format!(", expecting {}", statuses.join(", ")),
-        };
-        let unix = self.unix.as_ref().map(|path| format!(" through {}", path.display())).unwrap_or_default();
-        format!("loading {}{unix}{status}: {}", self.url, self.reason)
+        let statuses =
+            self.target.iter().find(|(key, _)| *key == "expect_status").and_then(|(_, value)| value.as_array());
+        let statuses: Vec<&str> = statuses.into_iter().flatten().filter_map(Value::as_str).collect();
+        let status = if statuses.is_empty() { String::new() } else { format!(", expecting {}", statuses.join(", ")) };
+        let unix = self.target_text("unix").map(|path| format!(" through {path}")).unwrap_or_default();
+        format!("loading {}{unix}{status}: {}", self.target_text("url").unwrap_or_default(), self.reason)
     }
 
-    /// How many connections are kept.
-    pub(super) fn connections(&self) -> u32 {
-        self.backlog.unwrap_or(u32::MAX).clamp(1, 16)
+    /// What the service bears of the usual load: what comes within a second fits into the queue twice.
+    fn bears(&self) -> Bears {
+        let Some(backlog) = self.backlog else { return Bears::USUAL };
+        Bears { new_per_second: (f64::from(backlog) / 2.0).max(1.0), connections: backlog.clamp(1, CONNECTIONS) }
     }
 
-    fn find_url(&mut self, facts: &Facts) -> Result<(), String> {
-        let endpoints = endpoints(facts);
-        let unit = self.service.as_ref().or(self.socket.as_ref()).map(ToString::to_string).unwrap_or_default();
-        if endpoints.is_empty() {
-            return Err(format!("nobody listens for {unit}: start it, or pass --url"));
-        }
-        let candidates: Vec<Candidate> =
-            endpoints.into_iter().map(|endpoint| Candidate::ask(endpoint, &self.said)).collect();
-        let is_path = |candidate: &&Candidate| matches!(candidate.adopted, Adopted::Path { .. });
-        let is_bytes = |candidate: &&Candidate| matches!(candidate.adopted, Adopted::Bytes(_));
+    fn choose(&mut self, unit: &str, candidates: &[Candidate], asking: Asking<'_>) -> Result<(), String> {
+        let is_path = |candidate: &&Candidate| matches!(candidate.adopted, Adopted::Path(_));
+        let is_bytes = |candidate: &&Candidate| matches!(candidate.adopted, Adopted::Bytes { .. });
         let none_is_broken = candidates.iter().all(|candidate| !matches!(candidate.adopted, Adopted::Nothing));
-        let bytes = || candidates.iter().find(is_bytes).filter(|_| none_is_broken || self.said.body.is_some());
+        let bytes = || candidates.iter().find(is_bytes).filter(|_| none_is_broken || asking.is_bytes());
         let Some(taken) = candidates.iter().find(is_path).or_else(bytes) else {
-            return Err(nothing_to_adopt(&unit, &candidates));
+            return Err(nothing_to_adopt(unit, candidates));
         };
-        let others = candidates.iter().filter(|candidate| candidate.endpoint != taken.endpoint);
-        let others: Vec<String> = others.map(|other| format!("{}: {}", other.endpoint, other.told)).collect();
-        self.take(taken);
+        self.take(taken, asking.request);
+        let others = candidates.iter().filter(|candidate| candidate.place != taken.place);
+        let others: Vec<String> = others.map(|other| format!("{}: {}", other.place, other.told)).collect();
         if !others.is_empty() {
-            self.notes
-                .push(format!("{unit} listens elsewhere as well ({}): pass --url to load that.", others.join("; ")));
+            let others = others.join("; ");
+            self.notes.push(format!("{unit} listens elsewhere as well ({others}): pass --url to load that."));
         }
         Ok(())
     }
 
-    fn take(&mut self, candidate: &Candidate) {
-        let endpoint = &candidate.endpoint;
-        let authority = match endpoint {
-            Endpoint::Tcp(address) => address.to_string(),
-            Endpoint::Unix(path) => {
-                self.unix = Some(path.clone());
-                "localhost".to_owned()
-            }
-        };
-        self.reason = format!("{endpoint}: {}.", candidate.told);
+    fn take(&mut self, candidate: &Candidate, args: &RequestArgs) {
+        self.reason = format!("{}: {}.", candidate.place, candidate.told);
+        let speaks_http = matches!(candidate.adopted, Adopted::Path(_));
+        let mut keys = TargetKeys::new();
+        let mut more = TargetKeys::new();
         match &candidate.adopted {
-            Adopted::Path { way, path, status } => {
-                self.url = format!("{}://{authority}{path}", way.scheme());
-                self.insecure = *way == Way::Https;
-                let class = if (200..300).contains(status) { "2xx".to_owned() } else { status.to_string() };
-                let is_said = !self.said.expect_status.is_empty();
-                self.expect_status = if is_said { self.said.expect_status.clone() } else { vec![class] };
+            Adopted::Path(asked) => {
+                keys.extend(asked.keys.iter().cloned());
+                if let Some(why) = &asked.certificate {
+                    self.reason = format!(
+                        "{} Its certificate is not trusted ({why}) and not checked: pass --ca-file.",
+                        self.reason
+                    );
+                    if !args.insecure {
+                        more.push(("insecure", Value::from(true)));
+                    }
+                }
+                let class =
+                    if (200..300).contains(&asked.status) { "2xx".to_owned() } else { asked.status.to_string() };
+                if args.expect_status.is_empty() {
+                    more.push(("expect_status", Value::from(vec![class])));
+                }
             }
-            Adopted::Bytes(greeting) => {
-                let port = if self.unix.is_some() { ":1" } else { "" };
-                self.url = format!("tcp://{authority}{port}");
-                self.expect_status = Vec::new();
+            Adopted::Bytes { keys: place, greeting } => {
+                keys.extend(place.iter().cloned());
                 // A close alone does not show that a greeting was whole.
                 if greeting.is_some() {
-                    self.said.expect_body = Some(".".to_owned());
-                    self.reason =
-                        format!("{endpoint} does not answer in HTTP, but greets: its first byte is the answer.");
+                    more.push(("expect_body", Value::from(".")));
+                    self.reason = format!(
+                        "{} does not answer in HTTP, but greets: its first byte is the answer.",
+                        candidate.place
+                    );
                 }
             }
             Adopted::Nothing => {}
         }
+        let is_https = keys.iter().any(|(_, value)| value.as_str().is_some_and(|url| url.starts_with("https:")));
+        keys.extend(request::target_keys(args, speaks_http));
+        keys.retain(|(key, _)| is_https || !matches!(*key, "ca_file" | "insecure"));
+        keys.extend(more);
+        if args.timeout.is_none() {
+            keys.push(("timeout", Value::from("10s")));
+        }
+        self.loads = request::loads(&args.load, speaks_http, self.bears());
+        self.target = keys;
     }
+}
+
+/// Why there is nowhere to ask.
+fn nowhere(unit: &str, facts: &Facts) -> String {
+    let runs = facts.service.as_ref().and_then(|service| service.live.as_ref()).is_some();
+    if runs && !machine::is_root() {
+        return format!(
+            "cannot see who listens for {unit}: its processes belong to another user; run as root, or pass --url"
+        );
+    }
+    format!("no process listens for {unit}: start it, or pass --url")
 }
 
 /// What was asked, what came back, and what helps.
 fn nothing_to_adopt(unit: &str, candidates: &[Candidate]) -> String {
     let told: Vec<String> =
-        candidates.iter().map(|candidate| format!("  {}: {}", candidate.endpoint, candidate.told)).collect();
+        candidates.iter().map(|candidate| format!("  {}: {}", candidate.place, candidate.told)).collect();
     format!(
         "{unit} answers nothing that shows it is healthy (2xx or 3xx)\n{}\nIf it is healthy, pass --url URL of a path that \
-         answers so, or --expect-status STATUS; for a service that does not speak HTTP: --body TEXT --expect-body REGEX, \
-         such as --body $'PING\\r\\n' --expect-body PONG",
+         answers so, --header for what it asks of its clients, or --expect-status STATUS; for a service that does not speak \
+         HTTP: --body TEXT --expect-body REGEX, such as --body $'PING\\r\\n' --expect-body PONG",
         told.join("\n")
     )
-}
-
-/// What is expected of a URL that was given.
-fn expected(url: Option<&str>, said: &SaidArgs) -> Vec<String> {
-    if url.is_some_and(|url| url.starts_with("tcp:")) {
-        return Vec::new();
-    }
-    if said.expect_status.is_empty() { vec!["2xx".to_owned()] } else { said.expect_status.clone() }
 }
 
 /// Where clients reach it: the socket's addresses, else what its processes listen at.
@@ -223,13 +235,5 @@ mod tests {
         assert_eq!(shown("0.0.0.0:80"), ["127.0.0.1:80"]);
         assert_eq!(shown("[::]:80"), ["127.0.0.1:80", "[::1]:80"]);
         assert_eq!(shown("192.0.2.1:80"), ["192.0.2.1:80"]);
-    }
-
-    #[test]
-    fn what_comes_while_nobody_accepts_fits_into_the_queue() {
-        let mut found = Found::of(&Facts::default(), Some("http://127.0.0.1/"), &SaidArgs::default()).unwrap();
-        assert_eq!((found.rates(), found.connections()), (RATES, 16));
-        found.backlog = Some(10);
-        assert_eq!((found.rates(), found.connections()), ((200.0, 5.0), 10));
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -12,7 +13,14 @@ use crate::result::RunResult;
 
 /// Appends the Markdown to the job's summary (GITHUB_STEP_SUMMARY), and annotates what did not pass where
 /// GITHUB_ACTIONS says that a runner reads along. A summary that cannot be written changes no verdict.
-pub fn publish(result: &RunResult) {
+///
+/// The figures that later steps of the job ask for go to GITHUB_OUTPUT.
+pub fn publish(result: &RunResult, report: &Path) {
+    if let Some(path) = std::env::var_os("GITHUB_OUTPUT").filter(|path| !path.is_empty())
+        && let Err(error) = append(&path, render::github::outputs(result, report).as_bytes())
+    {
+        complain(&error);
+    }
     if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
         && let Err(error) = append(&path, &render::markdown::summary(result))
     {
@@ -26,7 +34,7 @@ pub fn publish(result: &RunResult) {
 }
 
 fn append(path: &OsStr, bytes: &[u8]) -> anyhow::Result<()> {
-    let what = || format!("cannot add to the job's summary, {}", path.display());
+    let what = || format!("cannot write to {}", path.display());
     let mut file = OpenOptions::new().append(true).create(true).open(path).with_context(what)?;
     file.write_all(bytes).with_context(what)
 }

@@ -1,20 +1,22 @@
 //! `gapless init`: a scenario for a unit that is already there.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use anyhow::Context as _;
+use toml::Value;
 
+use super::adopt::Asking;
 use super::check;
 use super::exit::Exit;
 use super::found::Found;
 use super::output::{self, say};
-use super::session;
+use super::{request, session};
 use crate::check::Facts;
 use crate::check::facts::Clients;
 use crate::check::live::Gatherer;
-use crate::cli::{InitArgs, SystemdArg};
+use crate::cli::{InitArgs, RequestArgs, SystemdArg};
 use crate::model::UnitName;
 use crate::scenario::draft::{Draft, DraftStep};
 use crate::secrets::masked;
@@ -32,17 +34,21 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
         }
     };
     let facts = session::block_on(look(&unit, args.manager))?;
-    let found = match Found::of(&facts, args.url.as_deref(), &args.said) {
+    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    let request = in_full(&args.request)?;
+    let found = match Found::of(&facts, args.url.as_deref(), Asking { request: &request, here: &here }) {
         Ok(found) => found,
         Err(reason) => {
             say(&format!("error: {reason}"));
             return Ok(Exit::Usage);
         }
     };
-    let chosen = found.chosen();
+    let told: Vec<String> = std::iter::once(found.chosen()).chain(found.notes.iter().cloned()).collect();
     let role = if found.service.is_some() { "service" } else { "socket" };
     let step = DraftStep { action: "restart", role, signal: None, times: 5, every: "3s".to_owned() };
-    let text = Draft { front: args.front, ..draft(&unit, found, step) }.text();
+    let mut draft = draft(&unit, found, step, &request);
+    draft.target.extend(args.front.then(|| ("front", Value::from(true))));
+    let text = draft.text();
     let Some(path) = &args.output else {
         let shown = masked(&text);
         output::write(shown.as_bytes())?;
@@ -53,44 +59,55 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
     };
     // A scenario that somebody has worked on is not written over.
     let mode = if masked(&text) == text { 0o666 } else { 0o600 };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .with_context(|| format!("cannot make {}", path.display()))?;
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            say(&format!(
+                "error: {0} exists already: remove it, or write to another file: --output FILE",
+                path.display()
+            ));
+            return Ok(Exit::Usage);
+        }
+        opened => opened.with_context(|| format!("cannot make {}", path.display()))?,
+    };
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    output::write(format!("{chosen}\n").as_bytes())?;
-    say(&format!("written; run it with: gapless run {}", path.display()));
+    output::write(format!("{}\n", told.join("\n")).as_bytes())?;
+    output::inform(&format!("written; run it with: gapless run {}", path.display()));
     Ok(Exit::Passed)
 }
 
+/// What can be loaded without systemd.
+const WITHOUT_SYSTEMD: &str = "load any URL while a command of yours restarts the service: gapless watch URL -- COMMAND; or \
+                               run a scenario with the unit files in it on the embedded manager: gapless run FILE";
+
 /// The facts of a unit; of a service with several sockets, those with its first.
 pub(super) async fn look(unit: &UnitName, manager: SystemdArg) -> anyhow::Result<Facts> {
-    let gatherer = Gatherer::new(check::inspector(manager).await?, Clients::default()).await?;
+    let gatherer = Gatherer::new(check::inspector(manager, WITHOUT_SYSTEMD).await?, Clients::default()).await?;
     let facts = gatherer.facts(unit).await?;
     facts.into_iter().next().with_context(|| format!("nothing is known of {unit}"))
 }
 
+/// The options with the paths in them whole: a scenario may be written elsewhere.
+fn in_full(request: &RequestArgs) -> anyhow::Result<RequestArgs> {
+    let mut request = request.clone();
+    for path in [&mut request.body_file, &mut request.ca_file].into_iter().flatten() {
+        *path = std::path::absolute(&path).with_context(|| format!("cannot tell where {} is", path.display()))?;
+    }
+    Ok(request)
+}
+
 /// The scenario for what was found.
-pub(super) fn draft(unit: &UnitName, found: Found, step: DraftStep) -> Draft {
-    let (rates, connections) = (found.rates(), found.connections());
+pub(super) fn draft(unit: &UnitName, found: Found, step: DraftStep, request: &RequestArgs) -> Draft {
     Draft {
         // Unit names have characters that names of scenarios, which are file names, have not.
         name: unit.stem().replace(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)), "-"),
-        url: (found.url, found.reason),
-        unix: found.unix,
-        expect_status: found.expect_status,
-        body: found.said.body,
-        expect_body: found.said.expect_body,
+        reason: found.reason,
+        target: found.target,
         service: found.service,
         socket: found.socket,
-        rates,
-        connections,
-        insecure: found.insecure,
-        front: false,
+        loads: found.loads,
         step,
         max_unseen: None,
+        expect: request::expectations(request),
         notes: found.notes,
     }
 }

@@ -21,6 +21,7 @@ pub mod output;
 mod plan;
 pub mod report;
 mod reports;
+mod request;
 pub mod run;
 pub mod schema;
 pub mod session;

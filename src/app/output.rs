@@ -2,12 +2,14 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
-use std::sync::LazyLock;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{LazyLock, OnceLock};
 
 use anyhow::Context as _;
 
 use super::exit::Exit;
-use crate::cli::Format;
+use crate::cli::{ColorArg, Format};
 use crate::render;
 use crate::result::RunResult;
 use crate::scenario::ScenarioErrors;
@@ -16,6 +18,49 @@ use crate::visible;
 
 /// The width of tables where stdout is no terminal.
 const WIDTH_ELSEWHERE: usize = 100;
+
+/// What is shown: `--quiet` and `--color`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    quiet: bool,
+    color: ColorArg,
+}
+
+static SHOWN: OnceLock<Shown> = OnceLock::new();
+
+/// Settles, once for this process, what is shown.
+pub fn settle(quiet: bool, color: ColorArg) {
+    let _ = SHOWN.set(Shown { quiet, color });
+}
+
+fn shown() -> Shown {
+    SHOWN.get().copied().unwrap_or_default()
+}
+
+/// Whether only results and errors are shown.
+#[must_use]
+pub fn is_quiet() -> bool {
+    shown().quiet
+}
+
+/// Says on stderr what is neither a result nor an error.
+pub fn inform(text: &str) {
+    if !is_quiet() {
+        say(text);
+    }
+}
+
+/// Opens a report in the user's browser, as the desktop does; where that cannot be, it is said.
+pub fn open(report: &Path) {
+    let opener =
+        Command::new("xdg-open").arg(report).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let why = match opener {
+        Ok(status) if status.success() => return,
+        Ok(status) => format!("xdg-open: {status}"),
+        Err(error) => format!("xdg-open: {error}"),
+    };
+    say(&format!("cannot open {}: {why}", report.display()));
+}
 
 /// Prints `result` on stdout in the form asked for.
 ///
@@ -102,6 +147,11 @@ pub fn stderr_color() -> bool {
 /// Whether to colour what goes to a stream; see <https://no-color.org>. A terminal that calls itself dumb shows escape
 /// sequences as they are.
 fn color(is_terminal: bool) -> bool {
+    match shown().color {
+        ColorArg::Always => return true,
+        ColorArg::Never => return false,
+        ColorArg::Auto => {}
+    }
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     is_terminal && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -6,11 +6,11 @@ use super::caller::Caller;
 use super::choose::{self, Machine};
 use super::exit::Exit;
 use super::folder::{Folder, Visibility};
-use super::output::{self, complain, say};
+use super::output::{self, complain, inform, say};
 use super::watcher::Watcher;
 use super::{compare, github, learn, plan, session, stamp};
 use crate::analysis;
-use crate::cli::{ManagerArg, RunArgs};
+use crate::cli::{ManagerArg, OutputArgs, RunArgs};
 use crate::clock;
 use crate::load::LoadHandle;
 use crate::record::begin::{Begin, Tool};
@@ -63,18 +63,29 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String
         force: args.force,
         surroundings: Surroundings::Stated,
         is_patient: true,
-        show_bodies: args.show_bodies,
+        show_bodies: args.output.show_bodies,
         notes,
     };
-    let folder = Folder::create(args.out.as_deref(), how.visibility(), Caller::of_sudo())?;
+    let folder = Folder::create(args.output.out.as_deref(), how.visibility(), Caller::of_sudo())?;
     let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
-    exit = exit.worst(output::print_result(&result, args.format));
-    github::publish(&result);
+    exit = finish(&result, exit, &folder, &args.output);
     if let Some(baseline) = baseline {
-        exit = exit.worst(compare::with_baseline(&baseline, &result, &args.fail_on, args.format)?);
+        let compared = compare::with_baseline(&baseline, &result, &args.fail_on, args.output.format)?;
+        exit = exit.worst(compared.mapped(args.output.inconclusive_as));
     }
-    say(&format!("saved in {}", folder.path().display()));
     Ok(exit)
+}
+
+/// What every run ends with: its result on stdout and for GitHub, where it is saved, and how the command ends.
+pub(super) fn finish(result: &RunResult, exit: Exit, folder: &Folder, args: &OutputArgs) -> Exit {
+    let exit = exit.worst(output::print_result(result, args.format));
+    let report = folder.path().join("report.html");
+    github::publish(result, &report);
+    inform(&format!("saved in {}", folder.path().display()));
+    if args.open {
+        output::open(&report);
+    }
+    exit.mapped(args.inconclusive_as)
 }
 
 /// Scenarios whose secrets are known to all that writes and says something from now on.

@@ -1,8 +1,11 @@
 //! `gapless try`: one action on a unit that is there, under load, several times.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
 
+use anyhow::Context as _;
+use toml::Value;
+
+use super::adopt::Asking;
 use super::exit::Exit;
 use super::found::Found;
 use super::output::{self, say, say_coloured};
@@ -11,7 +14,8 @@ use crate::check::{Facts, check, render};
 use crate::cli::{Format, ManagerArg, RunArgs, SystemdArg, TryAction, TryArgs};
 use crate::manager::{ManagerError, is_protected};
 use crate::model::{UnitKind, UnitName};
-use crate::scenario::draft::{Draft, DraftStep};
+use crate::scenario::draft::{Draft, DraftLoad, DraftStep};
+use crate::scenario::plan::{Connections, Pace};
 use crate::scenario::{self, duration};
 use crate::secrets::masked;
 
@@ -28,7 +32,8 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
         return Err(ManagerError::Protected { action: args.action.key().to_owned(), unit }.into());
     }
     let facts = session::block_on(init::look(&unit, args.manager))?;
-    let found = match Found::of(&facts, args.url.as_deref(), &args.said) {
+    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    let found = match Found::of(&facts, args.url.as_deref(), Asking { request: &args.request, here: &here }) {
         Ok(found) => found,
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
@@ -38,23 +43,24 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
     };
     let mut notes = vec![found.chosen()];
     notes.extend(found.notes.iter().cloned());
-    let mut draft = init::draft(&unit, found, step);
-    draft.front = args.front;
+    let mut draft = init::draft(&unit, found, step, &args.request);
+    draft.target.extend(args.front.then(|| ("front", Value::from(true))));
     draft.max_unseen.clone_from(&args.max_unseen);
-    if let Some(rate) = args.rate {
-        draft.rates = (rate, rate.min(draft.rates.1));
-    }
     say_findings(&facts);
     // Only a table may stand below it on stdout.
     for note in &notes {
-        if args.format == Format::Table { output::write(format!("{note}\n").as_bytes())? } else { say(note) }
+        if args.output.format == Format::Table {
+            output::write(format!("{note}\n").as_bytes())?;
+        } else {
+            output::inform(note);
+        }
     }
     say(&announcement(&draft));
     if !args.yes && io::stdin().is_terminal() && !consents()? {
         say("nothing was done");
         return Ok(Exit::Usage);
     }
-    let scenario = match scenario::load_text("try.toml", &draft.text(), Path::new("/")) {
+    let scenario = match scenario::load_text("try.toml", &draft.text(), &here) {
         Ok(scenario) => scenario,
         Err(mistakes) => {
             output::say_mistakes(&mistakes);
@@ -92,14 +98,23 @@ fn announcement(draft: &Draft) -> String {
     let unit = unit.as_ref().map(ToString::to_string).unwrap_or_default();
     let signal = step.signal.as_ref().map(|signal| format!(" with SIG{signal}")).unwrap_or_default();
     let times = if step.times == 1 { "once".to_owned() } else { format!("{} times, every {}", step.times, step.every) };
-    let (kept, new) = draft.rates;
-    let load = if draft.expect_status.is_empty() {
-        format!("{new} connections per second")
-    } else {
-        format!("{kept}/s on kept connections and {new}/s on new ones")
+    let text = |key: &str| draft.target.iter().find(|(known, _)| *known == key).and_then(|(_, value)| value.as_str());
+    let unix = text("unix").map(|path| format!(" through {path}")).unwrap_or_default();
+    let url = masked(text("url").unwrap_or_default());
+    format!("about to {} {unit}{signal} {times}, under load on {url}{unix}: {}", step.action, load(&draft.loads))
+}
+
+/// Such as `200/s on kept connections and 50/s on new ones`.
+fn load(loads: &[DraftLoad]) -> String {
+    let one = |load: &DraftLoad| {
+        let pace = match load.pace {
+            Pace::Clients(clients) => format!("{clients} clients"),
+            Pace::Rate(rate) => format!("{rate}/s"),
+            Pace::OnDemand | Pace::Health { .. } => String::new(),
+        };
+        format!("{pace} on {} connections", if load.connections == Connections::New { "new" } else { "kept" })
     };
-    let unix = draft.unix.as_ref().map(|path| format!(" through {}", path.display())).unwrap_or_default();
-    format!("about to {} {unit}{signal} {times}, under load on {}{unix}: {load}", step.action, masked(&draft.url.0))
+    loads.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
 fn consents() -> io::Result<bool> {
@@ -115,7 +130,7 @@ fn consents() -> io::Result<bool> {
 fn say_findings(facts: &Facts) {
     learn::from_facts(facts);
     let findings = learn::without_secrets(check(facts, &[]));
-    if !findings.is_empty() {
+    if !findings.is_empty() && !output::is_quiet() {
         say_coloured(&render::table(&findings, output::stderr_width(), output::stderr_color()));
     }
 }
@@ -133,14 +148,12 @@ fn run_args(args: TryArgs) -> RunArgs {
         times: None,
         set: Vec::new(),
         max_unseen: None,
-        out: args.out,
+        output: args.output,
         plan: false,
         prepare_only: false,
         baseline: None,
         fail_on: Vec::new(),
         force: args.force,
-        show_bodies: args.show_bodies,
-        format: args.format,
     }
 }
 
@@ -149,7 +162,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command, SaidArgs};
+    use crate::app::request::{self, Bears};
+    use crate::cli::{Cli, Command, LoadArgs, RequestArgs};
 
     fn args(words: &[&str]) -> TryArgs {
         let all = ["gapless", "try", "a.service"].iter().chain(words);
@@ -160,10 +174,15 @@ mod tests {
     }
 
     fn found(socket: Option<&str>) -> Found {
-        let mut found = Found::of(&Facts::default(), Some("http://127.0.0.1:80/"), &SaidArgs::default()).unwrap();
-        found.service = Some(UnitName::new("a.service").unwrap());
-        found.socket = socket.map(|name| UnitName::new(name).unwrap());
-        found
+        Found {
+            service: Some(UnitName::new("a.service").unwrap()),
+            socket: socket.map(|name| UnitName::new(name).unwrap()),
+            target: vec![("url", Value::from("http://127.0.0.1:80/"))],
+            reason: String::new(),
+            loads: request::loads(&LoadArgs::default(), true, Bears::USUAL),
+            backlog: None,
+            notes: Vec::new(),
+        }
     }
 
     fn step_of(words: &[&str], socket: Option<&str>) -> Result<DraftStep, String> {
@@ -193,8 +212,8 @@ mod tests {
     fn it_is_said_what_is_about_to_happen() {
         let unit = UnitName::new("a.service").unwrap();
         let step = step_of(&["--action", "kill", "--times", "1"], None).unwrap();
-        let text = announcement(&init::draft(&unit, found(None), step));
-        let load = "200/s on kept connections and 50/s on new ones";
+        let text = announcement(&init::draft(&unit, found(None), step, &RequestArgs::default()));
+        let load = "200/s on kept connections and 50/s on new connections";
         assert_eq!(
             text,
             format!("about to kill a.service with SIGKILL once, under load on http://127.0.0.1:80/: {load}")

@@ -7,14 +7,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use toml::{Table, Value};
 
 use super::caller::Caller;
 use super::exit::Exit;
 use super::folder::Folder;
 use super::output::{self, say};
-use super::run::{How, known, pin_loads, record_all};
-use super::{github, session};
+use super::request::{self, Bears, line};
+use super::run::{How, finish, known, pin_loads, record_all};
+use super::session;
 use crate::cli::{Format, ManagerArg, WatchArgs};
 use crate::run::exec::resolve;
 use crate::run::{Interrupt, Surroundings};
@@ -49,7 +49,7 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
         Surroundings::Stated
     } else {
         // Only a table may stand below what the command prints.
-        Surroundings::Users { stdout_to_stderr: args.format != Format::Table }
+        Surroundings::Users { stdout_to_stderr: args.output.format != Format::Table }
     };
     // There is no unit to act on.
     let how = How {
@@ -57,15 +57,12 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
         force: false,
         surroundings,
         is_patient: false,
-        show_bodies: args.show_bodies,
+        show_bodies: args.output.show_bodies,
         notes: &[],
     };
-    let folder = Folder::create(args.out.as_deref(), how.visibility(), Caller::of_sudo())?;
+    let folder = Folder::create(args.output.out.as_deref(), how.visibility(), Caller::of_sudo())?;
     let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
-    let exit = exit.worst(output::print_result(&result, args.format));
-    github::publish(&result);
-    say(&format!("saved in {}", folder.path().display()));
-    Ok(exit)
+    Ok(finish(&result, exit, &folder, &args.output))
 }
 
 /// Why that program cannot be run from `here`, found before the load starts; none if it looks as if it can.
@@ -90,20 +87,14 @@ fn cannot_run(program: &str, here: &Path) -> Option<String> {
 
 /// The scenario that the command line describes.
 fn text(args: &WatchArgs) -> String {
+    let request = &args.request;
+    let speaks_http = !args.url.starts_with("tcp:");
     let mut text = format!("name = \"watch\"\n\n[target]\n{}", line("url", args.url.as_str()));
-    if let Some(path) = &args.unix {
-        text += &line("unix", path.as_str());
+    text.extend(request.unix.iter().map(|path| line("unix", path.as_str())));
+    text.extend(request::target_keys(request, speaks_http).into_iter().map(|(key, value)| line(key, value)));
+    for load in request::loads(&request.load, speaks_http, Bears::USUAL) {
+        text.extend(["\n", &load.text()]);
     }
-    for (key, text_of) in [("body", &args.said.body), ("expect_body", &args.said.expect_body)] {
-        text.extend(text_of.iter().map(|said| line(key, said.as_str())));
-    }
-    if !args.said.expect_status.is_empty() {
-        text += &line("expect_status", args.said.expect_status.clone());
-    }
-    if let Some(timeout) = &args.timeout {
-        text += &line("timeout", timeout.as_str());
-    }
-    text += &load(args);
     text += "\n[run]\n";
     for (key, given, with_command) in [("warmup", &args.warmup, "2s"), ("cooldown", &args.cooldown, "5s")] {
         let default = if args.command.is_empty() { "0s" } else { with_command };
@@ -117,46 +108,11 @@ fn text(args: &WatchArgs) -> String {
         Some(duration) => line("wait", duration.as_str()),
         None => line("exec", args.command.clone()),
     };
-    if !args.expect.is_empty() {
-        text += "\n[expect]\n";
-        text.extend(args.expect.iter().map(|expectation| format!("{}\n", assignment(expectation))));
+    let expectations = request::expectations(request);
+    if !expectations.is_empty() {
+        text.extend(["\n[expect]\n", &expectations.join("\n"), "\n"]);
     }
     text
-}
-
-/// One cohort, if an option says how to load; else what a scenario without `[[load]]` gets.
-fn load(args: &WatchArgs) -> String {
-    if args.rate.is_none() && args.clients.is_none() && args.connections.is_none() && !args.fresh {
-        return String::new();
-    }
-    let mut text = "\n[[load]]\n".to_owned();
-    text += &line("name", if args.fresh { "new" } else { "keep-alive" });
-    if let Some(rate) = args.rate {
-        text += &line("rate", rate);
-    }
-    if let Some(clients) = args.clients {
-        text += &line("clients", i64::from(clients));
-    }
-    if let Some(connections) = args.connections {
-        text += &line("connections", i64::from(connections));
-    }
-    if args.fresh {
-        text += &line("reuse", false);
-    }
-    text
-}
-
-fn line(key: &str, value: impl Into<Value>) -> String {
-    format!("{key} = {}\n", value.into())
-}
-
-/// `p99=500ms` as a line of TOML: a value that is none is a string.
-fn assignment(expectation: &str) -> String {
-    let Some((key, value)) = expectation.split_once('=') else { return expectation.to_owned() };
-    let (key, value) = (key.trim(), value.trim());
-    let is_toml = format!("value = {value}").parse::<Table>().is_ok_and(|table| table.len() == 1);
-    let value = if is_toml { value.to_owned() } else { Value::from(value).to_string() };
-    format!("{key} = {value}")
 }
 
 #[cfg(test)]
@@ -168,7 +124,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use crate::model::Metric;
-    use crate::scenario::plan::{Action, Connections, Pace, Plan};
+    use crate::scenario::plan::{Action, Connections, Destination, Pace, Plan};
 
     const URL: &str = "http://127.0.0.1:1/";
 
@@ -208,16 +164,25 @@ mod tests {
     }
 
     #[test]
-    fn one_option_of_the_load_makes_one_cohort() {
-        let cohort = |args: &[&str]| {
+    fn the_options_of_the_load_make_its_cohorts() {
+        let cohorts = |args: &[&str]| {
             let plan = plan(&[args, &["--duration", "1s"]].concat());
-            assert_eq!(plan.cohorts.len(), 1);
-            (plan.cohorts[0].pace, plan.cohorts[0].connections)
+            plan.cohorts.iter().map(|cohort| (cohort.pace, cohort.connections)).collect::<Vec<_>>()
         };
-        assert_eq!(cohort(&["--rate", "0.5"]), (Pace::Rate(0.5), Connections::Reused(16)));
-        assert_eq!(cohort(&["--rate", "50", "--connections", "4"]), (Pace::Rate(50.0), Connections::Reused(4)));
-        assert_eq!(cohort(&["--clients", "40"]), (Pace::Clients(40), Connections::Reused(40)));
-        assert_eq!(cohort(&["--fresh"]), (Pace::Rate(200.0), Connections::New));
+        let both = [(Pace::Rate(40.0), Connections::Reused(4)), (Pace::Rate(10.0), Connections::New)];
+        assert_eq!(cohorts(&["--rate", "50", "--connections", "4"]), both);
+        assert_eq!(cohorts(&["--clients", "40"]), [(Pace::Clients(40), Connections::Reused(40))]);
+        assert_eq!(cohorts(&["--fresh"]), [(Pace::Rate(250.0), Connections::New)]);
+    }
+
+    #[test]
+    fn the_options_of_the_request_are_the_keys_of_the_target() {
+        let args = ["-H", "X-A: 1", "-d", "{}", "--connect-to", "[::1]:81", "--timeout", "2s", "--duration", "1s"];
+        let target = plan(&args).cohorts.remove(0).target;
+        assert_eq!((target.method.as_str(), target.body.as_slice()), ("POST", &b"{}"[..]));
+        assert_eq!(target.headers, [("X-A".to_owned(), "1".to_owned())]);
+        assert_eq!(target.connect, Destination::Host { host: "::1".to_owned(), port: 81 });
+        assert_eq!((target.authority.as_str(), target.timeout), ("127.0.0.1:1", Duration::from_secs(2)));
     }
 
     #[test]
@@ -234,7 +199,7 @@ mod tests {
         assert!(mistake(&["--duration", "10"]).contains("1m30s"));
         assert!(mistake(&[&duration[..], &["--expect", "dropt=0"]].concat()).contains("dropped"));
         assert!(mistake(&[&duration[..], &["--expect", "dropped"]].concat()).contains("gapless watch"));
-        assert!(mistake(&[&duration[..], &["--rate", "0"]].concat()).contains("rate"));
+        assert!(mistake(&[&duration[..], &["-H", "no header: x"]].concat()).contains("is no header name"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::{say, stderr_width};
+use super::output::{inform, is_quiet, stderr_width};
 use crate::render::text;
 use crate::run::progress::{Figures, Progress, Stage};
 
@@ -32,7 +32,7 @@ impl Watcher {
     /// Watches the scenario of that name: a bar on a terminal, lines elsewhere.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
+        let bar = (io::stderr().is_terminal() && !is_quiet()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             set_style(&bar, ENDLESS);
             bar.set_message(name.to_owned());
@@ -164,7 +164,7 @@ impl Progress for Watcher {
         };
         match &self.bar {
             Some(bar) => bar.set_message(format!("{}: {text}", self.name)),
-            None => say(&format!("{}: {text}", self.name)),
+            None => inform(&format!("{}: {text}", self.name)),
         }
     }
 
@@ -179,8 +179,8 @@ impl Progress for Watcher {
     fn say(&self, sentence: &str) {
         let line = format!("{}: {sentence}", self.name);
         match &self.bar {
-            Some(bar) => bar.suspend(|| say(&line)),
-            None => say(&line),
+            Some(bar) => bar.suspend(|| inform(&line)),
+            None => inform(&line),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Format, SaidArgs};
+use super::{OutputArgs, RequestArgs};
 use crate::check::facts::ClientUser;
 
 /// `gapless check`.
@@ -65,9 +65,9 @@ pub struct InitArgs {
     /// What to load [default: what the unit's socket or processes listen at]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// What is sent and what must come back
+    /// What is sent, what must come back, and how much
     #[command(flatten)]
-    pub said: SaidArgs,
+    pub request: RequestArgs,
     /// A proxy in front of the service listens at the URL
     #[arg(long)]
     pub front: bool,
@@ -81,7 +81,6 @@ pub struct InitArgs {
 
 /// `gapless try`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "Example: gapless try ledger-api.service --times 3\n\n\
     Says what it is about to do, and asks before it does it where stdin is a terminal.\n\
     The service is asked for /health and a few paths like it, unless --url is given.")]
@@ -104,18 +103,15 @@ pub struct TryArgs {
     /// What to load [default: what the unit's socket or processes listen at]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// What is sent and what must come back
+    /// What is sent, what must come back, and how much
     #[command(flatten)]
-    pub said: SaidArgs,
+    pub request: RequestArgs,
     /// A proxy in front of the service listens at the URL
     #[arg(long)]
     pub front: bool,
     /// The longest listener gap that may go unseen in a run that passes, or none [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub max_unseen: Option<String>,
-    /// Requests per second on kept connections [default: 200, and 50 more on new ones]
-    #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
-    pub rate: Option<f64>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -125,15 +121,9 @@ pub struct TryArgs {
     /// Which systemd
     #[arg(long, value_enum, default_value_t = SystemdArg::Auto)]
     pub manager: SystemdArg,
-    /// Record the bodies of requests as well: the folder is then readable by its owner alone
-    #[arg(long)]
-    pub show_bodies: bool,
-    /// Where to leave records and reports [default: a new folder under reports/]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// What to print on stdout
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    /// Where results go
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `--action`.

@@ -6,11 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConnection, StreamOwned};
+use tokio_rustls::rustls::{ClientConnection, Error, StreamOwned};
 
 use crate::model::Endpoint;
-use crate::trust;
+use crate::trust::Trusted;
 
 /// How long an answer may take: the request may start the service.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,37 +23,28 @@ const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// A version and a status, `HTTP/1.1 200`: no more is read of what answers with less than a whole head.
 const STATUS_BYTES: usize = 12;
 
-/// How a service is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// HTTP in the clear.
-    Http,
-    /// HTTP over TLS, whatever the certificate.
-    Https,
+/// What is asked where.
+#[derive(Debug)]
+pub struct Question {
+    /// Where to connect.
+    pub endpoint: Endpoint,
+    /// For https.
+    pub tls: Option<Trusted>,
+    /// What is sent.
+    pub bytes: Vec<u8>,
 }
 
-impl Way {
-    /// `http` or `https`.
-    #[must_use]
-    pub const fn scheme(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
-
-/// What `GET path` is answered with: the status, or none if the answer is not HTTP.
+/// The status that a question is answered with; none if the answer is not HTTP.
 ///
 /// # Errors
 /// When there is no connection, no TLS, or no answer within 10 s.
-pub fn status_of(endpoint: &Endpoint, path: &str, way: Way) -> io::Result<Option<u16>> {
-    let mut stream = connect(endpoint, PATIENCE)?;
-    if way == Way::Https {
-        stream = Box::new(StreamOwned::new(tls_to(endpoint)?, stream));
+pub fn status_of(question: &Question) -> io::Result<Option<u16>> {
+    let mut stream = connect(&question.endpoint, PATIENCE)?;
+    if let Some(Trusted { config, server_name }) = &question.tls {
+        let client = ClientConnection::new(Arc::clone(config), server_name.clone()).map_err(io::Error::other)?;
+        stream = Box::new(StreamOwned::new(client, stream));
     }
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host(endpoint));
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(&question.bytes)?;
     let mut head = Vec::new();
     match stream.take(STATUS_BYTES as u64).read_to_end(&mut head) {
         // What spoke and fell silent does not speak HTTP.
@@ -63,12 +53,13 @@ pub fn status_of(endpoint: &Endpoint, path: &str, way: Way) -> io::Result<Option
     }
 }
 
-fn tls_to(endpoint: &Endpoint) -> io::Result<ClientConnection> {
-    let name = match endpoint {
-        Endpoint::Tcp(address) => ServerName::from(address.ip()),
-        Endpoint::Unix(_) => ServerName::try_from("localhost").map_err(io::Error::other)?,
-    };
-    ClientConnection::new(Arc::new(trust::any_certificate().map_err(io::Error::other)?), name).map_err(io::Error::other)
+/// What is wrong with a certificate, where that is why there was no answer.
+#[must_use]
+pub fn certificate_error(error: &io::Error) -> Option<String> {
+    match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::InvalidCertificate(why) => Some(format!("{why:?}")),
+        _ => None,
+    }
 }
 
 /// What a service answers to `bytes`: all until it is what `is_whole` takes for an answer, until it closes the
@@ -150,13 +141,6 @@ fn connect(endpoint: &Endpoint, patience: Duration) -> io::Result<Box<dyn Stream
     })
 }
 
-fn host(endpoint: &Endpoint) -> String {
-    match endpoint {
-        Endpoint::Tcp(address) => address.to_string(),
-        Endpoint::Unix(_) => "localhost".to_owned(),
-    }
-}
-
 fn status(head: &[u8]) -> Option<u16> {
     let head = String::from_utf8_lossy(head);
     let digits = head.strip_prefix("HTTP/1.")?.get(2..5)?;
@@ -169,6 +153,10 @@ mod tests {
 
     use super::*;
 
+    fn asking(endpoint: Endpoint) -> Question {
+        Question { endpoint, tls: None, bytes: b"GET /x HTTP/1.1\r\n\r\n".to_vec() }
+    }
+
     fn answered(answer: &'static [u8]) -> Option<u16> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
@@ -179,7 +167,7 @@ mod tests {
             assert!(request[..length].starts_with(b"GET /x HTTP/1.1\r\n"));
             stream.write_all(answer).unwrap();
         });
-        let status = status_of(&endpoint, "/x", Way::Http).unwrap();
+        let status = status_of(&asking(endpoint)).unwrap();
         server.join().unwrap();
         status
     }
@@ -215,6 +203,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
         drop(listener);
-        assert!(status_of(&endpoint, "/", Way::Http).is_err());
+        assert!(status_of(&asking(endpoint)).is_err());
     }
 }

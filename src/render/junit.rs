@@ -38,11 +38,11 @@ fn suite(scenario: &ScenarioResult) -> TestSuite {
 
 fn case(scenario: &ScenarioResult, check: &CheckResult) -> TestCase {
     let message = format!("{}: expected {}, actual {}", check.name, check.expected, check.actual);
-    named(scenario, &check.name, status(check.status, &message))
+    named(scenario, &check.name, status(check.status, &message, &scenario.reasons))
 }
 
 fn verdict(scenario: &ScenarioResult) -> TestCase {
-    named(scenario, "verdict", status(scenario.verdict, &scenario.reasons.join(" ")))
+    named(scenario, "verdict", status(scenario.verdict, &scenario.reasons.join(" "), &scenario.reasons))
 }
 
 fn named(scenario: &ScenarioResult, name: &str, status: TestCaseStatus) -> TestCase {
@@ -51,14 +51,16 @@ fn named(scenario: &ScenarioResult, name: &str, status: TestCaseStatus) -> TestC
     case
 }
 
-fn status(verdict: Verdict, message: &str) -> TestCaseStatus {
+/// Jenkins shows the message and the text of a failure, GitLab the text alone: both say the cause.
+fn status(verdict: Verdict, message: &str, reasons: &[String]) -> TestCaseStatus {
     let kind = match verdict {
         Verdict::Passed => return TestCaseStatus::success(),
         Verdict::Inconclusive => NonSuccessKind::Error,
         Verdict::Failed => NonSuccessKind::Failure,
     };
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_message(escape(message)).set_type(verdict.name());
+    let text: Vec<String> = std::iter::once(message).chain(reasons.iter().map(String::as_str)).map(escape).collect();
+    status.set_message(escape(message)).set_type(verdict.name()).set_description(text.join("\n"));
     status
 }
 
@@ -66,6 +68,15 @@ fn status(verdict: Verdict, message: &str) -> TestCaseStatus {
 mod tests {
     use super::*;
     use crate::analysis::{combine, simulator::stories};
+
+    #[test]
+    fn a_failure_says_its_cause_in_its_text() {
+        let result = combine(&[stories::plain_restart().record()]).expect("there is a record");
+        let xml = String::from_utf8(render(&result).expect("XML")).expect("UTF-8");
+        let failure = xml.split("<failure").nth(1).and_then(|rest| rest.split_once('>')).expect("a failure").1;
+        let text = failure.split("</failure>").next().expect("its end");
+        assert!(text.contains("expected") && text.contains(&result.scenarios[0].reasons[1]), "{text}");
+    }
 
     #[test]
     fn a_doubt_without_a_check_is_a_test_case_of_its_own() {

@@ -102,7 +102,9 @@ impl Discretion {
         self.hide_known(&mut plan.description);
         for target in plan.cohorts.iter_mut().map(|cohort| &mut cohort.target) {
             let values = target.headers.iter_mut().map(|(_, value)| value);
-            values.chain([&mut target.url, &mut target.path]).for_each(|text| self.hide_known(text));
+            values
+                .chain([&mut target.url, &mut target.path, &mut target.authority, &mut target.method])
+                .for_each(|text| self.hide_known(text));
             target.expect_body.iter_mut().for_each(|text| self.hide_known(text));
         }
         if let Some(units) = &mut plan.units {

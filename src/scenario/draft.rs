@@ -1,8 +1,10 @@
 //! The text of a scenario for units that are there: what `init` writes and `try` runs.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
+use toml::Value;
+
+use super::plan::{Connections, Pace};
 use super::schema;
 use crate::model::UnitName;
 use crate::visible::{escape, is_unsafe};
@@ -11,30 +13,47 @@ use crate::visible::{escape, is_unsafe};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Draft {
     pub name: String,
-    /// The URL, and why it is this one.
-    pub url: (String, String),
-    /// The Unix socket to connect to instead of the URL's host.
-    pub unix: Option<PathBuf>,
-    /// Such as `2xx`; none for bytes over TCP.
-    pub expect_status: Vec<String>,
-    pub body: Option<String>,
-    /// A regular expression that what comes back must match.
-    pub expect_body: Option<String>,
+    /// Why the target is this one.
+    pub reason: String,
+    /// `[target]`, key by key.
+    pub target: TargetKeys,
     pub service: Option<UnitName>,
     /// The socket in front of it.
     pub socket: Option<UnitName>,
-    /// Requests per second on kept connections and on new ones.
-    pub rates: (f64, f64),
-    /// At most so many kept connections.
-    pub connections: u32,
-    pub insecure: bool,
-    /// A proxy in front of the service listens at the URL.
-    pub front: bool,
+    pub loads: Vec<DraftLoad>,
     pub step: DraftStep,
     /// `[run] max_unseen`, where it is not the default.
     pub max_unseen: Option<String>,
+    /// Lines of `[expect]` beside the usual ones, or instead of them.
+    pub expect: Vec<String>,
     /// What limits the run, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// Keys of `[target]` with their values.
+pub(crate) type TargetKeys = Vec<(&'static str, Value)>;
+
+/// A `[[load]]` entry.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DraftLoad {
+    pub pace: Pace,
+    pub connections: Connections,
+}
+
+impl DraftLoad {
+    /// As TOML.
+    pub(crate) fn text(&self) -> String {
+        let pace = match self.pace {
+            Pace::Rate(rate) => format!("rate = {rate}"),
+            Pace::Clients(clients) => format!("clients = {clients}"),
+            Pace::OnDemand | Pace::Health { .. } => String::new(),
+        };
+        let (name, connections) = match self.connections {
+            Connections::Reused(most) => ("keep-alive", format!("reuse = true\nconnections = {most}")),
+            Connections::New => ("new", "reuse = false".to_owned()),
+        };
+        format!("[[load]]\nname = \"{name}\"\n{pace}\n{connections}\n")
+    }
 }
 
 /// The one step.
@@ -88,56 +107,54 @@ impl Draft {
         }
         writeln!(out, "times = {}\nevery = {} # {}\n", step.times, quoted(&step.every), meaning("steps", "every"))?;
         writeln!(out, "[expect]")?;
-        for key in ["dropped", "wrong"] {
+        let is_given = |key: &str| self.expect.iter().any(|line| line.split(['=', ' ']).next() == Some(key));
+        for key in ["dropped", "wrong"].into_iter().filter(|key| !is_given(key)) {
             writeln!(out, "{key} = 0 # {}", meaning("expect", key))?;
         }
-        writeln!(out, "# p99 = \"500ms\" # how long users may wait, restarts included")
+        self.expect.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        if !is_given("p99") {
+            writeln!(out, "# p99 = \"500ms\" # how long users may wait, restarts included")?;
+        }
+        Ok(())
     }
 
     fn write_target(&self, out: &mut String) -> std::fmt::Result {
-        let (url, reason) = &self.url;
-        writeln!(out, "[target]\n# {}\nurl = {}", escape(reason), quoted(url))?;
-        if let Some(path) = &self.unix {
-            writeln!(out, "unix = {}", quoted(&path.display().to_string()))?;
+        writeln!(out, "[target]\n# {}", escape(&self.reason))?;
+        for (key, value) in &self.target {
+            let comment = match *key {
+                "insecure" => "its certificate is not checked; name its CA as ca_file to have it checked",
+                "expect_body" | "front" | "timeout" => meaning("target", key),
+                _ => "",
+            };
+            let comment = if comment.is_empty() { String::new() } else { format!(" # {comment}") };
+            writeln!(out, "{key} = {}{comment}", written(value))?;
         }
-        if !self.expect_status.is_empty() {
-            let statuses: Vec<String> = self.expect_status.iter().map(|status| quoted(status)).collect();
-            writeln!(out, "expect_status = [{}]", statuses.join(", "))?;
-        }
-        if self.insecure {
-            writeln!(
-                out,
-                "insecure = true # its certificate is not checked; name its CA as ca_file to have it checked"
-            )?;
-        }
-        if let Some(body) = &self.body {
-            writeln!(out, "body = {}", quoted(body))?;
-        }
-        if let Some(pattern) = &self.expect_body {
-            writeln!(out, "expect_body = {} # {}", quoted(pattern), meaning("target", "expect_body"))?;
-        }
-        if self.front {
-            writeln!(out, "front = true # {}", meaning("target", "front"))?;
-        }
-        writeln!(out, "timeout = \"10s\" # {}\n", meaning("target", "timeout"))
+        writeln!(out)
     }
 
     fn write_load(&self, out: &mut String) -> std::fmt::Result {
-        let (kept, new) = self.rates;
-        if !self.expect_status.is_empty() {
-            writeln!(out, "# Clients that keep their connections, as a proxy does.\n[[load]]\nname = \"keep-alive\"")?;
-            writeln!(
-                out,
-                "rate = {kept} # {}\nreuse = true\nconnections = {}\n",
-                meaning("load", "rate"),
-                self.connections
-            )?;
+        for load in &self.loads {
+            let who = match load.connections {
+                Connections::Reused(_) => "Clients that keep their connections, as a proxy does.",
+                Connections::New => "Clients that connect for every request: they see a listener that is gone.",
+            };
+            writeln!(out, "# {who}\n{}", load.text())?;
         }
-        writeln!(
-            out,
-            "# Clients that connect for every request: they see a listener that is gone.\n[[load]]\nname = \"new\""
-        )?;
-        writeln!(out, "rate = {new}\nreuse = false\n")
+        Ok(())
+    }
+}
+
+/// A value as TOML, on one line.
+pub(crate) fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Array(values) => format!("[{}]", values.iter().map(written).collect::<Vec<_>>().join(", ")),
+        Value::Table(table) => {
+            let entries: Vec<_> =
+                table.iter().map(|(key, value)| format!("{} = {}", quoted(key), written(value))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -173,20 +190,22 @@ mod tests {
     use super::*;
     use crate::scenario::load_text;
 
+    fn target(keys: &[(&'static str, &str)]) -> TargetKeys {
+        keys.iter().map(|(key, value)| (*key, Value::from(*value))).collect()
+    }
+
     fn draft() -> Draft {
         Draft {
             name: "ledger-api".to_owned(),
-            url: ("http://127.0.0.1:8008/health".to_owned(), "GET /health answered 200.".to_owned()),
-            unix: None,
-            expect_status: vec!["2xx".to_owned()],
-            body: None,
-            expect_body: None,
+            reason: "GET /health answered 200.".to_owned(),
+            target: target(&[("url", "http://127.0.0.1:8008/health"), ("timeout", "10s")]),
             service: Some(UnitName::new("ledger-api.service").unwrap()),
             socket: Some(UnitName::new("ledger-api.socket").unwrap()),
-            rates: (200.0, 50.0),
-            connections: 16,
-            insecure: false,
-            front: false,
+            loads: vec![
+                DraftLoad { pace: Pace::Rate(200.0), connections: Connections::Reused(16) },
+                DraftLoad { pace: Pace::Rate(50.0), connections: Connections::New },
+            ],
+            expect: Vec::new(),
             max_unseen: None,
             step: DraftStep { action: "restart", role: "service", signal: None, times: 5, every: "3s".to_owned() },
             notes: vec!["5 starts in 10 s are allowed.".to_owned()],
@@ -207,24 +226,22 @@ mod tests {
 
     #[test]
     fn every_form_of_it_is_a_scenario() {
-        let unix = Draft { unix: Some("/run/a \"b\".sock".into()), socket: None, ..draft() };
+        let url = ("url", "http://localhost/");
+        let unix = Draft { target: target(&[url, ("unix", "/run/a \"b\".sock")]), socket: None, ..draft() };
         assert_eq!(
             parsed(&unix).plan.cohorts[0].target.connect,
             crate::scenario::plan::Destination::Unix("/run/a \"b\".sock".into())
         );
-        let url = ("tcp://127.0.0.1:9".to_owned(), "It does not speak HTTP.".to_owned());
-        assert_eq!(parsed(&Draft { url, expect_status: Vec::new(), ..draft() }).plan.cohorts.len(), 1);
-        let url = ("tcp://127.0.0.1:9".to_owned(), "As it was given.".to_owned());
-        let [body, expect_body] = ["PING \"a\"\r\n", "^\\+PONG"].map(|text| Some(text.to_owned()));
-        let said = parsed(&Draft { url, expect_status: Vec::new(), body, expect_body, ..draft() })
-            .plan
-            .cohorts
-            .remove(0)
-            .target;
+        let new = vec![DraftLoad { pace: Pace::Rate(50.0), connections: Connections::New }];
+        let keys = [("url", "tcp://127.0.0.1:9"), ("body", "PING \"a\"\r\n"), ("expect_body", "^\\+PONG")];
+        let said = parsed(&Draft { target: target(&keys), loads: new, ..draft() }).plan.cohorts.remove(0).target;
         assert_eq!((said.body.as_slice(), said.expect_body.as_deref()), (&b"PING \"a\"\r\n"[..], Some("^\\+PONG")));
+        let clients = vec![DraftLoad { pace: Pace::Clients(3), connections: Connections::Reused(3) }];
+        let expect = vec!["dropped = \">= 1\"".to_owned()];
+        assert_eq!(parsed(&Draft { loads: clients, expect, ..draft() }).plan.cohorts.len(), 1);
         let step = DraftStep { action: "kill", signal: Some("KILL".to_owned()), ..draft().step };
         assert_eq!(parsed(&Draft { step, ..draft() }).plan.steps.len(), 1);
         let step = DraftStep { role: "socket", ..draft().step };
-        assert_eq!(parsed(&Draft { step, service: None, rates: (0.5, 1.0), ..draft() }).plan.steps.len(), 1);
+        assert_eq!(parsed(&Draft { step, service: None, ..draft() }).plan.steps.len(), 1);
     }
 }

@@ -12,7 +12,7 @@ use super::overrides::{self, Overrides};
 use super::plan::Plan;
 use super::reader::Reader;
 use super::source::{Place, Sources};
-use super::{find, resolve, suggest, tree};
+use super::{env, find, resolve, suggest, tree};
 use crate::secrets::Secrets;
 
 /// A scenario without a mistake.
@@ -109,6 +109,7 @@ fn parse(path: &Path, text: &str, directory: &Path, overrides: &Overrides) -> Re
     places.secrets().learn_text(text);
     places.find(&root);
     overrides::apply(overrides, &mut root, &mut sources, &mut mistakes);
+    env::replace(&mut root, places.secrets(), &mut mistakes);
     places.find(&root);
     let file: File = Reader::new(File::NAME, Place::ROOT, &root, &mut mistakes).all();
     let plan = if syntax_errors.is_empty() {

@@ -7,6 +7,7 @@ mod bound;
 pub(crate) mod describe;
 pub(crate) mod draft;
 pub(crate) mod duration;
+mod env;
 mod file;
 mod find;
 mod keys;

@@ -96,6 +96,10 @@ impl Table {
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.0
     }
+
+    pub(crate) fn entries_mut(&mut self) -> &mut [Entry] {
+        &mut self.0
+    }
 }
 
 /// Parses a document as far as it goes: what was understood, and every syntax error.

@@ -60,6 +60,16 @@ impl Secrets {
         }
     }
 
+    /// The same for a value that its owner says is one, be it an ordinary word. A port, an address or a path is none, and
+    /// what is shorter than a word would be found in every other.
+    pub fn keep_declared(&self, value: &str) {
+        let value = value.trim();
+        self.keep(value);
+        if shape::is_telling(value) && value.len() <= LONGEST_BYTES {
+            self.0.write().unwrap_or_else(PoisonError::into_inner).add(value.to_owned());
+        }
+    }
+
     /// The same for a value that nothing calls a secret, if it looks like one.
     pub fn suspect(&self, value: &str) {
         if shape::looks_secret(value.trim()) {

@@ -115,6 +115,13 @@ pub(super) fn is_ordinary(value: &str) -> bool {
         || is_place(value)
 }
 
+/// Whether a value that is declared a secret can be looked for: it is no place, and longer than most numbers.
+pub(super) fn is_telling(value: &str) -> bool {
+    let is_number = value.chars().all(|c| c.is_ascii_digit());
+    let shortest = if is_number { SHORTEST_BYTES } else { 4 };
+    value.len() >= shortest && !is_place(value) && value != "localhost"
+}
+
 /// Where something is, not what it is: an address, a path, a URL. Credentials within are found by their place.
 pub(super) fn is_place(value: &str) -> bool {
     let is_path = ["/", "./", "../", "~/", "{scenario_dir}"].iter().any(|start| value.starts_with(start))

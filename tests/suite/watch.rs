@@ -57,7 +57,7 @@ impl Bench {
             command.args(["--warmup", "0s", "--cooldown", "0s"]);
         }
         command.args(arguments);
-        command.env_remove("GITHUB_STEP_SUMMARY").env_remove("GITHUB_ACTIONS");
+        command.env_remove("GITHUB_STEP_SUMMARY").env_remove("GITHUB_ACTIONS").env_remove("GITHUB_OUTPUT");
         command
     }
 
@@ -308,9 +308,9 @@ fn clients_keep_so_many_connections_and_connections_bound_a_rate() {
         let _ = bench.watch(&[&options[..], &["--duration", "500ms"]].concat()).assert();
         let result = bench.result();
         assert_eq!(result["requests"]["failed"], 0, "{options:?}");
-        let counted = result["connections"]["opened"].as_u64().expect("a number");
-        assert!((1..=opened).contains(&counted), "{options:?}: {counted}");
-        assert_eq!(counted, bench.server.counts().connections, "{options:?}");
+        let kept = result["cohorts"][0]["connections"]["opened"].as_u64().expect("a number");
+        assert!((1..=opened).contains(&kept), "{options:?}: {kept}");
+        assert_eq!(result["connections"]["opened"], bench.server.counts().connections, "{options:?}");
     }
 }
 
@@ -344,9 +344,57 @@ fn fresh_opens_a_connection_for_every_request() {
 #[test]
 fn a_job_of_github_gets_the_summary_and_an_annotation() {
     let bench = Bench::new();
-    let summary = bench.path("summary.md");
+    let (summary, outputs) = (bench.path("summary.md"), bench.path("outputs"));
     let mut watch = bench.watch(&["--", "false"]);
-    let run = watch.env("GITHUB_STEP_SUMMARY", &summary).env("GITHUB_ACTIONS", "true").assert().code(1);
+    watch.env("GITHUB_STEP_SUMMARY", &summary).env("GITHUB_OUTPUT", &outputs).env("GITHUB_ACTIONS", "true");
+    let run = watch.assert().code(1);
     assert!(fs::read_to_string(summary).expect("it is there").contains("watch"));
-    assert!(text(&run.get_output().stderr).contains("::error"), "{}", text(&run.get_output().stderr));
+    let outputs = fs::read_to_string(outputs).expect("it is there");
+    assert!(outputs.starts_with("verdict=failed\ndropped=0\nhttp_000=0\np99_ms="), "{outputs}");
+    assert!(outputs.lines().any(|line| line.starts_with("report=") && line.ends_with("report.html")), "{outputs}");
+    let said = text(&run.get_output().stderr);
+    assert!(said.contains("::error title=gapless%3A watch step.exec::"), "{said}");
+}
+
+#[test]
+fn a_secret_of_the_environment_reaches_the_server_and_nothing_else() {
+    let bench = Bench::new();
+    let secret = "correct-horse-7";
+    let options = ["-X", "PUT", "-H", "X-Note: {env:NOTE}", "-d", "note={env:NOTE}", "--rate", "50"];
+    let mut watch = bench.watch(&[&options[..], &["--", "sh", "-c", "echo got $NOTE"]].concat());
+    let run = watch.env("NOTE", secret).assert().code(0);
+    let shown = text(&run.get_output().stdout) + &text(&run.get_output().stderr);
+    assert!(!shown.replace(&format!("got {secret}"), "").contains(secret), "{shown}");
+    for file in ["result.json", "report.html", "report.md", "junit.xml", "records/watch.jsonl"] {
+        let recorded = fs::read_to_string(bench.path("out").join(file)).expect("a report");
+        assert!(!recorded.contains(secret), "{file} tells it");
+    }
+    let mut unset = bench.watch(&["-H", "X-Note: {env:NO_SUCH_NOTE}", "--duration", "1s"]);
+    let refused = unset.env_remove("NO_SUCH_NOTE").assert().code(2);
+    let said = text(&refused.get_output().stderr);
+    assert!(said.contains("NO_SUCH_NOTE is not set") && said.contains("nothing was started"), "{said}");
+}
+
+#[test]
+fn a_gate_that_knows_two_answers_gets_one_for_inconclusive() {
+    for (answer, code) in [("pass", 0), ("fail", 1)] {
+        let bench = Bench::new();
+        // A command is not run against a target that is not healthy.
+        bench
+            .watch(&[
+                "--warmup",
+                "200ms",
+                "--cooldown",
+                "0s",
+                "--expect-status",
+                "404",
+                "--inconclusive-as",
+                answer,
+                "--",
+                "true",
+            ])
+            .assert()
+            .code(code);
+        assert_eq!(bench.result()["verdict"], "inconclusive");
+    }
 }

@@ -23,6 +23,14 @@ impl RequestTemplate {
         })
     }
 
+    /// The bytes that are sent.
+    pub(in crate::load) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Http(request) => request.into_bytes(),
+            Self::Tcp(bytes) => bytes,
+        }
+    }
+
     /// Its length in bytes.
     pub(in crate::load) fn len(&self) -> u64 {
         match self {

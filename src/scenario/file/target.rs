@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::scenario::keys::keys;
 use crate::scenario::kind::{self, Kind};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::StatusPattern;
+use crate::scenario::plan::{Destination, StatusPattern};
 use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Spanned;
 use crate::scenario::tree::{Node, Value};
@@ -48,6 +48,8 @@ keys! {
         url: Field<Url> = url();
         /// Connect to this socket instead of to the URL's host.
         unix: Field<PathBuf> = unix();
+        /// Connect to this HOST:PORT instead; the URL's host stays in the Host header and in TLS.
+        connect_to: Field<Destination> = connect_to();
         /// The method of the requests, in capitals.
         method: Field<String> = method(), default "GET";
         /// Values of secret headers are masked in the record.
@@ -100,6 +102,26 @@ fn unix() -> Kind<PathBuf> {
         Some(path)
     });
     unix.described(|| json!({ "type": "string", "pattern": "^/", "maxLength": LONGEST_BYTES }))
+}
+
+/// `HOST:PORT`, or `[V6]:PORT`.
+fn connect_to() -> Kind<Destination> {
+    let at = kind::word().then(|text, node, mistakes| {
+        let parts = text.rsplit_once(':').and_then(|(host, port)| {
+            let port = port.parse::<u16>().ok().filter(|&port| port > 0)?;
+            let v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let host = v6.unwrap_or(host);
+            let is_host = v6.is_some() || !host.contains([':', '[', ']']);
+            (is_host && !host.is_empty() && !host.contains(['/', ' '])).then(|| (host.to_owned(), port))
+        });
+        if parts.is_none() {
+            mistakes
+                .add(node.place, format!("{text:?} is not HOST:PORT"))
+                .help("such as \"127.0.0.1:8443\" or \"[::1]:8443\"");
+        }
+        parts.map(|(host, port)| Destination::Host { host, port })
+    });
+    at.described(|| json!({ "type": "string", "pattern": ":[0-9]+$" }))
 }
 
 fn method() -> Kind<String> {

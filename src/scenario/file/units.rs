@@ -19,9 +19,9 @@ keys! {
     /// The units that steps act on.
     #[derive(Debug)]
     pub(crate) struct Units = "units" {
-        /// The role `service`.
+        /// The role `service`; `app` means app.service.
         service: Field<UnitName> = role("service");
-        /// The role `socket`.
+        /// The role `socket`; `app` means app.socket.
         socket: Field<UnitName> = role("socket");
         /// Unit files to install for this run only; {scenario_dir} in them is replaced.
         files: Field<Vec<Spanned<PathBuf>>> = kind::list(FILES, kind::path());
@@ -33,14 +33,13 @@ keys! {
 /// A unit of type `suffix`.
 fn role(suffix: &'static str) -> Kind<UnitName> {
     let role = kind::word().then(move |text, node, mistakes| {
-        let unit = match UnitName::new(&text) {
+        let named = UnitName::new(&text).or_else(|error| match error {
+            // As systemctl(1) takes a name without a type.
+            UnitNameError::Suffix(_) if !text.ends_with('.') => UnitName::new(format!("{text}.{suffix}")),
+            error => Err(error),
+        });
+        let unit = match named {
             Ok(unit) => unit,
-            Err(UnitNameError::Suffix(_)) => {
-                mistakes
-                    .add(node.place, format!("{text:?} is no unit: it has no unit type"))
-                    .help(format!("write \"{}.{suffix}\"", text.trim_end_matches('.')));
-                return None;
-            }
             Err(error) => {
                 mistakes.add(node.place, format!("{error}")).help("see systemd.unit(5) for what a unit can be called");
                 return None;
@@ -54,7 +53,7 @@ fn role(suffix: &'static str) -> Kind<UnitName> {
         }
         not_a_template(unit, node.place, mistakes)
     });
-    role.described(move || json!({ "type": "string", "pattern": format!(r"^[A-Za-z0-9:_.\\@-]+\.{suffix}$") }))
+    role.described(|| json!({ "type": "string", "pattern": r"^[A-Za-z0-9:_.\\@-]+$" }))
 }
 
 /// Refuses a template: only its instances can be acted on.

@@ -30,8 +30,9 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     if is_tcp {
         check_tcp(own, base, load, mistakes);
     }
-    let unix = if own.unix.is_absent() && !own.url.is_absent() { &own.unix } else { own.unix.over(&base.unix) };
-    let connect = destination(url, unix, mistakes);
+    // A cohort with a URL of its own goes there.
+    let place = if own.url.is_absent() && !says_where(own) { base } else { own };
+    let connect = destination(url, place, mistakes);
     let (headers, host) =
         if is_tcp { (Vec::new(), None) } else { headers(&url.value, own.headers.over(&base.headers)) };
     let method = if is_tcp { String::new() } else { own.method.over(&base.method).or_default() };
@@ -53,7 +54,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         insecure: is_tls && file.target.value().is_some_and(|target| target.insecure.or_default()),
         // A cohort that goes elsewhere does not go through the front.
         front: own.url.is_absent()
-            && own.unix.is_absent()
+            && !says_where(own)
             && file.target.value().is_some_and(|target| target.front.or_default()),
     })
 }
@@ -97,11 +98,26 @@ fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mist
     field.given()
 }
 
-fn destination(url: &Given<Url>, unix: &Field<PathBuf>, mistakes: &mut Mistakes) -> Option<Destination> {
-    match unix {
-        Field::Given(path) => return Some(Destination::Unix(path.value.clone())),
-        Field::Wrong(..) => return None,
-        Field::Absent(_) => {}
+/// Whether a request goes elsewhere than to the host of its URL.
+fn says_where(request: &Request) -> bool {
+    !request.unix.is_absent() || !request.connect_to.is_absent()
+}
+
+fn destination(url: &Given<Url>, place: &Request, mistakes: &mut Mistakes) -> Option<Destination> {
+    if let (Some(unix), Some(connect_to)) = (place.unix.key(), place.connect_to.key()) {
+        mistakes
+            .add(connect_to, "`connect_to` together with `unix`")
+            .help("keep one of the two")
+            .and(unix, "the socket to connect to already");
+    }
+    if let Some(path) = place.unix.value() {
+        return Some(Destination::Unix(path.clone()));
+    }
+    if let Some(destination) = place.connect_to.value() {
+        return Some(destination.clone());
+    }
+    if place.unix.is_wrong() || place.connect_to.is_wrong() {
+        return None;
     }
     let port = url.value.effective_port();
     if port.is_none() {
