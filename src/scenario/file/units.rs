@@ -53,7 +53,8 @@ fn role(suffix: &'static str) -> Kind<UnitName> {
         }
         not_a_template(unit, node.place, mistakes)
     });
-    role.described(|| json!({ "type": "string", "pattern": r"^[A-Za-z0-9:_.\\@-]+$" }))
+    let pattern = format!(r"^([A-Za-z0-9:_\\@-]+|[A-Za-z0-9:_.\\@-]+\.{suffix})$");
+    role.described(move || json!({ "type": "string", "pattern": pattern }))
 }
 
 /// Refuses a template: only its instances can be acted on.
