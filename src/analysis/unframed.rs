@@ -70,13 +70,7 @@ fn drop_one(tally: &mut Tally, timeline: &Timeline<'_>, (cohort, event): (u16, &
     }
     let status = cell.statuses.iter().next().map(|(status, _)| status);
     status.map(|status| cell.statuses.take(status));
-    let key = FailureKey {
-        class: FailureClass::ClosedMidResponse,
-        disposition: Disposition::Partial,
-        reused: false,
-        status,
-        errno: None,
-    };
+    let key = FailureKey { status, ..FailureKey::new(FailureClass::ClosedMidResponse, Disposition::Partial) };
     cell.ok -= 1;
     cell.unframed -= 1;
     cell.failures.add(key, 1);
@@ -97,6 +91,7 @@ fn drop_one(tally: &mut Tally, timeline: &Timeline<'_>, (cohort, event): (u16, &
         connected: None,
         nth: 1,
         bytes_out: 0,
+        instead: None,
         bytes_in: sample.bytes_in,
     });
     if let Some(distributions) = tally.distributions_mut(cohort, Group::Step(event.step)) {

@@ -49,17 +49,24 @@ pub(super) enum Failure {
     Lost(Trouble),
     /// What came back is not HTTP.
     NotHttp,
+    /// The id of its stream is above the last one of a GOAWAY.
+    StreamRefused,
+    /// Its stream was reset with that code.
+    StreamReset(u8),
     /// The answer was not whole in time.
     TimedOut,
     /// The run was interrupted.
     Interrupted,
 }
 
+/// The code of RST_STREAM that says that the request was not processed (RFC 9113, section 7).
+const REFUSED_STREAM: u8 = 7;
+
 /// How far a request got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
-    /// Length of the request.
-    pub(super) request_bytes: u64,
+    /// All of the request was taken.
+    pub(super) is_written: bool,
     /// Bytes of it that the kernel took.
     pub(super) bytes_out: u64,
     /// Bytes of the answer that came.
@@ -88,17 +95,18 @@ pub(super) fn exchange_class(failure: Failure, progress: Progress) -> FailureCla
     let trouble = match failure {
         Failure::TimedOut => return FailureClass::ResponseTimeout,
         Failure::NotHttp => return FailureClass::Malformed,
+        Failure::StreamRefused | Failure::StreamReset(REFUSED_STREAM) => return FailureClass::StreamRefused,
+        Failure::StreamReset(_) => return FailureClass::StreamReset,
         Failure::Interrupted => return FailureClass::Interrupted,
         Failure::Lost(Trouble::Tls) => return FailureClass::Tls,
         Failure::Lost(trouble) => trouble,
     };
-    let written_whole = progress.bytes_out >= progress.request_bytes;
     let closed = match trouble {
         Trouble::Closed(_) => true,
         Trouble::Broken(_) => progress.unix,
         Trouble::Reset(_) | Trouble::Tls => false,
     };
-    match (progress.bytes_in > 0, written_whole, closed) {
+    match (progress.bytes_in > 0, progress.is_written, closed) {
         (true, _, true) => FailureClass::ClosedMidResponse,
         (true, _, false) => FailureClass::ResetMidResponse,
         (false, false, _) => FailureClass::WriteFailed,
@@ -120,9 +128,9 @@ pub(super) fn disposition(progress: Progress) -> Disposition {
 mod tests {
     use super::*;
 
-    const SENT: Progress = Progress { request_bytes: 80, bytes_out: 80, bytes_in: 0, unix: false };
+    const SENT: Progress = Progress { is_written: true, bytes_out: 80, bytes_in: 0, unix: false };
     const PARTIAL: Progress = Progress { bytes_in: 5, ..SENT };
-    const HALF_WRITTEN: Progress = Progress { bytes_out: 40, ..SENT };
+    const HALF_WRITTEN: Progress = Progress { is_written: false, bytes_out: 40, ..SENT };
     const RESET: Failure = Failure::Lost(Trouble::Reset(Some(104)));
     const BROKEN: Failure = Failure::Lost(Trouble::Broken(Some(32)));
     const CLOSED: Failure = Failure::Lost(Trouble::Closed(None));
@@ -178,6 +186,9 @@ mod tests {
             assert_eq!(exchange_class(Failure::NotHttp, progress), FailureClass::Malformed);
             assert_eq!(exchange_class(Failure::Lost(Trouble::Tls), progress), FailureClass::Tls);
             assert_eq!(exchange_class(Failure::Interrupted, progress), FailureClass::Interrupted);
+            assert_eq!(exchange_class(Failure::StreamRefused, progress), FailureClass::StreamRefused);
+            assert_eq!(exchange_class(Failure::StreamReset(7), progress), FailureClass::StreamRefused);
+            assert_eq!(exchange_class(Failure::StreamReset(8), progress), FailureClass::StreamReset);
         }
     }
 

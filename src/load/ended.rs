@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::model::{FailureKey, MonoTime};
+use crate::model::{FailureKey, Instead, MonoTime};
 
 /// One request, from its due time to its end.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,8 @@ pub(super) struct Trace {
     pub(super) bytes_in: u64,
     /// Only the end of the connection delimited the answer.
     pub(super) unframed: bool,
+    /// What the server spoke, where that was not HTTP/2.
+    pub(super) instead: Option<Instead>,
 }
 
 impl Trace {

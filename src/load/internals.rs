@@ -104,7 +104,7 @@ impl Pair {
         let target = ReadyTarget::new(cohort, false)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (ours, mut theirs) = runtime.block_on(async { UnixStream::pair() }).map_err(failed)?;
-        let mut request = vec![0; usize::try_from(target.request.len()).unwrap_or(usize::MAX)];
+        let mut request = vec![0; target.request.bytes().len()];
         runtime.spawn(async move {
             while theirs.read_exact(&mut request).await.is_ok() && theirs.write_all(answer).await.is_ok() {}
         });

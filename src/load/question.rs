@@ -15,5 +15,5 @@ use crate::trust::Trusted;
 pub fn asks(cohort: &Cohort) -> Result<(Endpoint, Option<Trusted>, Vec<u8>), LoadError> {
     let ready = ReadyTarget::new(cohort, true)?;
     let tls = ready.tls.map(|tls| Trusted { config: Arc::clone(tls.connector.config()), server_name: tls.server_name });
-    Ok((ready.endpoint, tls, ready.request.into_bytes()))
+    Ok((ready.endpoint, tls, ready.request.bytes().to_vec()))
 }

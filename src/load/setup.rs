@@ -33,6 +33,7 @@ pub(super) struct Prepared {
 struct ReadyPolicy {
     slot: SlotPolicy,
     slots_max: usize,
+    streams: u32,
     closed_loop: bool,
     on_demand: bool,
 }
@@ -67,6 +68,7 @@ impl Prepared {
         let policy = ReadyPolicy {
             slot,
             slots_max: slots_max(pace, cohort.connections, cohort.target.timeout),
+            streams: cohort.streams,
             closed_loop: matches!(pace, ReadyPace::Clients(_)),
             on_demand: matches!(pace, ReadyPace::OnDemand),
         };
@@ -103,8 +105,8 @@ impl Prepared {
             ReadyPace::OnDemand => Agenda::clients(0, origin),
         };
         let tally = Tally::new(number, origin, Arc::clone(live)).with_health(self.health);
-        let ReadyPolicy { slot, slots_max, closed_loop, on_demand } = self.policy;
-        let policy = Policy { slot: Rc::new(slot), slots_max, closed_loop, on_demand };
+        let ReadyPolicy { slot, slots_max, streams, closed_loop, on_demand } = self.policy;
+        let policy = Policy { slot: Rc::new(slot), slots_max, streams, closed_loop, on_demand };
         let cohort = Cohort::new(usize::from(number), policy, Rc::clone(control), tally, agenda);
         (self.name, cohort)
     }
@@ -129,7 +131,9 @@ fn slots_max(pace: ReadyPace, connections: Connections, timeout: Duration) -> us
 
 /// Makes sure that the process may open the connections of all cohorts: raises its soft limit where it must.
 pub(super) fn check_descriptors(cohorts: &[Prepared]) -> Result<(), LoadError> {
-    let connections = cohorts.iter().map(|cohort| cohort.policy.slots_max as u64);
+    // A connection that announced its end stays as long as a stream is on it, beside the one that takes its place.
+    let connections_of = |policy: &ReadyPolicy| (policy.slots_max as u64).saturating_mul(u64::from(policy.streams));
+    let connections = cohorts.iter().map(|cohort| connections_of(&cohort.policy));
     let needed = connections.fold(OTHER_DESCRIPTORS, u64::saturating_add);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|soft| needed <= soft) {

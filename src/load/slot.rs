@@ -1,23 +1,24 @@
 //! A connection slot: one connection after the other, and the requests on it. It returns what happened and calls nobody.
 
+mod open;
+
 use std::collections::VecDeque;
-use std::future::Future as _;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
-
-use super::classify::{Failure, Progress, disposition, exchange_class};
-use super::connection::{OpenFailure, Opened, Opening, Passed, Scratch, Wire};
+use self::open::Open;
+use super::classify::Failure;
+use super::connection::{OpenFailure, Opened, Opening, Scratch};
 use super::ended::{Accepted, Ended, Trace};
 use super::guard::{Guard, Interruption, Stopped};
-use super::protocol::{Answer, Exchanged, Judgement, Over, Protocol, ProtocolEvent};
+use super::protocol::{Exchanged, Over, ProtocolEvent, Room};
 use super::target::ReadyTarget;
 use crate::clock;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
+
+/// From so many retired connections on, one without a request is closed for each that is added.
+const RETIRED_IDLE_MAX: usize = 8;
 
 /// How all connections of a cohort are used.
 pub(super) struct SlotPolicy {
@@ -47,11 +48,14 @@ pub(super) struct Slot {
     policy: Rc<SlotPolicy>,
     scratch: Scratch,
     guard: Guard,
+    /// Where new exchanges start.
     link: Link,
+    /// Connections that only end what was started on them: those that announced their end.
+    retired: Vec<Retired>,
+    retired_before: u64,
     requests: Vec<Request>,
     /// What is still to be returned.
     events: VecDeque<SlotEvent>,
-    free_since: MonoTime,
 }
 
 enum Link {
@@ -60,16 +64,22 @@ enum Link {
     Open(Box<Open>),
 }
 
-/// An established connection.
-struct Open {
-    wire: Wire,
-    protocol: Protocol,
-    local: Option<SocketAddr>,
-    since: MonoTime,
-    /// Exchanges that were started on it.
-    exchanges: u64,
-    /// Until the first of them may be sent.
-    delay: Option<Pin<Box<Sleep>>>,
+/// A connection that takes no new exchange.
+struct Retired {
+    /// From 1.
+    number: u64,
+    open: Box<Open>,
+}
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It has no exchange.
+    Waiting,
+    /// On the connection where new exchanges start.
+    Current,
+    /// On that retired connection.
+    Retired(u64),
 }
 
 /// A request that has not ended.
@@ -77,10 +87,32 @@ struct Open {
 struct Request {
     due: MonoTime,
     could_start: MonoTime,
+    /// It waits for room on a connection that others opened or use, which is not the instrument's own error.
+    has_waited: bool,
     /// The first connect call that was made for it.
     connect_call: Option<MonoTime>,
+    place: Place,
     /// The number of its exchange on the connection, from 1; 0 while it has none.
     nth: u64,
+}
+
+impl Request {
+    fn ended(
+        self,
+        result: Result<Accepted, FailureKey>,
+        first_call: Option<MonoTime>,
+        trace: Trace,
+        end: MonoTime,
+    ) -> Ended {
+        let lateness_ns = first_call.map(|called_at| called_at.nanos_since(self.could_start));
+        Ended { due: self.due, end, result, lateness_ns, trace }
+    }
+
+    /// It had no connection, or no room on one.
+    fn unsent(self, class: FailureClass, trace: Trace, errno: Option<i32>, end: MonoTime) -> Ended {
+        let key = FailureKey { errno, ..FailureKey::new(class, Disposition::Unsent) };
+        self.ended(Err(key), self.connect_call, trace, end)
+    }
 }
 
 impl Slot {
@@ -91,16 +123,23 @@ impl Slot {
             scratch,
             guard: Guard::new(interruption),
             link: Link::None,
+            retired: Vec::new(),
+            retired_before: 0,
             requests: Vec::with_capacity(1),
             events: VecDeque::new(),
-            free_since: MonoTime::default(),
         }
     }
 
-    /// Takes on a request; there must be room for it.
-    pub(super) fn start(&mut self, due: MonoTime) {
-        let could_start = due.max(self.free_since);
-        self.requests.push(Request { due, could_start, connect_call: None, nth: 0 });
+    /// Takes on a request; there must be room for it, since `free_since`.
+    pub(super) fn start(&mut self, due: MonoTime, free_since: MonoTime) {
+        self.requests.push(Request {
+            due,
+            could_start: due.max(free_since),
+            has_waited: matches!(self.link, Link::Opening(_)),
+            connect_call: None,
+            place: Place::Waiting,
+            nth: 0,
+        });
     }
 
     /// What happens next. Only a connection that ended before a byte of a request was written is replaced.
@@ -109,9 +148,12 @@ impl Slot {
             if let Some(event) = self.events.pop_front() {
                 return Poll::Ready(event);
             }
+            if self.poll_retired(cx).is_ready() {
+                continue;
+            }
             let event = match self.link {
-                Link::None if self.requests.is_empty() => return Poll::Pending,
-                Link::None => Some(self.connect()),
+                Link::None if self.waits() => Some(self.connect()),
+                Link::None => ready!(self.poll_given_up(cx)),
                 Link::Opening(_) => ready!(self.poll_opening(cx)),
                 Link::Open(_) => ready!(self.poll_open(cx)),
             };
@@ -121,9 +163,14 @@ impl Slot {
         }
     }
 
+    /// Whether a request has no exchange.
+    fn waits(&self) -> bool {
+        self.requests.iter().any(|request| request.place == Place::Waiting)
+    }
+
     fn connect(&mut self) -> SlotEvent {
         let called_at = clock::now();
-        for request in &mut self.requests {
+        for request in self.requests.iter_mut().filter(|request| request.place == Place::Waiting) {
             request.connect_call.get_or_insert(called_at);
         }
         match Opening::begin(&self.policy.target.endpoint) {
@@ -134,188 +181,198 @@ impl Slot {
     }
 
     fn poll_opening(&mut self, cx: &mut Context<'_>) -> Poll<Option<SlotEvent>> {
-        let first_due = self.first_due();
         let Link::Opening(opening) = &mut self.link else { return Poll::Ready(None) };
         match opening.poll(self.policy.target.tls.as_ref(), cx) {
-            Poll::Ready(Ok(opened)) => return Poll::Ready(Some(self.opened(opened))),
-            Poll::Ready(Err(failure)) => self.not_connected(failure),
-            Poll::Pending => {
-                let Some(due) = first_due else { return Poll::Pending };
-                let deadline = due + self.policy.target.connect_timeout;
-                let class = connect_class_of(ready!(self.guard.poll_stopped(cx, deadline)));
-                let failure = opening.abandoned(class);
+            Poll::Ready(Ok(opened)) => Poll::Ready(Some(self.opened(opened))),
+            Poll::Ready(Err(failure)) => {
                 self.not_connected(failure);
+                Poll::Ready(None)
             }
+            Poll::Pending => self.poll_given_up(cx),
         }
-        Poll::Ready(None)
     }
 
-    fn opened(&mut self, Opened { stream, local, since }: Opened) -> SlotEvent {
-        let connect_delay = self.policy.connect_delay;
-        self.link = Link::Open(Box::new(Open {
-            wire: Wire::new(stream, self.scratch.clone()),
-            protocol: Protocol::new(&self.policy.target.request),
-            local,
-            since,
-            exchanges: 0,
-            delay: (!connect_delay.is_zero()).then(|| Box::pin(sleep(connect_delay))),
-        }));
+    fn opened(&mut self, opened: Opened) -> SlotEvent {
+        let (since, policy) = (opened.since, &self.policy);
+        let open = Open::new(opened, &policy.target, policy.connect_delay, self.scratch.clone());
+        self.link = Link::Open(Box::new(open));
         SlotEvent::Opened(since)
     }
 
-    /// Ends all requests: there is no connection for them.
-    fn not_connected(&mut self, OpenFailure { class, errno, local }: OpenFailure) {
+    /// Ends all requests that wait: there is no connection for them.
+    fn not_connected(&mut self, OpenFailure { class, errno, local, instead }: OpenFailure) {
         self.link = Link::None;
         let end = clock::now();
-        let key = FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno };
-        let trace = Trace { local, ..Trace::default() };
-        let ended = self
-            .requests
-            .drain(..)
-            .map(|request| SlotEvent::Ended(ended(request, Err(key), request.connect_call, trace, end)));
-        self.events.extend(ended);
-        self.free_since = end;
+        let trace = Trace { local, instead, ..Trace::default() };
+        let waiting = self.requests.extract_if(.., |request| request.place == Place::Waiting);
+        self.events.extend(waiting.map(|request| SlotEvent::Ended(request.unsent(class, trace, errno, end))));
     }
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<SlotEvent>> {
         let Link::Open(open) = &mut self.link else { return Poll::Ready(None) };
         let target = &self.policy.target;
-        for request in self.requests.iter_mut().filter(|request| request.nth == 0) {
-            if !open.protocol.has_room() {
-                break;
+        for request in self.requests.iter_mut().filter(|request| request.place == Place::Waiting) {
+            if open.room() != Room::Now {
+                request.has_waited = true;
+                continue;
             }
-            open.exchanges += 1;
-            request.nth = open.exchanges;
-            open.protocol.start(request.nth, &target.expect, &mut open.wire);
-        }
-        match open.poll(target, cx) {
-            Poll::Ready(ProtocolEvent::Ended(nth, exchanged)) => Poll::Ready(self.exchanged(nth, exchanged)),
-            Poll::Ready(ProtocolEvent::NotSent(nth, over)) => {
-                let unsent = self.requests.iter_mut().find(|request| request.nth == nth);
-                unsent.into_iter().for_each(|request| request.nth = 0);
-                Poll::Ready(Some(self.idle_over(over)))
+            if std::mem::take(&mut request.has_waited) && request.connect_call.is_none() {
+                request.could_start = clock::now();
             }
-            Poll::Ready(ProtocolEvent::Over(over)) => Poll::Ready(Some(self.idle_over(over))),
-            Poll::Pending => self.poll_given_up(cx),
+            (request.place, request.nth) = (Place::Current, open.start(target));
         }
+        let Poll::Ready(event) = open.poll(target, cx) else {
+            let is_retired = open.room() == Room::Never;
+            if is_retired {
+                self.retire();
+                return Poll::Ready(None);
+            }
+            return self.poll_given_up(cx);
+        };
+        Poll::Ready(match event {
+            ProtocolEvent::Ended(nth, exchanged) => self.exchanged(Place::Current, nth, exchanged),
+            ProtocolEvent::NotSent(nth, over) => self.not_sent(nth, over),
+            ProtocolEvent::Over(over) => Some(self.idle_over(over)),
+        })
     }
 
-    /// Gives up the request that was due first, once its time is over.
-    fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<Option<SlotEvent>> {
-        let Some(first) = self.requests.iter().min_by_key(|request| request.due) else { return Poll::Pending };
-        let (nth, deadline) = (first.nth, first.due + self.policy.target.timeout);
-        let stopped = ready!(self.guard.poll_stopped(cx, deadline));
-        let Link::Open(open) = &mut self.link else { return Poll::Ready(None) };
-        let exchanged = open.protocol.abandon(stopped.into(), &open.wire);
-        Poll::Ready(self.exchanged(nth, exchanged))
+    /// Polls the connections that take nothing new: ready if something happened on one.
+    fn poll_retired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let target = &self.policy.target;
+        let polled = self.retired.iter_mut().find_map(|Retired { number, open }| match open.poll(target, cx) {
+            Poll::Ready(event) => Some((*number, event)),
+            Poll::Pending => None,
+        });
+        let Some((number, event)) = polled else { return Poll::Pending };
+        match event {
+            ProtocolEvent::Ended(nth, exchanged) => {
+                let ended = self.exchanged(Place::Retired(number), nth, exchanged);
+                self.events.extend(ended);
+            }
+            ProtocolEvent::NotSent(nth, _) => self.wait_again(Place::Retired(number), nth),
+            ProtocolEvent::Over(_) => self.close(Place::Retired(number)),
+        }
+        Poll::Ready(())
     }
 
-    fn exchanged(&mut self, nth: u64, exchanged: Exchanged) -> Option<SlotEvent> {
-        let end = clock::now();
+    /// The current connection serves those in flight, and new requests get another one.
+    fn retire(&mut self) {
+        let Link::Open(open) = std::mem::replace(&mut self.link, Link::None) else { return };
+        if open.in_flight == 0 {
+            self.events.push_back(SlotEvent::IdleOver(Over::Ended, clock::now()));
+        }
+        self.retired_before += 1;
+        let number = self.retired_before;
+        for request in self.requests.iter_mut().filter(|request| request.place == Place::Current) {
+            request.place = Place::Retired(number);
+        }
+        if self.retired.len() >= RETIRED_IDLE_MAX {
+            // A server that ends each connection at once: one that still serves is of more use than its last words.
+            let idle = self.retired.iter().position(|retired| retired.open.in_flight == 0);
+            idle.map(|place| self.retired.remove(place));
+        }
+        self.retired.push(Retired { number, open });
+    }
+
+    /// That exchange was not made: it has to be, on another connection.
+    fn not_sent(&mut self, nth: u64, over: Over) -> Option<SlotEvent> {
+        self.wait_again(Place::Current, nth);
         let Link::Open(open) = &self.link else { return None };
-        let place = self.requests.iter().position(|request| request.nth == nth)?;
-        let ended = open.ended(self.requests.swap_remove(place), &exchanged, &self.policy.target, end);
-        self.free_since = end;
+        if open.room() == Room::Never {
+            self.retire();
+            return None;
+        }
+        Some(self.idle_over(over))
+    }
+
+    fn wait_again(&mut self, place: Place, nth: u64) {
+        let unsent = self.requests.iter_mut().find(|request| request.place == place && request.nth == nth);
+        if let Some(request) = unsent {
+            (request.place, request.nth) = (Place::Waiting, 0);
+        }
+        if let Some(open) = self.open_at(place) {
+            open.in_flight -= 1;
+        }
+    }
+
+    /// Gives up the request whose time is over first.
+    fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<Option<SlotEvent>> {
+        let target = &self.policy.target;
+        let is_opening = matches!(self.link, Link::Opening(_));
+        let deadline = |request: &Request| match request.place {
+            Place::Waiting if is_opening => request.due + target.connect_timeout,
+            _ => request.due + target.timeout,
+        };
+        let times = self.requests.iter().map(deadline).enumerate();
+        let Some((index, deadline)) = times.min_by_key(|&(_, deadline)| deadline) else { return Poll::Pending };
+        let stopped = ready!(self.guard.poll_stopped(cx, deadline));
+        let Request { place, nth, .. } = self.requests[index];
+        if place == Place::Waiting {
+            return Poll::Ready(Some(self.waited_in_vain(index, stopped)));
+        }
+        let Some(open) = self.open_at(place) else { return Poll::Ready(None) };
+        let exchanged = open.abandon(nth, stopped.into());
+        Poll::Ready(self.exchanged(place, nth, exchanged))
+    }
+
+    /// Ends a request that got no connection, or no room on one.
+    fn waited_in_vain(&mut self, index: usize, stopped: Stopped) -> SlotEvent {
+        let request = self.requests.swap_remove(index);
+        let class = match (stopped, &self.link) {
+            (Stopped::Interrupted, _) => FailureClass::Interrupted,
+            (Stopped::TimedOut, Link::Opening(_)) => FailureClass::ConnectTimeout,
+            (Stopped::TimedOut, Link::None | Link::Open(_)) => FailureClass::NoConnection,
+        };
+        let mut trace = Trace::default();
+        if let Link::Opening(opening) = &self.link {
+            trace.local = opening.local();
+            if !self.waits() {
+                self.link = Link::None;
+            }
+        }
+        SlotEvent::Ended(request.unsent(class, trace, None, clock::now()))
+    }
+
+    fn exchanged(&mut self, place: Place, nth: u64, exchanged: Exchanged) -> Option<SlotEvent> {
+        let end = clock::now();
+        let index = self.requests.iter().position(|request| request.place == place && request.nth == nth)?;
+        let request = self.requests.swap_remove(index);
+        let policy = Rc::clone(&self.policy);
+        let open = self.open_at(place)?;
+        open.in_flight -= 1;
+        let ended = SlotEvent::Ended(open.ended(request, &exchanged, &policy.target, end));
         if exchanged.result.is_ok_and(|answer| answer.has_surplus) {
-            self.events.push_back(SlotEvent::Ended(ended));
+            self.events.push_back(ended);
             return Some(self.idle_over(Over::Unasked));
         }
-        if !(self.policy.reuse && exchanged.keeps_connection) {
-            self.link = Link::None;
+        if !(policy.reuse && exchanged.keeps_connection) {
+            self.close(place);
         }
-        Some(SlotEvent::Ended(ended))
+        Some(ended)
     }
 
     fn idle_over(&mut self, over: Over) -> SlotEvent {
-        self.link = Link::None;
+        self.close(Place::Current);
         SlotEvent::IdleOver(over, clock::now())
     }
 
-    fn first_due(&self) -> Option<MonoTime> {
-        self.requests.iter().map(|request| request.due).min()
-    }
-}
-
-impl Open {
-    fn poll(&mut self, target: &ReadyTarget, cx: &mut Context<'_>) -> Poll<ProtocolEvent> {
-        if let Some(delay) = &mut self.delay {
-            ready!(delay.as_mut().poll(cx));
-            self.delay = None;
-        }
-        self.protocol.poll(&target.request, &target.expect, &mut self.wire, cx)
-    }
-
-    fn ended(&self, request: Request, exchanged: &Exchanged, target: &ReadyTarget, end: MonoTime) -> Ended {
-        let Passed { bytes_out, bytes_in, first_write, sent } = exchanged.passed;
-        let nothing_to_send = target.request.len() == 0;
-        let trace = Trace {
-            // A request of no bytes is sent by its connection.
-            sent: sent.or(nothing_to_send.then_some(self.since)),
-            local: self.local,
-            connected: Some(self.since),
-            nth: request.nth,
-            bytes_out,
-            bytes_in,
-            unframed: exchanged.result.is_ok_and(|answer| answer.unframed),
-        };
-        let is_late = end > request.due + target.timeout;
-        let result = match exchanged.result {
-            Ok(answer) => judged(answer, is_late, trace, target),
-            Err(failure) => Err(self.failed(failure, exchanged.status, trace, target)),
-        };
-        ended(request, result, request.connect_call.or(first_write), trace, end)
-    }
-
-    fn failed(&self, failure: Failure, status: Option<u16>, trace: Trace, target: &ReadyTarget) -> FailureKey {
-        let progress = Progress {
-            request_bytes: target.request.len(),
-            bytes_out: trace.bytes_out,
-            bytes_in: trace.bytes_in,
-            unix: self.wire.is_unix(),
-        };
-        let errno = match failure {
-            Failure::Lost(trouble) => trouble.errno(),
-            Failure::NotHttp | Failure::TimedOut | Failure::Interrupted => None,
-        };
-        FailureKey {
-            class: exchange_class(failure, progress),
-            disposition: disposition(progress),
-            reused: trace.reused(),
-            status,
-            errno,
+    fn open_at(&mut self, place: Place) -> Option<&mut Open> {
+        match (place, &mut self.link) {
+            (Place::Retired(number), _) => {
+                self.retired.iter_mut().find(|retired| retired.number == number).map(|retired| &mut *retired.open)
+            }
+            (Place::Current, Link::Open(open)) => Some(open),
+            _ => None,
         }
     }
-}
 
-fn judged(answer: Answer, is_late: bool, trace: Trace, target: &ReadyTarget) -> Result<Accepted, FailureKey> {
-    let Answer { status, judgement, unframed, .. } = answer;
-    let class = match judgement {
-        _ if is_late => FailureClass::ResponseTimeout,
-        Judgement::Expected => {
-            return Ok(Accepted { status, unconfirmed: unframed && target.expect.body.is_none() });
+    /// Closes a connection that no request is on.
+    fn close(&mut self, place: Place) {
+        match place {
+            Place::Retired(number) => self.retired.retain(|retired| retired.number != number),
+            Place::Current => self.link = Link::None,
+            Place::Waiting => {}
         }
-        Judgement::OtherStatus => FailureClass::UnexpectedStatus,
-        Judgement::OtherBody => FailureClass::UnexpectedBody,
-    };
-    Err(FailureKey { class, disposition: Disposition::Answered, reused: trace.reused(), status, errno: None })
-}
-
-fn ended(
-    request: Request,
-    result: Result<Accepted, FailureKey>,
-    first_call: Option<MonoTime>,
-    trace: Trace,
-    end: MonoTime,
-) -> Ended {
-    let lateness_ns = first_call.map(|called_at| called_at.nanos_since(request.could_start));
-    Ended { due: request.due, end, result, lateness_ns, trace }
-}
-
-/// The class of a connect that was given up.
-fn connect_class_of(stopped: Stopped) -> FailureClass {
-    match stopped {
-        Stopped::TimedOut => FailureClass::ConnectTimeout,
-        Stopped::Interrupted => FailureClass::Interrupted,
     }
 }
 

@@ -363,6 +363,7 @@ fn sample(key: FailureKey, ended: &Ended) -> FailureSample {
         nth: trace.nth,
         bytes_out: trace.bytes_out,
         bytes_in: trace.bytes_in,
+        instead: trace.instead,
     }
 }
 

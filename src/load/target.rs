@@ -39,6 +39,11 @@ impl ReadyTarget {
             connect_timeout: target.connect_timeout.min(target.timeout),
         })
     }
+
+    /// Whether a request has no bytes.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(&self.request, RequestTemplate::Tcp(bytes) if bytes.is_empty())
+    }
 }
 
 /// The address to connect to. A host with several addresses is taken at its first IPv4 one, or else at its

@@ -83,7 +83,11 @@ failure_classes! {
     ClosedMidResponse: Dropped, curl Some(18);
     /// Sent, and the answer was not whole in time.
     ResponseTimeout: Dropped, curl Some(28);
-    /// What came back is not HTTP.
+    /// RST_STREAM with REFUSED_STREAM, or a GOAWAY with a lower last id: the server did not process it.
+    StreamRefused: Dropped, curl Some(92);
+    /// RST_STREAM with any other code, before the answer was whole.
+    StreamReset: Dropped, curl Some(92);
+    /// What came back is not HTTP, or not the HTTP that was asked for.
     Malformed: Dropped, curl Some(1);
     /// The TLS handshake or a TLS record failed.
     Tls: Dropped, curl Some(35);

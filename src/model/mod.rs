@@ -24,7 +24,7 @@ pub use cause::Cause;
 pub use class::FailureClass;
 pub use metric::Metric;
 pub(crate) use number::float;
-pub use outcome::{Disposition, FailureKey, Outcome};
+pub use outcome::{Disposition, FailureKey, Instead, Outcome};
 pub use process::ProcessId;
 pub use signal::Signal;
 pub use time::MonoTime;

@@ -43,9 +43,30 @@ pub struct FailureKey {
     /// The errno behind the failure, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errno: Option<i32>,
+    /// The code of the RST_STREAM that ended its stream (RFC 9113, section 7); 255 for one that HTTP/2 does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u8>,
+}
+
+/// What a server spoke instead of the HTTP/2 that it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Instead {
+    /// It answered as HTTP/1.1.
+    Http1,
+    /// It answered with other bytes.
+    Other,
+    /// It did not choose h2 in its TLS handshake (ALPN).
+    NoAlpn,
 }
 
 impl FailureKey {
+    /// On a connection that no other request had used, with nothing more known.
+    #[must_use]
+    pub const fn new(class: FailureClass, disposition: Disposition) -> Self {
+        Self { class, disposition, reused: false, status: None, errno: None, code: None }
+    }
+
     /// Whether curl's `%{http_code}` would print 000: dropped, and no complete status line arrived.
     /// Meaningless for `tcp` targets, which have no status line; the caller knows the target.
     #[must_use]

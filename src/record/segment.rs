@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::histogram::LatencyHistogram;
-use crate::model::{EventId, FailureKey, MonoTime};
+use crate::model::{EventId, FailureKey, Instead, MonoTime};
 
 /// The length of a row, in nanoseconds: 100 ms.
 pub const ROW_NS: u64 = 100_000_000;
@@ -235,6 +235,9 @@ pub struct FailureSample {
     pub bytes_out: u64,
     /// Bytes of the answer that came.
     pub bytes_in: u64,
+    /// What the server spoke, where that was not the HTTP/2 that it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Instead>,
 }
 
 /// One answer that only the end of its connection delimited.

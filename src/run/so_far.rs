@@ -53,13 +53,7 @@ mod tests {
     use crate::record::segment::{FailureCount, Row, density_bucket};
 
     fn rows(scope: Scope, latency_us: u64, ok: u32, failed: u64) -> Rows {
-        let key = FailureKey {
-            class: FailureClass::Refused,
-            disposition: Disposition::Unsent,
-            reused: false,
-            status: None,
-            errno: None,
-        };
+        let key = FailureKey::new(FailureClass::Refused, Disposition::Unsent);
         let row = Row {
             ok: u64::from(ok),
             density: vec![(density_bucket(latency_us), ok)],

@@ -15,7 +15,7 @@ use super::kind;
 use crate::model::time::{as_ns, as_ns_option};
 use crate::model::{ActionKind, ActiveState, Bound, JobResult, KillWho, Metric, Signal, UnitName, UnitVerb};
 
-pub use self::target::{Destination, Scheme, StatusPattern, Target};
+pub use self::target::{Destination, Protocol, Scheme, StatusPattern, Target};
 
 /// A scenario has at most so many steps, and so many `[[load]]`.
 pub const MOST_STEPS: usize = 1_000;
@@ -59,11 +59,23 @@ pub struct Cohort {
     pub pace: Pace,
     /// Whether connections serve more than one request.
     pub connections: Connections,
+    /// At most so many requests at once on each of them; more than 1 with HTTP/2 only.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub streams: u32,
     /// The pause between a new connection and its first request; zero unless the scenario says so.
     #[serde(rename = "connect_delay_ns", with = "as_ns")]
     pub connect_delay: Duration,
     /// What is sent where, and what must come back.
     pub target: Target,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 /// When requests are due.

@@ -3,7 +3,7 @@
 use crate::analysis::event::Event;
 use crate::analysis::timeline::{ListenerView, Span, Timeline, UnitState};
 use crate::analysis::trace::ResetWord;
-use crate::model::{ActiveState, EventId, FailureClass, FailureKey, MonoTime, UnitName};
+use crate::model::{ActiveState, EventId, FailureClass, FailureKey, Instead, MonoTime, UnitName};
 use crate::record::segment::{FailureSample, Scope};
 use crate::result::EventPhase;
 use crate::scenario::plan::{Cohort, Destination};
@@ -78,6 +78,8 @@ pub(crate) struct Case<'a> {
     pub(crate) word: Option<ResetWord>,
     /// When its connection was established, where a sample tells.
     pub(crate) connected: Option<MonoTime>,
+    /// What the server spoke, where a sample tells that it was not the HTTP/2 that it was asked for.
+    pub(crate) instead: Option<Instead>,
     /// The phases of all events, as its cohort saw them.
     pub(crate) phases: &'a [PhaseSpan],
     /// When the service came up that no event had asked to.
@@ -118,6 +120,7 @@ impl<'a> Case<'a> {
             is_sampled: true,
             word: self.timeline.trace.reset_of(sample, self.destination()),
             connected: sample.connected,
+            instead: sample.instead,
             ..*self
         }
     }
@@ -184,11 +187,14 @@ impl<'a> Case<'a> {
     /// What the server had of it.
     pub(crate) fn hold(&self) -> Hold {
         use FailureClass::{
-            ClosedBeforeResponse, ClosedMidResponse, ConnectReset, ResetBeforeResponse, ResetMidResponse, WriteFailed,
+            ClosedBeforeResponse, ClosedMidResponse, ConnectReset, ResetBeforeResponse, ResetMidResponse, StreamReset,
+            WriteFailed,
         };
         let was_reset = self.key.errno.is_some() || self.word.is_some();
         match self.key.class {
             ClosedMidResponse | ResetMidResponse => Hold::InHand,
+            // What was not processed would be refused (RFC 9113, section 8.7).
+            StreamReset => Hold::InHand,
             // An orderly end: unless a reset answered the request, it had been read. From afar that reset may come
             // after the client has looked.
             ClosedBeforeResponse if was_reset => Hold::Unread,

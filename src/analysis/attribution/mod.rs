@@ -18,7 +18,7 @@ use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
 use super::timeline::{Span, Timeline};
 use super::window::first_ok_end;
-use crate::model::{Cause, FailureClass, FailureKey, MonoTime};
+use crate::model::{Cause, FailureClass, FailureKey, Instead, MonoTime};
 use crate::record::fold::tally::{Tally, Window};
 use crate::record::segment::{FailureSample, Scope};
 use crate::result::{EventPhase, Evidence};
@@ -46,6 +46,8 @@ pub(crate) struct Finding {
     pub(crate) cohorts: BTreeSet<u16>,
     /// The statuses of wrong answers.
     pub(crate) statuses: BTreeMap<u16, u64>,
+    /// What was spoken instead of HTTP/2.
+    pub(crate) instead: BTreeSet<Instead>,
     /// When those failed of which a sample tells it.
     failed: Option<Span>,
     /// When the others can have failed.
@@ -62,6 +64,7 @@ impl Finding {
             *self.statuses.entry(status).or_default() += n;
         }
         self.cohorts.insert(cohort);
+        self.instead.extend(failed.instead);
         let known = if failed.is_sampled { &mut self.failed } else { &mut self.may_have_failed };
         *known = Some(known.map_or(failed.moment, |span| span.hull(failed.moment)));
     }
@@ -107,6 +110,7 @@ impl Attribution {
                     is_sampled: false,
                     word: None,
                     connected: None,
+                    instead: None,
                     phases,
                     unasked_starts,
                     answers,

@@ -29,6 +29,7 @@ const RULES: &[Rule] = &[
     (Cause::ProxyUpstream, proxy_had_no_upstream),
     (Cause::Application, application_was_wrong),
     (Cause::Tls, tls_failed),
+    (Cause::GoawayRace, stream_crossed_a_goaway),
 ];
 
 /// The only cause that explains the case.
@@ -52,6 +53,9 @@ const ENDED_BEFORE_ANSWER: &[FailureClass] = &[
 ];
 
 const ENDED_MID_ANSWER: &[FailureClass] = &[FailureClass::ResetMidResponse, FailureClass::ClosedMidResponse];
+
+/// The server ended the stream, and said that it might have been processed.
+const STREAM_ENDED: &[FailureClass] = &[FailureClass::StreamReset];
 
 /// With a socket unit, only the kernel's word counts: an active unit is to hold its listener. Without one, a refusal
 /// speaks for itself, unless the listener was seen to stay.
@@ -110,7 +114,7 @@ fn process_ended_in_flight(case: &Case<'_>) -> bool {
         Hold::Unknown => case.died_with_process() && (case.key.reused || case.listener_was_kept()),
         Hold::Unread => false,
     };
-    let has_ended = case.is(ENDED_BEFORE_ANSWER) || case.is(ENDED_MID_ANSWER);
+    let has_ended = case.is(ENDED_BEFORE_ANSWER) || case.is(ENDED_MID_ANSWER) || case.is(STREAM_ENDED);
     has_ended && in_hand && case.is_in_ending() && !case.was_flushed()
 }
 
@@ -199,4 +203,10 @@ fn application_was_wrong(case: &Case<'_>) -> bool {
 
 fn tls_failed(case: &Case<'_>) -> bool {
     case.is(&[FailureClass::Tls])
+}
+
+/// Its request was written before the GOAWAY was read, for none is written after, and the GOAWAY says that it was not
+/// processed. A RST_STREAM that says so has a code, and was meant for this stream alone.
+fn stream_crossed_a_goaway(case: &Case<'_>) -> bool {
+    case.is(&[FailureClass::StreamRefused]) && case.key.code.is_none()
 }

@@ -8,7 +8,7 @@ use super::case::OBSERVER_LAG_NS;
 use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
 use crate::analysis::timeline::{Span, Timeline, UnitState};
-use crate::model::{Cause, MonoTime, ProcessId, Signal, SocketState};
+use crate::model::{Cause, Instead, MonoTime, ProcessId, Signal, SocketState};
 use crate::result::EventPhase;
 use crate::scenario::describe;
 use crate::scenario::plan::Destination;
@@ -104,7 +104,11 @@ impl Scene<'_> {
             }
             Cause::Ambiguous => {
                 let stop = if self.is_of_event() { self.stop() } else { String::new() };
-                format!("no single mechanism explains these failures, {when}{}{stop}", self.seen_of_listeners())
+                format!(
+                    "no single mechanism explains these failures, {when}{}{}{stop}",
+                    self.instead(),
+                    self.seen_of_listeners()
+                )
             }
         }
     }
@@ -291,6 +295,16 @@ impl Scene<'_> {
         let statuses: Vec<String> =
             self.finding.statuses.iter().map(|(status, n)| format!("{status} ({n} times)")).collect();
         if statuses.is_empty() { "with another body".to_owned() } else { statuses.join(", ") }
+    }
+
+    /// What came from a server that was asked for HTTP/2.
+    fn instead(&self) -> String {
+        let told = self.finding.instead.iter().map(|instead| match instead {
+            Instead::Http1 => "; HTTP/2 was asked for, and the server answered as HTTP/1.1",
+            Instead::Other => "; HTTP/2 was asked for, and the server answered with other bytes",
+            Instead::NoAlpn => "; HTTP/2 was asked for, and the server did not choose it in its TLS handshake (ALPN)",
+        });
+        told.collect()
     }
 
     /// Whether the event was still under way when some of them failed.

@@ -499,6 +499,21 @@ fn a_wrong_answer_is_a_proxys_only_where_one_is_known_to_be_there() {
 }
 
 #[test]
+fn a_stream_that_a_goaway_refused_is_a_goaway_race_and_one_that_was_refused_by_itself_is_not() {
+    let refused = of_reused(FailureClass::StreamRefused);
+    assert_eq!(plain().cause(refused, 2_010, 1), Cause::GoawayRace);
+    let by_reset = FailureKey { code: Some(7), ..refused };
+    assert_eq!(plain().cause(by_reset, 2_010, 1), Cause::Ambiguous);
+}
+
+#[test]
+fn a_stream_that_is_reset_as_the_process_ends_was_killed_in_flight_and_one_that_is_reset_later_was_not() {
+    let reset = FailureKey { code: Some(8), ..of_reused(FailureClass::StreamReset) };
+    assert_eq!(plain().cause(reset, 2_010, 1), Cause::KilledInFlight);
+    assert_eq!(plain().cause(reset, 3_000, 1), Cause::Ambiguous);
+}
+
+#[test]
 fn what_no_rule_explains_is_ambiguous() {
     for class in [FailureClass::Malformed, FailureClass::ConnectOther] {
         assert_eq!(plain().cause(of_new(class), 2_010, 1), Cause::Ambiguous);

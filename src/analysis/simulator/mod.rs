@@ -304,6 +304,7 @@ fn count_in_segment(segment: &mut Segment, request: &Request, begin: Option<Mono
                 segment.service.record(latency_ns);
             }
             segment.samples.push(FailureSample {
+                instead: None,
                 key,
                 due: at_us(request.due_us),
                 sent,

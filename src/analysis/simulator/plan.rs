@@ -10,8 +10,8 @@ use crate::model::{
 };
 use crate::record::line::{Claim, Line, Queue, StepBegin, StepEnd};
 use crate::scenario::plan::{
-    Action, Cohort, Connections, Destination, Expectations, Pace, Plan, RunOptions, Scheme, Spacing, StatusPattern,
-    Step, Target, Units,
+    Action, Cohort, Connections, Destination, Expectations, Pace, Plan, Protocol, RunOptions, Scheme, Spacing,
+    StatusPattern, Step, Target, Units,
 };
 
 pub(crate) fn unit(name: &str) -> UnitName {
@@ -28,8 +28,10 @@ pub(crate) fn cohort(name: &str, rate: f64, connections: Connections) -> Cohort 
         pace: Pace::Rate(rate),
         connections,
         connect_delay: Duration::ZERO,
+        streams: 1,
         target: Target {
             scheme: Scheme::Http,
+            protocol: Protocol::Http1,
             url: "http://127.0.0.1:8010/health".to_owned(),
             connect: Destination::Host { host: "127.0.0.1".to_owned(), port: 8010 },
             authority: "127.0.0.1:8010".to_owned(),
@@ -180,5 +182,5 @@ pub(crate) fn failure(class: FailureClass, reused: bool) -> FailureKey {
         FailureClass::UnexpectedStatus | FailureClass::UnexpectedBody => Disposition::Answered,
         _ => Disposition::Unanswered,
     };
-    FailureKey { class, disposition, reused, status: None, errno: None }
+    FailureKey { reused, ..FailureKey::new(class, disposition) }
 }

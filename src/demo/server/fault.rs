@@ -197,13 +197,15 @@ impl std::fmt::Display for FaultKind {
 pub enum Injector {
     /// A fault of this server, on a transport.
     Fault(FaultKind, Transport),
-    /// Something done on the client's side: what, in a few words.
+    /// Something done on the client's side, or by another server: what, in a few words.
     Client(&'static str),
 }
 
-/// Classes that no answer of a server can bring about alone.
+/// Classes that no fault of this server brings about: the client's own, and those of HTTP/2, which it does not speak.
 const CLIENT_INJECTORS: &[(FailureClass, &str)] = &[
     (FailureClass::NoConnection, "more requests due than connections, all of them held by `stall`"),
+    (FailureClass::StreamRefused, "a server of HTTP/2: RST_STREAM with REFUSED_STREAM, or GOAWAY"),
+    (FailureClass::StreamReset, "a server of HTTP/2: RST_STREAM with another code"),
     (FailureClass::LocalPort, "connect errno EADDRNOTAVAIL: every local port towards the target in use"),
     (FailureClass::LocalFd, "socket errno EMFILE: RLIMIT_NOFILE reached"),
     (FailureClass::Interrupted, "SIGINT while a request is under way"),

@@ -10,10 +10,10 @@ use tokio_rustls::Connect;
 
 use super::socket::{Attempt, connect, poll_established};
 use super::stream::{Socket, Stream};
-use super::tls::Tls;
+use super::tls::{ALPN_H2, Tls};
 use crate::clock;
 use crate::load::classify::connect_class;
-use crate::model::{Endpoint, FailureClass, MonoTime};
+use crate::model::{Endpoint, FailureClass, Instead, MonoTime};
 
 /// A connection that does not carry requests yet.
 pub(in crate::load) struct Opening {
@@ -43,6 +43,8 @@ pub(in crate::load) struct OpenFailure {
     pub(in crate::load) class: FailureClass,
     pub(in crate::load) errno: Option<i32>,
     pub(in crate::load) local: Option<SocketAddr>,
+    /// What the server offered, where that was not the protocol asked for.
+    pub(in crate::load) instead: Option<Instead>,
 }
 
 impl Opening {
@@ -80,17 +82,22 @@ impl Opening {
             class: FailureClass::Tls,
             errno: error.raw_os_error(),
             local,
+            instead: None,
         })?;
+        if tls.is_some_and(|tls| tls.requires_h2 && stream.get_ref().1.alpn_protocol() != Some(ALPN_H2)) {
+            let instead = Some(Instead::NoAlpn);
+            return Poll::Ready(Err(OpenFailure { class: FailureClass::Malformed, errno: None, local, instead }));
+        }
         Poll::Ready(Ok(Opened { stream: Stream::Tls(Box::new(stream)), local, since: *since }))
     }
 
-    /// It was given up.
-    pub(in crate::load) fn abandoned(&self, class: FailureClass) -> OpenFailure {
-        OpenFailure { class, errno: None, local: self.local }
+    /// Our address; none for Unix sockets, and where the kernel gave none.
+    pub(in crate::load) fn local(&self) -> Option<SocketAddr> {
+        self.local
     }
 }
 
 fn lost(errno: Errno, is_unix: bool, local: Option<SocketAddr>) -> OpenFailure {
     let errno = errno.raw_os_error();
-    OpenFailure { class: connect_class(errno, is_unix), errno: Some(errno), local }
+    OpenFailure { class: connect_class(errno, is_unix), errno: Some(errno), local, instead: None }
 }

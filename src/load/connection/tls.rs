@@ -10,11 +10,14 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::load::error::LoadError;
-use crate::scenario::plan::Target;
+use crate::scenario::plan::{Protocol, Target};
 use crate::trust;
 
 /// Where Debian, Ubuntu, Alpine and Arch keep the system's bundle.
 const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// HTTP/2 over TLS, as ALPN calls it (RFC 9113, section 3.2).
+pub(super) const ALPN_H2: &[u8] = b"h2";
 
 /// What a TLS handshake needs.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub(in crate::load) struct Tls {
     pub(in crate::load) connector: TlsConnector,
     /// What the certificate must be for.
     pub(in crate::load) server_name: ServerName<'static>,
+    /// The server must choose HTTP/2, which is all that is offered.
+    pub(in crate::load) requires_h2: bool,
 }
 
 impl Tls {
@@ -39,10 +44,12 @@ impl Tls {
                 .map_err(|error| unusable(error.to_string()))?;
             builder.with_root_certificates(trusted(target.ca_file.as_deref())?).with_no_client_auth()
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let requires_h2 = target.protocol == Protocol::Http2;
+        let offered = if requires_h2 { ALPN_H2 } else { b"http/1.1" };
+        config.alpn_protocols = vec![offered.to_vec()];
         let server_name =
             ServerName::try_from(host(&target.authority).to_owned()).map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name, requires_h2 })
     }
 }
 

@@ -49,6 +49,8 @@ pub(in crate::load) struct Passed {
     pub(in crate::load) first_write: Option<MonoTime>,
     /// When the first write call was made that the kernel took.
     pub(in crate::load) sent: Option<MonoTime>,
+    /// All of the request was taken; only told where its length does not tell it.
+    pub(in crate::load) is_whole: bool,
 }
 
 /// What a look at an idle connection shows.

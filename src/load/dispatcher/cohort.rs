@@ -31,6 +31,8 @@ pub(in crate::load) struct Policy {
     pub(in crate::load) slot: Rc<SlotPolicy>,
     /// At most so many connections.
     pub(in crate::load) slots_max: usize,
+    /// At most so many requests at once on each.
+    pub(in crate::load) streams: u32,
     /// A client is due again when its last request ended.
     pub(in crate::load) closed_loop: bool,
     /// Nothing is due until a step asks.
@@ -55,7 +57,13 @@ pub(in crate::load) struct Cohort {
 struct Slots {
     all: Vec<Rc<Mailbox>>,
     /// Least recently used first.
-    idle: VecDeque<Rc<Mailbox>>,
+    free: VecDeque<Free>,
+}
+
+/// Room for one request in a slot.
+struct Free {
+    slot: Rc<Mailbox>,
+    since: MonoTime,
 }
 
 impl Cohort {
@@ -116,9 +124,9 @@ impl Cohort {
         }
         self.expire(clock::now());
         while self.agenda.borrow().first_waiting().is_some() {
-            let Some(slot) = self.free_slot() else { return };
+            let Some(Free { slot, since }) = self.take_free() else { return };
             if let Some(due) = self.take_waiting() {
-                slot.post(due);
+                slot.post(due, since);
             }
         }
     }
@@ -167,7 +175,7 @@ impl Cohort {
         self.expire(ended.end);
         let next = self.take_waiting();
         if next.is_none() {
-            self.slots.borrow_mut().idle.push_back(Rc::clone(slot));
+            self.slots.borrow_mut().free.push_back(Free { slot: Rc::clone(slot), since: ended.end });
         }
         next
     }
@@ -226,10 +234,10 @@ impl Cohort {
         is_excused.then(|| Ended { result: ended.result.map_err(interrupted), ..*ended })
     }
 
-    fn free_slot(self: &Rc<Self>) -> Option<Rc<Mailbox>> {
+    fn take_free(self: &Rc<Self>) -> Option<Free> {
         let mut slots = self.slots.borrow_mut();
-        if let Some(idle) = slots.idle.pop_front() {
-            return Some(idle);
+        if let Some(free) = slots.free.pop_front() {
+            return Some(free);
         }
         if slots.all.len() == self.policy.slots_max {
             return None;
@@ -237,7 +245,9 @@ impl Cohort {
         let mailbox = Rc::new(Mailbox::default());
         slots.all.push(Rc::clone(&mailbox));
         tokio::task::spawn_local(Rc::clone(self).drive(Rc::clone(&mailbox)));
-        Some(mailbox)
+        let free = |slot| Free { slot, since: MonoTime::default() };
+        slots.free.extend((1..self.policy.streams).map(|_| free(Rc::clone(&mailbox))));
+        Some(free(mailbox))
     }
 
     /// The task of one slot: gives it the requests that are posted, and takes what happens in it, for ever.
@@ -247,8 +257,8 @@ impl Cohort {
         let mut slot = Slot::new(Rc::clone(&self.policy.slot), scratch, interruption);
         loop {
             let event = poll_fn(|cx| {
-                if let Some(due) = mailbox.take(cx) {
-                    slot.start(due);
+                while let Some((due, free_since)) = mailbox.take(cx) {
+                    slot.start(due, free_since);
                 }
                 slot.poll_event(cx)
             });
@@ -263,7 +273,7 @@ impl Cohort {
                 }
                 SlotEvent::Ended(ended) => {
                     let next = self.finished(&ended, &mailbox);
-                    next.into_iter().for_each(|due| slot.start(due));
+                    next.into_iter().for_each(|due| slot.start(due, ended.end));
                     if ended.result.is_err() {
                         // What fails at once, again and again, must not keep the thread from everything else.
                         tokio::task::yield_now().await;
@@ -286,6 +296,6 @@ impl Drop for PanicWatch<'_> {
 }
 
 fn never_sent(class: FailureClass, due: MonoTime, end: MonoTime) -> Ended {
-    let key = FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno: None };
+    let key = FailureKey::new(class, Disposition::Unsent);
     Ended { due, end, result: Err(key), lateness_ns: None, trace: Trace::default() }
 }

@@ -1,21 +1,22 @@
 //! How the task of a slot is given work.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
 use crate::model::MonoTime;
 
-/// Holds one request until its task takes it.
+/// Holds requests until its task takes them: as many as there is room for.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    due: Cell<Option<MonoTime>>,
+    posted: RefCell<VecDeque<(MonoTime, MonoTime)>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Mailbox {
-    /// Gives the slot, which is idle, a request to make.
-    pub(super) fn post(&self, due: MonoTime) {
-        self.due.set(Some(due));
+    /// Gives the slot, which has had room since `free_since`, a request to make.
+    pub(super) fn post(&self, due: MonoTime, free_since: MonoTime) {
+        self.posted.borrow_mut().push_back((due, free_since));
         self.wake();
     }
 
@@ -26,11 +27,12 @@ impl Mailbox {
         }
     }
 
-    /// Takes what was posted. The task is woken by whatever comes later; it is always the same one.
-    pub(super) fn take(&self, cx: &Context<'_>) -> Option<MonoTime> {
+    /// Takes the first that was posted, and since when there was room for it. The task is woken by whatever comes later; it
+    /// is always the same one.
+    pub(super) fn take(&self, cx: &Context<'_>) -> Option<(MonoTime, MonoTime)> {
         if self.waker.borrow().is_none() {
             *self.waker.borrow_mut() = Some(cx.waker().clone());
         }
-        self.due.take()
+        self.posted.borrow_mut().pop_front()
     }
 }

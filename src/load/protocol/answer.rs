@@ -2,6 +2,7 @@
 
 use crate::load::classify::{Failure, Trouble};
 use crate::load::connection::{Passed, Wire};
+use crate::model::Instead;
 
 /// An exchange that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -10,8 +11,17 @@ pub(in crate::load) struct Exchanged {
     /// The status of the answer, as soon as it was known; none for `tcp` targets.
     pub(in crate::load) status: Option<u16>,
     pub(in crate::load) passed: Passed,
-    /// The connection may carry another exchange.
+    /// The connection may carry another exchange, or carries one.
     pub(in crate::load) keeps_connection: bool,
+    /// What the server spoke, where that was not HTTP/2.
+    pub(in crate::load) instead: Option<Instead>,
+}
+
+impl Exchanged {
+    /// One for which nothing passed, and that ends its connection.
+    pub(in crate::load) fn failed(why: Failure) -> Self {
+        Self { result: Err(why), status: None, passed: Passed::default(), keeps_connection: false, instead: None }
+    }
 }
 
 /// A complete answer.

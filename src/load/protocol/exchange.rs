@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use super::answer::{Answer, Exchanged, NoAnswer, Over};
 use super::bytes::BytesExchange;
 use super::http::HttpExchange;
+use super::http2::Http2;
 use super::request::{Expectation, RequestTemplate};
 use crate::load::classify::Failure;
 use crate::load::connection::Wire;
@@ -13,6 +14,8 @@ use crate::load::connection::Wire;
 pub(in crate::load) enum Protocol {
     /// HTTP/1.1.
     Http(OneAtATime<Box<HttpExchange>>),
+    /// HTTP/2.
+    Http2(Box<Http2>),
     /// Bytes.
     Bytes(OneAtATime<BytesExchange>),
 }
@@ -28,6 +31,16 @@ pub(in crate::load) enum ProtocolEvent {
     Over(Over),
 }
 
+/// Whether an exchange can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::load) enum Room {
+    Now,
+    /// Once another has ended.
+    Later,
+    /// Not on this connection: it serves those in flight.
+    Never,
+}
+
 /// A protocol that makes one exchange after the other.
 pub(in crate::load) struct OneAtATime<E> {
     exchange: E,
@@ -41,27 +54,32 @@ impl Protocol {
             RequestTemplate::Http(_) => {
                 Self::Http(OneAtATime { exchange: Box::new(HttpExchange::new()), in_flight: None })
             }
+            RequestTemplate::Http2(_) => Self::Http2(Box::new(Http2::new())),
             RequestTemplate::Tcp(_) => Self::Bytes(OneAtATime { exchange: BytesExchange::default(), in_flight: None }),
         }
     }
 
-    /// Whether it can start another exchange now.
-    pub(in crate::load) fn has_room(&self) -> bool {
-        match self {
-            Self::Http(http) => http.in_flight.is_none(),
-            Self::Bytes(bytes) => bytes.in_flight.is_none(),
-        }
+    /// Whether it can start another exchange.
+    pub(in crate::load) fn room(&self) -> Room {
+        let is_busy = match self {
+            Self::Http(http) => http.in_flight.is_some(),
+            Self::Http2(http2) => return http2.room(),
+            Self::Bytes(bytes) => bytes.in_flight.is_some(),
+        };
+        if is_busy { Room::Later } else { Room::Now }
     }
 
-    /// Starts the exchange with that number. One that makes one exchange at a time has none in flight.
+    /// Starts the exchange with that number; there must be room for it.
     pub(in crate::load) fn start(&mut self, nth: u64, expect: &Expectation, wire: &mut Wire) {
-        wire.begin();
         match self {
             Self::Http(http) => {
+                wire.begin();
                 http.in_flight = Some(nth);
                 http.exchange.start(expect, nth);
             }
+            Self::Http2(http2) => http2.start(nth),
             Self::Bytes(bytes) => {
+                wire.begin();
                 bytes.in_flight = Some(nth);
                 bytes.exchange.start(expect);
             }
@@ -87,6 +105,7 @@ impl Protocol {
                 let Some(nth) = bytes.in_flight else { return Poll::Pending };
                 (nth, ready!(bytes.exchange.poll(request, expect, wire, cx)))
             }
+            (Self::Http2(http2), RequestTemplate::Http2(request)) => return http2.poll(request, expect, wire, cx),
             // A protocol is made for the request of its target.
             _ => return Poll::Pending,
         };
@@ -101,11 +120,15 @@ impl Protocol {
         })
     }
 
-    /// Gives up an exchange.
-    pub(in crate::load) fn abandon(&mut self, why: Failure, wire: &Wire) -> Exchanged {
-        self.end(Err(why), wire)
+    /// Gives up that exchange.
+    pub(in crate::load) fn abandon(&mut self, nth: u64, why: Failure, wire: &Wire) -> Exchanged {
+        match self {
+            Self::Http2(http2) => http2.abandon(nth, why),
+            Self::Http(_) | Self::Bytes(_) => self.end(Err(why), wire),
+        }
     }
 
+    /// Of a protocol that makes one exchange at a time: that one has ended.
     fn end(&mut self, result: Result<Answer, Failure>, wire: &Wire) -> Exchanged {
         let status = match self {
             Self::Http(http) => {
@@ -116,7 +139,8 @@ impl Protocol {
                 bytes.in_flight = None;
                 None
             }
+            Self::Http2(_) => None,
         };
-        Exchanged { result, status, passed: wire.passed(), keeps_connection: false }
+        Exchanged { result, status, passed: wire.passed(), keeps_connection: false, instead: None }
     }
 }

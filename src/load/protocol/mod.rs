@@ -8,7 +8,7 @@
 //! | `answer` | what becomes of an exchange |
 //! | `exchange` | the protocols, and what they have in common |
 //! | `request` | what is sent, and what must come back |
-//! | `http`, `bytes` | the protocols |
+//! | `http`, `http2`, `bytes` | the protocols |
 //! | `body` | the part of an answer that is looked at |
 
 mod answer;
@@ -16,8 +16,9 @@ mod body;
 mod bytes;
 mod exchange;
 pub(super) mod http;
+mod http2;
 mod request;
 
 pub(super) use answer::{Answer, Exchanged, Judgement, Over};
-pub(super) use exchange::{Protocol, ProtocolEvent};
+pub(super) use exchange::{Protocol, ProtocolEvent, Room};
 pub(super) use request::{Expectation, RequestTemplate};

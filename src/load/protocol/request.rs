@@ -2,14 +2,20 @@
 
 use regex_lite::Regex;
 
+use super::answer::Judgement;
+use super::body::KeptBody;
 use super::http::HttpRequest;
+use super::http2::Http2Request;
+use crate::load::connection::Passed;
 use crate::load::error::LoadError;
-use crate::scenario::plan::{Cohort, Scheme, StatusPattern, Target};
+use crate::scenario::plan::{Cohort, Protocol, Scheme, StatusPattern, Target};
 
 /// What is sent.
 pub(in crate::load) enum RequestTemplate {
-    /// One HTTP request.
+    /// One request of HTTP/1.1.
     Http(HttpRequest),
+    /// One of HTTP/2.
+    Http2(Box<Http2Request>),
     /// These bytes.
     Tcp(Vec<u8>),
 }
@@ -17,25 +23,27 @@ pub(in crate::load) enum RequestTemplate {
 impl RequestTemplate {
     /// Builds the request of a cohort. `closes` asks the server to close the connection after each answer.
     pub(in crate::load) fn new(cohort: &Cohort, closes: bool) -> Result<Self, LoadError> {
-        Ok(match cohort.target.scheme {
-            Scheme::Tcp => Self::Tcp(cohort.target.body.clone()),
-            Scheme::Http | Scheme::Https => Self::Http(HttpRequest::new(cohort, closes)?),
+        Ok(match (cohort.target.scheme, cohort.target.protocol) {
+            (Scheme::Tcp, _) => Self::Tcp(cohort.target.body.clone()),
+            (Scheme::Http | Scheme::Https, Protocol::Http1) => Self::Http(HttpRequest::new(cohort, closes)?),
+            (Scheme::Http | Scheme::Https, Protocol::Http2) => Self::Http2(Box::new(Http2Request::new(cohort)?)),
         })
     }
 
-    /// The bytes that are sent.
-    pub(in crate::load) fn into_bytes(self) -> Vec<u8> {
+    /// Whether all of it was taken, when this much passed for it.
+    pub(in crate::load) fn is_written(&self, passed: &Passed) -> bool {
         match self {
-            Self::Http(request) => request.into_bytes(),
-            Self::Tcp(bytes) => bytes,
+            Self::Http2(_) => passed.is_whole,
+            Self::Http(_) | Self::Tcp(_) => passed.bytes_out >= self.bytes().len() as u64,
         }
     }
 
-    /// Its length in bytes.
-    pub(in crate::load) fn len(&self) -> u64 {
+    /// The bytes of each; none of HTTP/2, where they differ.
+    pub(in crate::load) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Http(request) => request.len(),
-            Self::Tcp(bytes) => bytes.len() as u64,
+            Self::Http(request) => request.bytes(),
+            Self::Http2(_) => &[],
+            Self::Tcp(bytes) => bytes,
         }
     }
 }
@@ -57,7 +65,18 @@ impl Expectation {
     }
 
     /// Whether `status` is expected. Without any pattern, every status is.
-    pub(in crate::load) fn takes_status(&self, status: u16) -> bool {
+    fn takes_status(&self, status: u16) -> bool {
         self.statuses.is_empty() || self.statuses.iter().any(|pattern| pattern.matches(status))
+    }
+
+    /// How a complete answer compares with it.
+    pub(in crate::load) fn judge(&self, status: u16, body: &KeptBody) -> Judgement {
+        if !self.takes_status(status) {
+            Judgement::OtherStatus
+        } else if self.body.as_ref().is_none_or(|pattern| body.matches(pattern)) {
+            Judgement::Expected
+        } else {
+            Judgement::OtherBody
+        }
     }
 }

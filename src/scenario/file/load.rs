@@ -12,6 +12,8 @@ use crate::scenario::url;
 const FASTEST: f64 = 1_000_000.0;
 /// Connections of one cohort, the most: there are no more ports.
 const MOST_CONNECTIONS: u32 = 65_535;
+/// Requests at once on one connection, the most: what servers allow is 100 to 250, as a rule.
+const MOST_STREAMS: u32 = 1_000;
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 keys! {
@@ -30,6 +32,8 @@ keys! {
         reuse: Field<bool> = kind::boolean(), default true;
         /// With reuse: at most so many; a due request waits for a free one.
         connections: Field<u32> = kind::whole(1..=MOST_CONNECTIONS), default 16;
+        /// HTTP/2: at most so many requests at once on each connection.
+        streams: Field<u32> = kind::whole(1..=MOST_STREAMS), default 1;
         /// A pause between a new connection and its first request.
         connect_delay: Field<Duration> = kind::span(Duration::ZERO..=LONGEST), default "0s";
         /// Path and query, instead of the URL's.

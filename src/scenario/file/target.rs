@@ -7,11 +7,12 @@ use std::time::Duration;
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::json;
+use strum::IntoEnumIterator as _;
 
 use crate::scenario::keys::keys;
 use crate::scenario::kind::{self, Kind};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Destination, StatusPattern};
+use crate::scenario::plan::{Destination, Protocol, StatusPattern};
 use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Spanned;
 use crate::scenario::tree::{Node, Value};
@@ -35,6 +36,8 @@ keys! {
         ca_file: Field<PathBuf> = kind::path();
         /// Trust any certificate; https only.
         insecure: Field<bool> = kind::boolean(), default false;
+        /// What is spoken to an http or https URL: http1, or http2 by prior knowledge (http) or ALPN (https).
+        protocol: Field<Protocol> = kind::one_of(Protocol::iter()), default "http1";
         /// A proxy in front of the service listens there: nginx, HAProxy, a load balancer.
         front: Field<bool> = kind::boolean(), default false;
     }

@@ -14,6 +14,9 @@ use crate::model::time::as_ns;
 pub struct Target {
     /// How it is spoken to.
     pub scheme: Scheme,
+    /// What is spoken over it.
+    #[serde(default, skip_serializing_if = "is_http1")]
+    pub protocol: Protocol,
     /// The URL as given, without credentials: for people and for the Host header's origin.
     pub url: String,
     /// Where to connect.
@@ -52,12 +55,31 @@ pub struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
-    /// HTTP/1.1 in the clear.
+    /// HTTP in the clear.
     Http,
-    /// HTTP/1.1 over TLS.
+    /// HTTP over TLS.
     Https,
     /// Bytes over a stream.
     Tcp,
+}
+
+/// What is spoken to an HTTP target; means nothing for `tcp`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: by prior knowledge in the clear, by ALPN over TLS.
+    Http2,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_http1(protocol: &Protocol) -> bool {
+    *protocol == Protocol::Http1
 }
 
 /// Where to connect. As written it may name a host; in the plan of a run, an address stands in its place.

@@ -8,7 +8,7 @@ use crate::scenario::file::load::Health;
 use crate::scenario::file::steps::Action;
 use crate::scenario::file::{File, Load};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Cohort, Connections, Pace, Scheme, Target};
+use crate::scenario::plan::{Cohort, Connections, Pace, Protocol, Scheme, Target};
 use crate::scenario::reader::Given;
 use crate::scenario::source::{Place, Spanned};
 
@@ -36,6 +36,7 @@ fn default_cohorts(target: &Target) -> Vec<Cohort> {
         name: name.to_owned(),
         pace: Pace::Rate(rate),
         connections,
+        streams: 1,
         connect_delay: Duration::ZERO,
         target: target.clone(),
     };
@@ -70,6 +71,7 @@ pub(super) fn of_requests(file: &File, loads: &[Cohort], directory: &Path, mista
                 name,
                 pace: Pace::OnDemand,
                 connections: Connections::New,
+                streams: 1,
                 connect_delay: Duration::ZERO,
                 target,
             });
@@ -96,6 +98,7 @@ fn cohort(file: &File, load: &Load, directory: &Path, mistakes: &mut Mistakes) -
     let target = target::resolve(file, Some(load), directory, mistakes);
     let pace = pace(load, mistakes);
     let connections = connections(load, target.as_ref(), pace, mistakes);
+    let streams = streams(load, target.as_ref(), connections, mistakes);
     let target = target?;
     if let Some(delay) = load.connect_delay.given().filter(|delay| delay.value >= target.timeout) {
         mistakes
@@ -106,6 +109,7 @@ fn cohort(file: &File, load: &Load, directory: &Path, mistakes: &mut Mistakes) -
         name: load.name.or_default(),
         pace,
         connections,
+        streams,
         connect_delay: load.connect_delay.or_default(),
         target,
     })
@@ -157,8 +161,22 @@ fn connections(load: &Load, target: Option<&Target>, pace: Pace, mistakes: &mut 
             .add(place, "`connections` without reuse: every request has its own")
             .help("leave it out, or say reuse = true");
     }
-    // A closed loop of more clients than connections would make its clients wait for each other.
-    let least = if let Pace::Clients(clients) = pace { clients } else { 0 };
+    // A closed loop of more clients than there is room for would make its clients wait for each other.
+    let least = if let Pace::Clients(clients) = pace { clients.div_ceil(load.streams.or_default()) } else { 0 };
     let most = load.connections.or(load.connections.or_default().max(least));
     if reuse { Connections::Reused(most) } else { Connections::New }
+}
+
+fn streams(load: &Load, target: Option<&Target>, connections: Connections, mistakes: &mut Mistakes) -> u32 {
+    let Some(given) = load.streams.given().filter(|given| given.value > 1) else { return 1 };
+    if target.is_some_and(|target| target.protocol == Protocol::Http1) {
+        mistakes
+            .add(given.key, "`streams` without HTTP/2: a connection carries one request at a time")
+            .help("add protocol = \"http2\" to [target], or use `connections`");
+    } else if connections == Connections::New {
+        mistakes
+            .add(given.key, "`streams` without reuse: every request has a connection of its own")
+            .help("leave it out, or use reuse = true");
+    }
+    given.value
 }

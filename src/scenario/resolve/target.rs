@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::scenario::file::target::Header;
 use crate::scenario::file::{self, File, Load, Request};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Destination, Scheme, StatusPattern, Target};
+use crate::scenario::plan::{Destination, Protocol, Scheme, StatusPattern, Target};
 use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Place;
 use crate::scenario::url::Url;
@@ -30,6 +30,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     if is_tcp {
         check_tcp(own, base, load, mistakes);
     }
+    let protocol = protocol(file, &url.value, mistakes);
     // A cohort with a URL of its own goes there.
     let place = if own.url.is_absent() && !says_where(own) { base } else { own };
     let connect = destination(url, place, mistakes);
@@ -39,6 +40,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     check_head(&method, own.expect_body.over(&base.expect_body), mistakes);
     Some(Target {
         scheme: url.value.scheme,
+        protocol,
         url: url.value.text.clone(),
         connect: connect?,
         authority: host.unwrap_or_else(|| url.value.authority()),
@@ -96,6 +98,18 @@ fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mist
             .help("add url = \"http://127.0.0.1:8000/\" to [target]");
     }
     field.given()
+}
+
+/// Bytes have no protocol: a tcp cohort of an HTTP/2 scenario is not its fault.
+fn protocol(file: &File, url: &Url, mistakes: &mut Mistakes) -> Protocol {
+    let Some(target) = file.target.value() else { return Protocol::default() };
+    let is_tcp = |url: &Url| url.scheme == Scheme::Tcp;
+    if let (Some(place), true) = (target.protocol.key(), target.request.url.value().is_some_and(is_tcp)) {
+        mistakes.add(place, "`protocol` with a tcp target").help(
+            "over tcp, `body` is sent and `expect_body` judges what comes back; leave it out, or use an http URL",
+        );
+    }
+    if is_tcp(url) { Protocol::default() } else { target.protocol.or_default() }
 }
 
 /// Whether a request goes elsewhere than to the host of its URL.

@@ -10,7 +10,7 @@ use gapless::model::{Endpoint, FailureClass, FailureKey};
 use gapless::record::generator::GeneratorUse;
 use gapless::record::request::RequestEnd;
 use gapless::record::segment::{ConnectionCounts, FailureSample, Gap, Scope, SentOk, UnframedSample};
-use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, StatusPattern, Target};
+use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Protocol, Scheme, StatusPattern, Target};
 
 /// A keep-alive cohort at that rate, with four connections and an expectation of 200 and `hello`.
 pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
@@ -22,9 +22,11 @@ pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
         name: "test".to_owned(),
         pace: Pace::Rate(rate),
         connections: Connections::Reused(4),
+        streams: 1,
         connect_delay: Duration::ZERO,
         target: Target {
             scheme: Scheme::Http,
+            protocol: Protocol::Http1,
             url: "http://target/health?x=1".to_owned(),
             connect,
             authority: "target".to_owned(),

@@ -5,8 +5,10 @@
 mod against_hyper;
 mod classes;
 mod connections;
+mod frames;
 mod harness;
 mod hostile;
+mod http2;
 mod loops;
 mod marks;
 mod requests;

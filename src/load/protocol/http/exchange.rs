@@ -8,7 +8,7 @@ use super::request::HttpRequest;
 use super::response::{Response, Taken};
 use crate::load::classify::Failure;
 use crate::load::connection::{Idle, Wire};
-use crate::load::protocol::answer::{Answer, Judgement, NoAnswer, Over};
+use crate::load::protocol::answer::{Answer, NoAnswer, Over};
 use crate::load::protocol::body::KeptBody;
 use crate::load::protocol::request::Expectation;
 
@@ -173,13 +173,7 @@ impl HttpExchange {
 
     fn answer(&self, Job { request, expect }: Job<'_>, unframed: bool) -> Answer {
         let status = self.response.status().unwrap_or_default();
-        let judgement = if !expect.takes_status(status) {
-            Judgement::OtherStatus
-        } else if expect.body.as_ref().is_none_or(|pattern| self.body.matches(pattern)) {
-            Judgement::Expected
-        } else {
-            Judgement::OtherBody
-        };
+        let judgement = expect.judge(status, &self.body);
         let reusable = self.response.keeps_alive() && self.written == request.bytes.len();
         Answer { status: Some(status), judgement, reusable, has_surplus: false, unframed }
     }

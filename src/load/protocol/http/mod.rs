@@ -22,3 +22,4 @@ pub(in crate::load) use exchange::HttpExchange;
 pub(in crate::load) use head::{Asked, NotHttp};
 pub(in crate::load) use request::HttpRequest;
 pub(in crate::load) use response::{Response, Taken};
+pub(in crate::load) use status_line::status as status_of;

@@ -49,14 +49,9 @@ impl HttpRequest {
         Ok(Self { bytes: render(&method, &uri, &headers, &body), asked })
     }
 
-    /// The bytes that are sent.
-    pub(in crate::load) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
-    /// Its length.
-    pub(in crate::load) fn len(&self) -> u64 {
-        self.bytes.len() as u64
+    /// Head and body, as they are on the wire.
+    pub(in crate::load) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -4,7 +4,7 @@
 const STATUS_END: usize = 12;
 
 /// The status of the answer that starts with `bytes`, once the line is whole and is a status line.
-pub(super) fn status(bytes: &[u8]) -> Option<u16> {
+pub(in crate::load) fn status(bytes: &[u8]) -> Option<u16> {
     let end = bytes.iter().position(|&byte| byte == b'\n')?;
     let start = bytes[..end].get(..STATUS_END)?;
     if !start.starts_with(b"HTTP/1.") || start[8] != b' ' {
