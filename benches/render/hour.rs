@@ -1,30 +1,39 @@
-//! The record of an hour: 1,050 requests/s, a restart every five seconds, some 10,000 failures. Made, not measured.
+//! Long records, made, not measured: that of an hour with 1,050 requests/s, a restart every five seconds and some 10,000
+//! failures, and others.
 
 use std::time::Duration;
 
 use gapless::model::address::Listener;
 use gapless::model::{Disposition, Endpoint, EventId, FailureClass, FailureKey, MonoTime, UnitName};
+use gapless::record::generator::{GeneratorUse, Taken};
 use gapless::record::line::{
-    Counters, EndReason, JournalEntry, Line, Phase, PhaseChange, Queue, StepBegin, StepEnd, UnitChange,
+    Counters, EndReason, JournalEntry, Line, Looks, Phase, PhaseChange, Queue, StepBegin, StepEnd, UnitChange,
 };
 use gapless::record::segment::{FailureCount, FailureSample, Gap, Row, Rows, Scope, Segment, SentOk, density_bucket};
 use gapless::record::{Record, RecordWriter};
 
-/// Seconds of counted load.
-const SECONDS: u64 = 3_600;
-/// From one event to the next, and from one segment to the next.
-const SPACING_S: u64 = 5;
+/// What a record is to be like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Seconds of counted load.
+    pub(crate) seconds: u64,
+    /// From one event to the next: whole segments.
+    pub(crate) spacing_s: u64,
+    /// Requests in a row of 100 ms, by cohort.
+    pub(crate) per_row: [u64; 2],
+}
+
+/// From one segment to the next.
+const SEGMENT_S: u64 = 5;
 /// Failures of each event, all of the second cohort: 720 events make 10,080.
 pub(crate) const FAILURES_PER_EVENT: u64 = 14;
-/// Requests in a row of 100 ms, by cohort.
-const PER_ROW: [u64; 2] = [100, 5];
 const START: MonoTime = MonoTime::from_nanos(1_000_000_000_000);
 
 /// The bytes of the record. Plan and events are those of the fixture `ledger-plain`, over and over.
 ///
 /// # Panics
 /// When the fixture is none.
-pub(crate) fn record() -> Vec<u8> {
+pub(crate) fn record(shape: Shape) -> Vec<u8> {
     let fixture = include_bytes!("../../tests/fixtures/ledger-plain.jsonl");
     let fixture = Record::read(fixture.as_slice()).expect("the fixture is a record");
     let begun = fixture.lines.iter().find_map(|line| match line {
@@ -38,19 +47,22 @@ pub(crate) fn record() -> Vec<u8> {
     let templates = (begun.expect("it has an event"), ended.expect("which is over"));
     let mut begin = fixture.begin.clone();
     "hour".clone_into(&mut begin.plan.name);
-    let mut hour = Hour { lines: vec![Line::Begin(Box::new(begin))], dice: 1 };
+    let mut hour = Hour { shape, lines: vec![Line::Begin(Box::new(begin))], dice: 1 };
     hour.lines.push(phase(Phase::Load, START));
     hour.lines.push(phase(Phase::Counting, START));
-    for second in (0..SECONDS).step_by(5) {
-        hour.event(second / SPACING_S, &templates);
+    for second in (0..shape.seconds).step_by(5) {
+        if second % shape.spacing_s == 0 {
+            hour.event(second / shape.spacing_s, &templates);
+        }
+        hour.segments(second);
     }
-    hour.lines.push(phase(Phase::Stopped, at_ms(SECONDS * 1_000)));
+    hour.lines.push(phase(Phase::Stopped, at_ms(shape.seconds * 1_000)));
     let mut bytes = Vec::new();
     let mut writer = RecordWriter::new(&mut bytes);
     for line in &hour.lines {
         writer.write(line).expect("memory does not fail");
     }
-    writer.finish(EndReason::Completed, at_ms(SECONDS * 1_000)).expect("memory does not fail");
+    writer.finish(EndReason::Completed, at_ms(shape.seconds * 1_000)).expect("memory does not fail");
     bytes
 }
 
@@ -63,6 +75,7 @@ fn phase(phase: Phase, at: MonoTime) -> Line {
 }
 
 struct Hour {
+    shape: Shape,
     lines: Vec<Line>,
     dice: u64,
 }
@@ -76,9 +89,9 @@ impl Hour {
         if roll % 100 == 7 { spread * (2 + roll % 29) } else { spread }
     }
 
-    /// One event, and the five seconds of load after it.
+    /// One event.
     fn event(&mut self, number: u64, templates: &(StepBegin, StepEnd)) {
-        let start_ms = number * SPACING_S * 1_000;
+        let start_ms = number * self.shape.spacing_s * 1_000;
         let at = at_ms(start_ms);
         let event = EventId(u32::try_from(number).unwrap_or(u32::MAX));
         let run = event.0;
@@ -93,19 +106,50 @@ impl Hour {
             ..templates.1.clone()
         };
         self.lines.push(Line::StepEnd(Box::new(end)));
-        let scope = Scope::Event(event);
-        for (cohort, per_row) in (0_u16..).zip(PER_ROW) {
+    }
+
+    /// Five seconds of load.
+    fn segments(&mut self, second: u64) {
+        let (start_ms, at) = (second * 1_000, at_ms(second * 1_000));
+        let scope = Scope::Event(EventId(u32::try_from(second / self.shape.spacing_s).unwrap_or(u32::MAX)));
+        for (cohort, per_row) in (0_u16..).zip(self.shape.per_row) {
             let mut segment = Segment::empty(cohort, scope, at);
-            segment.to = at_ms(start_ms + SPACING_S * 1_000);
+            segment.to = at_ms(start_ms + SEGMENT_S * 1_000);
             segment.gaps.push(Gap { from: at, to: at_ms(start_ms + 300) });
             segment.first_ok = Some(SentOk { sent: at_ms(start_ms + 290), end: at_ms(start_ms + 291) });
             segment.connect_gap_ns = Some(20_000_000);
-            for second in 0..SPACING_S {
+            for second in 0..SEGMENT_S {
                 let first = start_ms / 100 + second * 10;
                 let rows = (first..first + 10).map(|index| self.row(index, per_row, &mut segment)).collect();
                 self.lines.push(Line::Rows(Rows { cohort, scope, rows }));
             }
             self.lines.push(Line::Segment(Box::new(segment)));
+        }
+        self.looks(second);
+    }
+
+    /// What was seen of the machine meanwhile: a queue that is hardly ever empty, and a load thread that lacks nothing.
+    fn looks(&mut self, first: u64) {
+        let (from, to) = (at_ms(first * 1_000), at_ms((first + SEGMENT_S) * 1_000));
+        self.lines.push(Line::Looks(Looks { from, to, longest_ns: 26_000_000 }));
+        for second in first..first + SEGMENT_S {
+            self.lines.push(Line::Generator(GeneratorUse {
+                from: at_ms(second * 1_000),
+                to: at_ms(second * 1_000 + 1_000),
+                cpu_ns: 50_000_000,
+                run_delay_ns: Some(1_000_000),
+                parked_ns: 900_000_000,
+                waiting: 0,
+                pauses: Vec::new(),
+                pauses_left_out: 0,
+                taken: Taken::default(),
+            }));
+            for part in 1..5 {
+                let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 8010).into());
+                let inode = first / self.shape.spacing_s * self.shape.spacing_s * 1_000;
+                let listeners = vec![Listener { endpoint, inode, queued: part % 3, backlog: 128, cookie: None }];
+                self.lines.push(Line::Queue(Queue { at: at_ms(second * 1_000 + u64::from(part) * 200), listeners }));
+            }
         }
     }
 
@@ -114,7 +158,7 @@ impl Hour {
         let mut row = Row { index, due: per_row, ..Row::default() };
         // The first rows of an event's second cohort fail.
         let failed_rows = FAILURES_PER_EVENT.div_ceil(per_row);
-        let into_event = index % (SPACING_S * 10);
+        let into_event = index % (self.shape.spacing_s * 10);
         if segment.cohort == 1 && into_event < failed_rows {
             let n = per_row.min(FAILURES_PER_EVENT - into_event * per_row);
             fail(&mut row, segment, due, n);
@@ -163,7 +207,7 @@ impl Hour {
             let listeners = vec![Listener { endpoint, inode: start_ms, queued, backlog: 128, cookie: None }];
             self.lines.push(Line::Queue(Queue { at: at_ms(start_ms + step * 50), listeners }));
         }
-        for second in 0..SPACING_S {
+        for second in 0..SEGMENT_S {
             let values = vec![("ListenOverflows".to_owned(), start_ms), ("OutRsts".to_owned(), start_ms + second)];
             self.lines.push(Line::Counters(Counters { at: at_ms(start_ms + second * 1_000), values }));
             let message = "Application startup complete.".to_owned();

@@ -9,12 +9,16 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use divan::Bencher;
-use gapless::analysis::combine;
+use gapless::analysis::{combine, judge_so_far};
+use gapless::model::{EventId, MonoTime};
 use gapless::record::Record;
 use gapless::result::RunResult;
+use hour::Shape;
+
+const HOUR: Shape = Shape { seconds: 3_600, spacing_s: 5, per_row: [100, 5] };
 
 /// The bytes of the record: making them takes longer than what is measured.
-static RECORD: LazyLock<Vec<u8>> = LazyLock::new(hour::record);
+static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| hour::record(HOUR));
 static RESULT: LazyLock<RunResult> = LazyLock::new(|| combine(&[read()]).expect("there is a record"));
 
 fn main() {
@@ -35,6 +39,14 @@ fn reading_the_record_of_an_hour() -> Record {
 fn analysing_it(bencher: Bencher) {
     let record = [read()];
     bencher.bench(|| combine(&record));
+}
+
+/// What the control thread does for a gate after an hour.
+#[divan::bench(sample_count = 10)]
+fn judging_a_gate(bencher: Bencher) {
+    let record = read();
+    let expect = record.begin.plan.expect.clone();
+    bencher.bench(|| judge_so_far(&record, &expect, EventId(719), MonoTime::default()));
 }
 
 #[divan::bench(sample_count = 10)]

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use super::facts::Facts;
 use super::figures::Figures;
 use super::number::{float, ns_to_ms, round3};
-use super::timeline::{Span, Timeline};
+use super::timeline::Timeline;
+use crate::model::Span;
 use crate::model::{EventId, MonoTime, UnitName};
 use crate::record::LatencyHistogram;
-use crate::record::fold::tally::add_counts;
+use crate::record::fold::grain;
+use crate::record::fold::window::add_counts;
 use crate::record::segment::{FailureSample, ROW_NS, Scope};
 use crate::result::charts::{Charts, Column, Curve, EventSpan, FailurePoint, QueueStep, StateSpan, UnitBand};
 
@@ -30,7 +32,9 @@ pub(crate) fn charts(facts: &Facts<'_>, whole: &Figures) -> Charts {
     let timeline = &facts.timeline;
     let failures = failures(facts);
     let failures_left_out = whole.requests.failed.saturating_sub(failures.len() as u64);
-    let rows = (timeline.row_index(timeline.load_end) + 1).div_ceil(COLUMNS).max(1);
+    let rows = timeline.row_index(timeline.load_end) + 1;
+    // Of a long run, whole sums of rows.
+    let rows = rows.div_ceil(COLUMNS).max(1).next_multiple_of(grain(rows));
     Charts {
         end_ms: round3(timeline.load_end.millis_since(timeline.origin)),
         column_ms: rows * ROW_NS / 1_000_000,
@@ -50,7 +54,7 @@ fn columns(facts: &Facts<'_>, rows_per_column: u64) -> Vec<Column> {
     let timeline = &facts.timeline;
     let mut columns = BTreeMap::<u64, Column>::new();
     for (.., window) in facts.tally.windows().filter(|&(_, scope, _)| scope != Scope::Warmup) {
-        for (index, cell) in &window.rows {
+        for (index, cell) in window.rows_and_sums() {
             let column = columns.entry(index / rows_per_column).or_default();
             add_counts(&mut column.density, cell.density.iter());
             for (key, n) in cell.failures.iter() {

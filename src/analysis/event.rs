@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::timeline::Span;
+use crate::model::Span;
 use crate::model::{ActionKind, EventId, JobResult, MonoTime, Signal, UnitKind, UnitName, UnitSnapshot};
 use crate::record::Record;
 use crate::record::line::{Line, StepBegin, StepEnd};

@@ -9,7 +9,7 @@ use super::statistics::drop_probability_upper_95;
 use super::timeline::Timeline;
 use crate::model::address::Listener;
 use crate::model::{ActionKind, FailureClass, JobResult, UnitSnapshot};
-use crate::record::fold::tally::Window;
+use crate::record::fold::window::Window;
 use crate::record::segment::Scope;
 use crate::result::{EventResult, StepResult};
 use crate::scenario::plan::Action;
@@ -27,7 +27,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
     let worst_of = |pick: fn(&Times) -> Option<f64>| finite_ms(worst(times.iter().map(pick)));
     let since_begin = |at| round3(span_ms(begin.at, at));
     let mut outcomes = std::collections::BTreeMap::new();
-    for cell in facts.tally.windows_of(scope).flat_map(|window| window.rows.values()) {
+    for cell in facts.tally.windows_of(scope).flat_map(Window::cells) {
         for (key, n) in cell.failures.iter() {
             *outcomes.entry(key.class).or_default() += n;
         }

@@ -8,12 +8,14 @@ use super::event::Event;
 use super::figures::Part;
 use super::generator::InDoubt;
 use super::number::{ns_to_ms, span_ms};
-use super::timeline::{Span, Timeline};
+use super::timeline::Timeline;
 use super::unframed;
-use super::window::{cold_start_ms, first_ok_end, outage_ms, recovered_p99_ms, recovery_ms};
+use super::window::{cold_start_ms, first_ok_end, outage_ms, recovery_ms};
+use crate::model::Span;
 use crate::model::{EventId, FailureClass};
 use crate::record::Record;
-use crate::record::fold::tally::{Cell, Group, Tally};
+use crate::record::fold::tally::{Group, Tally};
+use crate::record::fold::window::{Cell, Window};
 use crate::record::gate::GateOutcome;
 use crate::record::line::{EndReason, Line};
 use crate::record::segment::Scope;
@@ -63,10 +65,11 @@ impl<'a> Facts<'a> {
             let rows = tally.counted_rows(cohort);
             let of_cohort = times_of(cohort, &rows, &tally, &timeline);
             times.extend(of_cohort.into_iter().map(|(scope, found)| ((cohort, scope), found)));
-            let (due, ended) = rows.values().fold((0, 0), |(due, ended), cell| (due + cell.due, ended + cell.ended()));
+            let parts = tally.counted_parts(cohort);
+            let (due, ended) = parts.iter().fold((0, 0), |(due, ended), part| (due + part.due, ended + part.ended()));
             unended.insert(cohort, u64::saturating_sub(due, ended));
             let has_status = of_plan.target.scheme != Scheme::Tcp;
-            if rows.values().any(|cell| !cell.adds_up(has_status)) {
+            if parts.iter().any(|part| !part.adds_up(has_status)) {
                 at_odds.push(cohort);
             }
             if timeline.plan.run.warmup.is_zero() {
@@ -105,14 +108,14 @@ impl<'a> Facts<'a> {
 
     /// Requests that were dropped in a window.
     pub(crate) fn dropped_in(&self, scope: Scope) -> u64 {
-        let cells = self.tally.windows_of(scope).flat_map(|window| window.rows.values());
+        let cells = self.tally.windows_of(scope).flat_map(Window::cells);
         cells.map(|cell| cell.count(FailureClass::is_dropped)).sum()
     }
 
     /// Requests that fell due in the window of an event.
     pub(crate) fn due_in(&self, event: EventId) -> u64 {
         let windows = self.tally.windows_of(Scope::Event(event));
-        windows.flat_map(|window| window.rows.values()).map(|cell| cell.due).sum()
+        windows.flat_map(Window::cells).map(|cell| cell.due).sum()
     }
 }
 
@@ -132,16 +135,11 @@ fn times_of(
     tally: &Tally,
     timeline: &Timeline<'_>,
 ) -> BTreeMap<Scope, Times> {
-    let limit_ms = tally.distributions().find(|&(of, group, _)| of == cohort && group == Group::Warmup).and_then(
-        |(.., warmup)| {
-            let p99 = warmup.ok.at_rank(warmup.ok.len().saturating_mul(99).div_ceil(100))?;
-            Some(recovered_p99_ms(ns_to_ms(p99)))
-        },
-    );
+    let limit_ms = tally.recovered_limit_ms(cohort);
     let mut times = BTreeMap::new();
     for (_, scope, window) in tally.windows().filter(|&(of, scope, _)| of == cohort && scope != Scope::Warmup) {
         let stall = window.longest_gap_ns().map(ns_to_ms);
-        times.insert(scope, Times { stall, outage: outage_ms(&window.rows), ..Times::default() });
+        times.insert(scope, Times { stall, outage: outage_ms(window), ..Times::default() });
     }
     for event in &timeline.events {
         let scope = Scope::Event(event.begin.event);
@@ -149,7 +147,7 @@ fn times_of(
         let entry = times.entry(scope).or_default();
         let first_ok = window.first_ok.map(|ok| span_ms(event.begin.at, ok.end));
         entry.first_ok = Some(first_ok.unwrap_or(f64::INFINITY));
-        entry.recovery = limit_ms.and_then(|limit| recovery_ms(rows, timeline, event.span(), limit));
+        entry.recovery = limit_ms.and_then(|limit| recovery_ms(rows, (cohort, event), tally, timeline, limit));
         entry.boot = event
             .started_at()
             .map(|started| first_ok_end(window, started).map_or(f64::INFINITY, |end| span_ms(started, end)));

@@ -7,7 +7,8 @@ use super::facts::Facts;
 use super::number::{finite_ms, float, ns_to_ms, worst};
 use crate::model::{Cause, FailureClass, FailureKey, Metric};
 use crate::record::LatencyHistogram;
-use crate::record::fold::tally::{Cell, Distributions, Group, add_counts};
+use crate::record::fold::tally::Group;
+use crate::record::fold::window::{Cell, Distributions, add_counts};
 use crate::record::segment::Scope;
 use crate::result::{Connections, Latencies, Lateness, Percentiles, Requests};
 use crate::scenario::plan::{Pace, Plan, Scheme};
@@ -71,7 +72,7 @@ impl Figures {
             if is_scope(scope) {
                 figures.add_in_doubt(facts.in_doubt.of_window(index, scope), is_tcp);
             }
-            for cell in window.rows.values() {
+            for cell in window.cells() {
                 if scope == Scope::Warmup && part == Part::Whole {
                     figures.requests.warmup += cell.due.max(cell.ended());
                 } else if is_scope(scope) {

@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::timeline::{Span, Timeline};
+use super::timeline::Timeline;
+use crate::model::Span;
 use crate::model::time::nanos;
 use crate::model::{FailureClass, FailureKey};
 use crate::record::fold::counts::Counts;
 use crate::record::fold::tally::Tally;
-use crate::record::generator::{GeneratorUse, PAUSE_MIN};
+use crate::record::generator::GeneratorUse;
 use crate::record::line::{Line, Pause};
 use crate::record::segment::Scope;
 use crate::scenario::plan::Target;
-
-/// A load thread with less idle time than this share is at its limit: it hardly ever waits for the target, so what its
-/// connections wait for is the thread itself, and how long their answers have been there is unknown. Measured beside an
-/// nginx that answers as fast as it asks: 0 to 13 % where it cannot keep up, 94 % and more where the target is slow.
-const IDLE_SHARE_MIN: f64 = 0.15;
 
 /// A request that ran out of time is the target's doing if the generator took less than this fraction of that time: one
 /// part in N.
@@ -42,8 +38,8 @@ impl InDoubt {
         let mut in_doubt = Self::default();
         for (cohort, scope, window) in tally.windows().filter(|&(_, scope, _)| scope != Scope::Warmup) {
             let Some(of_plan) = timeline.plan.cohorts.get(usize::from(cohort)) else { continue };
-            for (&row, cell) in &window.rows {
-                let due = timeline.row_span(row);
+            for (row, rows, cell) in window.spans() {
+                let due = timeline.rows_span(row, rows);
                 for (key, n) in cell.failures.iter() {
                     if timeline.generator.may_have_caused(key, &of_plan.target, due) {
                         in_doubt.by_window.entry((cohort, scope)).or_default().add_all([(key, n)].into_iter());
@@ -109,7 +105,7 @@ impl<'a> Generator<'a> {
     /// How much of `span` the load thread did not give to the target.
     fn taken_ns(&self, span: Span) -> u64 {
         let of = |generator: &&GeneratorUse| {
-            if is_saturated(generator) {
+            if generator.is_saturated() {
                 return overlap_ns(span, Span::new(generator.from, generator.to));
             }
             generator.pauses.iter().map(|pause| overlap_ns(span, Span::new(pause.from, pause.to))).sum()
@@ -127,7 +123,7 @@ impl<'a> Generator<'a> {
         let mut shortage = Shortage::default();
         for generator in self.during(span) {
             shortage.waiting = shortage.waiting.max(generator.waiting);
-            if !is_saturated(generator) {
+            if !generator.is_saturated() {
                 shortage.paused_ns += generator.pauses.iter().map(Pause::length_ns).sum::<u64>();
                 continue;
             }
@@ -148,13 +144,6 @@ fn time_limit(class: FailureClass, target: &Target) -> Option<Duration> {
         FailureClass::ConnectTimeout => Some(target.connect_timeout.min(target.timeout)),
         _ => None,
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "spans of seconds")]
-fn is_saturated(generator: &GeneratorUse) -> bool {
-    let span_ns = generator.span_ns();
-    // What is shorter than a pause says nothing of a share.
-    u128::from(span_ns) >= PAUSE_MIN.as_nanos() && (generator.idle_ns() as f64) < span_ns as f64 * IDLE_SHARE_MIN
 }
 
 fn overlap_ns(a: Span, b: Span) -> u64 {

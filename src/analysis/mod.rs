@@ -176,5 +176,14 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
     if left_out > 0 {
         notes.push(info(format!("{left_out} failures were counted but not kept one by one.")));
     }
+    let coarse = facts.tally.coarse_rows();
+    if coarse > 0 {
+        notes.push(info(format!(
+            "{coarse} tenths of a second with losses or slow answers were added up to longer ones: their causes are told less exactly."
+        )));
+    }
+    if facts.record.left_out > 0 {
+        notes.push(info(format!("{} more observations were left out of the report.", facts.record.left_out)));
+    }
     notes
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::timeline::Span;
+use crate::model::Span;
 use crate::model::holder::Holder;
 use crate::model::process::Process;
 use crate::model::{MonoTime, ProcessId, Signal, UnitName};

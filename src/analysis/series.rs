@@ -5,29 +5,22 @@ use std::collections::BTreeMap;
 use super::facts::Facts;
 use super::number::{ns_to_ms, round3};
 use crate::model::FailureClass;
-use crate::record::fold::tally::Cell;
+use crate::record::fold::grain;
+use crate::record::fold::window::Cell;
 use crate::record::segment::Scope;
 use crate::result::{Series, SeriesPoint};
-
-/// The steps to choose from, in rows of 100 ms: up to two minutes in tenths of a second, twenty in seconds, ...
-const ROWS_PER_POINT: [u32; 4] = [1, 10, 100, 600];
-
-/// The most points, but for runs of more than 20 hours.
-const POINTS: u64 = 1_200;
 
 /// One point for each step in which a counted request fell due or ended.
 pub(crate) fn series(facts: &Facts<'_>) -> Series {
     let timeline = &facts.timeline;
-    let rows = timeline.row_index(timeline.load_end) + 1;
-    let is_fine = |per_point: &&u32| rows <= POINTS * u64::from(**per_point);
-    let per_point = *ROWS_PER_POINT.iter().find(is_fine).unwrap_or(&ROWS_PER_POINT[3]);
+    let per_point = grain(timeline.row_index(timeline.load_end) + 1);
     let mut sums = BTreeMap::<u64, Sums>::new();
     for (.., window) in facts.tally.windows().filter(|&(_, scope, _)| scope != Scope::Warmup) {
-        for (index, cell) in &window.rows {
-            sums.entry(index / u64::from(per_point)).or_default().add(cell);
+        for (index, cell) in window.rows_and_sums() {
+            sums.entry(index / per_point).or_default().add(cell);
         }
     }
-    let at_ms = |place: u64| timeline.row_span(place * u64::from(per_point)).from.millis_since(timeline.origin);
+    let at_ms = |place: u64| timeline.row_span(place * per_point).from.millis_since(timeline.origin);
     let point = |(&place, sums): (&u64, &Sums)| SeriesPoint {
         at_ms: round3(at_ms(place)),
         due: sums.due.max(sums.ended),
@@ -36,7 +29,7 @@ pub(crate) fn series(facts: &Facts<'_>) -> Series {
         wrong: sums.wrong,
         max_ms: (sums.ok > 0).then(|| round3(ns_to_ms(sums.max_us.saturating_mul(1_000)))),
     };
-    Series { step_ms: per_point * 100, points: sums.iter().map(point).collect() }
+    Series { step_ms: u32::try_from(per_point * 100).unwrap_or(u32::MAX), points: sums.iter().map(point).collect() }
 }
 
 /// What a point shows of its rows: much less than they hold.

@@ -3,9 +3,10 @@
 use super::event::Event;
 use super::facts::Facts;
 use super::number::{round3, span_ms};
-use super::timeline::Span;
 use super::window::first_ok_end;
 use crate::model::MonoTime;
+use crate::model::Span;
+use crate::record::fold::window::Window;
 use crate::record::segment::Scope;
 use crate::result::Slowest;
 
@@ -33,7 +34,7 @@ pub(crate) fn of(event: &Event<'_>, facts: &Facts<'_>) -> Option<Slowest> {
 /// From its due time to its end.
 fn slowest(event: &Event<'_>, facts: &Facts<'_>) -> Option<Span> {
     let scope = Scope::Event(event.begin.event);
-    let cells = facts.tally.windows_of(scope).flat_map(|window| window.rows.values());
+    let cells = facts.tally.windows_of(scope).flat_map(Window::cells);
     let slowest = cells.filter_map(|cell| cell.slowest).max_by_key(|&(due, end)| end.nanos_since(due));
     slowest.map(|(due, end)| Span::new(due, end))
 }

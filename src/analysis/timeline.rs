@@ -9,7 +9,7 @@ use super::processes::Processes;
 use super::trace::Trace;
 use crate::model::address::Listener;
 use crate::model::{
-    ActiveState, EventId, MonoTime, ServiceState, Signal, SocketState, UnitKind, UnitName, UnitSnapshot,
+    ActiveState, EventId, MonoTime, ServiceState, Signal, SocketState, Span, UnitKind, UnitName, UnitSnapshot,
 };
 use crate::record::Record;
 use crate::record::line::{Line, Looks, Pause, Phase, ProcessChange, Queue, UnitChange};
@@ -18,43 +18,6 @@ use crate::scenario::plan::{Destination, Plan};
 
 /// A look at the listeners is over by then, on a machine that is not overloaded.
 const LOOK_TAKES_MAX: Duration = Duration::from_millis(1);
-
-/// A span of time, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) from: MonoTime,
-    pub(crate) to: MonoTime,
-}
-
-impl Span {
-    pub(crate) fn new(from: MonoTime, to: MonoTime) -> Self {
-        Self { from, to: to.max(from) }
-    }
-
-    /// From the beginning of the earlier to the end of the later one.
-    pub(crate) fn hull(self, other: Self) -> Self {
-        Self { from: self.from.min(other.from), to: self.to.max(other.to) }
-    }
-
-    pub(crate) fn holds(self, at: MonoTime) -> bool {
-        (self.from..=self.to).contains(&at)
-    }
-
-    /// How long both last, in nanoseconds.
-    pub(crate) fn shared_ns(self, other: Self) -> u64 {
-        self.to.min(other.to).nanos_since(self.from.max(other.from))
-    }
-
-    pub(crate) fn overlaps(self, other: Self) -> bool {
-        self.from <= other.to && other.from <= self.to
-    }
-
-    /// Longer by `slack_ns` at both ends.
-    pub(crate) fn widened(self, slack_ns: u64) -> Self {
-        let slack = Duration::from_nanos(slack_ns);
-        Self { from: self.from - slack, to: self.to + slack }
-    }
-}
 
 /// The single moments of a record, in order.
 pub(crate) struct Timeline<'a> {
@@ -206,8 +169,13 @@ impl<'a> Timeline<'a> {
 
     /// The due times of a row.
     pub(crate) fn row_span(&self, index: u64) -> Span {
+        self.rows_span(index, 1)
+    }
+
+    /// The due times of so many rows.
+    pub(crate) fn rows_span(&self, index: u64, rows: u64) -> Span {
         let from = MonoTime::from_nanos(self.load_start.as_nanos().saturating_add(index.saturating_mul(ROW_NS)));
-        Span { from, to: MonoTime::from_nanos(from.as_nanos().saturating_add(ROW_NS - 1)) }
+        Span { from, to: MonoTime::from_nanos(from.as_nanos().saturating_add((ROW_NS * rows).saturating_sub(1))) }
     }
 
     /// The event of that number.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::timeline::Span;
+use crate::model::Span;
 use crate::model::address::{Listener, takes};
 use crate::model::{Endpoint, MonoTime};
 use crate::record::line::{Line, Queue, TraceEvent, Traced};

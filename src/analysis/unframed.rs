@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::facts::Facts;
-use super::timeline::{Span, Timeline};
+use super::timeline::Timeline;
 use super::words;
+use crate::model::Span;
 use crate::model::{Disposition, FailureClass, FailureKey};
 use crate::record::fold::tally::{Group, Tally};
+use crate::record::fold::window::Window;
 use crate::record::line::StepBegin;
 use crate::record::segment::{FailureSample, Scope, UnframedSample, density_bucket, density_floor_us};
 
@@ -103,7 +105,7 @@ fn drop_one(tally: &mut Tally, timeline: &Timeline<'_>, (cohort, event): (u16, &
 pub(crate) fn in_doubt(events: &[&Event<'_>], facts: &Facts<'_>) -> Option<(u64, String)> {
     let in_event = |event: &Event<'_>| -> u64 {
         let windows = facts.tally.windows_of(Scope::Event(event.begin.event));
-        windows.flat_map(|window| window.rows.values()).map(|cell| cell.unframed).sum()
+        windows.flat_map(Window::cells).map(|cell| cell.unframed).sum()
     };
     let doubtful: Vec<String> =
         events.iter().filter(|event| in_event(event) > 0).map(|event| words::lower_event(event)).collect();

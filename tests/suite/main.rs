@@ -16,6 +16,7 @@ mod examples;
 mod faults;
 mod hostile;
 mod load;
+mod long_records;
 mod mutated_records;
 mod mutated_scenarios;
 mod reports;

@@ -1,9 +1,9 @@
 //! One failure, or several of a kind in one tenth of a second, with what is known around it.
 
 use crate::analysis::event::Event;
-use crate::analysis::timeline::{ListenerView, Span, Timeline, UnitState};
+use crate::analysis::timeline::{ListenerView, Timeline, UnitState};
 use crate::analysis::trace::ResetWord;
-use crate::model::{ActiveState, EventId, FailureClass, FailureKey, Instead, MonoTime, UnitName};
+use crate::model::{ActiveState, EventId, FailureClass, FailureKey, Instead, MonoTime, Span, UnitName};
 use crate::record::segment::{FailureSample, Scope};
 use crate::result::EventPhase;
 use crate::scenario::plan::{Cohort, Destination};

@@ -16,10 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
-use super::timeline::{Span, Timeline};
+use super::timeline::Timeline;
 use super::window::first_ok_end;
-use crate::model::{Cause, FailureClass, FailureKey, Instead, MonoTime};
-use crate::record::fold::tally::{Tally, Window};
+use crate::model::{Cause, FailureClass, FailureKey, Instead, MonoTime, Span};
+use crate::record::fold::tally::Tally;
+use crate::record::fold::window::Window;
 use crate::record::segment::{FailureSample, Scope};
 use crate::result::{EventPhase, Evidence};
 use crate::scenario::plan::Cohort;
@@ -99,9 +100,9 @@ impl Attribution {
         timeline: &Timeline<'_>,
     ) {
         let mut samples = samples_by_row(window, timeline);
-        for (&row, counts) in &window.rows {
+        for (row, rows, counts) in window.spans() {
             for (key, count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
-                let due = timeline.row_span(row);
+                let due = timeline.rows_span(row, rows);
                 let by_row = Case {
                     key,
                     cohort,

@@ -1,7 +1,8 @@
 //! Starts that no event asked for: the first one of a service that its socket starts, one after a crash.
 
 use super::case::PhaseSpan;
-use crate::analysis::timeline::{Span, Timeline, UnitState};
+use crate::analysis::timeline::{Timeline, UnitState};
+use crate::model::Span;
 use crate::model::{ActiveState, MonoTime};
 use crate::record::fold::tally::Tally;
 
@@ -45,7 +46,7 @@ fn outside(moments: impl Iterator<Item = MonoTime>, mut spans: Vec<Span>) -> Vec
 
 /// When requests of the cohort were answered, in order: the first and the last of each row.
 pub(super) fn answers(cohort: u16, tally: &Tally) -> Vec<MonoTime> {
-    let rows = tally.windows().filter(|&(of, ..)| of == cohort).flat_map(|(.., window)| window.rows.values());
+    let rows = tally.windows().filter(|&(of, ..)| of == cohort).flat_map(|(.., window)| window.cells());
     let mut ends: Vec<MonoTime> =
         rows.filter_map(|cell| cell.ok_ends).flat_map(|(first, last)| [first, last]).collect();
     ends.sort_unstable();

@@ -83,7 +83,7 @@ pub(crate) fn warmup(facts: &Facts<'_>) -> Judged {
     let from = facts.timeline.origin - facts.timeline.plan.run.warmup;
     let is_late = |due: Option<(MonoTime, MonoTime)>| due.is_none_or(|(_, last)| last >= from);
     let windows = facts.tally.windows().filter(|&(_, scope, _)| scope == Scope::Warmup);
-    let cells = windows.flat_map(|(cohort, _, window)| window.rows.values().map(move |cell| (cohort, cell)));
+    let cells = windows.flat_map(|(cohort, _, window)| window.cells().map(move |cell| (cohort, cell)));
     let mut by_class = BTreeMap::<(u16, FailureClass), u64>::new();
     for (cohort, cell) in cells.filter(|(_, cell)| is_late(cell.failed_due)) {
         for (key, n) in cell.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
@@ -112,7 +112,7 @@ pub(crate) fn warmup(facts: &Facts<'_>) -> Judged {
 fn cohorts(facts: &Facts<'_>) -> Judged {
     let has_requests = |index: u16| {
         let windows = facts.tally.windows().filter(|&(of, scope, _)| of == index && scope != Scope::Warmup);
-        windows.flat_map(|(.., window)| window.rows.values()).any(|cell| cell.due > 0)
+        windows.flat_map(|(.., window)| window.cells()).any(|cell| cell.due > 0)
     };
     // One that waits to be asked sends nothing while its step is skipped, which is told of the step.
     let loads = |(_, cohort): &(u16, &Cohort)| cohort.pace != Pace::OnDemand;

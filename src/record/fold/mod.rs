@@ -1,12 +1,34 @@
 //! What a record comes to, line by line: counts are added up, and only what tells more than counts do is kept.
 
 pub(crate) mod counts;
+mod recovery;
+mod settle;
 pub(crate) mod tally;
+#[cfg(test)]
+mod tests;
+mod thin;
+pub(crate) mod window;
+mod zones;
+
+pub(crate) use recovery::ROWS_PER_SECOND;
+pub(crate) use settle::grain;
+
+use std::time::Duration;
 
 use self::tally::Tally;
+use self::thin::thin;
 use super::begin::Begin;
 use super::line::{End, Line};
 use crate::model::MonoTime;
+
+/// More of them than any run of the harness has that does not lose all it sends.
+const LINES_MAX: usize = 100_000;
+
+/// Fewer lines are all kept.
+const LINES_MIN: usize = 4_096;
+
+/// What explains a failure was seen at most so long before it was known.
+const KEPT_FOR: Duration = Duration::from_secs(120);
 
 /// A record as far as it was read.
 #[derive(Clone, Debug)]
@@ -19,6 +41,10 @@ pub struct Record {
     pub lines: Vec<Line>,
     /// The last moment that it knows of.
     pub(crate) last: MonoTime,
+    /// So many lines there were when they were thinned.
+    thinned: usize,
+    /// So many more there are that were not kept.
+    pub(crate) left_out: u64,
     /// The last line; none if the record is incomplete.
     pub end: Option<End>,
 }
@@ -26,7 +52,8 @@ pub struct Record {
 impl Record {
     /// One of which only the first line is known.
     pub(super) fn new(begin: Begin) -> Self {
-        Self { last: begin.anchor, begin, tally: Tally::default(), lines: Vec::new(), end: None }
+        let (last, tally) = (begin.anchor, Tally::new(&begin));
+        Self { begin, tally, lines: Vec::new(), last, thinned: 0, left_out: 0, end: None }
     }
 
     /// Takes the next line in.
@@ -36,9 +63,35 @@ impl Record {
         match line {
             Line::Rows(_) | Line::Segment(_) | Line::Journal(_) | Line::Exec(_) | Line::Request(_) => {}
             Line::End(end) => self.end = Some(end),
+            other if self.lines.len() >= LINES_MAX && is_observation(&other) => self.left_out += 1,
             other => self.lines.push(other),
         }
+        if self.lines.len() >= LINES_MIN.max(2 * self.thinned) {
+            self.thin();
+        }
     }
+
+    fn thin(&mut self) {
+        let (zones, clients) = self.tally.happened();
+        thin(&mut self.lines, &zones, self.last - KEPT_FOR, &clients);
+        self.thinned = self.lines.len();
+    }
+}
+
+/// One of many looks at the machine, or at what happens on it.
+fn is_observation(line: &Line) -> bool {
+    matches!(
+        line,
+        Line::Unit(_)
+            | Line::Queue(_)
+            | Line::Looks(_)
+            | Line::Pause(_)
+            | Line::Counters(_)
+            | Line::Trace(_)
+            | Line::Process(_)
+            | Line::Holders(_)
+            | Line::Generator(_)
+    )
 }
 
 /// The last moment that a line speaks of.
