@@ -218,13 +218,7 @@ impl Hour {
 }
 
 fn fail(row: &mut Row, segment: &mut Segment, due: MonoTime, n: u64) {
-    let key = FailureKey {
-        class: FailureClass::Refused,
-        disposition: Disposition::Unsent,
-        reused: false,
-        status: None,
-        errno: Some(111),
-    };
+    let key = FailureKey { errno: Some(111), ..FailureKey::new(FailureClass::Refused, Disposition::Unsent) };
     row.failures.push(FailureCount { key, n });
     row.failed_due = Some((due, due));
     let sample = FailureSample {
@@ -237,6 +231,7 @@ fn fail(row: &mut Row, segment: &mut Segment, due: MonoTime, n: u64) {
         nth: 1,
         bytes_out: 0,
         bytes_in: 0,
+        instead: None,
     };
     segment.samples.extend((0..n).map(|_| sample.clone()));
 }

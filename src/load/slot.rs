@@ -109,8 +109,7 @@ impl Request {
     }
 
     /// It had no connection, or no room on one.
-    fn unsent(self, class: FailureClass, trace: Trace, errno: Option<i32>, end: MonoTime) -> Ended {
-        let key = FailureKey { errno, ..FailureKey::new(class, Disposition::Unsent) };
+    fn unsent(self, key: FailureKey, trace: Trace, end: MonoTime) -> Ended {
         self.ended(Err(key), self.connect_call, trace, end)
     }
 }
@@ -200,12 +199,13 @@ impl Slot {
     }
 
     /// Ends all requests that wait: there is no connection for them.
-    fn not_connected(&mut self, OpenFailure { class, errno, local, instead }: OpenFailure) {
+    fn not_connected(&mut self, OpenFailure { class, errno, tls, local, instead }: OpenFailure) {
         self.link = Link::None;
         let end = clock::now();
         let trace = Trace { local, instead, ..Trace::default() };
+        let key = FailureKey { errno, tls, ..FailureKey::new(class, Disposition::Unsent) };
         let waiting = self.requests.extract_if(.., |request| request.place == Place::Waiting);
-        self.events.extend(waiting.map(|request| SlotEvent::Ended(request.unsent(class, trace, errno, end))));
+        self.events.extend(waiting.map(|request| SlotEvent::Ended(request.unsent(key, trace, end))));
     }
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<SlotEvent>> {
@@ -330,7 +330,7 @@ impl Slot {
                 self.link = Link::None;
             }
         }
-        SlotEvent::Ended(request.unsent(class, trace, None, clock::now()))
+        SlotEvent::Ended(request.unsent(FailureKey::new(class, Disposition::Unsent), trace, clock::now()))
     }
 
     fn exchanged(&mut self, place: Place, nth: u64, exchanged: Exchanged) -> Option<SlotEvent> {

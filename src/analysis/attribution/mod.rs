@@ -18,7 +18,7 @@ use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
 use super::timeline::Timeline;
 use super::window::first_ok_end;
-use crate::model::{Cause, FailureClass, FailureKey, Instead, MonoTime, Span};
+use crate::model::{Cause, FailureClass, FailureKey, Instead, MonoTime, Span, TlsFault};
 use crate::record::fold::tally::Tally;
 use crate::record::fold::window::Window;
 use crate::record::segment::{FailureSample, Scope};
@@ -49,6 +49,8 @@ pub(crate) struct Finding {
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// What was spoken instead of HTTP/2.
     pub(crate) instead: BTreeSet<Instead>,
+    /// What TLS did not take.
+    pub(crate) tls: BTreeMap<TlsFault, u64>,
     /// When those failed of which a sample tells it.
     failed: Option<Span>,
     /// When the others can have failed.
@@ -63,6 +65,9 @@ impl Finding {
         *self.classes.entry(failed.key.class).or_default() += n;
         if let Some(status) = failed.key.status.filter(|_| failed.key.class.is_wrong()) {
             *self.statuses.entry(status).or_default() += n;
+        }
+        if let Some(fault) = failed.key.tls {
+            *self.tls.entry(fault).or_default() += n;
         }
         self.cohorts.insert(cohort);
         self.instead.extend(failed.instead);

@@ -12,8 +12,8 @@ use super::socket::{Attempt, connect, poll_established};
 use super::stream::{Socket, Stream};
 use super::tls::{ALPN_H2, Tls};
 use crate::clock;
-use crate::load::classify::connect_class;
-use crate::model::{Endpoint, FailureClass, Instead, MonoTime};
+use crate::load::classify::{connect_class, handshake_fault};
+use crate::model::{Endpoint, FailureClass, Instead, MonoTime, TlsFault};
 
 /// A connection that does not carry requests yet.
 pub(in crate::load) struct Opening {
@@ -42,6 +42,7 @@ pub(in crate::load) struct Opened {
 pub(in crate::load) struct OpenFailure {
     pub(in crate::load) class: FailureClass,
     pub(in crate::load) errno: Option<i32>,
+    pub(in crate::load) tls: Option<TlsFault>,
     pub(in crate::load) local: Option<SocketAddr>,
     /// What the server offered, where that was not the protocol asked for.
     pub(in crate::load) instead: Option<Instead>,
@@ -81,12 +82,19 @@ impl Opening {
         let stream = ready!(Pin::new(handshake).poll(cx)).map_err(|error| OpenFailure {
             class: FailureClass::Tls,
             errno: error.raw_os_error(),
+            tls: Some(handshake_fault(&error)),
             local,
             instead: None,
         })?;
         if tls.is_some_and(|tls| tls.requires_h2 && stream.get_ref().1.alpn_protocol() != Some(ALPN_H2)) {
             let instead = Some(Instead::NoAlpn);
-            return Poll::Ready(Err(OpenFailure { class: FailureClass::Malformed, errno: None, local, instead }));
+            return Poll::Ready(Err(OpenFailure {
+                class: FailureClass::Malformed,
+                errno: None,
+                tls: None,
+                local,
+                instead,
+            }));
         }
         Poll::Ready(Ok(Opened { stream: Stream::Tls(Box::new(stream)), local, since: *since }))
     }
@@ -99,5 +107,5 @@ impl Opening {
 
 fn lost(errno: Errno, is_unix: bool, local: Option<SocketAddr>) -> OpenFailure {
     let errno = errno.raw_os_error();
-    OpenFailure { class: connect_class(errno, is_unix), errno: Some(errno), local, instead: None }
+    OpenFailure { class: connect_class(errno, is_unix), errno: Some(errno), tls: None, local, instead: None }
 }

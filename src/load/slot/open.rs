@@ -96,17 +96,15 @@ impl Open {
             bytes_in: trace.bytes_in,
             unix: self.wire.is_unix(),
         };
-        let (errno, code) = match failure {
-            Failure::Lost(trouble) => (trouble.errno(), None),
-            Failure::StreamReset(code) => (None, Some(code)),
-            Failure::NotHttp | Failure::StreamRefused | Failure::TimedOut | Failure::Interrupted => (None, None),
-        };
-        FailureKey {
+        let key = FailureKey {
             reused: trace.reused(),
             status: exchanged.status,
-            errno,
-            code,
             ..FailureKey::new(exchange_class(failure, progress), disposition(progress))
+        };
+        match failure {
+            Failure::Lost(trouble) => FailureKey { errno: trouble.errno(), tls: trouble.tls(), ..key },
+            Failure::StreamReset(code) => FailureKey { code: Some(code), ..key },
+            Failure::NotHttp | Failure::StreamRefused | Failure::TimedOut | Failure::Interrupted => key,
         }
     }
 }
