@@ -14,6 +14,11 @@ use crate::record::line::{Line, Pause};
 use crate::record::segment::Scope;
 use crate::scenario::plan::Target;
 
+/// After a pause of this length, what fell due in it is sent at once: what the target cannot take of that, in the pause
+/// and this long after it, is the pause's doing. Shorter pauses make no pile-up to speak of.
+const PILE_UP_MIN: Duration = Duration::from_millis(100);
+const PILE_UP_LASTS: Duration = Duration::from_secs(1);
+
 /// A request that ran out of time is the target's doing if the generator took less than this fraction of that time: one
 /// part in N.
 const OWN_PART: u64 = 10;
@@ -70,7 +75,11 @@ impl InDoubt {
 pub(crate) struct Shortage {
     pub(crate) saturated_ns: u64,
     pub(crate) paused_ns: u64,
-    /// Of the saturated time: on a core,
+    /// Of the saturated time: requests that were due,
+    pub(crate) due: u64,
+    /// those that were begun,
+    pub(crate) begun: u64,
+    /// on a core,
     pub(crate) cpu_ns: u64,
     /// and ready to run, without a core;
     pub(crate) run_delay_ns: u64,
@@ -98,8 +107,20 @@ impl<'a> Generator<'a> {
         if key.errno.is_some_and(|errno| NO_MEMORY.contains(&errno)) {
             return true;
         }
+        if [FailureClass::QueueFull, FailureClass::ConnectTimeout].contains(&key.class) && self.is_in_pile_up(due) {
+            return true;
+        }
         let Some(limit) = time_limit(key.class, target) else { return false };
         self.taken_ns(Span::new(due.from, due.to + limit)) >= nanos(limit) / OWN_PART
+    }
+
+    /// Whether what was due in `due` was sent together with all that a pause had held back.
+    fn is_in_pile_up(&self, due: Span) -> bool {
+        let around = Span::new(due.from - PILE_UP_LASTS, due.to);
+        let pauses = self.during(around).flat_map(|generator| &generator.pauses);
+        pauses
+            .filter(|pause| u128::from(pause.length_ns()) >= PILE_UP_MIN.as_nanos())
+            .any(|pause| overlap_ns(due, Span::new(pause.from, pause.to + PILE_UP_LASTS)) > 0)
     }
 
     /// How much of `span` the load thread did not give to the target.
@@ -128,6 +149,8 @@ impl<'a> Generator<'a> {
                 continue;
             }
             shortage.saturated_ns += generator.span_ns();
+            shortage.due += generator.due;
+            shortage.begun += generator.begun;
             shortage.cpu_ns += generator.cpu_ns;
             shortage.run_delay_ns += generator.run_delay_ns.unwrap_or_default();
             shortage.throttled_ns += generator.taken.throttled_ns.unwrap_or_default();
@@ -167,7 +190,15 @@ impl Shortage {
         }
         let (saturated, waited) = (seconds(self.saturated_ns), seconds(self.run_delay_ns));
         let half = |ns: u64| ns >= self.run_delay_ns / 2;
-        let why = if self.cpu_ns >= self.saturated_ns / 2 {
+        let is_too_much = self.begun > 0 && self.cpu_ns / self.begun * self.due >= self.saturated_ns;
+        let why = if is_too_much {
+            format!(
+                "{} requests were due and it began {}, each for {} us of CPU time; lower the rate",
+                self.due,
+                self.begun,
+                self.cpu_ns / self.begun / 1_000
+            )
+        } else if self.cpu_ns >= self.saturated_ns / 2 {
             format!(
                 "it used {} of CPU time, which is all that one thread has; lower the rate or the number of clients",
                 seconds(self.cpu_ns)
@@ -213,6 +244,8 @@ mod tests {
             cpu_ns: cpu * MS,
             run_delay_ns: Some(run_delay * MS),
             parked_ns: parked * MS,
+            due: 0,
+            begun: 0,
             waiting: 0,
             pauses: Vec::new(),
             pauses_left_out: 0,
@@ -266,6 +299,31 @@ mod tests {
     }
 
     #[test]
+    fn a_load_thread_that_is_asked_for_more_than_it_can_send_is_at_its_limit_though_it_waits_for_answers() {
+        let asked = |due, begun, cpu| {
+            let second = |number| GeneratorUse { due, begun, waiting: 50_000, ..second(number, cpu, 0, 1_000 - cpu) };
+            is_own(&[second(0), second(1)], FailureClass::NoConnection, 200)
+        };
+        assert!(asked(100_000, 25_000, 600), "with 24 us each it needs 2.4 cores");
+        assert!(!asked(30_000, 25_000, 600), "it would have kept up with a target that answers at once");
+        assert!(!asked(100_000, 12, 300), "the target hangs: the time went into what waits");
+        assert!(!asked(100_000, 3_000, 60), "the target is slow");
+    }
+
+    #[test]
+    fn what_a_pause_piled_up_is_not_the_targets_doing() {
+        let paused = |from_ms, to_ms| {
+            let pauses = vec![Pause { from: at(from_ms), to: at(to_ms) }];
+            [GeneratorUse { pauses, ..second(0, 100, 0, 890) }, second(1, 100, 0, 890), second(2, 100, 0, 890)]
+        };
+        let is_own = |uses: &[GeneratorUse], due_ms| is_own(uses, FailureClass::QueueFull, due_ms);
+        assert!(is_own(&paused(400, 600), 500) && is_own(&paused(400, 600), 1_500));
+        assert!(!is_own(&paused(400, 600), 100), "it was due before");
+        assert!(!is_own(&paused(400, 600), 1_700), "the pile was gone");
+        assert!(!is_own(&paused(400, 450), 440), "hardly anything was held back");
+    }
+
+    #[test]
     fn a_pause_counts_by_the_share_of_the_time_that_the_request_had() {
         let paused = |to_ms| {
             let pauses = vec![Pause { from: at(500), to: at(to_ms) }];
@@ -294,6 +352,8 @@ mod tests {
         };
         assert!(told(GeneratorUse { waiting: 70, ..second(0, 985, 5, 100) }).contains("up to 70 requests waited"));
         assert!(told(second(0, 985, 5, 100)).contains("all that one thread has"));
+        let asked = GeneratorUse { due: 100_000, begun: 25_000, ..second(0, 985, 5, 100) };
+        assert!(told(asked).contains("100000 requests were due and it began 25000, each for 39 us of CPU time"));
         assert!(told(second(0, 100, 880, 890)).contains("a core that something else used"));
         let taken = |throttled_ns, steal_ns| Taken { throttled_ns: Some(throttled_ns), steal_ns: Some(steal_ns) };
         assert!(told(GeneratorUse { taken: taken(800 * MS, 0), ..second(0, 190, 800, 790) }).contains("CPU quota"));

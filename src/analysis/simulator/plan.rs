@@ -165,6 +165,7 @@ pub(crate) fn restart(
             }],
             after,
             error: None,
+            is_late: false,
         }),
     }
 }

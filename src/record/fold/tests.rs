@@ -52,6 +52,8 @@ fn story() -> Simulation {
         cpu_ns: 50_000_000,
         run_delay_ns: Some(1_000_000),
         parked_ns: 900_000_000,
+        due: 200,
+        begun: 200,
         waiting: nth % 5,
         pauses: Vec::new(),
         pauses_left_out: 0,

@@ -92,18 +92,20 @@ fn join_queues(earlier: &Queue, later: &Queue) -> Option<Queue> {
     })
 }
 
-/// Two spans in which the load thread lacked nothing.
+/// Two spans in which the load thread lacked nothing, where the same is true of both together.
 fn join_uses(earlier: &GeneratorUse, later: &GeneratorUse) -> Option<GeneratorUse> {
     let is_well = |it: &GeneratorUse| !it.is_saturated() && it.pauses.is_empty() && it.pauses_left_out == 0;
-    (earlier.to == later.from && is_well(earlier) && is_well(later)).then(|| GeneratorUse {
+    let joined = GeneratorUse {
         from: earlier.from,
-        to: later.to,
         cpu_ns: earlier.cpu_ns.saturating_add(later.cpu_ns),
         run_delay_ns: earlier.run_delay_ns.zip(later.run_delay_ns).map(|(one, other)| one.saturating_add(other)),
         parked_ns: earlier.parked_ns.saturating_add(later.parked_ns),
+        due: earlier.due.saturating_add(later.due),
+        begun: earlier.begun.saturating_add(later.begun),
         waiting: earlier.waiting.max(later.waiting),
         ..later.clone()
-    })
+    };
+    (earlier.to == later.from && [earlier, later, &joined].into_iter().all(is_well)).then_some(joined)
 }
 
 fn is_reset_of_another(line: &Line, before: MonoTime, clients: &BTreeSet<String>) -> bool {
