@@ -75,7 +75,7 @@ fn from_text(text: &str, dimension: Dimension) -> Result<Bound, String> {
         return Err(format!("unknown comparison {operator:?}"));
     }
     let limit = match dimension {
-        Dimension::Time => duration::parse(rest).map(Limit::Time).map_err(|why| format!("the duration {why}"))?,
+        Dimension::Time => duration::parse(rest).map(Limit::Time)?,
         Dimension::Count | Dimension::Ratio => number_limit(rest, dimension)?,
     };
     Ok(Bound { comparison, limit })

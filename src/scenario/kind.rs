@@ -14,9 +14,6 @@ use super::source::Spanned;
 use super::tree::{Node, Value};
 use super::{duration, suggest};
 
-/// `1m30s`: numbers with units, larger ones first.
-const DURATION: &str = r"^([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?([0-9.]+us)?([0-9.]+ns)?$";
-
 type Read<T> = dyn Fn(&Node, &mut Mistakes) -> Option<T>;
 
 /// How a value is read, and what the schema says of it.
@@ -210,7 +207,7 @@ pub(crate) fn positive(largest: f64) -> Kind<f64> {
 
 /// A duration in `range`.
 pub(crate) fn span(range: RangeInclusive<Duration>) -> Kind<Duration> {
-    let schema = || json!({ "type": "string", "pattern": DURATION, "minLength": 2 });
+    let schema = || json!({ "type": "string", "pattern": duration::PATTERN, "minLength": 2 });
     Kind::new(schema, move |node, mistakes| {
         let Value::String(text) = &node.value else {
             wrong_type(node, "a duration", mistakes, duration::HELP);
@@ -219,7 +216,7 @@ pub(crate) fn span(range: RangeInclusive<Duration>) -> Kind<Duration> {
         let value = match duration::parse(text) {
             Ok(value) => value,
             Err(why) => {
-                mistakes.add(node.place, format!("the duration {why}")).help(duration::HELP);
+                mistakes.add(node.place, why).help(duration::HELP);
                 return None;
             }
         };

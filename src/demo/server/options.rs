@@ -166,7 +166,7 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
 
 /// A whole number with its unit: `250us`, `300ms`, `2s`, `1m`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    duration::parse(text).map_err(|why| format!("{text:?} {why}; say 250us, 300ms, 2s or 1m30s"))
+    duration::parse(text).map_err(|why| format!("{why}; use 250us, 300ms, 2s or 1m30s"))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a Result of a value parser")]
