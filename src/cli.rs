@@ -122,6 +122,9 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: gapless watch http://127.0.0.1:8008/health --expect p99=500ms -- ./deploy.sh
 
+A command can mark its stages: echo flipped > \"$GAPLESS_MARKS\" begins an event of that name, and losses and stalls are
+reported for each.
+
 The command gets this shell's environment and input. What it prints is shown as it comes and its end is kept in the
 record; its stdout goes to stdout with --format table, else to stderr, so that stdout holds the result alone. Ctrl-C
 ends the command too.")]
@@ -149,6 +152,10 @@ pub struct WatchArgs {
     /// The longest listener gap that may go unseen in a run that passes, or none [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub max_unseen: Option<String>,
+    /// Read marks from this file or pipe, or with - from standard input: each line begins an event of that name. Without
+    /// it, the command may write them to the pipe that $GAPLESS_MARKS names
+    #[arg(long, value_name = "FILE")]
+    pub marks: Option<PathBuf>,
     /// Where results go
     #[command(flatten)]
     pub output: OutputArgs,

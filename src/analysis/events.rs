@@ -30,9 +30,13 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
     let worst_of = |pick: fn(&Times) -> Option<f64>| finite_ms(worst(times.iter().map(pick)));
     let since_begin = |at| round3(span_ms(begin.at, at));
     let mut outcomes = std::collections::BTreeMap::new();
+    let mut unexpected_statuses = std::collections::BTreeMap::new();
     for cell in facts.tally.windows_of(scope).flat_map(Window::cells) {
         for (key, n) in cell.failures.iter() {
             *outcomes.entry(key.class).or_default() += n;
+            if let (FailureClass::UnexpectedStatus, Some(status)) = (key.class, key.status) {
+                *unexpected_statuses.entry(status).or_default() += n;
+            }
         }
     }
     let count =
@@ -46,6 +50,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         action: begin.action,
         unit: begin.unit.clone(),
         process: begin.process.as_deref().map(holders::described),
+        name: name(event),
         at_ms: round3(begin.at.millis_since(timeline.origin)),
         job: event.end.and_then(|end| end.job),
         proven: proven(event),
@@ -60,6 +65,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         slowest: slowest::of(event, facts),
         dropped: count(FailureClass::is_dropped),
         wrong: count(FailureClass::is_wrong),
+        unexpected_statuses,
         causes: facts.attribution.causes(|_, of| of == scope),
         outcomes,
         queue_peak: peak.map(|(queued, _)| queued),
@@ -73,6 +79,14 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         listener_inode_changed: listener_inode_changed(event, timeline),
         memory_before_bytes: memory_bytes(event.service_before()),
         memory_after_bytes: memory_bytes(event.service_after()),
+    }
+}
+
+/// What is known of an event beside its action and its unit.
+fn name(event: &Event<'_>) -> Option<String> {
+    match event.step.map(|step| &step.action) {
+        Some(Action::Exec { argv, .. }) => Some(argv.join(" ")),
+        _ => event.begin.name.clone(),
     }
 }
 
@@ -107,7 +121,8 @@ fn needs_proof(event: &Event<'_>) -> bool {
         | ActionKind::Wait
         | ActionKind::Request
         | ActionKind::Gate
-        | ActionKind::Exit => false,
+        | ActionKind::Exit
+        | ActionKind::Mark => false,
     }
 }
 

@@ -94,6 +94,9 @@ fn without_steps(figures: &Figures) -> String {
     )
 }
 
+/// So many without a drop bound its probability by 5 % at 95 % confidence: 0.95^59 < 0.05.
+const CLEAN_FOR_5_PERCENT: u32 = 59;
+
 /// What the events of an acting step show, and how sure that is.
 fn confidence(result: &StepResult, facts: &Facts<'_>) -> Option<String> {
     let index = u16::try_from(result.step.checked_sub(1)?).ok()?;
@@ -109,7 +112,11 @@ fn confidence(result: &StepResult, facts: &Facts<'_>) -> Option<String> {
     }
     let percent = result.drop_probability_upper_95? * 100.0;
     let listener = listener(index, result, facts).unwrap_or_default();
-    Some(format!("0 of {all} dropped anything: at 95 % confidence fewer than {percent:.1} % do{listener}."))
+    let verb = if done == 1 { "was" } else { "were" };
+    let clean = format!("{done} of {all} {verb} clean: at 95 % confidence fewer than {percent:.1} % drop anything");
+    let more = (done < CLEAN_FOR_5_PERCENT)
+        .then(|| format!("; {CLEAN_FOR_5_PERCENT} clean ones in a row would show that fewer than 5 % do"));
+    Some(format!("{clean}{}{listener}.", more.unwrap_or_default()))
 }
 
 /// That an action had nothing to do, or was undone by the unit's socket.

@@ -58,6 +58,9 @@ pub(crate) fn lower_event(event: &Event<'_>) -> String {
     if let Some(process) = &event.begin.process {
         return format!("the end of {process}");
     }
+    if let Some(mark) = &event.begin.name {
+        return format!("{name} {mark}");
+    }
     match &event.begin.unit {
         Some(unit) if action == ActionKind::Exec => format!("{name} {run} (replaces {unit})"),
         Some(unit) => format!("{name} {run} of {unit}"),

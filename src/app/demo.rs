@@ -7,9 +7,8 @@ use super::folder::{Folder, Visibility};
 use super::output::{self, inform};
 use super::run::{How, record_all};
 use super::session;
-use crate::cli::{DemoArgs, Format, ManagerArg};
+use crate::cli::{DemoArgs, ManagerArg, OutputArgs};
 use crate::demo::scenarios;
-use crate::render;
 use crate::run::{Interrupt, Surroundings};
 use crate::scenario::{self, Overrides, Scenario};
 
@@ -43,13 +42,11 @@ async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -
         is_patient: true,
         show_bodies: false,
         notes: &[],
+        marks: None,
     };
     let (result, mut exit) = record_all(scenarios, how, folder, &interrupt).await?;
-    if args.format == Format::Table {
-        output::write(&render::terminal::render_overview(&result, output::width(), output::stdout_color()))?;
-    } else {
-        exit = exit.worst(output::print_result(&result, args.format));
-    }
+    let output = OutputArgs { format: args.format, summary: true, ..OutputArgs::default() };
+    exit = exit.worst(output::print_result(&result, &output));
     inform(&format!("saved in {}, the scenarios too", folder.path().display()));
     Ok(exit)
 }

@@ -22,7 +22,7 @@ pub fn publish(result: &RunResult, report: &Path) {
         complain(&error);
     }
     if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
-        && let Err(error) = append(&path, &render::markdown::summary(result))
+        && let Err(error) = append(&path, &render::markdown::render(result))
     {
         complain(&error);
     }

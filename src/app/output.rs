@@ -9,7 +9,7 @@ use std::sync::{LazyLock, OnceLock};
 use anyhow::Context as _;
 
 use super::exit::Exit;
-use crate::cli::{ColorArg, Format};
+use crate::cli::{ColorArg, Format, OutputArgs};
 use crate::render;
 use crate::result::RunResult;
 use crate::scenario::ScenarioErrors;
@@ -66,11 +66,12 @@ pub fn open(report: &Path) {
 ///
 /// # Errors
 /// When it cannot be rendered, or stdout cannot be written to.
-pub fn print(result: &RunResult, format: Format) -> anyhow::Result<()> {
+pub fn print(result: &RunResult, format: Format, summary: bool) -> anyhow::Result<()> {
     let bytes = match format {
+        Format::Table if summary => render::terminal::render_overview(result, width(), stdout_color()),
         Format::Table => render::terminal::render(result, width(), stdout_color()),
         Format::Json => render::json::render(result),
-        Format::Markdown => render::markdown::summary(result),
+        Format::Markdown => render::markdown::render(result),
         Format::Junit => render::junit::render(result)?,
     };
     write(&bytes)
@@ -79,8 +80,8 @@ pub fn print(result: &RunResult, format: Format) -> anyhow::Result<()> {
 /// Prints `result`. Where stdout takes it not, that is said, and the verdict with it: the exit code must not tell that
 /// all is well to somebody who holds half a document.
 #[must_use]
-pub fn print_result(result: &RunResult, format: Format) -> Exit {
-    let Err(error) = print(result, format) else { return Exit::Passed };
+pub fn print_result(result: &RunResult, args: &OutputArgs) -> Exit {
+    let Err(error) = print(result, args.format, args.summary) else { return Exit::Passed };
     complain(&error);
     say(&format!("verdict: {}", result.verdict));
     Exit::Harness

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::folder::Folder;
 use super::output::{self, complain};
 use crate::analysis;
-use crate::cli::ReportArgs;
+use crate::cli::{OutputArgs, ReportArgs};
 use crate::record::Record;
 use crate::result::RunResult;
 
@@ -20,7 +20,8 @@ pub fn main(args: &ReportArgs) -> anyhow::Result<Exit> {
     let folder = Folder::existing(&args.dir)?;
     let result = analyse(&folder)?;
     let written = folder.write_reports(&result);
-    let mut exit = Exit::of(&result).worst(output::print_result(&result, args.format));
+    let mut exit = Exit::of(&result)
+        .worst(output::print_result(&result, &OutputArgs { format: args.format, ..OutputArgs::default() }));
     if let Err(error) = written {
         complain(&error);
         exit = exit.worst(Exit::Harness);

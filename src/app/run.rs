@@ -1,5 +1,7 @@
 //! `gapless run`: scenarios from files to verdicts.
 
+use std::cell::RefCell;
+
 use anyhow::Context as _;
 
 use super::caller::Caller;
@@ -16,9 +18,9 @@ use crate::load::LoadHandle;
 use crate::record::begin::{Begin, Tool};
 use crate::record::line::{EndReason, Line, NoteKind};
 use crate::record::{Record, RecordWriter, SCHEMA};
-use crate::result::RunResult;
+use crate::result::{RunResult, ScenarioResult};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Discretion, Ended, Interrupt, Recorder, Surroundings, estimate};
+use crate::run::{Discretion, Ended, Interrupt, Marks, Recorder, Surroundings, estimate};
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides, Scenario};
 
@@ -65,6 +67,7 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String
         is_patient: true,
         show_bodies: args.output.show_bodies,
         notes,
+        marks: None,
     };
     let folder = Folder::create(args.output.out.as_deref(), how.visibility(), Caller::of_sudo())?;
     let (result, mut exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
@@ -78,7 +81,7 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String
 
 /// What every run ends with: its result on stdout and for GitHub, where it is saved, and how the command ends.
 pub(super) fn finish(result: &RunResult, exit: Exit, folder: &Folder, args: &OutputArgs) -> Exit {
-    let exit = exit.worst(output::print_result(result, args.format));
+    let exit = exit.worst(output::print_result(result, args));
     let report = folder.path().join("report.html");
     github::publish(result, &report);
     inform(&format!("saved in {}", folder.path().display()));
@@ -109,6 +112,8 @@ pub(super) struct How<'a> {
     pub(super) show_bodies: bool,
     /// What every report is to say.
     pub(super) notes: &'a [String],
+    /// What others announce meanwhile.
+    pub(super) marks: Option<&'a RefCell<Option<Marks>>>,
 }
 
 impl How<'_> {
@@ -169,6 +174,9 @@ pub(super) async fn record_all(
         exit = exit.worst(ended);
         let result = result.get_or_insert_with(|| RunResult::new(&record.begin));
         result.push(analysis::analyse(&record));
+        if let (true, Some(ended)) = (scenarios.len() > 1, result.scenarios.last()) {
+            inform(&in_one_line(ended));
+        }
         // After each scenario: a later one that fails must not take these with it.
         unwritten = folder.write_reports(result).err();
     }
@@ -179,6 +187,12 @@ pub(super) async fn record_all(
     let interrupted = if interrupt.is_raised() { Exit::Interrupted } else { Exit::Passed };
     let exit = exit.worst(Exit::of(&result)).worst(interrupted);
     Ok((result, exit))
+}
+
+/// What became of a scenario, as soon as it has ended.
+fn in_one_line(scenario: &ScenarioResult) -> String {
+    let (verdict, due) = (scenario.verdict_in_words(), scenario.requests.due);
+    format!("{}: {verdict}, {} of {due} requests dropped", scenario.name, scenario.dropped)
 }
 
 /// Runs one scenario: its record, as it was written.
@@ -227,6 +241,7 @@ async fn record_one(
         surroundings: how.surroundings,
         is_patient: how.is_patient,
         notes: how.notes,
+        marks: how.marks.and_then(RefCell::take),
     })
     .await;
     drop(watcher);

@@ -19,7 +19,7 @@ use crate::model::Endpoint;
 use crate::model::address::Listener;
 use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::record::line::{EndReason, Line, NoteKind};
-use crate::run::{Ended, Interrupt, Progress, Recorder, Setup, Surroundings, aliases};
+use crate::run::{Ended, Interrupt, Marks, Progress, Recorder, Setup, Surroundings, aliases};
 use crate::scenario::plan::Plan;
 
 /// One scenario to drive.
@@ -44,6 +44,8 @@ pub(super) struct Request<'a> {
     pub(super) is_patient: bool,
     /// What every report is to say.
     pub(super) notes: &'a [String],
+    /// What others announce meanwhile.
+    pub(super) marks: Option<Marks>,
 }
 
 /// Runs `future` on the control thread: a current-thread runtime with a `LocalSet`.
@@ -57,22 +59,23 @@ pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> an
 }
 
 /// Drives one scenario. Its record has every line but the last when this returns.
-pub(super) async fn drive(request: Request<'_>) -> Ended {
+pub(super) async fn drive(mut request: Request<'_>) -> Ended {
     let ended = match request.choice.map(|choice| choice.kind) {
         None => {
             request.recorder.write(&(request.begin)(request.plan, None));
-            return with::<SystemdManager>(&request, request.plan, None, None).await;
+            let plan = request.plan;
+            return with::<SystemdManager>(&mut request, plan, None, None).await;
         }
-        Some(ManagerKind::Embedded) => with_embedded(&request).await,
-        Some(ManagerKind::System) => with_systemd(&request, SystemdManager::system).await,
-        Some(ManagerKind::User) => with_systemd(&request, SystemdManager::user).await,
+        Some(ManagerKind::Embedded) => with_embedded(&mut request).await,
+        Some(ManagerKind::System) => with_systemd(&mut request, SystemdManager::system).await,
+        Some(ManagerKind::User) => with_systemd(&mut request, SystemdManager::user).await,
     };
     ended.unwrap_or_else(|error| Ended { reason: EndReason::Error(format!("{error:#}")), not_put_back: Vec::new() })
 }
 
 /// The embedded manager changes nothing that would outlive it: its ledger only tells other runs of the same scenario,
 /// and where there can be none, the run does without.
-async fn with_embedded(request: &Request<'_>) -> anyhow::Result<Ended> {
+async fn with_embedded(request: &mut Request<'_>) -> anyhow::Result<Ended> {
     let prepared = std::env::current_exe().and_then(|own| EmbeddedManager::new(own, Some(Box::new(listeners))));
     match prepared {
         Ok(mut manager) => {
@@ -109,7 +112,7 @@ fn open_ledger(request: &Request<'_>) -> Result<Rc<RefCell<Ledger>>, LedgerError
 }
 
 async fn with_systemd(
-    request: &Request<'_>,
+    request: &mut Request<'_>,
     connect: impl AsyncFnOnce(Options) -> Result<SystemdManager, ManagerError>,
 ) -> anyhow::Result<Ended> {
     let prepared = async {
@@ -175,7 +178,7 @@ async fn recover_abandoned(manager: &SystemdManager) -> anyhow::Result<()> {
 }
 
 async fn with<M: Manager>(
-    request: &Request<'_>,
+    request: &mut Request<'_>,
     plan: &Plan,
     manager: Option<&mut M>,
     ledger: Option<Rc<RefCell<Ledger>>>,
@@ -194,6 +197,7 @@ async fn with<M: Manager>(
         surroundings: request.surroundings,
         is_patient: request.is_patient,
         judge: analysis::judge_so_far,
+        marks: request.marks.take(),
     })
     .await
 }

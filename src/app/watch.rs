@@ -3,6 +3,7 @@
 //! It is a scenario of one step. Its text is made from the command line and goes the way of every scenario, so
 //! options mean and default to what the keys of a file do, and mistakes in them are found by the same code.
 
+use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -17,7 +18,7 @@ use super::run::{How, finish, known, pin_loads, record_all};
 use super::session;
 use crate::cli::{Format, ManagerArg, WatchArgs};
 use crate::run::exec::resolve;
-use crate::run::{Interrupt, Surroundings};
+use crate::run::{Interrupt, Marks, Surroundings};
 use crate::scenario::{self, Scenario};
 
 /// What mistakes are said to be in.
@@ -45,11 +46,24 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
 async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     let scenarios = pin_loads(known(vec![scenario]))?;
+    let marks = match marks(args) {
+        Ok(marks) => marks,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            return Ok(Exit::Usage);
+        }
+    };
     let surroundings = if args.command.is_empty() {
         Surroundings::Stated
     } else {
         // Only a table may stand below what the command prints.
-        Surroundings::Users { stdout_to_stderr: args.output.format != Format::Table }
+        // For as long as the process lives: a command may outlast the run.
+        let pipe = marks.as_ref().and_then(Marks::pipe).map(|pipe| &*Box::leak(pipe.to_owned().into_boxed_path()));
+        Surroundings::Users {
+            stdout_to_stderr: args.output.format != Format::Table,
+            marks: pipe,
+            input_is_marks: args.marks.as_deref() == Some(Path::new("-")),
+        }
     };
     // There is no unit to act on.
     let how = How {
@@ -59,10 +73,23 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
         is_patient: false,
         show_bodies: args.output.show_bodies,
         notes: &[],
+        marks: Some(&RefCell::new(marks)),
     };
     let folder = Folder::create(args.output.out.as_deref(), how.visibility(), Caller::of_sudo())?;
     let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
     Ok(finish(&result, exit, &folder, &args.output))
+}
+
+/// Where marks come from: what `--marks` names, else a pipe for the command.
+fn marks(args: &WatchArgs) -> anyhow::Result<Option<Marks>> {
+    match &args.marks {
+        Some(path) => {
+            let opened = Marks::of_file(path).with_context(|| format!("cannot read marks from {}", path.display()));
+            opened.map(Some)
+        }
+        None if args.command.is_empty() => Ok(None),
+        None => Marks::of_command().map(Some).context("cannot make the pipe that GAPLESS_MARKS names"),
+    }
 }
 
 /// Why that program cannot be run from `here`, found before the load starts; none if it looks as if it can.

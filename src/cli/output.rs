@@ -15,6 +15,9 @@ pub struct OutputArgs {
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+    /// Print one line for each scenario, and all only of those that did not pass
+    #[arg(long)]
+    pub summary: bool,
     /// Record the bodies of requests as well: the folder is then readable by its owner alone
     #[arg(long)]
     pub show_bodies: bool,

@@ -97,6 +97,8 @@ pub enum ActionKind {
     Gate,
     /// No step: a process that listened for the target ended though no step acts on a unit.
     Exit,
+    /// An event that somebody else announces; no step of a scenario.
+    Mark,
 }
 
 impl ActionKind {
@@ -124,7 +126,8 @@ impl ActionKind {
             | Self::Wait
             | Self::Request
             | Self::Gate
-            | Self::Exit => false,
+            | Self::Exit
+            | Self::Mark => false,
         }
     }
 
@@ -141,7 +144,7 @@ impl ActionKind {
             | Self::DaemonReload
             | Self::Exec
             | Self::Gate => true,
-            Self::Stop | Self::ResetFailed | Self::Wait | Self::Request | Self::Exit => false,
+            Self::Stop | Self::ResetFailed | Self::Wait | Self::Request | Self::Exit | Self::Mark => false,
         }
     }
 
@@ -159,7 +162,8 @@ impl ActionKind {
             | Self::Kill
             | Self::DaemonReload
             | Self::Exec
-            | Self::Exit => true,
+            | Self::Exit
+            | Self::Mark => true,
             Self::Wait | Self::Request | Self::Gate => false,
         }
     }

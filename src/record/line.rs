@@ -106,6 +106,9 @@ pub struct StepBegin {
     pub action: ActionKind,
     /// To which unit.
     pub unit: Option<UnitName>,
+    /// The name of a mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// When: the load's counters were cut here.
     pub at: MonoTime,
     /// The units of the scenario as they were just before.

@@ -3,34 +3,26 @@
 use std::fmt::Write as _;
 
 use super::document::blocks::Subject;
-use super::document::{self, Block, Cause, Cell, Content, Document, Kind, Level, Part, Span, Table, Tone};
+use super::document::{self, Block, Cause, Cell, Content, Document, Kind, Level, Part, Shown, Span, Table, Tone};
 use super::text::escape;
 use crate::analysis::compare::Comparison;
-use crate::model::Verdict;
-use crate::result::{RunResult, ScenarioResult};
+use crate::result::RunResult;
 
-/// The result as a file that lies beside its charts.
+/// The result for a file, a pull request or a job's summary: without images, which would not be there when it is pasted.
 #[must_use]
 pub fn render(result: &RunResult) -> Vec<u8> {
-    Page { text: String::new(), has_charts: true }.lay_out(&document::run::document(result, Level::Normal))
-}
-
-/// The result for a pull request or a job's summary: without images, which are not there.
-#[must_use]
-pub fn summary(result: &RunResult) -> Vec<u8> {
-    Page { text: String::new(), has_charts: false }.lay_out(&document::run::document(result, Level::Normal))
+    Page::default().lay_out(&document::run::document(result, Level::Normal))
 }
 
 /// Two runs, compared.
 #[must_use]
 pub fn render_comparison(comparison: &Comparison) -> Vec<u8> {
-    Page { text: String::new(), has_charts: false }.lay_out(&document::other::comparison(comparison))
+    Page::default().lay_out(&document::other::comparison(comparison))
 }
 
+#[derive(Default)]
 struct Page {
     text: String,
-    /// The files of the charts lie beside it.
-    has_charts: bool,
 }
 
 impl Page {
@@ -62,7 +54,8 @@ impl Page {
             Block::Heading(heading) => self.push(&format!("### {}", text(heading))),
             Block::Text(parts) => self.push(&spans(parts)),
             Block::Table(table) => self.table(table),
-            Block::Charts(scenario) => self.charts(scenario),
+            // An image of a file would be broken wherever this is pasted.
+            Block::Charts(_) => {}
             Block::Causes(causes) => causes.iter().for_each(|cause| self.cause(cause)),
             Block::Facts(facts) => self.list(facts.iter().map(|(name, value)| format!("{name}: {value}"))),
             Block::Folded { summary, is_open, content } => {
@@ -100,13 +93,6 @@ impl Page {
             let _ = writeln!(self.text, "| {} |", row.iter().map(cell).collect::<Vec<_>>().join(" | "));
         }
         self.text.push('\n');
-    }
-
-    fn charts(&mut self, scenario: &ScenarioResult) {
-        let paths = if self.has_charts { super::svg::paths(scenario) } else { Vec::new() };
-        for (chart, path) in paths {
-            self.push(&format!("![{chart} of {}]({path})", text(&scenario.name)));
-        }
     }
 
     fn cause(&mut self, cause: &Cause) {
@@ -156,8 +142,8 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || " -_./".contains(c)
 }
 
-fn shout(verdict: Verdict) -> String {
-    format!("**{}**", verdict.name().to_uppercase())
+fn shout(shown: Shown) -> String {
+    format!("**{}**", shown.words().replacen(shown.verdict.name(), &shown.verdict.name().to_uppercase(), 1))
 }
 
 fn longest_run(lines: &[String], wanted: char) -> usize {

@@ -35,7 +35,6 @@ fn documents(result: &RunResult) -> Vec<(String, String)> {
     let whole = [
         ("report.html", html::render(result)),
         ("report.md", markdown::render(result)),
-        ("summary.md", markdown::summary(result)),
         ("junit.xml", junit::render(result).expect("memory takes all")),
         ("result.json", json::render(result)),
         ("annotations", github::annotations(result).into_bytes()),

@@ -229,6 +229,9 @@ pub struct EventResult {
     /// The process that ended, for an event that no step asked for (`exit`): `python3 (812) of ledger.service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
+    /// The command of an `exec`, without secrets; the name of a `mark`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// When it began, from the first counted due time.
     pub at_ms: f64,
     /// How systemd's job ended.
@@ -257,6 +260,9 @@ pub struct EventResult {
     pub dropped: u64,
     /// Wrong.
     pub wrong: u64,
+    /// Of the wrong answers, those with an unexpected status, by status.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unexpected_statuses: BTreeMap<u16, u64>,
     /// What was not `ok`, by class.
     pub outcomes: BTreeMap<FailureClass, u64>,
     /// What failed, by mechanism.
@@ -296,6 +302,31 @@ pub struct Slowest {
     pub boot_ms: f64,
     /// Before the event, and after that answer: behind the others that had waited, and in service.
     pub rest_ms: f64,
+}
+
+/// How a verdict reads that passed though requests failed.
+pub const LOSS_EXPECTED: &str = "passed (loss expected)";
+
+impl ScenarioResult {
+    /// The verdict for people: `passed (loss expected)` where it passed though requests failed.
+    #[must_use]
+    pub fn verdict_in_words(&self) -> &'static str {
+        if self.is_loss_expected() { LOSS_EXPECTED } else { self.verdict.name() }
+    }
+
+    /// Whether it passed though requests failed, as it allows.
+    #[must_use]
+    pub fn is_loss_expected(&self) -> bool {
+        self.verdict == Verdict::Passed && self.requests.failed > 0
+    }
+}
+
+impl RunResult {
+    /// Whether it passed though requests failed, as its scenarios allow.
+    #[must_use]
+    pub fn is_loss_expected(&self) -> bool {
+        self.verdict == Verdict::Passed && self.scenarios.iter().any(ScenarioResult::is_loss_expected)
+    }
 }
 
 impl Slowest {

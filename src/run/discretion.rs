@@ -81,6 +81,7 @@ impl Discretion {
                 outcome.argv.iter_mut().for_each(|argument| self.hide_known(argument));
                 self.hide(&mut outcome.output);
             }
+            Line::StepBegin(begin) => begin.name.iter_mut().for_each(|name| self.hide(name)),
             Line::Note(note) => self.hide(&mut note.message),
             Line::Check(check) => [&mut check.expected, &mut check.actual].into_iter().for_each(|text| self.hide(text)),
             Line::Gate(gate) => gate.checks.iter_mut().for_each(|GateCheck { expected, actual, reason, .. }| {

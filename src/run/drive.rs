@@ -15,9 +15,11 @@ use super::changes::UnitChanges;
 use super::claim::claim;
 use super::end_state::{self, Final};
 use super::exec::Surroundings;
-use super::exits::{self, Numbering};
+use super::exits;
 use super::halt::Halt;
 use super::interrupt::Interrupt;
+use super::marks::Marks;
+use super::numbering::Numbering;
 use super::observe::Observers;
 use super::patience::keep_watch;
 use super::processes::Processes;
@@ -68,6 +70,8 @@ pub struct Setup<'a, M> {
     pub is_patient: bool,
     /// Judges its gates.
     pub judge: Judge,
+    /// What others announce meanwhile.
+    pub marks: Option<Marks>,
 }
 
 /// How a run ended.
@@ -101,6 +105,7 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
         manager: setup.manager.as_deref_mut(),
         ledger: setup.ledger.clone(),
         host: Rc::clone(&setup.host),
+        marks: setup.marks.take(),
         ..*setup
     };
     // The run may panic (a defect of ours); its units are put back all the same.
@@ -181,8 +186,9 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, begun: &mut Begun, end: &Earl
     phase(setup.recorder, Phase::Load, started_at);
     let numbering = Numbering::default();
     let watched = Watched { held: &held, processes: &processes, earlier: &earlier, numbering: &numbering };
+    let mut marks = setup.marks.take();
     let result = tokio::select! {
-        result = unless_ended(setup, end, watched, &load) => result,
+        result = unless_ended(setup, end, watched, &load, &mut marks) => result,
         never = exits::mark(ended, &numbering, &load, setup.recorder) => match never {},
         never = report_figures(&load, &so_far, setup.progress) => match never {},
     };
@@ -261,9 +267,10 @@ async fn unless_ended<M: Manager>(
     end: &EarlyEnd<'_>,
     watched: Watched<'_>,
     load: &LoadHandle,
+    marks: &mut Option<Marks>,
 ) -> Result<(), Halt> {
     let limits = setup.plan.run.abort;
-    match end.watch(under_load(setup, watched, load), load, limits).await {
+    match end.watch(under_load(setup, watched, load, marks), load, limits).await {
         (Ok(()) | Err(Halt::Interrupted), Some(reason)) => Err(Halt::Stopped(reason)),
         (result, _) => result,
     }
@@ -283,6 +290,7 @@ async fn under_load<M: Manager>(
     setup: &Setup<'_, M>,
     Watched { held, processes, earlier, numbering }: Watched<'_>,
     load: &LoadHandle,
+    marks: &mut Option<Marks>,
 ) -> Result<(), Halt> {
     warm_up(setup, load, load.started_at()).await?;
     earlier.borrow_mut().fronts = fronts(setup).await;
@@ -300,10 +308,17 @@ async fn under_load<M: Manager>(
         surroundings: setup.surroundings,
         judge: setup.judge,
     };
-    run_steps(setup, &stage, numbering).await?;
-    setup.progress.stage(&ProgressStage::CoolingDown);
-    phase(setup.recorder, Phase::Cooldown, clock::now());
-    setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)
+    let acting = async {
+        run_steps(setup, &stage, numbering).await?;
+        setup.progress.stage(&ProgressStage::CoolingDown);
+        phase(setup.recorder, Phase::Cooldown, clock::now());
+        setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)
+    };
+    let Some(marks) = marks else { return acting.await };
+    tokio::select! {
+        result = acting => result,
+        never = marks.record(setup.plan, numbering, load, setup.recorder) => match never {},
+    }
 }
 
 /// Who listens where the scenario declares a front; told once.

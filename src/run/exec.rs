@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::interrupt::Interrupt;
+use super::marks;
 use crate::clock;
 use crate::model::MonoTime;
 
@@ -45,6 +46,10 @@ pub enum Surroundings {
     Users {
         /// Show its stdout on our stderr: our stdout is for a program to read.
         stdout_to_stderr: bool,
+        /// Where it may write its marks, for as long as this process lives.
+        marks: Option<&'static Path>,
+        /// Our input brings the marks, and is none of its own.
+        input_is_marks: bool,
     },
 }
 
@@ -113,9 +118,15 @@ impl Surroundings {
                 command.stdin(Stdio::null()).process_group(0);
                 Processes::Patiently
             }
-            // Only processes of the terminal's foreground group may read from it, and Ctrl-C reaches that whole group.
-            Self::Users { .. } if io::stdin().is_terminal() => Processes::Foreground,
-            Self::Users { .. } => {
+            Self::Users { marks, input_is_marks, .. } => {
+                command.envs(marks.map(|pipe| (marks::VARIABLE, pipe)));
+                if input_is_marks {
+                    command.stdin(Stdio::null());
+                } else if io::stdin().is_terminal() {
+                    // Only processes of the terminal's foreground group may read from it, and Ctrl-C reaches that whole
+                    // group.
+                    return Processes::Foreground;
+                }
                 command.process_group(0);
                 Processes::PassingOn
             }
@@ -127,8 +138,8 @@ impl Surroundings {
         let stderr = || -> Shown { Some(Box::new(tokio::io::stderr())) };
         match self {
             Self::Stated => (None, None),
-            Self::Users { stdout_to_stderr: true } => (stderr(), stderr()),
-            Self::Users { stdout_to_stderr: false } => (Some(Box::new(tokio::io::stdout())), stderr()),
+            Self::Users { stdout_to_stderr: true, .. } => (stderr(), stderr()),
+            Self::Users { stdout_to_stderr: false, .. } => (Some(Box::new(tokio::io::stdout())), stderr()),
         }
     }
 }

@@ -109,6 +109,7 @@ impl<M: Manager> Stage<'_, M> {
             run: which.run,
             action: step.action.kind(),
             unit: step.action.unit().cloned(),
+            name: None,
             at,
             before: before.clone(),
             process: None,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::drive::Setup;
-use super::exits::Numbering;
 use super::halt::Halt;
+use super::numbering::Numbering;
 use super::pacing::{StartPacer, brings_a_start, limit_of};
 use super::progress::Stage as ProgressStage;
 use super::step::{Stage, Went, Which};

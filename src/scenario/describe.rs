@@ -28,11 +28,20 @@ pub(crate) fn load(cohort: &Cohort) -> String {
     format!("{pace}, {connections}")
 }
 
-/// The URL, with the socket where that is not the URL's own.
+/// The method unless it is GET, and the URL with the path that is asked for; with the socket where that is not the URL's
+/// own.
 pub(crate) fn target(cohort: &Cohort) -> String {
-    match &cohort.target.connect {
-        Destination::Unix(path) => format!("{} over {}", cohort.target.url, path.display()),
-        Destination::Host { .. } => cohort.target.url.clone(),
+    let target = &cohort.target;
+    let method =
+        if matches!(target.method.as_str(), "" | "GET") { String::new() } else { format!("{} ", target.method) };
+    let authority = target.url.find("://").map_or(0, |scheme| scheme + 3);
+    let origin = target.url[authority..].find('/').map_or(target.url.as_str(), |path| &target.url[..authority + path]);
+    // A tcp URL has no path.
+    let path = if target.method.is_empty() { "" } else { &target.path };
+    let url = if path == "/" && !target.url.ends_with('/') { origin.to_owned() } else { format!("{origin}{path}") };
+    match &target.connect {
+        Destination::Unix(path) => format!("{method}{url} over {}", path.display()),
+        Destination::Host { .. } => format!("{method}{url}"),
     }
 }
 

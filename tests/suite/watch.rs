@@ -413,6 +413,29 @@ fn a_secret_of_the_environment_reaches_the_server_and_nothing_else() {
 }
 
 #[test]
+fn a_command_marks_its_stages_and_losses_are_told_for_each() {
+    let bench = Bench::new();
+    let stages = "sleep 0.3; echo 'step one' > \"$GAPLESS_MARKS\"; sleep 0.3; echo two > \"$GAPLESS_MARKS\"; sleep 0.5";
+    let run = bench.watch(&["--rate", "100", "--", "sh", "-c", stages]).assert().code(0);
+    let events = bench.result()["events"].clone();
+    let told = |event: &Value| (event["action"].clone(), event["name"].clone());
+    let all: Vec<_> = events.as_array().expect("events").iter().map(told).collect();
+    assert_eq!(all[1..], [(json!("mark"), json!("step one")), (json!("mark"), json!("two"))]);
+    assert_eq!(all[0].0, json!("exec"));
+    assert!(all[0].1.as_str().expect("the command").starts_with("sh -c"));
+    assert!(events[1]["at_ms"].as_f64() < events[2]["at_ms"].as_f64());
+    assert!(text(&run.get_output().stdout).contains("mark step one"));
+}
+
+#[test]
+fn marks_come_from_standard_input_as_well() {
+    let bench = Bench::new();
+    let mut watch = bench.watch(&["--rate", "50", "--marks", "-", "--duration", "500ms"]);
+    watch.write_stdin("flipped\n").assert().code(0);
+    assert_eq!(bench.result()["events"][1]["name"], "flipped");
+}
+
+#[test]
 fn a_gate_that_knows_two_answers_gets_one_for_inconclusive() {
     for (answer, code) in [("pass", 0), ("fail", 1)] {
         let bench = Bench::new();

@@ -148,6 +148,7 @@ pub(crate) fn restart(
             run,
             action: UnitVerb::Restart.into(),
             unit: Some(unit("ledger.service")),
+            name: None,
             at: begin,
             before,
             process: None,

@@ -1,7 +1,7 @@
 //! The parts that documents are made of: text as it is, which each layout escapes by the rules of its format.
 
+use super::shown::Shown;
 use super::table::Table;
-use crate::model::Verdict;
 use crate::result::ScenarioResult;
 
 /// How much a document tells: each level has all of the one before, and more.
@@ -57,7 +57,7 @@ pub(crate) struct Document<'a> {
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
     pub(crate) subject: Subject,
-    pub(crate) verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Shown>,
     /// Empty: the part has no title.
     pub(crate) title: String,
     pub(crate) blocks: Vec<Block<'a>>,

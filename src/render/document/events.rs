@@ -15,7 +15,7 @@ const COLUMNS: &[Column<EventResult>] = &[
     Column::words("job", Level::Brief, |event| Cell::value(event.job.map(JobResult::name))),
     Column::words("proven", Level::Brief, |event| Cell::judged(proven(event), event.proven == Some(false))),
     Column::number("dropped", Level::Brief, |event| Cell::loss(event.dropped)),
-    unless_bad(Column::number("wrong", Level::Normal, |event| Cell::loss(event.wrong))),
+    unless_bad(Column::number("wrong", Level::Normal, |event| Cell::judged(wrong(event), event.wrong > 0))),
     spare(Column::number("stop ms", Level::Brief, |event| Cell::plain(ms(event.stop_ms)))),
     spare(Column::number("boot ms", Level::Brief, |event| Cell::plain(ms(event.boot_ms)))),
     spare(Column::number("first ok ms", Level::Brief, |event| Cell::plain(ms(event.first_ok_ms)))),
@@ -72,13 +72,34 @@ fn worst(mut events: Vec<&EventResult>, most: usize) -> Vec<&EventResult> {
     events
 }
 
-/// What an event did to what: `restart app.service`.
+/// What an event did to what: `restart app.service`, `exec ./deploy.sh`, `mark flipped`.
 pub(crate) fn subject(event: &EventResult) -> String {
     let action = event.action.name().replace('_', " ");
     if let Some(process) = &event.process {
         return format!("{action} {process}");
     }
-    event.unit.as_ref().map_or_else(|| action.clone(), |unit| format!("{action} {unit}"))
+    let name = event.name.as_deref().map(shortened);
+    let replaced = event.unit.as_ref().map(ToString::to_string);
+    [Some(action), name, replaced].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// A command, no longer than a table bears.
+fn shortened(name: &str) -> String {
+    const LONGEST_CHARACTERS: usize = 60;
+    match name.char_indices().nth(LONGEST_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+/// `3 (503)`, or `3 (2 of 503, 1 of 500)`: how many, and with which status.
+fn wrong(event: &EventResult) -> String {
+    let statuses = &event.unexpected_statuses;
+    let all: Vec<String> = match statuses.iter().next() {
+        Some((status, &count)) if statuses.len() == 1 && count == event.wrong => vec![status.to_string()],
+        _ => statuses.iter().map(|(status, count)| format!("{count} of {status}")).collect(),
+    };
+    if all.is_empty() { event.wrong.to_string() } else { format!("{} ({})", event.wrong, all.join(", ")) }
 }
 
 fn proven(event: &EventResult) -> &'static str {

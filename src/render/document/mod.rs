@@ -15,19 +15,23 @@
 //! | [`run`] | the document of a run, and its comparison of scenarios |
 //! | [`scenario`] | the sections of one scenario |
 //! | [`events`] | the section of its events |
+//! | [`glossary`] | what columns and bands mean |
 //! | [`losses`] | the sections of what was lost and why |
 //! | [`other`] | the documents of a comparison of runs and of a calibration |
 
 pub(crate) mod blocks;
 mod events;
+pub(crate) mod glossary;
 mod losses;
 pub(crate) mod other;
 pub(crate) mod run;
 mod scenario;
+mod shown;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::blocks::{Block, Cause, Content, Document, Level, Part, Span, Tile};
 pub(crate) use self::events::subject;
+pub(crate) use self::shown::Shown;
 pub(crate) use self::table::{Cell, Kind, Table, Tone};

@@ -72,7 +72,7 @@ pub(crate) fn calibration(calibration: &Calibration) -> Document<'static> {
         if calibration.exact { (Verdict::Passed, "all are exact") } else { (Verdict::Failed, "not all are exact") };
     let rows = calibration.rows.iter().filter(|row| row.left_out.is_none()).count();
     let title = format!("{injected} faults injected in {rows} ways, {counted} counted; {word}");
-    let verdict = Part { subject: Subject::Whole, verdict: Some(verdict), title, blocks: Vec::new() };
+    let verdict = Part { subject: Subject::Whole, verdict: Some(verdict.into()), title, blocks: Vec::new() };
     Document { parts: [Some(cases), remarks, Some(verdict)].into_iter().flatten().collect(), ..Document::default() }
 }
 

@@ -2,7 +2,7 @@
 
 use super::blocks::Subject;
 use super::table::{Column, spare};
-use super::{Block, Cell, Document, Level, Part, Span, Table, Tone, scenario};
+use super::{Block, Cell, Document, Level, Part, Shown, Span, Table, Tone, glossary, scenario};
 use crate::model::Verdict;
 use crate::render::text::{latency, ms};
 use crate::result::{RunResult, ScenarioResult};
@@ -14,10 +14,15 @@ pub(crate) fn document(result: &RunResult, level: Level) -> Document<'_> {
         (1..).zip(&result.scenarios).map(|(number, scenario)| scenario::part(result, number, scenario, level));
     let names: Vec<&str> = result.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     Document {
-        title: format!("{}: {}", result.verdict.name(), names.join(", ")),
-        parts: comparison.into_iter().chain(scenarios).collect(),
+        title: format!("{}: {}", Shown::from(result).words(), names.join(", ")),
+        parts: comparison.into_iter().chain(scenarios).chain((level >= Level::Full).then(definitions)).collect(),
         footer: footer(result, level),
     }
+}
+
+/// What the figures of the page mean.
+fn definitions() -> Part<'static> {
+    Part { subject: Subject::Whole, verdict: None, title: "Definitions".to_owned(), blocks: vec![glossary::legend()] }
 }
 
 /// The comparison with what each scenario shows, and all about those that did not pass.
@@ -31,7 +36,7 @@ pub(crate) fn overview(result: &RunResult) -> Document<'_> {
 
 const COLUMNS: &[Column<ScenarioResult>] = &[
     Column::words("scenario", Level::Brief, |scenario| Cell::plain(&scenario.name)),
-    Column::words("verdict", Level::Brief, |scenario| Cell::verdict(scenario.verdict)),
+    Column::words("verdict", Level::Brief, |scenario| Cell::verdict(scenario)),
     Column::number("dropped", Level::Brief, |scenario| Cell::loss(scenario.dropped)),
     spare(Column::number("000", Level::Brief, |scenario| Cell::loss(scenario.http_000))),
     spare(Column::number("p50 ms", Level::Brief, |it| Cell::plain(latency(it.latency_ms.all.p50, it.requests.due)))),
@@ -59,7 +64,7 @@ fn comparison<'a>(
     }
     Part {
         subject: Subject::Whole,
-        verdict: Some(result.verdict),
+        verdict: Some(result.into()),
         title: format!("{alike} of {} scenarios {}", result.scenarios.len(), result.verdict),
         blocks: vec![Block::Table(table)],
     }

@@ -36,7 +36,7 @@ pub(super) fn part<'a>(result: &RunResult, number: usize, scenario: &'a Scenario
         blocks.push(Block::Facts(environment(result, scenario)));
     }
     blocks.extend(reproduce(scenario, level));
-    Part { subject: Subject::Scenario(number), verdict: Some(scenario.verdict), title: scenario.name.clone(), blocks }
+    Part { subject: Subject::Scenario(number), verdict: Some(scenario.into()), title: scenario.name.clone(), blocks }
 }
 
 fn tiles(scenario: &ScenarioResult) -> Vec<Tile> {

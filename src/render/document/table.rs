@@ -1,7 +1,6 @@
 //! Tables, whose columns are declared once each.
 
-use super::Level;
-use crate::model::Verdict;
+use super::{Level, Shown};
 
 /// A column as it is declared: what it is called, from which level on it is shown, and what it says of a row.
 pub(crate) struct Column<T> {
@@ -62,7 +61,7 @@ pub(crate) enum Tone {
     Bad,
     /// A name that scripts use.
     Code,
-    Verdict(Verdict),
+    Verdict(Shown),
     /// The scenario of that number has a part of its own.
     Scenario(usize),
 }
@@ -138,8 +137,9 @@ impl Cell {
         Self { text: name.to_string(), tone: Tone::Code }
     }
 
-    pub(crate) fn verdict(verdict: Verdict) -> Self {
-        Self { text: verdict.name().to_owned(), tone: Tone::Verdict(verdict) }
+    pub(crate) fn verdict(verdict: impl Into<Shown>) -> Self {
+        let shown = verdict.into();
+        Self { text: shown.words().to_owned(), tone: Tone::Verdict(shown) }
     }
 
     /// A value; `-` for none.

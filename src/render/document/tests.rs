@@ -1,8 +1,9 @@
 //! What one level or format says, the others do not contradict.
 
-use super::{Block, Cause, Content, Document, Level, Part, Span, Table, run};
+use super::{Block, Cause, Content, Document, Kind, Level, Part, Span, Table, glossary, run};
 use crate::analysis::combine;
 use crate::analysis::simulator::stories;
+use crate::model::Verdict;
 use crate::render::{html, markdown, terminal};
 use crate::result::RunResult;
 
@@ -51,6 +52,35 @@ fn each_level_says_what_the_one_before_says_in_the_same_order_and_more() {
         }
         assert!(more.len() > less.len());
     }
+}
+
+#[test]
+fn every_figure_of_a_table_has_a_definition() {
+    let result = result();
+    let document = run::document(&result, Level::Full);
+    let tables = document.parts.iter().flat_map(|part| &part.blocks).filter_map(|block| match block {
+        Block::Table(table) => Some(table),
+        _ => None,
+    });
+    // What a count of a class or of a cause is, is said with it.
+    let figures =
+        tables.flat_map(|table| &table.columns).filter(|head| head.kind == Kind::Number && head.name != "requests");
+    let mut undefined: Vec<&str> =
+        figures.map(|head| head.name).filter(|name| glossary::meaning(name).is_none()).collect();
+    undefined.dedup();
+    assert_eq!(undefined, Vec::<&str>::new());
+}
+
+#[test]
+fn a_loss_that_is_allowed_is_never_a_plain_pass() {
+    let mut result = combine(&[stories::plain_restart().record()]).expect("there is a record");
+    result.verdict = Verdict::Passed;
+    result.scenarios[0].verdict = Verdict::Passed;
+    for shown in [terminal::render(&result, 200, false), markdown::render(&result), html::render(&result)] {
+        assert!(seen(shown).contains("passed (loss expected)"));
+    }
+    let clean = combine(&[stories::socket_restart().record()]).expect("there is a record");
+    assert!(!seen(html::render(&clean)).contains("(loss expected)"));
 }
 
 /// What a reader sees of it: without the marks of the format, in lines of any length.

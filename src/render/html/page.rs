@@ -3,9 +3,8 @@
 use std::fmt::Display;
 
 use super::anchor;
-use crate::model::Verdict;
-use crate::render::document::{Cell, Kind, Table, Tile, Tone};
-use crate::render::markup::Markup;
+use crate::render::document::{Cell, Kind, Shown, Table, Tile, Tone, glossary};
+use crate::render::markup::{Attributes, Markup};
 
 /// A table that scrolls by itself where the page is too narrow for it.
 pub(super) fn table(page: &mut Markup, table: &Table) {
@@ -14,7 +13,15 @@ pub(super) fn table(page: &mut Markup, table: &Table) {
             grid.nested("thead", &[], |head| {
                 head.nested("tr", &[], |row| {
                     for column in &table.columns {
-                        row.element("th", &[("class", &class(column.kind)), ("scope", &"col")], column.name);
+                        let kind = class(column.kind);
+                        match glossary::meaning(column.name) {
+                            Some(meaning) => {
+                                let attributes: Attributes<'_> =
+                                    &[("class", &kind), ("scope", &"col"), ("title", &meaning)];
+                                row.element("th", attributes, column.name);
+                            }
+                            None => row.element("th", &[("class", &kind), ("scope", &"col")], column.name),
+                        }
                     }
                 });
             });
@@ -47,9 +54,9 @@ fn cell(row: &mut Markup, kind: Kind, cell: &Cell) {
 }
 
 /// A verdict in its colour.
-pub(super) fn badge(page: &mut Markup, verdict: Verdict) {
-    let class = format!("badge {}", verdict.name());
-    page.element("span", &[("class", &class)], verdict.name());
+pub(super) fn badge(page: &mut Markup, shown: Shown) {
+    let class = format!("badge {}", if shown.is_loss_expected { "expected" } else { shown.verdict.name() });
+    page.element("span", &[("class", &class)], shown.words());
 }
 
 /// A figure with its name under it.

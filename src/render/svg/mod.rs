@@ -41,11 +41,6 @@ pub fn files(scenario: &ScenarioResult) -> Vec<(String, Vec<u8>)> {
     charts(scenario).into_iter().map(|chart| (path(scenario, chart.name), chart.file(&scenario.name))).collect()
 }
 
-/// The names of the charts, and where their files are.
-pub(crate) fn paths(scenario: &ScenarioResult) -> Vec<(&'static str, String)> {
-    charts(scenario).into_iter().map(|chart| (chart.name, path(scenario, chart.name))).collect()
-}
-
 /// Scenario names are file names, but a record may come from anywhere: nothing may lead out of the folder, or
 /// out of a link.
 fn path(scenario: &ScenarioResult, chart: &str) -> String {

@@ -3,7 +3,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Row, TableStyle};
 
 use crate::model::Verdict;
-use crate::render::document::{self, Kind, Tone};
+use crate::render::document::{self, Kind, Shown, Tone};
 use crate::render::text::{escape, wrap};
 
 /// Narrower than this, tables are no longer readable: they are cut by the terminal instead.
@@ -37,11 +37,11 @@ impl Page {
     }
 
     /// A verdict in its colour, and what it is about.
-    pub(super) fn verdict(&mut self, verdict: Verdict, about: &str) {
-        let word = verdict.name().to_uppercase();
-        let word = if self.color { format!("\u{1b}[1;{}m{word}\u{1b}[0m", ansi(verdict)) } else { word };
+    pub(super) fn verdict(&mut self, shown: Shown, about: &str) {
+        let word = shout(shown);
+        let word = if self.color { format!("\u{1b}[1;{}m{word}\u{1b}[0m", ansi(shown)) } else { word };
         self.text.push_str(&word);
-        let indent = verdict.name().len() + 1;
+        let indent = shown.words().len() + 1;
         for (place, line) in wrap(&escape(about), self.width - indent).iter().enumerate() {
             self.text.push_str(if place == 0 { " " } else { "\n" });
             self.text.extend(std::iter::repeat_n(' ', if place == 0 { 0 } else { indent }));
@@ -133,21 +133,28 @@ fn cell(cell: &document::Cell) -> Cell {
     match cell.tone {
         Tone::Plain | Tone::Code | Tone::Scenario(_) => text,
         Tone::Bad => text.fg(Color::Red),
-        Tone::Verdict(verdict) => text.fg(color(verdict)).add_attribute(Attribute::Bold),
+        Tone::Verdict(shown) => text.fg(color(shown)).add_attribute(Attribute::Bold),
     }
 }
 
-fn color(verdict: Verdict) -> Color {
-    match verdict {
+fn color(shown: Shown) -> Color {
+    match shown.verdict {
+        Verdict::Passed if shown.is_loss_expected => Color::Cyan,
         Verdict::Passed => Color::Green,
         Verdict::Inconclusive => Color::Yellow,
         Verdict::Failed => Color::Red,
     }
 }
 
+/// The verdict in capitals, and in small letters what qualifies it.
+fn shout(shown: Shown) -> String {
+    shown.words().replacen(shown.verdict.name(), &shown.verdict.name().to_uppercase(), 1)
+}
+
 /// The colour's number, ECMA-48 SGR.
-fn ansi(verdict: Verdict) -> u8 {
-    match verdict {
+fn ansi(shown: Shown) -> u8 {
+    match shown.verdict {
+        Verdict::Passed if shown.is_loss_expected => 36,
         Verdict::Passed => 32,
         Verdict::Inconclusive => 33,
         Verdict::Failed => 31,

@@ -89,17 +89,21 @@ impl Keys for Actions {
     const DOC: &'static str = "";
 
     fn keys() -> Vec<Key> {
-        ActionKind::ALL.iter().map(|kind| declared(*kind).key()).collect()
+        declared().map(|(_, declared)| declared.key()).collect()
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
-        let actions = ActionKind::ALL.iter().map(|kind| (*kind, reader.field(&declared(*kind))));
+        let actions = declared().map(|(kind, declared)| (kind, reader.field(&declared)));
         Self(actions.filter(|(_, action)| !action.is_absent()).collect())
     }
 }
 
-/// The key of an action, and what it takes.
-fn declared(action: ActionKind) -> Declared<Action> {
+/// The actions that a step can have, each with its key and what that takes.
+fn declared() -> impl Iterator<Item = (ActionKind, Declared<Action>)> {
+    ActionKind::ALL.iter().filter_map(|&kind| Some((kind, declaration(kind)?)))
+}
+
+fn declaration(action: ActionKind) -> Option<Declared<Action>> {
     let on_unit = |verb| unit().map(move |unit| Action::Unit(verb, unit));
     let kind = match action {
         ActionKind::Restart => on_unit(UnitVerb::Restart),
@@ -114,9 +118,10 @@ fn declared(action: ActionKind) -> Declared<Action> {
         ActionKind::Exec => kind::command().map(Action::Exec),
         ActionKind::Wait => kind::span(Duration::from_millis(1)..=DAY).map(Action::Wait),
         ActionKind::Request => kind::table().map(Action::Request),
-        ActionKind::Gate | ActionKind::Exit => expect::gate().map(Action::Gate),
+        ActionKind::Gate => expect::gate().map(Action::Gate),
+        ActionKind::Exit | ActionKind::Mark => return None,
     };
-    Declared { name: action.name(), doc: action.meaning(), kind, default: None, missing: None }
+    Some(Declared { name: action.name(), doc: action.meaning(), kind, default: None, missing: None })
 }
 
 fn unit() -> Kind<UnitRef> {
