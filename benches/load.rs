@@ -20,7 +20,7 @@ mod exchange {
     use divan::Bencher;
     use divan::counter::BytesCount;
     use gapless::load::internals::{AnswerReader, Pair, Progress};
-    use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, StatusPattern, Target};
+    use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Protocol, Scheme, StatusPattern, Target};
 
     /// As nginx answers.
     const LENGTH: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 21 Nov 2026 12:00:00 GMT\r\n\
@@ -67,8 +67,10 @@ mod exchange {
             pace: Pace::Clients(1),
             connections: Connections::Reused(1),
             connect_delay: Duration::ZERO,
+            streams: 1,
             target: Target {
                 scheme: Scheme::Http,
+                protocol: Protocol::Http1,
                 url: "http://127.0.0.1:8008/health".to_owned(),
                 connect: Destination::Unix(PathBuf::from("/nowhere")),
                 authority: "127.0.0.1:8008".to_owned(),

@@ -139,6 +139,8 @@ impl Hour {
                 cpu_ns: 50_000_000,
                 run_delay_ns: Some(1_000_000),
                 parked_ns: 900_000_000,
+                due: 0,
+                begun: 0,
                 waiting: 0,
                 pauses: Vec::new(),
                 pauses_left_out: 0,
