@@ -1,6 +1,7 @@
 //! Long records, made, not measured: that of an hour with 1,050 requests/s, a restart every five seconds and some 10,000
 //! failures, and others.
 
+use std::io::Write;
 use std::time::Duration;
 
 use gapless::model::address::Listener;
@@ -29,11 +30,11 @@ const SEGMENT_S: u64 = 5;
 pub(crate) const FAILURES_PER_EVENT: u64 = 14;
 const START: MonoTime = MonoTime::from_nanos(1_000_000_000_000);
 
-/// The bytes of the record. Plan and events are those of the fixture `ledger-plain`, over and over.
+/// Writes the record. Plan and events are those of the fixture `ledger-plain`, over and over.
 ///
 /// # Panics
 /// When the fixture is none.
-pub(crate) fn record(shape: Shape) -> Vec<u8> {
+pub(crate) fn write(shape: Shape, out: impl Write) {
     let fixture = include_bytes!("../../tests/fixtures/ledger-plain.jsonl");
     let fixture = Record::read(fixture.as_slice()).expect("the fixture is a record");
     let begun = fixture.lines.iter().find_map(|line| match line {
@@ -47,23 +48,19 @@ pub(crate) fn record(shape: Shape) -> Vec<u8> {
     let templates = (begun.expect("it has an event"), ended.expect("which is over"));
     let mut begin = fixture.begin.clone();
     "hour".clone_into(&mut begin.plan.name);
-    let mut hour = Hour { shape, lines: vec![Line::Begin(Box::new(begin))], dice: 1 };
-    hour.lines.push(phase(Phase::Load, START));
-    hour.lines.push(phase(Phase::Counting, START));
+    let mut hour = Hour { shape, writer: RecordWriter::new(out), dice: 1 };
+    hour.write(&Line::Begin(Box::new(begin)));
+    hour.write(&phase(Phase::Load, START));
+    hour.write(&phase(Phase::Counting, START));
     for second in (0..shape.seconds).step_by(5) {
         if second % shape.spacing_s == 0 {
             hour.event(second / shape.spacing_s, &templates);
         }
         hour.segments(second);
     }
-    hour.lines.push(phase(Phase::Stopped, at_ms(shape.seconds * 1_000)));
-    let mut bytes = Vec::new();
-    let mut writer = RecordWriter::new(&mut bytes);
-    for line in &hour.lines {
-        writer.write(line).expect("memory does not fail");
-    }
-    writer.finish(EndReason::Completed, at_ms(shape.seconds * 1_000)).expect("memory does not fail");
-    bytes
+    let end = at_ms(shape.seconds * 1_000);
+    hour.write(&phase(Phase::Stopped, end));
+    hour.writer.finish(EndReason::Completed, end).expect("there is room");
 }
 
 fn at_ms(ms: u64) -> MonoTime {
@@ -74,13 +71,17 @@ fn phase(phase: Phase, at: MonoTime) -> Line {
     Line::Phase(PhaseChange { phase, at })
 }
 
-struct Hour {
+struct Hour<W: Write> {
     shape: Shape,
-    lines: Vec<Line>,
+    writer: RecordWriter<W>,
     dice: u64,
 }
 
-impl Hour {
+impl<W: Write> Hour<W> {
+    fn write(&mut self, line: &Line) {
+        self.writer.write(line).expect("there is room");
+    }
+
     /// A latency in microseconds: around 1 ms, one in a hundred up to thirty times that.
     fn latency_us(&mut self) -> u64 {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -95,7 +96,7 @@ impl Hour {
         let at = at_ms(start_ms);
         let event = EventId(u32::try_from(number).unwrap_or(u32::MAX));
         let run = event.0;
-        self.lines.push(Line::StepBegin(StepBegin { event, run, at, ..templates.0.clone() }));
+        self.write(&Line::StepBegin(StepBegin { event, run, at, ..templates.0.clone() }));
         self.surroundings(start_ms, &templates.0.before[0].unit);
         let end = StepEnd {
             event,
@@ -105,7 +106,7 @@ impl Hour {
             ready_at: Some(at_ms(start_ms + 300)),
             ..templates.1.clone()
         };
-        self.lines.push(Line::StepEnd(Box::new(end)));
+        self.write(&Line::StepEnd(Box::new(end)));
     }
 
     /// Five seconds of load.
@@ -121,9 +122,9 @@ impl Hour {
             for second in 0..SEGMENT_S {
                 let first = start_ms / 100 + second * 10;
                 let rows = (first..first + 10).map(|index| self.row(index, per_row, &mut segment)).collect();
-                self.lines.push(Line::Rows(Rows { cohort, scope, rows }));
+                self.write(&Line::Rows(Rows { cohort, scope, rows }));
             }
-            self.lines.push(Line::Segment(Box::new(segment)));
+            self.write(&Line::Segment(Box::new(segment)));
         }
         self.looks(second);
     }
@@ -131,9 +132,9 @@ impl Hour {
     /// What was seen of the machine meanwhile: a queue that is hardly ever empty, and a load thread that lacks nothing.
     fn looks(&mut self, first: u64) {
         let (from, to) = (at_ms(first * 1_000), at_ms((first + SEGMENT_S) * 1_000));
-        self.lines.push(Line::Looks(Looks { from, to, longest_ns: 26_000_000 }));
+        self.write(&Line::Looks(Looks { from, to, longest_ns: 26_000_000 }));
         for second in first..first + SEGMENT_S {
-            self.lines.push(Line::Generator(GeneratorUse {
+            self.write(&Line::Generator(GeneratorUse {
                 from: at_ms(second * 1_000),
                 to: at_ms(second * 1_000 + 1_000),
                 cpu_ns: 50_000_000,
@@ -150,7 +151,7 @@ impl Hour {
                 let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 8010).into());
                 let inode = first / self.shape.spacing_s * self.shape.spacing_s * 1_000;
                 let listeners = vec![Listener { endpoint, inode, queued: part % 3, backlog: 128, cookie: None }];
-                self.lines.push(Line::Queue(Queue { at: at_ms(second * 1_000 + u64::from(part) * 200), listeners }));
+                self.write(&Line::Queue(Queue { at: at_ms(second * 1_000 + u64::from(part) * 200), listeners }));
             }
         }
     }
@@ -192,7 +193,7 @@ impl Hour {
             (25, "activating", "start"),
             (40, "active", "running"),
         ] {
-            self.lines.push(Line::Unit(UnitChange {
+            self.write(&Line::Unit(UnitChange {
                 unit: unit.clone(),
                 at: at_ms(start_ms + ms),
                 changed_at: Some(at_ms(start_ms + ms)),
@@ -207,14 +208,14 @@ impl Hour {
             let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 8010).into());
             let queued = if step % 2 == 0 { 12 } else { 0 };
             let listeners = vec![Listener { endpoint, inode: start_ms, queued, backlog: 128, cookie: None }];
-            self.lines.push(Line::Queue(Queue { at: at_ms(start_ms + step * 50), listeners }));
+            self.write(&Line::Queue(Queue { at: at_ms(start_ms + step * 50), listeners }));
         }
         for second in 0..SEGMENT_S {
             let values = vec![("ListenOverflows".to_owned(), start_ms), ("OutRsts".to_owned(), start_ms + second)];
-            self.lines.push(Line::Counters(Counters { at: at_ms(start_ms + second * 1_000), values }));
+            self.write(&Line::Counters(Counters { at: at_ms(start_ms + second * 1_000), values }));
             let message = "Application startup complete.".to_owned();
             let at = at_ms(start_ms + second);
-            self.lines.push(Line::Journal(JournalEntry { at, unit: unit.clone(), priority: 6, message }));
+            self.write(&Line::Journal(JournalEntry { at, unit: unit.clone(), priority: 6, message }));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Memory follows the plan, not the length of the record.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufWriter;
 use std::process::{Command, Stdio};
 
 use crate::support::GAPLESS;
@@ -17,9 +18,8 @@ const EVENTS: u64 = 12;
 fn peak_kib(seconds: u64) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("records")).expect("made");
-    let record = hour::record(Shape { seconds, spacing_s: seconds / EVENTS, per_row: [3, 1] });
-    fs::write(folder.path().join("records/long.jsonl"), &record).expect("written");
-    drop(record);
+    let record = File::create(folder.path().join("records/long.jsonl")).expect("made");
+    hour::write(Shape { seconds, spacing_s: seconds / EVENTS, per_row: [3, 1] }, BufWriter::new(record));
     let mut report = Command::new(GAPLESS);
     report.arg("report").arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = report.spawn().expect("it starts");
