@@ -192,9 +192,8 @@ impl<'a> Case<'a> {
         };
         let was_reset = self.key.errno.is_some() || self.word.is_some();
         match self.key.class {
-            ClosedMidResponse | ResetMidResponse => Hold::InHand,
-            // What was not processed would be refused (RFC 9113, section 8.7).
-            StreamReset => Hold::InHand,
+            // A stream that was not processed would be refused (RFC 9113, section 8.7).
+            ClosedMidResponse | ResetMidResponse | StreamReset => Hold::InHand,
             // An orderly end: unless a reset answered the request, it had been read. From afar that reset may come
             // after the client has looked.
             ClosedBeforeResponse if was_reset => Hold::Unread,
