@@ -58,6 +58,8 @@ pub(super) struct Asked {
 enum Reply {
     Status(u16, Option<String>),
     NotHttp,
+    /// The certificate is not what `--ca-file` vouches for.
+    Untrusted(String),
     Error(String),
 }
 
@@ -89,9 +91,11 @@ impl Asking<'_> {
                     Reply::NotHttp => break,
                     // One that answered in http at all does not fail for https as well.
                     Reply::Error(error) => {
-                        if scheme == "http" {
-                            told.push(error);
-                        }
+                        told.extend((scheme == "http").then_some(error));
+                        break;
+                    }
+                    Reply::Untrusted(why) => {
+                        told.push(format!("over https: its certificate is not trusted: {why}"));
                         break;
                     }
                 }
@@ -128,6 +132,7 @@ impl Asking<'_> {
             }
             Reply::Status(status, _) => (format!("{method} answered {status}"), Adopted::Nothing),
             Reply::NotHttp => ("it does not answer in HTTP".to_owned(), Adopted::Nothing),
+            Reply::Untrusted(why) => (format!("its certificate is not trusted: {why}"), Adopted::Nothing),
             Reply::Error(error) => (error, Adopted::Nothing),
         };
         Candidate { place, told, adopted }
@@ -158,10 +163,7 @@ impl Asking<'_> {
         match answered {
             Ok(Some(status)) => Reply::Status(status, certificate),
             Ok(None) => Reply::NotHttp,
-            Err(error) => Reply::Error(match certificate {
-                Some(why) => format!("its certificate is not trusted: {why}"),
-                None => error.to_string(),
-            }),
+            Err(error) => certificate.map_or_else(|| Reply::Error(error.to_string()), Reply::Untrusted),
         }
     }
 

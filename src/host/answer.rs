@@ -57,7 +57,7 @@ pub fn status_of(question: &Question) -> io::Result<Option<u16>> {
 #[must_use]
 pub fn certificate_error(error: &io::Error) -> Option<String> {
     match error.get_ref()?.downcast_ref::<Error>()? {
-        Error::InvalidCertificate(why) => Some(format!("{why:?}")),
+        Error::InvalidCertificate(why) => Some(why.to_string()),
         _ => None,
     }
 }

@@ -58,15 +58,15 @@ const COLUMNS: &[Definition] = &[
 ];
 
 const BANDS: &[Definition] = &[
-    of("event", "Shaded from the beginning of the action until the target answered every cohort again."),
+    of("shaded span", "An event, from the beginning of the action until the target answered every cohort again."),
     of(
         "latency",
-        "Each column of the timeline: expected answers by due time, darker where there are more; the line is the slowest.",
+        "Expected answers by due time, darker where there are more, and the slowest of each column as a point.",
     ),
-    of("requests per second", "Expected answers and losses by due time."),
-    of("units", "The state of each unit: active, activating, deactivating, inactive or failed."),
-    of("nobody listened", "No process was listening at the address of the load."),
-    of("accept queue", "The deepest queue seen, and the backlog as a line."),
+    of("not ok, by due time", "Dropped and wrong requests, by class."),
+    of("accept queue", "The deepest queue seen, and the length that fits."),
+    of("band of a unit", "Its state over time: active, on its way up or down, or neither."),
+    of("listener", "Whether any process was listening at the address of the load."),
 ];
 
 /// What a column means; nothing for one that says it itself.
