@@ -160,7 +160,7 @@ fn a_name_that_leads_elsewhere_leads_nowhere() {
             let entries = fs::read_dir(path).expect("readable").flatten();
             entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
         };
-        let known = ["records", "result.json", "report.html", "report.md", "junit.xml", "charts"];
+        let known = ["records", "result.json", "report.html", "report.md", "junit.xml", "metrics.prom", "charts"];
         let strangers: Vec<_> =
             left(folder.path()).into_iter().filter(|name| !known.contains(&name.as_str())).collect();
         assert_eq!(strangers, Vec::<String>::new(), "{name:?}");
