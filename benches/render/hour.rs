@@ -180,6 +180,7 @@ fn fail(row: &mut Row, segment: &mut Segment, due: MonoTime, n: u64) {
         reused: false,
         status: None,
         errno: Some(111),
+        tls: None,
     };
     row.failures.push(FailureCount { key, n });
     row.failed_due = Some((due, due));

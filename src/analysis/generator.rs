@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn failed(class: FailureClass, errno: Option<i32>) -> FailureKey {
-        FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno }
+        FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno, tls: None }
     }
 
     fn is_own(uses: &[GeneratorUse], class: FailureClass, due_ms: u64) -> bool {

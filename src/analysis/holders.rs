@@ -11,9 +11,6 @@ use crate::record::line::{Holders, Line, Note, NoteKind};
 /// More ends than these are counted instead of told one by one.
 const ENDS_TOLD: usize = 5;
 
-/// It holds the listeners of socket units for others.
-const SYSTEMD: &str = "systemd";
-
 /// A note for each process that listened at an address of the load and ended in an event that acts on no unit.
 pub(crate) fn notes(facts: &Facts<'_>) -> Vec<Note> {
     let mut held: BTreeMap<ProcessId, (&Process, &Endpoint)> = BTreeMap::new();
@@ -27,7 +24,7 @@ pub(crate) fn notes(facts: &Facts<'_>) -> Vec<Note> {
         })
         .collect();
     for look in &looks {
-        for holder in look.holders.iter().filter(|holder| holder.process.name != SYSTEMD) {
+        for holder in look.holders.iter().filter(|holder| !holder.is_manager()) {
             held.entry(holder.process.id).or_insert((&holder.process, &look.endpoint));
         }
     }

@@ -76,6 +76,7 @@ fn drop_one(tally: &mut Tally, timeline: &Timeline<'_>, (cohort, event): (u16, &
         reused: false,
         status,
         errno: None,
+        tls: None,
     };
     cell.ok -= 1;
     cell.unframed -= 1;

@@ -76,7 +76,8 @@ mod tests {
     fn with_files() -> Plan {
         let mut plan = plan_with_prepare("/".as_ref(), &["true"]);
         let unit = crate::model::UnitName::new("a.service").unwrap();
-        plan.units.as_mut().unwrap().files = vec![crate::scenario::plan::UnitFile { unit, text: String::new() }];
+        plan.units.as_mut().unwrap().files =
+            vec![crate::scenario::plan::UnitFile { unit, text: String::new(), is_private: false }];
         plan
     }
 

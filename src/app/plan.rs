@@ -11,7 +11,7 @@ use crate::manager::systemd::{Inspector, Link};
 use crate::model::{UnitKind, UnitName};
 use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::run::outline::{Along, UnitView, outline};
-use crate::run::{pacing, units};
+use crate::run::{aliases, pacing, units};
 use crate::scenario::plan::{Plan, UnitFile};
 use crate::scenario::{self, Scenario};
 use crate::unit_file::specifier::Directories;
@@ -25,44 +25,53 @@ pub(super) async fn main(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Resu
     let mut exit = Exit::Passed;
     for Scenario { plan, .. } in scenarios {
         let choice = choose::choose(plan, args.manager, Machine::here());
-        let views = match views(plan, choice.as_ref(), args.force).await {
-            Ok(views) => views,
+        let (plan, notes, views) = match known(plan, choice.as_ref(), args.force).await {
+            Ok(known) => known,
             Err(error) => {
                 complain(&anyhow::Error::new(error).context(format!("cannot tell all of {}", plan.name)));
                 exit = exit.worst(Exit::Harness);
-                Vec::new()
+                (plan.clone(), Vec::new(), Vec::new())
             }
         };
         if views.iter().any(|view| view.refused.is_some()) {
             exit = exit.worst(Exit::Harness);
         }
-        let text = outline(&scenario::masked(plan, false), choice.as_ref(), &views);
+        let text = outline(&scenario::masked(&plan, false), choice.as_ref(), &views);
         output::write(output::secrets().hide_known(&text).as_bytes())?;
+        notes.iter().for_each(|note| output::say(note));
     }
     output::write(b"nothing was started\n")?;
     Ok(exit)
 }
 
-/// The units that the plan brings or names.
-async fn views(plan: &Plan, choice: Option<&ManagerChoice>, force: bool) -> Result<Vec<UnitView>, ManagerError> {
+/// The plan as it is run, with a sentence for each alias in it, and the units that it brings or names.
+async fn known(
+    plan: &Plan,
+    choice: Option<&ManagerChoice>,
+    force: bool,
+) -> Result<(Plan, Vec<String>, Vec<UnitView>), ManagerError> {
     let inspector = match choice.map(|choice| choice.kind) {
         Some(ManagerKind::System) => Some(Inspector::system(listener::of_systemd).await?),
         Some(ManagerKind::User) => Some(Inspector::user(listener::of_systemd).await?),
         Some(ManagerKind::Embedded) | None => None,
     };
+    let (plan, notes) = match &inspector {
+        Some(inspector) => aliases::resolve(plan, async |unit| Ok(inspector.look(unit).await?.name)).await?,
+        None => (plan.clone(), Vec::new()),
+    };
     let mut views = Vec::new();
-    for unit in units::held_units(plan) {
+    for unit in units::held_units(&plan) {
         let refused = (!force && is_protected(&unit))
             .then(|| "the machine depends on this unit; --force acts on it all the same".to_owned());
-        let mut view = match (brought(plan, &unit), &inspector) {
-            (Some(file), _) => of_file(plan, &unit, file),
+        let mut view = match (brought(&plan, &unit), &inspector) {
+            (Some(file), _) => of_file(&plan, &unit, file),
             (None, Some(inspector)) => there(inspector, unit).await?,
             (None, None) => missing(unit, "not among the scenario's own files, and there is no systemd to ask"),
         };
         view.refused = refused.or(view.refused);
         views.push(view);
     }
-    Ok(views)
+    Ok((plan, notes, views))
 }
 
 /// The file of the scenario that the unit, or its template, comes from.

@@ -150,7 +150,7 @@ struct Prepared {
 async fn prepare(request: &Request<'_>, connected: Result<SystemdManager, ManagerError>) -> anyhow::Result<Prepared> {
     let manager = connected?;
     recover_abandoned(&manager).await?;
-    let (plan, notes) = aliases::resolve(request.plan, &manager).await?;
+    let (plan, notes) = aliases::resolve(request.plan, async |unit| manager.primary_name(unit).await).await?;
     Ok(Prepared { manager, plan, notes })
 }
 

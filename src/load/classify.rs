@@ -4,8 +4,9 @@ use std::error::Error as StdError;
 use std::io;
 
 use rustix::io::Errno;
+use tokio_rustls::rustls;
 
-use crate::model::{Disposition, FailureClass};
+use crate::model::{Disposition, FailureClass, TlsFault};
 
 /// What ended a connection, as the wire saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +18,16 @@ pub(super) enum Trouble {
     /// A write found it closed (EPIPE).
     Broken(Option<i32>),
     /// A TLS record or alert ended it.
-    Tls,
+    Tls(TlsFault),
 }
 
 impl Trouble {
     /// What an error of a read or write means.
     pub(super) fn of(error: &io::Error) -> Self {
-        let in_tls = error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<tokio_rustls::rustls::Error>);
+        if let Some(error) = in_tls(error) {
+            return Self::Tls(tls_fault(error));
+        }
         match error.kind() {
-            _ if in_tls => Self::Tls,
             // rustls: the peer closed the stream without a close_notify.
             io::ErrorKind::UnexpectedEof => Self::Closed(None),
             io::ErrorKind::BrokenPipe => Self::Broken(error.raw_os_error()),
@@ -37,7 +39,15 @@ impl Trouble {
     pub(super) fn errno(self) -> Option<i32> {
         match self {
             Self::Closed(errno) | Self::Reset(errno) | Self::Broken(errno) => errno,
-            Self::Tls => None,
+            Self::Tls(_) => None,
+        }
+    }
+
+    /// What TLS did not take.
+    pub(super) fn tls(self) -> Option<TlsFault> {
+        match self {
+            Self::Tls(fault) => Some(fault),
+            Self::Closed(_) | Self::Reset(_) | Self::Broken(_) => None,
         }
     }
 }
@@ -83,20 +93,51 @@ pub(super) fn connect_class(errno: i32, unix: bool) -> FailureClass {
     }
 }
 
+fn in_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(<dyn StdError + Send + Sync>::downcast_ref)
+}
+
+/// What ended a handshake.
+pub(super) fn handshake_fault(error: &io::Error) -> TlsFault {
+    in_tls(error).map_or(TlsFault::Ended, tls_fault)
+}
+
+fn tls_fault(error: &rustls::Error) -> TlsFault {
+    use rustls::{CertificateError as Certificate, Error};
+    match error {
+        Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            TlsFault::CertificateExpired
+        }
+        Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
+            TlsFault::CertificateNotYetValid
+        }
+        Error::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
+            TlsFault::WrongName
+        }
+        Error::InvalidCertificate(Certificate::UnknownIssuer) => TlsFault::UnknownIssuer,
+        Error::InvalidCertificate(Certificate::Revoked) => TlsFault::CertificateRevoked,
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => TlsFault::BadCertificate,
+        Error::PeerIncompatible(_) => TlsFault::NothingInCommon,
+        Error::InvalidMessage(_) => TlsFault::NotTls,
+        Error::AlertReceived(alert) => TlsFault::Alert(u8::from(*alert)),
+        _ => TlsFault::Other,
+    }
+}
+
 /// The class of an exchange that failed after its connection was established.
 pub(super) fn exchange_class(failure: Failure, progress: Progress) -> FailureClass {
     let trouble = match failure {
         Failure::TimedOut => return FailureClass::ResponseTimeout,
         Failure::NotHttp => return FailureClass::Malformed,
         Failure::Interrupted => return FailureClass::Interrupted,
-        Failure::Lost(Trouble::Tls) => return FailureClass::Tls,
+        Failure::Lost(Trouble::Tls(_)) => return FailureClass::Tls,
         Failure::Lost(trouble) => trouble,
     };
     let written_whole = progress.bytes_out >= progress.request_bytes;
     let closed = match trouble {
         Trouble::Closed(_) => true,
         Trouble::Broken(_) => progress.unix,
-        Trouble::Reset(_) | Trouble::Tls => false,
+        Trouble::Reset(_) | Trouble::Tls(_) => false,
     };
     match (progress.bytes_in > 0, written_whole, closed) {
         (true, _, true) => FailureClass::ClosedMidResponse,
@@ -176,7 +217,7 @@ mod tests {
         for progress in [SENT, PARTIAL, HALF_WRITTEN] {
             assert_eq!(exchange_class(Failure::TimedOut, progress), FailureClass::ResponseTimeout);
             assert_eq!(exchange_class(Failure::NotHttp, progress), FailureClass::Malformed);
-            assert_eq!(exchange_class(Failure::Lost(Trouble::Tls), progress), FailureClass::Tls);
+            assert_eq!(exchange_class(Failure::Lost(Trouble::Tls(TlsFault::Other)), progress), FailureClass::Tls);
             assert_eq!(exchange_class(Failure::Interrupted, progress), FailureClass::Interrupted);
         }
     }
@@ -188,8 +229,8 @@ mod tests {
         assert_eq!(os(Errno::PIPE), Trouble::Broken(Some(32)));
         assert_eq!(os(Errno::TIMEDOUT), Trouble::Reset(Some(110)));
         assert_eq!(Trouble::of(&io::ErrorKind::UnexpectedEof.into()), Trouble::Closed(None));
-        let record = tokio_rustls::rustls::Error::DecryptError;
-        assert_eq!(Trouble::of(&io::Error::new(io::ErrorKind::InvalidData, record)), Trouble::Tls);
+        let record = rustls::Error::DecryptError;
+        assert_eq!(Trouble::of(&io::Error::new(io::ErrorKind::InvalidData, record)), Trouble::Tls(TlsFault::Other));
     }
 
     #[test]

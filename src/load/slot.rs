@@ -164,10 +164,10 @@ impl Slot {
     }
 
     /// Ends all requests: there is no connection for them.
-    fn not_connected(&mut self, OpenFailure { class, errno, local }: OpenFailure) {
+    fn not_connected(&mut self, OpenFailure { class, errno, tls, local }: OpenFailure) {
         self.link = Link::None;
         let end = clock::now();
-        let key = FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno };
+        let key = FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno, tls };
         let trace = Trace { local, ..Trace::default() };
         let ended = self
             .requests
@@ -273,9 +273,9 @@ impl Open {
             bytes_in: trace.bytes_in,
             unix: self.wire.is_unix(),
         };
-        let errno = match failure {
-            Failure::Lost(trouble) => trouble.errno(),
-            Failure::NotHttp | Failure::TimedOut | Failure::Interrupted => None,
+        let (errno, tls) = match failure {
+            Failure::Lost(trouble) => (trouble.errno(), trouble.tls()),
+            Failure::NotHttp | Failure::TimedOut | Failure::Interrupted => (None, None),
         };
         FailureKey {
             class: exchange_class(failure, progress),
@@ -283,6 +283,7 @@ impl Open {
             reused: trace.reused(),
             status,
             errno,
+            tls,
         }
     }
 }
@@ -297,7 +298,14 @@ fn judged(answer: Answer, is_late: bool, trace: Trace, target: &ReadyTarget) -> 
         Judgement::OtherStatus => FailureClass::UnexpectedStatus,
         Judgement::OtherBody => FailureClass::UnexpectedBody,
     };
-    Err(FailureKey { class, disposition: Disposition::Answered, reused: trace.reused(), status, errno: None })
+    Err(FailureKey {
+        class,
+        disposition: Disposition::Answered,
+        reused: trace.reused(),
+        status,
+        errno: None,
+        tls: None,
+    })
 }
 
 fn ended(

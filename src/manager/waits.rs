@@ -24,12 +24,13 @@ pub struct Waits(Rc<Inner>);
 struct Inner {
     waits: RefCell<BTreeMap<u64, Waiting>>,
     next: Cell<u64>,
-    given_up: watch::Sender<()>,
+    /// Why, in words that follow "cancelled".
+    given_up: watch::Sender<&'static str>,
 }
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { waits: RefCell::default(), next: Cell::new(0), given_up: watch::channel(()).0 }
+        Self { waits: RefCell::default(), next: Cell::new(0), given_up: watch::channel("").0 }
     }
 }
 
@@ -61,9 +62,9 @@ impl Waits {
         Wait { given_up: self.0.given_up.subscribe(), waits: self.clone(), id }
     }
 
-    /// Gives up every wait of this moment.
-    pub fn give_up(&self) {
-        self.0.given_up.send_replace(());
+    /// Gives up every wait of this moment; `why` follows "cancelled" in a sentence.
+    pub fn give_up(&self, why: &'static str) {
+        self.0.given_up.send_replace(why);
     }
 
     /// The jobs that are waited for at this moment.
@@ -105,7 +106,7 @@ impl Waits {
 pub(super) struct Wait {
     waits: Waits,
     id: u64,
-    given_up: watch::Receiver<()>,
+    given_up: watch::Receiver<&'static str>,
 }
 
 impl Wait {
@@ -116,10 +117,11 @@ impl Wait {
         }
     }
 
-    /// Resolves when it is given up; each time once.
-    pub(super) async fn given_up(&mut self) {
+    /// Resolves when it is given up, with why; each time once.
+    pub(super) async fn given_up(&mut self) -> &'static str {
         // The sender lives as long as we do.
         let _ = self.given_up.changed().await;
+        *self.given_up.borrow()
     }
 }
 
@@ -164,13 +166,13 @@ mod tests {
     async fn only_what_is_waited_for_at_that_moment_is_given_up() {
         let waits = Waits::default();
         let mut before = waits.begin("start of hang.service".to_owned());
-        waits.give_up();
-        before.given_up().await;
+        waits.give_up("at a second signal");
+        assert_eq!(before.given_up().await, "at a second signal");
         let mut after = waits.begin("stop of hang.service".to_owned());
         tokio::select! {
             biased;
-            () = before.given_up() => panic!("once"),
-            () = after.given_up() => panic!("it began later"),
+            _ = before.given_up() => panic!("once"),
+            _ = after.given_up() => panic!("it began later"),
             () = tokio::task::yield_now() => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::FailureClass;
+use super::{FailureClass, TlsFault};
 
 /// What became of one request that was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub struct FailureKey {
     /// The errno behind the failure, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errno: Option<i32>,
+    /// What TLS did not take, for class `tls`. None in records from before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFault>,
 }
 
 impl FailureKey {

@@ -4,7 +4,7 @@
 //! primary name alone.
 
 use super::units::{held_units, is_installed};
-use crate::manager::{Manager, ManagerError};
+use crate::manager::ManagerError;
 use crate::model::UnitName;
 use crate::scenario::plan::{Action, Plan};
 
@@ -12,11 +12,14 @@ use crate::scenario::plan::{Action, Plan};
 ///
 /// # Errors
 /// When the manager cannot be asked.
-pub async fn resolve(plan: &Plan, manager: &impl Manager) -> Result<(Plan, Vec<String>), ManagerError> {
+pub async fn resolve(
+    plan: &Plan,
+    primary_name: impl AsyncFn(&UnitName) -> Result<UnitName, ManagerError>,
+) -> Result<(Plan, Vec<String>), ManagerError> {
     let mut resolved = plan.clone();
     let mut sentences = Vec::new();
     for alias in held_units(plan).into_iter().filter(|unit| !is_installed(plan, unit)) {
-        let primary = manager.primary_name(&alias).await?;
+        let primary = primary_name(&alias).await?;
         if primary != alias {
             sentences.push(format!("{alias} is another name of {primary}, which stands for it in this run"));
             rename(&mut resolved, &alias, &primary);

@@ -157,7 +157,7 @@ mod tests {
         let mut plan = plan_with_prepare("/srv/shop/scenario".as_ref(), &["true"]);
         let unit = UnitName::new("a.service").expect("valid");
         let text = "[Service]\nEnvironment=DB_PASSWORD=hunter2 MODE=production\n".to_owned();
-        plan.units.as_mut().expect("it has units").files = vec![UnitFile { unit, text }];
+        plan.units.as_mut().expect("it has units").files = vec![UnitFile { unit, text, is_private: false }];
         let argv = ["./deploy", "--token", "hunter2-other", "--secret=abc"].map(str::to_owned).to_vec();
         plan.steps = vec![Step {
             action: Action::Exec { argv, replaces: None },

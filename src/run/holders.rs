@@ -83,7 +83,7 @@ impl HoldersLook {
             for listener in listeners {
                 let at = self.host.now();
                 let holders = self.host.holders(&endpoint, listener.inode).await;
-                for holder in holders.iter().filter(|holder| holder.process.name != MANAGER) {
+                for holder in holders.iter().filter(|holder| !holder.is_manager()) {
                     self.processes.see(holder.process.id.pid, None).await;
                 }
                 let elsewhere = self.elsewhere(&holders).await;
@@ -97,9 +97,6 @@ impl HoldersLook {
         }
     }
 }
-
-/// It holds the listeners of socket units, and is no process of the service.
-const MANAGER: &str = "systemd";
 
 fn shown(holder: &Holder) -> Shown {
     (holder.process.id, holder.accepted > 0, holder.also_listens.clone())

@@ -27,11 +27,11 @@ pub(super) async fn keep_watch(waits: &Waits, interrupt: &Interrupt, progress: &
             stuck = waits.lasting(GIVE_UP_AFTER), if signals > 2 => {
                 let seconds = GIVE_UP_AFTER.as_secs();
                 progress.say(&format!("giving up the {stuck}: it has not ended after {seconds} s"));
-                waits.give_up();
+                waits.give_up("because it had not ended after 10 s, as another job before it had not");
             }
             () = interrupt.raised_times(signals) => {
                 if signals > 1 {
-                    waits.give_up();
+                    waits.give_up("at a second signal");
                 } else if let Some(waiting) = waits.now().first() {
                     progress.say(&format!("interrupted: waiting for the {waiting}; {}", remedy(interrupt)));
                 }

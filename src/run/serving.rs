@@ -46,7 +46,7 @@ impl Served {
         if self.listeners.is_empty() {
             return "no process of this network namespace listens there".to_owned();
         }
-        let mut others: Vec<&Holder> = self.holders().filter(|holder| holder.process.name != SYSTEMD).collect();
+        let mut others: Vec<&Holder> = self.holders().filter(|holder| !holder.is_manager()).collect();
         if others.is_empty() {
             others = self.holders().collect();
         }
@@ -63,13 +63,10 @@ impl Served {
     /// The units of its holders; none of those outside of units.
     #[must_use]
     pub fn units(&self) -> BTreeSet<&UnitName> {
-        let others = self.holders().filter(|holder| holder.process.name != SYSTEMD);
+        let others = self.holders().filter(|holder| !holder.is_manager());
         others.filter_map(|holder| holder.process.unit.as_ref()).collect()
     }
 }
-
-/// It holds the listeners of socket units, and is no process of the service.
-const SYSTEMD: &str = "systemd";
 
 /// More holders than these are counted.
 const NAMED_MAX: usize = 3;

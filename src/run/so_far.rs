@@ -59,6 +59,7 @@ mod tests {
             reused: false,
             status: None,
             errno: None,
+            tls: None,
         };
         let row = Row {
             ok: u64::from(ok),

@@ -61,7 +61,8 @@ mod tests {
 
     fn with_files(names: &[&str]) -> Plan {
         let mut plan = plan_with_prepare("/".as_ref(), &["true"]);
-        let file = |name: &&str| UnitFile { unit: UnitName::new(*name).unwrap(), text: String::new() };
+        let file =
+            |name: &&str| UnitFile { unit: UnitName::new(*name).unwrap(), text: String::new(), is_private: false };
         plan.units.as_mut().unwrap().files = names.iter().map(file).collect();
         plan
     }

@@ -17,7 +17,7 @@ pub fn placed(file: &UnitFile, directory: &Path) -> UnitFile {
         Some(folder) => file.text.replace(PLACEHOLDER, &folder),
         None => file.text.clone(),
     };
-    UnitFile { unit: file.unit.clone(), text }
+    UnitFile { unit: file.unit.clone(), text, is_private: file.is_private }
 }
 
 /// A path as a word of a unit file: `%` would be a specifier. None for one that a unit file would split or unquote.
@@ -37,6 +37,7 @@ mod tests {
         let file = UnitFile {
             unit: UnitName::new("a.service").expect("valid"),
             text: "[Service]\nExecStart={scenario_dir}/run {scenario_dir}\n".to_owned(),
+            is_private: false,
         };
         assert_eq!(placed(&file, Path::new("/srv/50%")).text, "[Service]\nExecStart=/srv/50%%/run /srv/50%%\n");
         assert_eq!(as_word(Path::new("/srv/two words")), None);

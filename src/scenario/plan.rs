@@ -118,6 +118,9 @@ pub struct UnitFile {
     pub unit: UnitName,
     /// Its text as written; [`super::placeholder::placed`] puts in the folder.
     pub text: String,
+    /// Only root may read it where it is installed: not everybody may read the file it comes from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_private: bool,
 }
 
 keys! {

@@ -18,7 +18,7 @@ use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
 use super::timeline::{Span, Timeline};
 use super::window::first_ok_end;
-use crate::model::{Cause, FailureClass, FailureKey, MonoTime};
+use crate::model::{Cause, FailureClass, FailureKey, MonoTime, TlsFault};
 use crate::record::fold::tally::{Tally, Window};
 use crate::record::segment::{FailureSample, Scope};
 use crate::result::{EventPhase, Evidence};
@@ -46,6 +46,8 @@ pub(crate) struct Finding {
     pub(crate) cohorts: BTreeSet<u16>,
     /// The statuses of wrong answers.
     pub(crate) statuses: BTreeMap<u16, u64>,
+    /// What TLS did not take.
+    pub(crate) tls: BTreeMap<TlsFault, u64>,
     /// When those failed of which a sample tells it.
     failed: Option<Span>,
     /// When the others can have failed.
@@ -60,6 +62,9 @@ impl Finding {
         *self.classes.entry(failed.key.class).or_default() += n;
         if let Some(status) = failed.key.status.filter(|_| failed.key.class.is_wrong()) {
             *self.statuses.entry(status).or_default() += n;
+        }
+        if let Some(fault) = failed.key.tls {
+            *self.tls.entry(fault).or_default() += n;
         }
         self.cohorts.insert(cohort);
         let known = if failed.is_sampled { &mut self.failed } else { &mut self.may_have_failed };

@@ -31,6 +31,7 @@ pub(super) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, tim
         remedy: match cause {
             Cause::KilledInFlight => scene.remedy_of_kill(),
             Cause::AcceptedUnread => scene.remedy_of_limit(),
+            Cause::AcceptQueueReset => scene.remedy_of_socket(),
             _ => None,
         },
     }
@@ -80,7 +81,7 @@ impl Scene<'_> {
             Cause::SlowStop => self.slow_stop(&when),
             Cause::NotAccepted => self.not_accepted(&address, &when),
             Cause::GoawayRace => format!("the streams crossed the GOAWAY of {address}, {when}"),
-            Cause::Tls => format!("TLS with {address} failed, {when}"),
+            Cause::Tls => format!("TLS with {address} failed {when}{}", self.tls_faults()),
             Cause::StartLimit => {
                 format!(
                     "systemd had refused to start the service again (start limit hit), and nobody listened on {address} {when}"
@@ -293,6 +294,16 @@ impl Scene<'_> {
         if statuses.is_empty() { "with another body".to_owned() } else { statuses.join(", ") }
     }
 
+    /// What TLS did not take, with how often where it was not one thing alone.
+    fn tls_faults(&self) -> String {
+        let faults = &self.finding.tls;
+        let is_only = faults.values().eq([&self.finding.count]);
+        let told =
+            faults.iter().map(|(fault, n)| if is_only { fault.to_string() } else { format!("{fault} ({n} times)") });
+        let told = told.collect::<Vec<_>>().join(", ");
+        if told.is_empty() { told } else { format!(": {told}") }
+    }
+
     /// Whether the event was still under way when some of them failed.
     fn is_of_event(&self) -> bool {
         self.finding.phases.keys().any(|phase| *phase != EventPhase::After)
@@ -343,6 +354,22 @@ impl Scene<'_> {
         let socket = self.timeline.socket_state().filter(|socket| socket.accept)?;
         let limit = Self::directive(socket).map_or("the limit", |(name, _)| name);
         Some(format!("Raise {limit} of {}, or have clients open fewer connections at once.", self.socket()))
+    }
+
+    /// Where a socket unit holds the listener already, it must not be stopped with the service.
+    fn remedy_of_socket(&self) -> Option<String> {
+        let (socket, state) = (self.timeline.socket()?, self.timeline.socket_state()?);
+        let reaches = |destination: &&Destination| state.listen.iter().any(|listen| destination.reaches(listen));
+        self.destinations().iter().find(|destination| reaches(destination))?;
+        if self.event.is_some_and(|event| event.begin.unit.as_ref() == Some(socket)) {
+            return Some(format!(
+                "Leave {socket} alone when the service is deployed: what waits in its queue goes with its listener."
+            ));
+        }
+        let states = self.timeline.states(socket, self.span.widened(OBSERVER_LAG_NS));
+        let has_hit_limit = states.iter().any(|state| state.result == "service-start-limit-hit");
+        let cause = if has_hit_limit { Cause::StartLimit } else { Cause::SocketUnitDown };
+        Some(cause.remedy().to_owned())
     }
 
     /// The limit of a socket with Accept=yes that a single client meets first.

@@ -442,6 +442,30 @@ fn a_socket_that_is_down_has_the_cause_that_its_result_tells() {
 }
 
 #[test]
+fn what_helps_against_a_reset_queue_is_another_where_a_socket_unit_holds_the_listener() {
+    let remedy = |run: Simulation| {
+        let reset = of_new(FailureClass::ResetBeforeResponse);
+        let mut run = run;
+        run.requests.push(Request {
+            cohort: 1,
+            due_us: 2_005_000,
+            sent_us: Some(2_005_000),
+            end_us: Some(2_010_000),
+            fate: Err(reset),
+        });
+        let record = run.record();
+        let timeline = Timeline::of(&record);
+        let evidence = Attribution::of(&record.tally, &timeline).evidence(&timeline);
+        assert_eq!(evidence[0].cause, Cause::AcceptQueueReset);
+        evidence[0].remedy.clone()
+    };
+    let told = |cause: Cause| Some(cause.remedy().to_owned());
+    assert_eq!(remedy(plain()), None, "what helps in general");
+    assert_eq!(remedy(socket_becomes("inactive", "success")), told(Cause::SocketUnitDown));
+    assert_eq!(remedy(socket_becomes("failed", "service-start-limit-hit")), told(Cause::StartLimit));
+}
+
+#[test]
 fn a_limit_that_was_hit_explains_no_reset() {
     let run = socket_becomes("failed", "service-start-limit-hit");
     assert_eq!(run.cause(of_new(FailureClass::ResetBeforeResponse), 2_005, 5), Cause::AcceptQueueReset);

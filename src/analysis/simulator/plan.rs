@@ -180,5 +180,5 @@ pub(crate) fn failure(class: FailureClass, reused: bool) -> FailureKey {
         FailureClass::UnexpectedStatus | FailureClass::UnexpectedBody => Disposition::Answered,
         _ => Disposition::Unanswered,
     };
-    FailureKey { class, disposition, reused, status: None, errno: None }
+    FailureKey { class, disposition, reused, status: None, errno: None, tls: None }
 }

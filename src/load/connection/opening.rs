@@ -12,8 +12,8 @@ use super::socket::{Attempt, connect, poll_established};
 use super::stream::{Socket, Stream};
 use super::tls::Tls;
 use crate::clock;
-use crate::load::classify::connect_class;
-use crate::model::{Endpoint, FailureClass, MonoTime};
+use crate::load::classify::{connect_class, handshake_fault};
+use crate::model::{Endpoint, FailureClass, MonoTime, TlsFault};
 
 /// A connection that does not carry requests yet.
 pub(in crate::load) struct Opening {
@@ -42,6 +42,7 @@ pub(in crate::load) struct Opened {
 pub(in crate::load) struct OpenFailure {
     pub(in crate::load) class: FailureClass,
     pub(in crate::load) errno: Option<i32>,
+    pub(in crate::load) tls: Option<TlsFault>,
     pub(in crate::load) local: Option<SocketAddr>,
 }
 
@@ -79,6 +80,7 @@ impl Opening {
         let stream = ready!(Pin::new(handshake).poll(cx)).map_err(|error| OpenFailure {
             class: FailureClass::Tls,
             errno: error.raw_os_error(),
+            tls: Some(handshake_fault(&error)),
             local,
         })?;
         Poll::Ready(Ok(Opened { stream: Stream::Tls(Box::new(stream)), local, since: *since }))
@@ -86,11 +88,11 @@ impl Opening {
 
     /// It was given up.
     pub(in crate::load) fn abandoned(&self, class: FailureClass) -> OpenFailure {
-        OpenFailure { class, errno: None, local: self.local }
+        OpenFailure { class, errno: None, tls: None, local: self.local }
     }
 }
 
 fn lost(errno: Errno, is_unix: bool, local: Option<SocketAddr>) -> OpenFailure {
     let errno = errno.raw_os_error();
-    OpenFailure { class: connect_class(errno, is_unix), errno: Some(errno), local }
+    OpenFailure { class: connect_class(errno, is_unix), errno: Some(errno), tls: None, local }
 }

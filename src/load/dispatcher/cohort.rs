@@ -286,6 +286,7 @@ impl Drop for PanicWatch<'_> {
 }
 
 fn never_sent(class: FailureClass, due: MonoTime, end: MonoTime) -> Ended {
-    let key = FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno: None };
+    let key =
+        FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno: None, tls: None };
     Ended { due, end, result: Err(key), lateness_ns: None, trace: Trace::default() }
 }

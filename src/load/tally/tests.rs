@@ -17,7 +17,7 @@ fn at(ms: u64) -> MonoTime {
 }
 
 fn key(class: FailureClass) -> FailureKey {
-    FailureKey { class, disposition: Disposition::Unanswered, reused: false, status: None, errno: None }
+    FailureKey { class, disposition: Disposition::Unanswered, reused: false, status: None, errno: None, tls: None }
 }
 
 fn ended(due: u64, end: u64, result: Result<Accepted, FailureKey>) -> Ended {

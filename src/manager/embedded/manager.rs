@@ -131,7 +131,7 @@ impl Manager for EmbeddedManager {
         let mut wait = self.waits.begin("end of the installed units".to_owned());
         tokio::select! {
             stopped = self.ask("uninstall units", Request::Uninstall) => stopped,
-            () = wait.given_up() => Ok(()),
+            _ = wait.given_up() => Ok(()),
         }
     }
 
@@ -156,8 +156,8 @@ impl Manager for EmbeddedManager {
         let job = self.ask(verb.name(), |reply| Request::Perform(unit.clone(), verb, reply));
         tokio::select! {
             job = job => job?,
-            () = wait.given_up() => {
-                let reason = Some("it was given up at a second signal".to_owned());
+            why = wait.given_up() => {
+                let reason = Some(format!("it was cancelled {why}"));
                 Ok(Job { result: JobResult::Canceled, ended_at: clock::now(), reason })
             }
         }

@@ -33,7 +33,7 @@ impl SystemdManager {
         self.own_jobs.borrow_mut().begin(unit);
         let queued = tokio::select! {
             queued = self.bus.queue(unit, verb) => queued,
-            () = wait.given_up() => return Err(self.no_answer(attempt)),
+            _ = wait.given_up() => return Err(self.no_answer(attempt)),
         };
         let path = match queued {
             Ok(Some(path)) => path,
@@ -43,9 +43,9 @@ impl SystemdManager {
         self.own_jobs.borrow_mut().queued(unit, path.clone());
         let number = number_of(&path);
         wait.has_number(number);
-        let (ended, is_given_up) = tokio::select! {
-            ended = listener.end_of(&path) => (ended, false),
-            () = wait.given_up() => {
+        let (ended, given_up) = tokio::select! {
+            ended = listener.end_of(&path) => (ended, None),
+            why = wait.given_up() => {
                 let cancelled = async {
                     if let Some(number) = number {
                         // Refused where the job has ended meanwhile; that is heard below.
@@ -54,8 +54,8 @@ impl SystemdManager {
                     listener.end_of(&path).await
                 };
                 tokio::select! {
-                    ended = cancelled => (ended, true),
-                    () = wait.given_up() => return Err(self.no_answer(attempt)),
+                    ended = cancelled => (ended, Some(why)),
+                    _ = wait.given_up() => return Err(self.no_answer(attempt)),
                 }
             }
         };
@@ -67,9 +67,9 @@ impl SystemdManager {
             });
         };
         let result = ended.result.parse().unwrap_or(JobResult::Failed);
-        let reason = match result {
-            JobResult::Done => None,
-            JobResult::Canceled if is_given_up => Some("it was cancelled at a second signal".to_owned()),
+        let reason = match (result, given_up) {
+            (JobResult::Done, _) => None,
+            (JobResult::Canceled, Some(why)) => Some(format!("it was cancelled {why}")),
             _ => {
                 Some(reason::of_result(result, verb, &self.look(unit, attempt).await?, &Remedies::new(&self.bus, unit)))
             }

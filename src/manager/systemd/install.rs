@@ -36,7 +36,7 @@ async fn write_all(manager: &mut SystemdManager, files: &[UnitFile]) -> Result<(
         let (kind, unit) = (manager.kind(), file.unit.clone());
         let entry = manager.notes.write(Change::Installed { manager: kind, unit: unit.clone(), path: path.clone() })?;
         let failed = |error| ManagerError::File { action: "write", path: path.clone(), error };
-        let created = match create_unit_file(&path) {
+        let created = match create_unit_file(&path, file.is_private) {
             Ok(created) => created,
             Err(error) => {
                 manager.notes.strike(entry)?;
@@ -44,7 +44,7 @@ async fn write_all(manager: &mut SystemdManager, files: &[UnitFile]) -> Result<(
             }
         };
         manager.installed.files.push(InstalledUnit { unit, path: path.clone(), entry });
-        fill_unit_file(created, &file.text).map_err(failed)?;
+        fill_unit_file(created, file).map_err(failed)?;
     }
     manager.daemon_reload().await
 }
@@ -162,14 +162,18 @@ fn make_directory(directory: &Path) -> Result<(), ManagerError> {
 }
 
 /// Never replaces and never follows.
-fn create_unit_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
+fn create_unit_file(path: &Path, is_private: bool) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(mode(is_private)).open(path)
 }
 
-/// Readable for all, whatever the umask: `systemctl cat` is for everybody.
-fn fill_unit_file(mut file: File, text: &str) -> io::Result<()> {
-    file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    file.write_all(text.as_bytes())
+fn fill_unit_file(mut installed: File, file: &UnitFile) -> io::Result<()> {
+    installed.set_permissions(fs::Permissions::from_mode(mode(file.is_private)))?;
+    installed.write_all(file.text.as_bytes())
+}
+
+/// Readable for all, whatever the umask: `systemctl cat` is for everybody. What the user keeps private stays so.
+fn mode(is_private: bool) -> u32 {
+    if is_private { 0o600 } else { 0o644 }
 }
 
 fn remove_unit_file(path: &Path) -> Result<(), ManagerError> {

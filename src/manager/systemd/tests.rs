@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::bus::Bus;
 use super::fake::{Answer, Fake, SERVICE, SOCKET, UNIT, job_property, text, value};
 use crate::host::process;
@@ -168,7 +170,7 @@ async fn a_job_that_is_given_up_is_cancelled_by_its_number_and_no_other() {
             tokio::task::yield_now().await;
         }
         assert_eq!(waits.now()[0].to_string(), "start of hang.service (job 7)");
-        waits.give_up();
+        waits.give_up("at a second signal");
     };
     let hang = unit("hang.service");
     let (job, ()) = tokio::join!(fake.manager.perform(&hang, UnitVerb::Start), give_up);
@@ -325,8 +327,11 @@ async fn each_state_change_of_a_held_unit_arrives_once_and_whole() {
 #[tokio::test]
 async fn unit_files_come_and_go_with_their_entries() {
     let mut fake = Fake::start().await;
-    let file = |name: &str| UnitFile { unit: unit(name), text: "[Unit]\n".to_owned() };
-    fake.manager.install(&[file("app.socket"), file("app@.service")]).await.expect("installed");
+    let file = |name: &str| UnitFile { unit: unit(name), text: "[Unit]\n".to_owned(), is_private: false };
+    fake.manager
+        .install(&[UnitFile { is_private: true, ..file("app.socket") }, file("app@.service")])
+        .await
+        .expect("installed");
     let there = || {
         let names = std::fs::read_dir(fake.unit_directory()).expect("made").flatten();
         let mut names: Vec<_> = names.map(|entry| entry.file_name().into_string().expect("ascii")).collect();
@@ -334,6 +339,9 @@ async fn unit_files_come_and_go_with_their_entries() {
         names
     };
     assert_eq!(there(), ["app.socket", "app@.service"]);
+    let mode =
+        |name| std::fs::metadata(fake.unit_directory().join(name)).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode("app.socket"), mode("app@.service")), (0o600, 0o644));
     assert_eq!(fake.outstanding().len(), 2);
     fake.manager.uninstall().await.expect("removed");
     assert_eq!(std::fs::read_dir(fake.unit_directory()).expect("stays").count(), 0);
@@ -345,7 +353,7 @@ async fn unit_files_come_and_go_with_their_entries() {
 async fn a_unit_that_is_there_already_is_never_replaced_and_nothing_is_installed() {
     let mut fake = Fake::start().await;
     fake.has_unit("app.service", "inactive");
-    let file = |name: &str| UnitFile { unit: unit(name), text: "[Unit]\n".to_owned() };
+    let file = |name: &str| UnitFile { unit: unit(name), text: "[Unit]\n".to_owned(), is_private: false };
     let refused = fake.manager.install(&[file("new.socket"), file("app.service")]).await;
     assert!(matches!(refused, Err(ManagerError::AlreadyThere { .. })), "{refused:?}");
 

@@ -68,7 +68,8 @@ fn files(units: &file::Units, directory: &Path, mistakes: &mut Mistakes) -> Vec<
             continue;
         }
         let text = text(path, directory, mistakes).unwrap_or_default();
-        files.push(UnitFile { unit, text });
+        let is_private = is_private(&directory.join(&path.value));
+        files.push(UnitFile { unit, text, is_private });
     }
     files
 }
@@ -79,7 +80,12 @@ fn tells_what_is_private(path: &Path, directory: &Path) -> bool {
     let folder = written.parent().and_then(|folder| std::path::absolute(folder).ok());
     let (Ok(real), Some(folder)) = (fs::canonicalize(&written), folder) else { return false };
     let is_link = written.is_symlink() || real.parent() != Some(&folder);
-    is_link && fs::metadata(&real).is_ok_and(|file| file.mode() & 0o004 == 0)
+    is_link && is_private(&real)
+}
+
+/// Whether its owner does not let everybody read it.
+fn is_private(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 == 0)
 }
 
 /// The unit that a file defines.
@@ -98,7 +104,7 @@ fn text(path: &Spanned<std::path::PathBuf>, directory: &Path, mistakes: &mut Mis
     if tells_what_is_private(&path.value, directory) {
         mistakes
             .add(path.place, format!("{} is a link to a file that not everybody may read", path.value.display()))
-            .help("a unit file is installed readable for all: put a copy of the file in the scenario's folder");
+            .help("what is behind a link may be another user's: put a copy of the file in the scenario's folder");
         return None;
     }
     let bytes = read_file(&directory.join(&path.value), LARGEST_UNIT_FILE_BYTES)

@@ -53,8 +53,10 @@ impl Rig {
             let text = text.replace("{serve}", &format!("{GAPLESS} demo-server"));
             text.replace("{dir}", directory.path().to_str().expect("ASCII"))
         };
-        let files: Vec<UnitFile> =
-            units.iter().map(|(name, text)| UnitFile { unit: unit(name), text: fill(text) }).collect();
+        let files: Vec<UnitFile> = units
+            .iter()
+            .map(|(name, text)| UnitFile { unit: unit(name), text: fill(text), is_private: false })
+            .collect();
         manager.install(&files).await?;
         for file in &files {
             manager.hold(&file.unit).await?;

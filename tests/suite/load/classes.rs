@@ -214,7 +214,7 @@ async fn load_in_vain(cohort: Cohort) -> Totals {
 }
 
 fn only(class: FailureClass, errno: i32) -> FailureKey {
-    FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno: Some(errno) }
+    FailureKey { class, disposition: Disposition::Unsent, reused: false, status: None, errno: Some(errno), tls: None }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use gapless::load::{LoadError, LoadHandle};
-use gapless::model::{Endpoint, FailureClass};
+use gapless::model::{Endpoint, FailureClass, TlsFault};
 use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme};
 
 use crate::load::harness::{Totals, cohort, load, until};
@@ -87,9 +87,12 @@ mod tls {
     const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/load/localhost.pem");
     const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/load/localhost.key");
 
+    /// Of the same key for the same host, from another issuer; it was valid in 2020.
+    const EXPIRED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/load/expired.pem");
+
     /// Serves one connection at a time over TLS, but breaks off the first `broken` handshakes.
-    fn server(broken: u64) -> Endpoint {
-        let certificate = CertificateDer::from_pem_file(CERTIFICATE).unwrap();
+    fn server(certificate: &str, broken: u64) -> Endpoint {
+        let certificate = CertificateDer::from_pem_file(certificate).unwrap();
         let key = PrivateKeyDer::from_pem_file(KEY).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -130,14 +133,40 @@ mod tls {
 
     #[tokio::test]
     async fn a_certificate_of_the_given_ca_is_trusted_and_broken_handshakes_are_counted() {
-        let totals = load_until(https(&server(6)), 5).await;
+        let totals = load_until(https(&server(CERTIFICATE, 6)), 5).await;
         assert_eq!((totals.of(FailureClass::Tls), totals.failed()), (6, 6));
+        assert_eq!(faults(&totals), [Some(TlsFault::NotTls)]);
         assert_eq!((totals.connections.opened, totals.connections.reused_requests), (1, totals.ok - 1));
+    }
+
+    fn faults(totals: &Totals) -> Vec<Option<TlsFault>> {
+        totals.failures.keys().map(|key| key.tls).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_certificate_is_recorded() {
+        let with = |certificate, change: fn(&mut Cohort)| {
+            let mut cohort = https(&server(certificate, 0));
+            change(&mut cohort);
+            cohort
+        };
+        for (cohort, fault) in [
+            (with(EXPIRED, |cohort| cohort.target.ca_file = Some(EXPIRED.into())), TlsFault::CertificateExpired),
+            (with(CERTIFICATE, |cohort| cohort.target.authority = "elsewhere".to_owned()), TlsFault::WrongName),
+            (with(CERTIFICATE, |cohort| cohort.target.ca_file = Some(EXPIRED.into())), TlsFault::UnknownIssuer),
+        ] {
+            let totals = load(&[cohort], async |load: LoadHandle| {
+                until(&load.live().dropped, 3).await;
+                load
+            })
+            .await;
+            assert_eq!(faults(&totals), [Some(fault)]);
+        }
     }
 
     #[tokio::test]
     async fn a_certificate_for_another_name_is_not_trusted_unless_told_so() {
-        let mut other = https(&server(0));
+        let mut other = https(&server(CERTIFICATE, 0));
         other.target.authority = "elsewhere".to_owned();
         let totals = load(&[other.clone()], async |load: LoadHandle| {
             until(&load.live().dropped, 5).await;

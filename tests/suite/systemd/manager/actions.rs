@@ -188,7 +188,7 @@ async fn the_systemd_of_a_user_does_the_same() {
     let units = PathBuf::from("/run/user/0/systemd/user");
     let mut manager = SystemdManager::on(bus, ManagerKind::User, units.clone(), options).await.expect("it answers");
     let name = unit("gapless-test-user-manager.service");
-    let file = UnitFile { unit: name.clone(), text: format!("{SLEEPER}ExecReload=false\n") };
+    let file = UnitFile { unit: name.clone(), text: format!("{SLEEPER}ExecReload=false\n"), is_private: false };
     manager.install(&[file]).await.expect("installed");
     manager.hold(&name).await.expect("held");
     for verb in [UnitVerb::Start, UnitVerb::Restart] {

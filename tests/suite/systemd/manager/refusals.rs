@@ -56,7 +56,7 @@ async fn a_unit_that_is_not_there_masked_or_broken_is_told_before_anything_is_do
     assert!(matches!(masked, Err(ManagerError::Masked { .. })), "{masked:?}");
     let masked = rig.manager.perform(&unit(name), UnitVerb::Restart).await;
     assert!(matches!(masked, Err(ManagerError::Masked { .. })), "{masked:?}");
-    let file = UnitFile { unit: unit(name), text: SLEEPER.to_owned() };
+    let file = UnitFile { unit: unit(name), text: SLEEPER.to_owned(), is_private: false };
     let there = rig.manager.install(&[file]).await;
     assert!(matches!(there, Err(ManagerError::AlreadyThere { .. })), "{there:?}");
     rig.end(&[]).await;

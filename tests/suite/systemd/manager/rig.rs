@@ -43,8 +43,10 @@ impl Rig {
         let options =
             Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
         let mut manager = SystemdManager::system(options).await.expect("systemd is there");
-        let files: Vec<UnitFile> =
-            files.iter().map(|(name, text)| UnitFile { unit: unit(name), text: (*text).to_owned() }).collect();
+        let files: Vec<UnitFile> = files
+            .iter()
+            .map(|(name, text)| UnitFile { unit: unit(name), text: (*text).to_owned(), is_private: false })
+            .collect();
         manager.install(&files).await.expect("installed");
         for file in files.iter().filter(|file| !file.unit.as_str().contains('@')) {
             manager.hold(&file.unit).await.expect("held");
