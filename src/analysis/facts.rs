@@ -109,6 +109,24 @@ impl<'a> Facts<'a> {
         cells.map(|cell| cell.count(FailureClass::is_dropped)).sum()
     }
 
+    /// Whether all that failed in `span` may be the generator's own doing, and something did.
+    pub(crate) fn all_own_in(&self, span: Span) -> bool {
+        let is_counted = |scope: Scope| scope != Scope::Warmup;
+        let (mut own, mut others) = (0, 0);
+        for (cohort, _, window) in self.tally.windows().filter(|&(_, scope, _)| is_counted(scope)) {
+            let Some(of_plan) = self.timeline.plan.cohorts.get(usize::from(cohort)) else { continue };
+            for (&row, cell) in &window.rows {
+                let due = self.timeline.row_span(row);
+                for (key, n) in cell.failures.iter().filter(|_| span.holds(due.from)) {
+                    let is_own = [FailureClass::LocalPort, FailureClass::LocalFd].contains(&key.class)
+                        || self.timeline.generator.may_have_caused(key, &of_plan.target, due);
+                    *(if is_own { &mut own } else { &mut others }) += n;
+                }
+            }
+        }
+        own > 0 && others == 0
+    }
+
     /// Requests that fell due in the window of an event.
     pub(crate) fn due_in(&self, event: EventId) -> u64 {
         let windows = self.tally.windows_of(Scope::Event(event));

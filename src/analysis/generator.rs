@@ -14,9 +14,24 @@ use crate::record::segment::Scope;
 use crate::scenario::plan::Target;
 
 /// A load thread with less idle time than this share is at its limit: it hardly ever waits for the target, so what its
-/// connections wait for is the thread itself, and how long their answers have been there is unknown. Measured beside an
-/// nginx that answers as fast as it asks: 0 to 13 % where it cannot keep up, 94 % and more where the target is slow.
+/// connections wait for is the thread itself, and how long their answers have been there is unknown.
 const IDLE_SHARE_MIN: f64 = 0.15;
+
+/// Idle time alone does not clear the thread. On a machine whose cores the target shares it was idle for 9 to 44 % of each
+/// second while it was asked for 3 to 8 times what it can send: each answer took a moment, and with few connections that
+/// adds up. So where requests wait for a connection, what it did is held against what was asked: a thread that took this
+/// share of a core or more for the requests it began, and would have needed all of one for those that were due, could not
+/// have kept up with any target.
+const BUSY_SHARE_MIN: f64 = 0.25;
+
+/// A request that was begun takes the thread some 10 microseconds, ten times that in a build without optimisation. Where
+/// it seems to take more than this, the thread was busy with the requests that wait, because the target hangs.
+const COST_MAX: Duration = Duration::from_millis(1);
+
+/// After a pause of this length, what fell due in it is sent at once: what the target cannot take of that, in the pause
+/// and this long after it, is the pause's doing. Shorter pauses make no pile-up to speak of.
+const PILE_UP_MIN: Duration = Duration::from_millis(100);
+const PILE_UP_LASTS: Duration = Duration::from_secs(1);
 
 /// A request that ran out of time is the target's doing if the generator took less than this fraction of that time: one
 /// part in N.
@@ -74,7 +89,11 @@ impl InDoubt {
 pub(crate) struct Shortage {
     pub(crate) saturated_ns: u64,
     pub(crate) paused_ns: u64,
-    /// Of the saturated time: on a core,
+    /// Of the saturated time: requests that were due,
+    pub(crate) due: u64,
+    /// those that were begun,
+    pub(crate) begun: u64,
+    /// on a core,
     pub(crate) cpu_ns: u64,
     /// and ready to run, without a core;
     pub(crate) run_delay_ns: u64,
@@ -102,8 +121,20 @@ impl<'a> Generator<'a> {
         if key.errno.is_some_and(|errno| NO_MEMORY.contains(&errno)) {
             return true;
         }
+        if [FailureClass::QueueFull, FailureClass::ConnectTimeout].contains(&key.class) && self.is_in_pile_up(due) {
+            return true;
+        }
         let Some(limit) = time_limit(key.class, target) else { return false };
         self.taken_ns(Span::new(due.from, due.to + limit)) >= nanos(limit) / OWN_PART
+    }
+
+    /// Whether what was due in `due` was sent together with all that a pause had held back.
+    fn is_in_pile_up(&self, due: Span) -> bool {
+        let around = Span::new(due.from - PILE_UP_LASTS, due.to);
+        let pauses = self.during(around).flat_map(|generator| &generator.pauses);
+        pauses
+            .filter(|pause| u128::from(pause.length_ns()) >= PILE_UP_MIN.as_nanos())
+            .any(|pause| overlap_ns(due, Span::new(pause.from, pause.to + PILE_UP_LASTS)) > 0)
     }
 
     /// How much of `span` the load thread did not give to the target.
@@ -132,6 +163,8 @@ impl<'a> Generator<'a> {
                 continue;
             }
             shortage.saturated_ns += generator.span_ns();
+            shortage.due += generator.due;
+            shortage.begun += generator.begun;
             shortage.cpu_ns += generator.cpu_ns;
             shortage.run_delay_ns += generator.run_delay_ns.unwrap_or_default();
             shortage.throttled_ns += generator.taken.throttled_ns.unwrap_or_default();
@@ -154,7 +187,20 @@ fn time_limit(class: FailureClass, target: &Target) -> Option<Duration> {
 fn is_saturated(generator: &GeneratorUse) -> bool {
     let span_ns = generator.span_ns();
     // What is shorter than a pause says nothing of a share.
-    u128::from(span_ns) >= PAUSE_MIN.as_nanos() && (generator.idle_ns() as f64) < span_ns as f64 * IDLE_SHARE_MIN
+    u128::from(span_ns) >= PAUSE_MIN.as_nanos()
+        && ((generator.idle_ns() as f64) < span_ns as f64 * IDLE_SHARE_MIN || is_asked_too_much(generator))
+}
+
+/// Whether the requests that were due would have needed more of a core than there is, by what those took that were begun.
+#[expect(clippy::cast_precision_loss, reason = "spans of seconds and their requests")]
+fn is_asked_too_much(generator: &GeneratorUse) -> bool {
+    if generator.waiting == 0 || generator.begun == 0 {
+        return false;
+    }
+    let busy = generator.cpu_ns as f64 / generator.span_ns() as f64;
+    let cost_ns = generator.cpu_ns / generator.begun;
+    let needed = busy * generator.due as f64 / generator.begun as f64;
+    busy >= BUSY_SHARE_MIN && u128::from(cost_ns) <= COST_MAX.as_nanos() && needed >= 1.0 - IDLE_SHARE_MIN
 }
 
 fn overlap_ns(a: Span, b: Span) -> u64 {
@@ -178,7 +224,15 @@ impl Shortage {
         }
         let (saturated, waited) = (seconds(self.saturated_ns), seconds(self.run_delay_ns));
         let half = |ns: u64| ns >= self.run_delay_ns / 2;
-        let why = if self.cpu_ns >= self.saturated_ns / 2 {
+        let is_too_much = self.begun > 0 && self.cpu_ns / self.begun * self.due >= self.saturated_ns;
+        let why = if is_too_much {
+            format!(
+                "{} requests were due and it began {}, each for {} us of CPU time; lower the rate",
+                self.due,
+                self.begun,
+                self.cpu_ns / self.begun / 1_000
+            )
+        } else if self.cpu_ns >= self.saturated_ns / 2 {
             format!(
                 "it used {} of CPU time, which is all that one thread has; lower the rate or the number of clients",
                 seconds(self.cpu_ns)
@@ -224,6 +278,8 @@ mod tests {
             cpu_ns: cpu * MS,
             run_delay_ns: Some(run_delay * MS),
             parked_ns: parked * MS,
+            due: 0,
+            begun: 0,
             waiting: 0,
             pauses: Vec::new(),
             pauses_left_out: 0,
@@ -277,6 +333,31 @@ mod tests {
     }
 
     #[test]
+    fn a_load_thread_that_is_asked_for_more_than_it_can_send_is_at_its_limit_though_it_waits_for_answers() {
+        let asked = |due, begun, cpu| {
+            let second = |number| GeneratorUse { due, begun, waiting: 50_000, ..second(number, cpu, 0, 1_000 - cpu) };
+            is_own(&[second(0), second(1)], FailureClass::NoConnection, 200)
+        };
+        assert!(asked(100_000, 25_000, 600), "with 24 us each it needs 2.4 cores");
+        assert!(!asked(30_000, 25_000, 600), "it would have kept up with a target that answers at once");
+        assert!(!asked(100_000, 12, 300), "the target hangs: the time went into what waits");
+        assert!(!asked(100_000, 3_000, 60), "the target is slow");
+    }
+
+    #[test]
+    fn what_a_pause_piled_up_is_not_the_targets_doing() {
+        let paused = |from_ms, to_ms| {
+            let pauses = vec![Pause { from: at(from_ms), to: at(to_ms) }];
+            [GeneratorUse { pauses, ..second(0, 100, 0, 890) }, second(1, 100, 0, 890), second(2, 100, 0, 890)]
+        };
+        let is_own = |uses: &[GeneratorUse], due_ms| is_own(uses, FailureClass::QueueFull, due_ms);
+        assert!(is_own(&paused(400, 600), 500) && is_own(&paused(400, 600), 1_500));
+        assert!(!is_own(&paused(400, 600), 100), "it was due before");
+        assert!(!is_own(&paused(400, 600), 1_700), "the pile was gone");
+        assert!(!is_own(&paused(400, 450), 440), "hardly anything was held back");
+    }
+
+    #[test]
     fn a_pause_counts_by_the_share_of_the_time_that_the_request_had() {
         let paused = |to_ms| {
             let pauses = vec![Pause { from: at(500), to: at(to_ms) }];
@@ -305,6 +386,8 @@ mod tests {
         };
         assert!(told(GeneratorUse { waiting: 70, ..second(0, 985, 5, 100) }).contains("up to 70 requests waited"));
         assert!(told(second(0, 985, 5, 100)).contains("all that one thread has"));
+        let asked = GeneratorUse { due: 100_000, begun: 25_000, ..second(0, 985, 5, 100) };
+        assert!(told(asked).contains("100000 requests were due and it began 25000, each for 39 us of CPU time"));
         assert!(told(second(0, 100, 880, 890)).contains("a core that something else used"));
         let taken = |throttled_ns, steal_ns| Taken { throttled_ns: Some(throttled_ns), steal_ns: Some(steal_ns) };
         assert!(told(GeneratorUse { taken: taken(800 * MS, 0), ..second(0, 190, 800, 790) }).contains("CPU quota"));

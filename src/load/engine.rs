@@ -12,7 +12,7 @@ use super::heartbeat::BEAT_EVERY;
 use super::observation::{Observation, Receipt};
 use super::outbox::Outbox;
 use super::pacer::Pacer;
-use super::thread_use::ThreadUse;
+use super::thread_use::{Scheduled, ThreadUse};
 use crate::clock;
 use crate::model::{EventId, MonoTime};
 use crate::record::generator::GeneratorUse;
@@ -136,7 +136,9 @@ impl Engine {
     }
 
     fn thread_use(&self) -> GeneratorUse {
-        self.thread.take(self.control.heartbeat.take_pauses())
+        let add = |sum: Scheduled, of: Scheduled| Scheduled { due: sum.due + of.due, begun: sum.begun + of.begun };
+        let scheduled = self.cohorts().map(|cohort| cohort.scheduled()).fold(Scheduled::default(), add);
+        self.thread.take(self.control.heartbeat.take_pauses(), scheduled)
     }
 
     /// Gives the receipt, if one is wanted, once all that it is about has ended and was handed over.
@@ -279,7 +281,7 @@ impl Engine {
                 self.outbox.deliver(Observation::Cap(Cap { what, left_out })).await;
             }
         }
-        self.outbox.deliver(Observation::Generator(self.thread_use())).await;
+        self.outbox.deliver(Observation::Generator(Box::new(self.thread_use()))).await;
         let unasked = self.cohorts().map(|cohort| cohort.count(|tally, _| tally.unasked())).sum();
         if unasked > 0 {
             self.outbox.deliver(Observation::Unasked(unasked)).await;

@@ -20,7 +20,7 @@ pub enum Observation {
     /// All that was counted until a moment was handed over before this.
     HandedOver(Receipt),
     /// What the load thread had of the machine.
-    Generator(GeneratorUse),
+    Generator(Box<GeneratorUse>),
     /// A limit on what is kept was reached.
     Cap(Cap),
     /// This many connections brought bytes that no request had asked for. Comes near the end.

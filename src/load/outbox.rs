@@ -50,7 +50,7 @@ impl Outbox {
     /// Hands over what the thread had of the machine, if there is room; else the next such span is longer.
     pub(super) fn offer_use(&self, take: impl FnOnce() -> GeneratorUse) {
         if let Ok(room) = self.0.try_reserve() {
-            room.send(Observation::Generator(take()));
+            room.send(Observation::Generator(Box::new(take())));
         }
     }
 

@@ -51,6 +51,15 @@ struct Reading {
     cpu_ns: u64,
     run_delay_ns: Option<u64>,
     parked_ns: u64,
+    scheduled: Scheduled,
+}
+
+/// Requests that fall due by a schedule, since the load began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scheduled {
+    pub(super) due: u64,
+    /// A connection took them up.
+    pub(super) begun: u64,
 }
 
 impl ThreadUse {
@@ -66,9 +75,9 @@ impl ThreadUse {
         self.waiting_max.set(self.waiting_max.get().max(waiting));
     }
 
-    /// What it was since it was last taken, with the pauses of that span.
-    pub(super) fn take(&self, pauses: Pauses) -> GeneratorUse {
-        let now = Reading::now(self.schedstat.as_ref(), &self.parked);
+    /// What it was since it was last taken, with the pauses of that span and the requests that were scheduled until now.
+    pub(super) fn take(&self, pauses: Pauses, scheduled: Scheduled) -> GeneratorUse {
+        let now = Reading { scheduled, ..Reading::now(self.schedstat.as_ref(), &self.parked) };
         let last = self.last.replace(now);
         GeneratorUse {
             from: last.at,
@@ -76,6 +85,8 @@ impl ThreadUse {
             cpu_ns: now.cpu_ns.saturating_sub(last.cpu_ns),
             run_delay_ns: now.run_delay_ns.zip(last.run_delay_ns).map(|(now, last)| now.saturating_sub(last)),
             parked_ns: now.parked_ns.saturating_sub(last.parked_ns),
+            due: now.scheduled.due.saturating_sub(last.scheduled.due),
+            begun: now.scheduled.begun.saturating_sub(last.scheduled.begun),
             waiting: self.waiting_max.take(),
             pauses: pauses.kept,
             pauses_left_out: pauses.left_out,
@@ -94,6 +105,7 @@ impl Reading {
             cpu_ns: cpu.tv_sec as u64 * 1_000_000_000 + cpu.tv_nsec as u64,
             run_delay_ns: schedstat.and_then(run_delay_ns),
             parked_ns: parked.total_ns.load(Ordering::Relaxed),
+            scheduled: Scheduled::default(),
         }
     }
 }
@@ -119,7 +131,7 @@ mod tests {
             let runtime = builder.build().unwrap();
             let thread = ThreadUse::new(parked, clock::now());
             runtime.block_on(work());
-            thread.take(Pauses::default())
+            thread.take(Pauses::default(), Scheduled::default())
         };
         std::thread::spawn(measure).join().unwrap()
     }
@@ -144,6 +156,6 @@ mod tests {
     fn the_most_that_waited_is_told_once() {
         let thread = ThreadUse::new(Arc::default(), clock::now());
         [3, 9, 4].into_iter().for_each(|waiting| thread.see_waiting(waiting));
-        assert_eq!([(); 2].map(|()| thread.take(Pauses::default()).waiting), [9, 0]);
+        assert_eq!([(); 2].map(|()| thread.take(Pauses::default(), Scheduled::default()).waiting), [9, 0]);
     }
 }

@@ -29,6 +29,12 @@ pub struct GeneratorUse {
     pub run_delay_ns: Option<u64>,
     /// Time that the thread waited for an event. What it then waited for a core is part of it.
     pub parked_ns: u64,
+    /// Requests that fell due by a schedule; 0 in records from before this was counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub due: u64,
+    /// Of all that were due by a schedule, those that a connection took up.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub begun: u64,
     /// Requests that were due and waited for a free connection, at most.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waiting: u64,
@@ -87,6 +93,8 @@ mod tests {
             cpu_ns: cpu_ms * ms,
             run_delay_ns: Some(run_delay_ms * ms),
             parked_ns: parked_ms * ms,
+            due: 0,
+            begun: 0,
             waiting: 0,
             pauses: Vec::new(),
             pauses_left_out: 0,

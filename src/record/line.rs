@@ -133,6 +133,9 @@ pub struct StepEnd {
     pub after: Vec<UnitSnapshot>,
     /// Why the step failed: one sentence; none if it did not.
     pub error: Option<String>,
+    /// It failed because the target was not seen to answer again in time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_late: bool,
 }
 
 impl StepEnd {

@@ -421,7 +421,7 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
                 Observation::Request(request) => recorder.write(&Line::Request(request)),
                 Observation::Generator(generator) => {
                     let taken = machine.taken();
-                    recorder.write(&Line::Generator(GeneratorUse { taken, ..generator }));
+                    recorder.write(&Line::Generator(GeneratorUse { taken, ..*generator }));
                 }
                 Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
                 Observation::HandedOver(receipt) => receipt.confirm(),

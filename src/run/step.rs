@@ -123,6 +123,7 @@ impl<M: Manager> Stage<'_, M> {
             proof: Vec::new(),
             after: Vec::new(),
             error: None,
+            is_late: false,
         };
         let acted = match acted {
             Ok(acted) => acted,
@@ -152,6 +153,7 @@ impl<M: Manager> Stage<'_, M> {
                 Readiness::Answered(ready_at) => end.ready_at = Some(ready_at),
                 Readiness::Late(reason) => {
                     end.error = Some(reason);
+                    end.is_late = true;
                     went = Went::Badly;
                 }
                 Readiness::Interrupted => went = Went::Interrupted,

@@ -5,6 +5,7 @@ use crate::analysis::event::Event;
 use crate::analysis::events::proven;
 use crate::analysis::facts::Facts;
 use crate::analysis::number::ns_to_ms;
+use crate::analysis::timeline::Span;
 use crate::analysis::{sight, step_gate, unframed, words};
 use crate::model::{ActionKind, JobResult, Verdict};
 use crate::record::line::EndReason;
@@ -74,6 +75,12 @@ fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
         return Done::Doubtful(format!("{name}: its job was canceled by somebody else"));
     }
     if let Some(error) = &end.error {
+        let since_done = end.done_at.map(|done_at| Span::new(done_at, end.at));
+        if since_done.is_some_and(|span| end.is_late && facts.all_own_in(span)) {
+            return Done::Doubtful(format!(
+                "{name}: {error}; but all that failed since then may be the generator's own doing"
+            ));
+        }
         // A command that fails by itself ends the run before anything else does.
         if facts.was_cut_short() && step.action.kind() == ActionKind::Exec {
             return Done::Doubtful(format!("{name} was cut short: {error}"));

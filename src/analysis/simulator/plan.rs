@@ -163,6 +163,7 @@ pub(crate) fn restart(
             }],
             after,
             error: None,
+            is_late: false,
         }),
     }
 }

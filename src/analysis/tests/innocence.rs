@@ -25,6 +25,8 @@ fn losing(class: FailureClass, idle_percent: u64) -> Simulation {
             cpu_ns: 1_000_000_000 - idle_ns,
             run_delay_ns: Some(0),
             parked_ns: idle_ns,
+            due: 0,
+            begun: 0,
             waiting: 0,
             pauses: Vec::new(),
             pauses_left_out: 0,
@@ -72,4 +74,30 @@ fn a_record_that_tells_nothing_of_the_load_thread_is_judged_as_ever() {
     let mut run = losing(FailureClass::ResponseTimeout, 2);
     run.other.retain(|line| !matches!(line, Line::Generator(_)));
     assert_eq!(analyse(&run.record()).verdict, Verdict::Failed);
+}
+
+/// The restart's target was not seen to answer again in time: every request from then on failed in this way.
+fn never_ready(class: FailureClass) -> ScenarioResult {
+    let mut run = socket_restart();
+    for request in run.requests.iter_mut().filter(|request| (2_500_000..5_000_000).contains(&request.due_us)) {
+        request.fate = Err(failure(class, false));
+    }
+    let end = run.events[0].end.as_mut().expect("it is over");
+    (end.at, end.ready_at, end.is_late) = (at_ms(5_000), None, true);
+    end.error = Some("the target did not answer every cohort again".to_owned());
+    analyse(&run.record())
+}
+
+#[test]
+fn a_target_that_nobody_could_ask_again_is_inconclusive() {
+    for class in [FailureClass::LocalPort, FailureClass::LocalFd] {
+        let result = never_ready(class);
+        assert_eq!(result.verdict, Verdict::Inconclusive, "{:?}", result.reasons);
+        assert!(
+            result.reasons.iter().any(|reason| reason.contains("the generator's own doing")),
+            "{:?}",
+            result.reasons
+        );
+    }
+    assert_eq!(never_ready(FailureClass::Refused).verdict, Verdict::Failed);
 }

@@ -1,6 +1,6 @@
 //! One cohort at work: its agenda, its slots and its counters.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -17,6 +17,7 @@ use crate::load::ended::{Ended, Trace};
 use crate::load::protocol::Over;
 use crate::load::slot::{Slot, SlotEvent, SlotPolicy};
 use crate::load::tally::Tally;
+use crate::load::thread_use::Scheduled;
 use crate::load::timeline::Timeline;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
 use crate::record::request::RequestEnd;
@@ -48,6 +49,7 @@ pub(in crate::load) struct Cohort {
     slots: RefCell<Slots>,
     /// What steps ask for; none for a cohort that loads of its own accord.
     sequence: Option<RefCell<Sequence>>,
+    scheduled: Cell<Scheduled>,
 }
 
 /// The connections' tasks: made on demand, never ended.
@@ -76,6 +78,7 @@ impl Cohort {
             agenda: RefCell::new(agenda),
             slots: RefCell::default(),
             sequence,
+            scheduled: Cell::default(),
         })
     }
 
@@ -113,11 +116,12 @@ impl Cohort {
         let fall_due = || self.agenda.borrow_mut().fall_due(before);
         while let Some(due) = fall_due() {
             self.count(|tally, timeline| tally.fell_due(timeline, due));
+            self.scheduled.update(|scheduled| Scheduled { due: scheduled.due + 1, ..scheduled });
         }
         self.expire(clock::now());
         while self.agenda.borrow().first_waiting().is_some() {
             let Some(slot) = self.free_slot() else { return };
-            if let Some(due) = self.take_waiting() {
+            if let Some(due) = self.begin_waiting() {
                 slot.post(due);
             }
         }
@@ -165,7 +169,7 @@ impl Cohort {
             self.go_on_asking(next, ended.end);
         }
         self.expire(ended.end);
-        let next = self.take_waiting();
+        let next = self.begin_waiting();
         if next.is_none() {
             self.slots.borrow_mut().idle.push_back(Rc::clone(slot));
         }
@@ -192,6 +196,18 @@ impl Cohort {
                 self.ended(&never_sent(FailureClass::NoConnection, due, now));
             }
         }
+    }
+
+    /// What fell due and what was begun so far.
+    pub(in crate::load) fn scheduled(&self) -> Scheduled {
+        self.scheduled.get()
+    }
+
+    /// The next one that waits, for a connection to take up.
+    fn begin_waiting(&self) -> Option<MonoTime> {
+        let due = self.take_waiting()?;
+        self.scheduled.update(|scheduled| Scheduled { begun: scheduled.begun + 1, ..scheduled });
+        Some(due)
     }
 
     fn take_waiting(&self) -> Option<MonoTime> {

@@ -92,7 +92,7 @@ impl Totals {
             Observation::Request(request) => self.requests.push(request),
             Observation::HandedOver(receipt) => receipt.confirm(),
             Observation::Cap(cap) => self.samples_left_out += cap.left_out,
-            Observation::Generator(generator) => self.generator.push(generator),
+            Observation::Generator(generator) => self.generator.push(*generator),
             Observation::Unasked(_) | Observation::Pause(_) => {}
         }
     }
