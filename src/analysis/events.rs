@@ -1,8 +1,11 @@
 //! Events and steps of the result.
 
+use std::collections::BTreeSet;
+
 use super::backlog;
 use super::event::Event;
 use super::facts::{Facts, Times};
+use super::holders;
 use super::number::{finite_ms, ns_to_ms, round3, span_ms, worst};
 use super::slowest;
 use super::statistics::drop_probability_upper_95;
@@ -42,6 +45,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         run: begin.run.saturating_add(1),
         action: begin.action,
         unit: begin.unit.clone(),
+        process: begin.process.as_deref().map(holders::described),
         at_ms: round3(begin.at.millis_since(timeline.origin)),
         job: event.end.and_then(|end| end.job),
         proven: proven(event),
@@ -61,8 +65,10 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         queue_peak: peak.map(|(queued, _)| queued),
         backlog: peak.map(|(_, backlog)| backlog),
         backlog_needed: stall_ms.filter(|_| event.is_acting()).and_then(|stall_ms| backlog::need(facts, stall_ms)),
-        main_pid_before: event.pid_before(),
-        main_pid_after: event.pid_after(),
+        main_pid_before: event.pid_before().or(begin.process.as_ref().map(|process| process.id.pid)),
+        main_pid_after: event
+            .pid_after()
+            .or_else(|| holders::successor(begin.process.as_ref()?.id, begin.at, facts).map(|next| next.pid)),
         incarnation_changed: incarnation_changed(event),
         listener_inode_changed: listener_inode_changed(event, timeline),
         memory_before_bytes: memory_bytes(event.service_before()),
@@ -100,7 +106,8 @@ fn needs_proof(event: &Event<'_>) -> bool {
         | ActionKind::DaemonReload
         | ActionKind::Wait
         | ActionKind::Request
-        | ActionKind::Gate => false,
+        | ActionKind::Gate
+        | ActionKind::Exit => false,
     }
 }
 
@@ -143,7 +150,10 @@ pub(crate) fn steps(events: &[EventResult], facts: &Facts<'_>) -> Vec<StepResult
     let of_step = |(index, step): (u16, &crate::scenario::plan::Step)| {
         let own: Vec<&EventResult> = events.iter().filter(|event| event.step == u32::from(index) + 1).collect();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let (begun, bad) = (count(own.len()), count(own.iter().filter(|event| event.dropped > 0).count()));
+        // What no step asked for is a part of the run that it fell into.
+        let runs: BTreeSet<u32> = own.iter().map(|event| event.run).collect();
+        let bad: BTreeSet<u32> = own.iter().filter(|event| event.dropped > 0).map(|event| event.run).collect();
+        let (begun, bad) = (count(runs.len()), count(bad.len()));
         let skipped = facts.timeline.events.iter().filter(|event| event.begin.step == index && event.is_skipped());
         let done = begun.saturating_sub(count(skipped.count()));
         StepResult {

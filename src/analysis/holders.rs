@@ -11,9 +11,12 @@ use crate::record::line::{Holders, Line, Note, NoteKind};
 /// More ends than these are counted instead of told one by one.
 const ENDS_TOLD: usize = 5;
 
-/// A note for each process that listened at an address of the load and ended in an event that acts on no unit.
-pub(crate) fn notes(facts: &Facts<'_>) -> Vec<Note> {
-    let mut held: BTreeMap<ProcessId, (&Process, &Endpoint)> = BTreeMap::new();
+/// Processes that held a listener of the load, each with its address.
+type Held<'a> = BTreeMap<ProcessId, (&'a Process, &'a Endpoint)>;
+
+/// The looks at the holders, and everybody who was seen to be one.
+fn seen<'a>(facts: &Facts<'a>) -> (Vec<&'a Holders>, Held<'a>) {
+    let mut held = Held::new();
     let looks: Vec<&Holders> = facts
         .record
         .lines
@@ -28,6 +31,19 @@ pub(crate) fn notes(facts: &Facts<'_>) -> Vec<Note> {
             held.entry(holder.process.id).or_insert((&holder.process, &look.endpoint));
         }
     }
+    (looks, held)
+}
+
+/// Who has listened in place of a process that had ended at that time.
+pub(crate) fn successor(ended: ProcessId, at: MonoTime, facts: &Facts<'_>) -> Option<ProcessId> {
+    let (looks, held) = seen(facts);
+    let (_, address) = held.get(&ended)?;
+    next_holder(&looks, address, at, &held).map(|next| next.id)
+}
+
+/// A note for each process that listened at an address of the load and ended in an event that acts on no unit.
+pub(crate) fn notes(facts: &Facts<'_>) -> Vec<Note> {
+    let (looks, held) = seen(facts);
     let ends = facts.record.lines.iter().filter_map(|line| match line {
         Line::Process(change) if change.ended.is_some() => Some((change.at, change.process.id)),
         _ => None,
@@ -56,12 +72,7 @@ pub(crate) fn notes(facts: &Facts<'_>) -> Vec<Note> {
 }
 
 /// The first process that was not seen to hold the listener until `at`, and was after that.
-fn next_holder<'a>(
-    looks: &[&'a Holders],
-    address: &Endpoint,
-    at: MonoTime,
-    held: &BTreeMap<ProcessId, (&Process, &Endpoint)>,
-) -> Option<&'a Process> {
+fn next_holder<'a>(looks: &[&'a Holders], address: &Endpoint, at: MonoTime, held: &Held<'_>) -> Option<&'a Process> {
     let here = looks.iter().filter(|look| look.endpoint == *address);
     let known: Vec<ProcessId> = here
         .clone()
@@ -74,7 +85,7 @@ fn next_holder<'a>(
 }
 
 /// `python3 (812) of ledger.service`.
-fn described(process: &Process) -> String {
+pub(crate) fn described(process: &Process) -> String {
     let unit = process.unit.as_ref().map(|unit| format!(" of {unit}")).unwrap_or_default();
     format!("{process}{unit}")
 }

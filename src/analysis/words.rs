@@ -55,6 +55,9 @@ pub(crate) fn event(event: &Event<'_>) -> String {
 pub(crate) fn lower_event(event: &Event<'_>) -> String {
     let (action, run) = (event.begin.action, event.begin.run.saturating_add(1));
     let name = action.name().replace('_', " ");
+    if let Some(process) = &event.begin.process {
+        return format!("the end of {process}");
+    }
     match &event.begin.unit {
         Some(unit) if action == ActionKind::Exec => format!("{name} {run} (replaces {unit})"),
         Some(unit) => format!("{name} {run} of {unit}"),

@@ -95,11 +95,16 @@ pub enum ActionKind {
     Request,
     /// Go on only if this holds so far.
     Gate,
+    /// No step: a process that listened for the target ended though no step acts on a unit.
+    Exit,
 }
 
 impl ActionKind {
-    /// Every kind.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
+    /// Every kind of step: all but [`Self::Exit`], which is the last.
+    pub const ALL: &'static [Self] = match Self::VARIANTS.split_last() {
+        Some((_, steps)) => steps,
+        None => &[],
+    };
 
     /// The key of the step in a scenario.
     #[must_use]
@@ -118,7 +123,8 @@ impl ActionKind {
             | Self::Exec
             | Self::Wait
             | Self::Request
-            | Self::Gate => false,
+            | Self::Gate
+            | Self::Exit => false,
         }
     }
 
@@ -135,7 +141,7 @@ impl ActionKind {
             | Self::DaemonReload
             | Self::Exec
             | Self::Gate => true,
-            Self::Stop | Self::ResetFailed | Self::Wait | Self::Request => false,
+            Self::Stop | Self::ResetFailed | Self::Wait | Self::Request | Self::Exit => false,
         }
     }
 
@@ -152,7 +158,8 @@ impl ActionKind {
             | Self::ResetFailed
             | Self::Kill
             | Self::DaemonReload
-            | Self::Exec => true,
+            | Self::Exec
+            | Self::Exit => true,
             Self::Wait | Self::Request | Self::Gate => false,
         }
     }

@@ -110,6 +110,9 @@ pub struct StepBegin {
     pub at: MonoTime,
     /// The units of the scenario as they were just before.
     pub before: Vec<UnitSnapshot>,
+    /// The process that ended, for an event that no step asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Box<Process>>,
 }
 
 /// An event is over.

@@ -226,6 +226,9 @@ pub struct EventResult {
     pub action: ActionKind,
     /// To which unit.
     pub unit: Option<UnitName>,
+    /// The process that ended, for an event that no step asked for (`exit`): `python3 (812) of ledger.service`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
     /// When it began, from the first counted due time.
     pub at_ms: f64,
     /// How systemd's job ended.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -14,6 +15,7 @@ use super::changes::UnitChanges;
 use super::claim::claim;
 use super::end_state::{self, Final};
 use super::exec::Surroundings;
+use super::exits::{self, Numbering};
 use super::halt::Halt;
 use super::interrupt::Interrupt;
 use super::observe::Observers;
@@ -162,7 +164,11 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, begun: &mut Begun, end: &Earl
         .await?;
     }
     let units = setup.manager.as_deref().map(|manager| (manager.kind(), held.as_slice()));
-    let observers = Observers::start(setup.plan, &setup.host, setup.recorder, units, &processes).await;
+    // Where a step acts on a unit, the ends of its processes are that step's doing.
+    let acts = setup.plan.steps.iter().any(|step| step.action.unit().is_some());
+    let (sender, ended) = mpsc::unbounded_channel();
+    let ended_sender = (!acts).then_some(sender);
+    let observers = Observers::start(setup.plan, &setup.host, setup.recorder, units, &processes, ended_sender).await;
     let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
     let mut load = start(&setup.plan.cohorts)?;
     let so_far = Rc::new(RefCell::new(SoFar::default()));
@@ -173,8 +179,11 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, begun: &mut Begun, end: &Earl
         setup.recorder.note(NoteKind::Info, "the load thread ran with real-time priority".to_owned());
     }
     phase(setup.recorder, Phase::Load, started_at);
+    let numbering = Numbering::default();
+    let watched = Watched { held: &held, processes: &processes, earlier: &earlier, numbering: &numbering };
     let result = tokio::select! {
-        result = unless_ended(setup, end, Watched { held: &held, processes: &processes, earlier: &earlier }, &load) => result,
+        result = unless_ended(setup, end, watched, &load) => result,
+        never = exits::mark(ended, &numbering, &load, setup.recorder) => match never {},
         never = report_figures(&load, &so_far, setup.progress) => match never {},
     };
     if matches!(result, Err(Halt::Interrupted)) {
@@ -266,12 +275,13 @@ struct Watched<'a> {
     held: &'a [UnitName],
     processes: &'a Processes,
     earlier: &'a RefCell<Earlier>,
+    numbering: &'a Numbering,
 }
 
 /// Everything between the start of the load and its end.
 async fn under_load<M: Manager>(
     setup: &Setup<'_, M>,
-    Watched { held, processes, earlier }: Watched<'_>,
+    Watched { held, processes, earlier, numbering }: Watched<'_>,
     load: &LoadHandle,
 ) -> Result<(), Halt> {
     warm_up(setup, load, load.started_at()).await?;
@@ -290,7 +300,7 @@ async fn under_load<M: Manager>(
         surroundings: setup.surroundings,
         judge: setup.judge,
     };
-    run_steps(setup, &stage).await?;
+    run_steps(setup, &stage, numbering).await?;
     setup.progress.stage(&ProgressStage::CoolingDown);
     phase(setup.recorder, Phase::Cooldown, clock::now());
     setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::exits::Ended;
 use super::processes::Processes;
 use super::recorder::Recorder;
 use crate::host::Host;
@@ -26,6 +27,8 @@ pub(super) struct HoldersLook {
     endpoints: Vec<Endpoint>,
     processes: Processes,
     changed: Rc<Notify>,
+    /// Told of those who held one of the listeners and have ended; none where steps act on units.
+    ended: Option<mpsc::UnboundedSender<Ended>>,
     /// What was written last of each listener.
     written: BTreeMap<(Endpoint, u64), Vec<Shown>>,
 }
@@ -34,9 +37,15 @@ pub(super) struct HoldersLook {
 type Shown = (ProcessId, bool, Vec<Endpoint>);
 
 impl HoldersLook {
-    pub(super) fn new(host: Rc<dyn Host>, recorder: Recorder, endpoints: Vec<Endpoint>, processes: Processes) -> Self {
+    pub(super) fn new(
+        host: Rc<dyn Host>,
+        recorder: Recorder,
+        endpoints: Vec<Endpoint>,
+        processes: Processes,
+        ended: Option<mpsc::UnboundedSender<Ended>>,
+    ) -> Self {
         let changed = processes.changed();
-        Self { host, recorder, endpoints, processes, changed, written: BTreeMap::new() }
+        Self { host, recorder, endpoints, processes, changed, ended, written: BTreeMap::new() }
     }
 
     /// Looks until it is told to stop, and once more then.
@@ -50,7 +59,10 @@ impl HoldersLook {
                     self.processes.look().await;
                     looks_left == 0
                 }
-                () = self.changed.notified() => true,
+                () = self.changed.notified() => {
+                    self.tell_ended();
+                    true
+                }
                 _ = &mut stopped => break,
             };
             if is_due {
@@ -60,6 +72,19 @@ impl HoldersLook {
             looks_left = looks_left.saturating_sub(1);
         }
         self.look().await;
+    }
+
+    /// Each of the last look's holders that has ended since, for whoever wants to know at once.
+    fn tell_ended(&mut self) {
+        let Some(ended) = &self.ended else { return };
+        for shown in self.written.values_mut() {
+            shown.retain(|(id, ..)| {
+                let Some(gone) = self.processes.ended(*id) else { return true };
+                // Who wanted to know may have gone.
+                let _ = ended.send(gone);
+                false
+            });
+        }
     }
 
     /// The processes of services that listen, but do not hold the listener.
@@ -127,7 +152,7 @@ mod tests {
                 };
                 let dyn_host = Rc::clone(&host) as Rc<dyn Host>;
                 let processes = Processes::new(Rc::clone(&dyn_host), recorded.recorder()).await;
-                let mut look = HoldersLook::new(dyn_host, recorded.recorder(), vec![endpoint], processes);
+                let mut look = HoldersLook::new(dyn_host, recorded.recorder(), vec![endpoint], processes, None);
                 holds(7, 0);
                 look.look().await;
                 look.look().await;

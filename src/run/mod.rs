@@ -13,6 +13,7 @@ pub mod drive;
 pub mod end_state;
 pub mod estimate;
 pub mod exec;
+mod exits;
 mod halt;
 mod holders;
 pub mod interrupt;

@@ -6,9 +6,10 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::exits::Ended;
 use super::holders::HoldersLook;
 use super::processes::Processes;
 use super::recorder::Recorder;
@@ -89,6 +90,7 @@ impl Observers {
         recorder: &Recorder,
         units: Option<(ManagerKind, &[UnitName])>,
         processes: &Processes,
+        ended: Option<mpsc::UnboundedSender<Ended>>,
     ) -> Self {
         let mut observers = Self {
             looks: Vec::new(),
@@ -108,7 +110,7 @@ impl Observers {
                 Err(error) => recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}")),
             }
         }
-        let holders = HoldersLook::new(Rc::clone(host), recorder.clone(), endpoints, processes.clone());
+        let holders = HoldersLook::new(Rc::clone(host), recorder.clone(), endpoints, processes.clone(), ended);
         observers.looks.push(Follower::start(|stop| holders.run(stop)));
         observers
     }

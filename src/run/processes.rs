@@ -1,29 +1,38 @@
 //! Every process that matters, from when it is found to its end, whoever ended it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::exits::Ended;
 use super::recorder::Recorder;
 use crate::host::Host;
 use crate::model::process::Process;
-use crate::model::{ProcessId, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{MonoTime, ProcessId, UnitKind, UnitName, UnitSnapshot};
 use crate::record::line::{Line, ProcessChange};
 
 /// Finds processes and watches them end. Cheap to clone; one thread only.
 #[derive(Clone)]
 pub(super) struct Processes(Rc<Shared>);
 
+/// A process that is followed to its end.
+struct Watched {
+    /// What was written of it last.
+    process: Process,
+    /// When it ended, once it has.
+    ended_at: Rc<Cell<Option<MonoTime>>>,
+    exit: JoinHandle<()>,
+}
+
 struct Shared {
     host: Rc<dyn Host>,
     recorder: Recorder,
     /// Raised when a process is found or ends.
     changed: Rc<Notify>,
-    /// Each with what was written of it last.
-    watched: RefCell<BTreeMap<ProcessId, (Process, JoinHandle<()>)>>,
+    watched: RefCell<BTreeMap<ProcessId, Watched>>,
     /// Ours: what the embedded manager starts is in it, and whatever else runs beside us.
     own_group: Option<String>,
     /// Whose processes matter, the ones to come as well.
@@ -32,7 +41,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.watched.borrow().values().for_each(|(_, exit)| exit.abort());
+        self.watched.borrow().values().for_each(|watched| watched.exit.abort());
     }
 }
 
@@ -88,8 +97,15 @@ impl Processes {
     /// Those of services that run now.
     pub(super) fn running(&self) -> Vec<Process> {
         let watched = self.0.watched.borrow();
-        let running = watched.values().filter(|(process, exit)| process.unit.is_some() && !exit.is_finished());
-        running.map(|(process, _)| process.clone()).collect()
+        let running = watched.values().filter(|watched| watched.process.unit.is_some() && !watched.exit.is_finished());
+        running.map(|watched| watched.process.clone()).collect()
+    }
+
+    /// When that process ended; none while it runs, or if it was never watched.
+    pub(super) fn ended(&self, id: ProcessId) -> Option<Ended> {
+        let watched = self.0.watched.borrow();
+        let watched = watched.get(&id)?;
+        Some(Ended { process: watched.process.clone(), at: watched.ended_at.get()? })
     }
 
     fn watch(&self, process: Process) {
@@ -97,7 +113,7 @@ impl Processes {
         let (recorder, changed) = (self.0.recorder.clone(), Rc::clone(&self.0.changed));
         let found = ProcessChange { at: self.0.host.now(), process, ended: None };
         let id = found.process.id;
-        if let Some((written, _)) = watched.get_mut(&id) {
+        if let Some(Watched { process: written, .. }) = watched.get_mut(&id) {
             // It has set up its signal handlers, or changed its name, since it began.
             if *written != found.process {
                 written.clone_from(&found.process);
@@ -109,12 +125,15 @@ impl Processes {
         changed.notify_one();
         let exit = self.0.host.exit(id);
         let process = found.process.clone();
+        let ended_at = Rc::<Cell<Option<MonoTime>>>::default();
+        let noted = Rc::clone(&ended_at);
         let task = tokio::task::spawn_local(async move {
             let exit = exit.await;
+            noted.set(Some(exit.at));
             recorder.write(&Line::Process(ProcessChange { at: exit.at, ended: Some(exit.source), ..found }));
             changed.notify_one();
         });
-        watched.insert(id, (process, task));
+        watched.insert(id, Watched { process, ended_at, exit: task });
     }
 }
 

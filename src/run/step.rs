@@ -111,6 +111,7 @@ impl<M: Manager> Stage<'_, M> {
             unit: step.action.unit().cloned(),
             at,
             before: before.clone(),
+            process: None,
         }));
         let acted = self.act(step, which, &before).await;
         let mut end = StepEnd {

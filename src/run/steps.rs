@@ -5,19 +5,25 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::drive::Setup;
+use super::exits::Numbering;
 use super::halt::Halt;
 use super::pacing::{StartPacer, brings_a_start, limit_of};
-use super::progress::{Progress, Stage as ProgressStage};
+use super::progress::Stage as ProgressStage;
 use super::step::{Stage, Went, Which};
 use crate::clock;
 use crate::manager::Manager;
-use crate::model::{EventId, MonoTime, UnitSnapshot};
+use crate::model::{MonoTime, UnitSnapshot};
 use crate::record::line::NoteKind;
-use crate::scenario::plan::{Plan, Spacing, Step};
+use crate::scenario::plan::{Spacing, Step};
 
 /// Carries out every step, until one goes badly.
-pub(super) async fn run_steps<M: Manager>(setup: &Setup<'_, M>, stage: &Stage<'_, M>) -> Result<(), Halt> {
-    let mut events = Events::of(setup.plan);
+pub(super) async fn run_steps<M: Manager>(
+    setup: &Setup<'_, M>,
+    stage: &Stage<'_, M>,
+    numbering: &Numbering,
+) -> Result<(), Halt> {
+    let events: u32 = setup.plan.steps.iter().map(|step| step.times).sum();
+    let mut begun = 0;
     let mut pacer = StartPacer::default();
     for snapshot in stage.snapshots().await? {
         if let Some(started_at) = snapshot.service.as_ref().and_then(|service| service.main_started_at) {
@@ -33,7 +39,15 @@ pub(super) async fn run_steps<M: Manager>(setup: &Setup<'_, M>, stage: &Stage<'_
                 pace(setup, step, &before, &mut pacer).await?;
             }
             last_begin = Some(clock::now());
-            let which = events.next(setup.progress, step, index, run);
+            let index = u16::try_from(index).unwrap_or(u16::MAX);
+            let which = Which { event: numbering.begin(index, run), step: index, run };
+            begun += 1;
+            setup.progress.stage(&ProgressStage::Step {
+                action: step.action.kind(),
+                unit: step.action.unit().cloned(),
+                event: begun,
+                events,
+            });
             match stage.run(step, which, before).await? {
                 Went::Well => {}
                 Went::Badly => return Err(Halt::StepFailed),
@@ -85,28 +99,4 @@ async fn pace<M>(
     }
     pacer.started(unit, clock::now());
     Ok(())
-}
-
-/// Numbers events over the whole scenario.
-struct Events {
-    next: u32,
-    total: u32,
-}
-
-impl Events {
-    fn of(plan: &Plan) -> Self {
-        Self { next: 0, total: plan.steps.iter().map(|step| step.times).sum() }
-    }
-
-    fn next(&mut self, progress: &dyn Progress, step: &Step, index: usize, run: u32) -> Which {
-        let which = Which { event: EventId(self.next), step: u16::try_from(index).unwrap_or(u16::MAX), run };
-        self.next += 1;
-        progress.stage(&ProgressStage::Step {
-            action: step.action.kind(),
-            unit: step.action.unit().cloned(),
-            event: self.next,
-            events: self.total,
-        });
-        which
-    }
 }

@@ -176,6 +176,43 @@ fn what_is_lost_after_the_command_has_ended_counts_until_the_cooldown_is_over() 
 }
 
 #[test]
+fn a_server_that_ends_while_it_is_watched_is_an_event_with_its_losses_and_its_successor() {
+    let bench = Bench::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let address = format!("127.0.0.1:{port}");
+    let serve = format!("{GAPLESS} demo-server --listen {address}");
+    let mut server = std::process::Command::new(GAPLESS)
+        .args(["demo-server", "--listen", &address])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    await_that("the server", || std::net::TcpStream::connect(&address).ok());
+    let deploy = format!(
+        "sleep 1; kill -9 {}; sleep 1\n{serve} </dev/null >/dev/null 2>&1 &\necho $! >next; sleep 3",
+        server.id()
+    );
+    let mut watch = Command::new(GAPLESS);
+    watch.current_dir(bench.folder.path()).args(["watch", &format!("http://{address}/"), "--out", "out"]);
+    watch.args(["--warmup", "500ms", "--cooldown", "500ms", "--", "sh", "-c", &deploy]).assert().code(1);
+    let _ = server.wait();
+    let next = pid_in(&bench.path("next"));
+    let _ = kill_process(next, Signal::KILL);
+
+    let result = bench.result();
+    let events = result["events"].as_array().expect("a list");
+    let actions: Vec<_> = events.iter().map(|event| event["action"].as_str().expect("a word")).collect();
+    assert_eq!(actions, ["exec", "exit"]);
+    let exit = &events[1];
+    assert_eq!(exit["main_pid_before"], server.id());
+    assert_eq!(exit["main_pid_after"], next.as_raw_nonzero().get());
+    assert!(exit["process"].as_str().is_some_and(|process| process.contains(&format!("({})", server.id()))), "{exit}");
+    let dropped = |event: &Value| event["dropped"].as_u64().expect("a number");
+    assert!(dropped(exit) > 0);
+    assert_eq!(dropped(&events[0]) + dropped(exit), result["dropped"].as_u64().expect("a number"));
+    assert_eq!(result["steps"][0]["events"], 1, "the step was run once");
+}
+
+#[test]
 fn a_command_that_fails_is_a_failed_verdict() {
     let bench = Bench::new();
     let run = bench.watch(&["--", "sh", "-c", "exit 7"]).assert().code(1);

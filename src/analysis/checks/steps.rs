@@ -21,7 +21,8 @@ pub(super) fn steps(facts: &Facts<'_>) -> Vec<Judged> {
         let is_alone = plan.steps.iter().filter(|other| other.action.kind() == kind).count() == 1;
         let suffix = if is_alone { kind.name().to_owned() } else { format!("{}.{}", kind.name(), index + 1) };
         let events: Vec<&Event<'_>> = facts.timeline.events.iter().filter(|event| event.begin.step == index).collect();
-        checks.push(step_was_done(&suffix, step, &events, facts));
+        let asked: Vec<&Event<'_>> = events.iter().copied().filter(|event| event.begin.process.is_none()).collect();
+        checks.push(step_was_done(&suffix, step, &asked, facts));
         checks.extend(events_are_proven(&suffix, &events));
         checks.extend(events_had_requests(&suffix, &events, facts));
         checks.extend(events_were_seen(&suffix, index, facts));

@@ -148,6 +148,7 @@ pub(crate) fn restart(
             unit: Some(unit("ledger.service")),
             at: begin,
             before,
+            process: None,
         },
         end: Some(StepEnd {
             event: EventId(run),

@@ -38,7 +38,7 @@ pub(super) fn section(scenario: &ScenarioResult, level: Level) -> Vec<Block<'sta
     let events = telling(&scenario.events);
     let Some(first) = events.first() else { return Vec::new() };
     // What is the same in all rows stands in the heading.
-    let is_uniform = events.iter().all(|event| event.action == first.action && event.unit == first.unit);
+    let is_uniform = events.iter().all(|event| subject(event) == subject(first));
     let heading = if is_uniform { format!("Events: {}", subject(first)) } else { "Events".to_owned() };
     let columns = [&RUN].into_iter().chain((!is_uniform).then_some(&ACTION)).chain(COLUMNS);
     let slowest = slowest(&events);
@@ -75,6 +75,9 @@ fn worst(mut events: Vec<&EventResult>, most: usize) -> Vec<&EventResult> {
 /// What an event did to what: `restart app.service`.
 pub(crate) fn subject(event: &EventResult) -> String {
     let action = event.action.name().replace('_', " ");
+    if let Some(process) = &event.process {
+        return format!("{action} {process}");
+    }
     event.unit.as_ref().map_or_else(|| action.clone(), |unit| format!("{action} {unit}"))
 }
 

@@ -114,7 +114,7 @@ fn declared(action: ActionKind) -> Declared<Action> {
         ActionKind::Exec => kind::command().map(Action::Exec),
         ActionKind::Wait => kind::span(Duration::from_millis(1)..=DAY).map(Action::Wait),
         ActionKind::Request => kind::table().map(Action::Request),
-        ActionKind::Gate => expect::gate().map(Action::Gate),
+        ActionKind::Gate | ActionKind::Exit => expect::gate().map(Action::Gate),
     };
     Declared { name: action.name(), doc: action.meaning(), kind, default: None, missing: None }
 }
