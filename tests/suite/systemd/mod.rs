@@ -2,6 +2,8 @@
 
 pub(crate) mod manager;
 
+mod bench;
+mod cases;
 mod check;
 mod diagnosis;
 mod differential;

@@ -2,15 +2,13 @@
 //!
 //! As root. Every test brings its own units and takes them away again.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Output};
-use std::sync::MutexGuard;
+use std::process::Command;
 
-use gapless::analysis::result::ScenarioResult;
 use gapless::model::Verdict;
 
-use crate::support::{GAPLESS, result_in, turn};
+use super::bench::Bench;
+use crate::support::GAPLESS;
 
 /// A main process with one worker that accepts on the passed socket. The main process ends at SIGTERM and leaves its
 /// worker alone.
@@ -56,60 +54,6 @@ while True:
     client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
     client.close()
 "#;
-
-/// A folder with a scenario, its units, and the files beside them.
-struct Bench {
-    folder: tempfile::TempDir,
-    port: String,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Bench {
-    /// `{port}`, `{serve}` (the demo server) and `{folder}` in the texts are replaced.
-    fn new(files: &[(&str, &str)], target: &str, rest: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = listener.local_addr().expect("bound").port().to_string();
-        drop(listener);
-        let bench = Self { folder, port, _turn: turn() };
-        for (name, text) in files {
-            std::fs::write(bench.path().join(name), bench.filled(text)).expect("written");
-        }
-        let is_unit = |name: &&str| name.ends_with(".service") || name.ends_with(".socket");
-        let units: Vec<&str> = files.iter().map(|(name, _)| *name).filter(is_unit).collect();
-        let scenario = format!(
-            "name = \"case\"\n[target]\nurl = \"http://127.0.0.1:{{port}}/\"\n{target}\n[units]\nfiles = {units:?}\n{rest}"
-        );
-        std::fs::write(bench.path().join("case.toml"), bench.filled(&scenario)).expect("written");
-        bench
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn filled(&self, text: &str) -> String {
-        let serve = format!("{GAPLESS} demo-server --idle-grace 300ms");
-        let folder = self.path().display().to_string();
-        text.replace("{port}", &self.port).replace("{serve}", &serve).replace("{folder}", &folder)
-    }
-
-    fn run(&self) -> (ScenarioResult, Output) {
-        let out = self.path().join("out");
-        let _ = std::fs::remove_dir_all(&out);
-        let mut command = Command::new(GAPLESS);
-        command.args(["run", "case.toml", "--manager", "system", "--out", "out"]).current_dir(self.path());
-        let output = command.output().expect("it is built");
-        let scenario = result_in(&out).scenarios.into_iter().next();
-        (scenario.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr))), output)
-    }
-
-    /// The verdict, and the reasons in one text.
-    fn came_to(&self) -> (Verdict, String) {
-        let (scenario, _) = self.run();
-        (scenario.verdict, scenario.reasons.join(" "))
-    }
-}
 
 const NEW_ONLY: &str = "[[load]]\nname = \"new\"\nreuse = false\n";
 

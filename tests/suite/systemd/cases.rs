@@ -1,0 +1,250 @@
+//! Set-ups from the wild, each with the value that its server, systemd or the kernel tells.
+//!
+//! As root. Every test brings its own units and takes them away again.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use gapless::model::{Cause, Verdict};
+
+use super::bench::Bench;
+use crate::support::{GAPLESS, turn};
+
+const NEW_ONLY: &str = "[[load]]\nname = \"new\"\nreuse = false\n";
+
+/// Handlers of 30 ms. At SIGTERM it ends at once, and says first how many requests it had read and not answered.
+const YOUNG: &str = r#"
+import asyncio, os, signal, sys
+in_hand = 0
+class Server(asyncio.Protocol):
+    def connection_made(self, transport): self.transport = transport
+    def data_received(self, data):
+        global in_hand
+        in_hand += 1
+        asyncio.get_running_loop().call_later(0.03, self.answer)
+    def answer(self):
+        global in_hand
+        in_hand -= 1
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+def stop(*_):
+    with open(sys.argv[2], "a") as counted: counted.write("%d\n" % in_hand)
+    os._exit(0)
+async def main():
+    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", int(sys.argv[1]))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    await server.serve_forever()
+asyncio.run(main())
+"#;
+
+#[test]
+#[ignore = "runs in the box"]
+fn what_a_server_without_a_graceful_stop_had_in_hand_is_killed_in_flight_and_nothing_else_is() {
+    let service = "[Service]\nExecStart=/usr/bin/python3 {folder}/young.py {port} {folder}/counted\n";
+    let rest = "service = \"gapless-young.service\"\n[[load]]\nname = \"keep-alive\"\nrate = 150\nconnections = 16\n\
+                [[load]]\nname = \"new\"\nrate = 100\nreuse = false\n[[steps]]\nrestart = \"service\"\ntimes = 3\n\
+                every = \"2s\"\n[expect]\ndropped = \"> 0\"\n";
+    let bench = Bench::new(&[("gapless-young.service", service), ("young.py", YOUNG)], "", rest);
+    let (scenario, _) = bench.run();
+    let counted = std::fs::read_to_string(bench.path().join("counted")).expect("it was stopped");
+    // The last one is its end when the run puts everything back, without load.
+    let counted: Vec<u64> = counted.lines().map(|count| count.parse().expect("a number")).take(3).collect();
+    let killed = |event: &gapless::analysis::result::EventResult| {
+        event.causes.get(&Cause::KilledInFlight).copied().unwrap_or_default()
+    };
+    let told: Vec<u64> = scenario.events.iter().map(killed).collect();
+    assert_eq!(told, counted, "{:?}", scenario.evidence);
+    assert!(counted.iter().sum::<u64>() > 0, "too few requests to show anything");
+}
+
+/// At SIGTERM it closes its listener and waits for its connections to end, which they do not.
+const HANGING: &str = r#"
+import signal, socket, sys, threading, time
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", int(sys.argv[1]))); listener.listen(128)
+stopping = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: (stopping.set(), listener.shutdown(socket.SHUT_RDWR), listener.close()))
+def serve(client):
+    while client.recv(65536):
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+while not stopping.is_set():
+    try: client, _ = listener.accept()
+    except OSError: break
+    threading.Thread(target=serve, args=(client,), daemon=True).start()
+while True: time.sleep(1)
+"#;
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_gap_that_begins_long_before_the_process_ends_is_not_dated_by_its_exit() {
+    let service = "[Service]\nExecStart=/usr/bin/python3 {folder}/hanging.py {port}\nTimeoutStopSec=3\n";
+    let rest = format!(
+        "service = \"gapless-hang.service\"\n{NEW_ONLY}rate = 50\n[[steps]]\nrestart = \"service\"\n[expect]\n\
+         dropped = \"> 0\"\n"
+    );
+    let files = [("gapless-hang.service", service), ("hanging.py", HANGING)];
+    let (scenario, _) = Bench::new(&files, "timeout = \"3s\"", &rest).run();
+    let no_listener = scenario.evidence.iter().find(|evidence| evidence.cause == Cause::NoListener).expect("a gap");
+    assert!(no_listener.sentence.contains("had stopped listening before it was gone at"), "{}", no_listener.sentence);
+    assert!(!no_listener.sentence.contains("between the exit of"), "{}", no_listener.sentence);
+    let stop_ms = scenario.events[0].stop_ms.expect("it was stopped");
+    assert!(stop_ms >= 3_000.0, "TimeoutStopSec= bounds it: {stop_ms}");
+}
+
+/// Takes the passed socket; at SIGTERM it stops accepting at once and needs three seconds to end.
+const CLOSING_ITS_BOOKS: &str = r#"
+import os, select, signal, socket, time
+listener = socket.socket(fileno=3)
+listener.setblocking(False)
+stopping = []
+signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
+while not stopping:
+    if not select.select([listener], [], [], 0.01)[0]: continue
+    try: client, _ = listener.accept()
+    except BlockingIOError: continue
+    client.setblocking(True)
+    client.recv(65536)
+    client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+    client.close()
+time.sleep(3)
+"#;
+
+#[test]
+#[ignore = "runs in the box"]
+fn an_old_process_that_no_longer_accepts_and_takes_long_to_end_is_a_slow_stop() {
+    let service = "[Service]\nExecStart=/usr/bin/python3 {folder}/books.py\n";
+    let socket = "[Socket]\nListenStream=127.0.0.1:{port}\n";
+    let files = [("gapless-books.service", service), ("gapless-books.socket", socket), ("books.py", CLOSING_ITS_BOOKS)];
+    let rest = format!(
+        "service = \"gapless-books.service\"\nsocket = \"gapless-books.socket\"\n{NEW_ONLY}rate = 50\n[[steps]]\n\
+         restart = \"service\"\n[expect]\ndropped = \"> 0\"\n"
+    );
+    let (scenario, _) = Bench::new(&files, "timeout = \"1s\"", &rest).run();
+    assert_eq!(scenario.causes.keys().collect::<Vec<_>>(), [&Cause::SlowStop], "{:?}", scenario.evidence);
+    assert!(scenario.evidence[0].sentence.contains("the drain took 3."), "{}", scenario.evidence[0].sentence);
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn the_limit_that_really_bounds_is_named_and_what_systemd_forks_is_no_holder() {
+    let one = "import sys, time\nsys.stdin.readline()\ntime.sleep(0.5)\n\
+               sys.stdout.write('HTTP/1.0 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'); sys.stdout.flush()\n";
+    let socket = "[Socket]\nListenStream=127.0.0.1:{port}\nAccept=yes\nMaxConnectionsPerSource=4\n";
+    let service = "[Service]\nExecStart=-/usr/bin/python3 {folder}/one.py\nStandardInput=socket\n";
+    let files = [("gapless-echo.socket", socket), ("gapless-echo@.service", service), ("one.py", one)];
+    let rest = format!(
+        "socket = \"gapless-echo.socket\"\n{NEW_ONLY}rate = 20\n[run]\nwarmup = \"0s\"\n[[steps]]\nwait = \"3s\"\n\
+         [expect]\ndropped = \"> 0\"\n"
+    );
+    let bench = Bench::new(&files, "", &rest);
+    let (scenario, _) = bench.run();
+    assert_eq!(scenario.causes.keys().collect::<Vec<_>>(), [&Cause::AcceptedUnread], "{:?}", scenario.evidence);
+    let evidence = &scenario.evidence[0];
+    assert!(evidence.sentence.contains("MaxConnectionsPerSource=4"), "{}", evidence.sentence);
+    assert!(evidence.remedy.as_ref().is_some_and(|remedy| remedy.contains("MaxConnectionsPerSource=")));
+    let notes: Vec<_> = scenario.notes.iter().filter(|note| note.message.contains("which listened on")).collect();
+    assert!(notes.iter().all(|note| !note.message.contains("(sd-")), "{notes:?}");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_socket_that_goes_with_its_service_is_found_by_its_losses_and_the_advice_fits() {
+    let service = "[Unit]\nRequires=gapless-forge.socket\nAfter=gapless-forge.socket\n\
+                   [Service]\nType=notify\nExecStart={serve} --start-delay 500ms\n";
+    let socket = |part_of| format!("[Unit]\n{part_of}\n[Socket]\nListenStream=127.0.0.1:{{port}}\n");
+    let rest = format!(
+        "service = \"gapless-forge.service\"\nsocket = \"gapless-forge.socket\"\n{NEW_ONLY}rate = 300\n[[steps]]\n\
+         restart = \"service\"\ntimes = 2\nevery = \"3s\"\n"
+    );
+    let with = |part_of| {
+        let socket = socket(part_of);
+        let files = [("gapless-forge.service", service), ("gapless-forge.socket", socket.as_str())];
+        Bench::new(&files, "", &rest).run().0
+    };
+    let lost = with("PartOf=gapless-forge.service");
+    assert_eq!(lost.verdict, Verdict::Failed);
+    assert!(lost.causes.contains_key(&Cause::SocketUnitDown), "{:?}", lost.causes);
+    for evidence in &lost.evidence {
+        let told = evidence.remedy.clone().unwrap_or_else(|| evidence.cause.remedy().to_owned());
+        assert!(!told.contains("Let a socket unit hold"), "{}: {told}", evidence.cause);
+    }
+    let held = with("");
+    assert_eq!((held.verdict, held.dropped), (Verdict::Passed, 0), "what the advice says: {:?}", held.reasons);
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_service_that_listens_beside_its_socket_takes_nothing_from_it() {
+    let server =
+        "import http.server\nhttp.server.test(http.server.SimpleHTTPRequestHandler, port=0, bind='127.0.0.1')\n";
+    let service = "[Service]\nExecStart=/usr/bin/python3 {folder}/elsewhere.py\n";
+    let socket = "[Socket]\nListenStream=127.0.0.1:{port}\n";
+    let files = [("gapless-apart.service", service), ("gapless-apart.socket", socket), ("elsewhere.py", server)];
+    let rest = format!(
+        "service = \"gapless-apart.service\"\nsocket = \"gapless-apart.socket\"\n{NEW_ONLY}rate = 20\n[run]\n\
+         ready_timeout = \"4s\"\nwarmup = \"0s\"\n[[steps]]\nrestart = \"service\"\n"
+    );
+    let (scenario, _) = Bench::new(&files, "timeout = \"1s\"", &rest).run();
+    assert_eq!(scenario.verdict, Verdict::Failed);
+    assert_eq!(scenario.causes.keys().collect::<Vec<_>>(), [&Cause::NotAccepted], "{:?}", scenario.evidence);
+    assert!(scenario.evidence[0].sentence.contains("it listens on 127.0.0.1:"), "{}", scenario.evidence[0].sentence);
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_forwarder_in_front_of_the_same_port_of_another_address_loses_nothing() {
+    let backend = "[Service]\nType=exec\nExecStart={serve} --listen 127.0.0.2:{port}\n";
+    let forward = "[Unit]\nRequires=gapless-forward.socket gapless-backend.service\n\
+                   After=gapless-forward.socket gapless-backend.service\n\
+                   [Service]\nType=exec\nExecStart=/lib/systemd/systemd-socket-proxyd 127.0.0.2:{port}\n";
+    let socket = "[Socket]\nListenStream=127.0.0.1:{port}\n";
+    let files = [
+        ("gapless-forward.service", forward),
+        ("gapless-forward.socket", socket),
+        ("gapless-backend.service", backend),
+    ];
+    let rest = format!(
+        "service = \"gapless-forward.service\"\nsocket = \"gapless-forward.socket\"\n{NEW_ONLY}rate = 20\n[[steps]]\n\
+         restart = \"service\"\ntimes = 2\nevery = \"2s\"\n[expect]\noutcome.refused = 0\ndropped = \"<= 10\"\n"
+    );
+    let (verdict, reasons) = Bench::new(&files, "", &rest).came_to();
+    assert_eq!(verdict, Verdict::Passed, "{reasons}");
+}
+
+/// Runs in PID namespaces of their own share one kernel and its trace, and have the same PIDs.
+#[test]
+#[ignore = "runs in the box"]
+fn runs_in_different_pid_namespaces_do_not_take_each_others_trace() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    drop(listener);
+    let mut server = Command::new(GAPLESS).args(["demo-server", "--listen", &address]).spawn().expect("it is built");
+    let watch = |out: &str, duration: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", GAPLESS, "watch"]).arg(format!("http://{address}/"));
+        command.args(["--duration", duration, "--rate", "20", "--out", out]).current_dir(folder.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("unshare is there")
+    };
+    let mut long = watch("long", "6s");
+    let rounds: Vec<String> = (0..6).map(|round| format!("short{round}")).collect();
+    for pair in rounds.chunks(2) {
+        let mut short: Vec<_> = pair.iter().map(|out| watch(out, "200ms")).collect();
+        short.iter_mut().for_each(|run| assert!(run.wait().expect("it ends").code().is_some()));
+    }
+    assert!(long.wait().expect("it ends").code().is_some());
+    server.kill().expect("ours");
+    let _ = server.wait();
+    for out in rounds.iter().map(String::as_str).chain(["long"]) {
+        let record = std::fs::read_to_string(folder.path().join(out).join("records/watch.jsonl")).expect("recorded");
+        let mut traced = BTreeMap::<&str, u32>::new();
+        for event in ["began", "ended"] {
+            let line = format!("\"event\":\"{event}\"");
+            traced.insert(event, u32::try_from(record.matches(&line).count()).expect("few"));
+        }
+        assert_eq!(traced, BTreeMap::from([("began", 1), ("ended", 1)]), "{out}");
+        assert!(!record.contains("the kernel's trace cannot be set up"), "{out}");
+    }
+}
