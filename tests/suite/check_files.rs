@@ -65,6 +65,59 @@ fn json_names_rule_file_and_line() {
     assert!(document.get("sockets").is_none());
 }
 
+/// What is replaced by what.
+type Change = (&'static str, &'static str);
+
+/// A change of the sound pair, and the rule that finds it. In the socket, then in the service: what is replaced by what.
+const FAULTS: &[(&str, Change, Change)] = &[
+    ("GL010", ("[Socket]\n", "[Socket]\nService=b.service\n"), ("", "")),
+    ("GL011", ("", ""), ("Requires=a.socket\n", "")),
+    ("GL012", ("[Socket]\n", "[Unit]\nAfter=a.service\n[Socket]\n"), ("", "")),
+    ("GL013", ("[Socket]\n", "[Socket]\nAccept=yes\n"), ("", "")),
+    ("GL014", ("[Install]\nWantedBy=sockets.target\n", ""), ("", "")),
+    ("GL015", ("", ""), ("[Unit]\n", "[Unit]\nRefuseManualStart=yes\n")),
+    ("GL016", ("[Socket]\n", "[Unit]\nPartOf=a.service\n[Socket]\n"), ("", "")),
+    ("GL020", ("127.0.0.1:", ""), ("", "")),
+    ("GL021", ("127.0.0.1:8008", "/run/app/a.sock"), ("--serve\n", "--serve\nRuntimeDirectory=app\n")),
+    ("GL023", ("127.0.0.1:8008", "/run/a.sock\nSocketMode=0600"), ("--serve\n", "--serve\nUser=app\n")),
+    ("GL024", ("[Socket]\n", "[Socket]\nFlushPending=yes\n"), ("", "")),
+    ("GL025", ("127.0.0.1:8008", "/run/a.sock\nRemoveOnStop=yes"), ("", "")),
+    ("GL033", ("[Socket]\n", "[Socket]\nTriggerLimitBurst=1\n"), ("", "")),
+    ("GL034", ("", ""), ("StartLimitIntervalSec=0\n[Service]\n", "[Service]\nRestart=on-failure\n")),
+];
+
+/// Does to the text of a unit file what the advice says: lines to add, or a word to take out of a key.
+fn mended(text: &str, fix: &str) -> String {
+    if fix.starts_with('[') {
+        return format!("{text}\n{fix}\n");
+    }
+    let (unit, rest) = fix.strip_prefix("# remove ").and_then(|fix| fix.split_once(" from ")).expect("another advice");
+    let key = rest.split('=').next().expect("a key");
+    text.replace(&format!("{key}={unit}\n"), "")
+}
+
+#[test]
+fn what_is_advised_for_a_file_mends_it_and_breaks_nothing_else() {
+    for (id, in_socket, in_service) in FAULTS {
+        let changed = |text: &str, (from, to): (&str, &str)| {
+            assert!(text.contains(from), "{id}");
+            if from.is_empty() { text.to_owned() } else { text.replacen(from, to, 1) }
+        };
+        let units = Units::new(&changed(SOUND_SOCKET, *in_socket), &changed(SOUND_SERVICE, *in_service));
+        let findings = |units: &Units| {
+            let (_, text) = units.check(&["--format", "json"]);
+            let document: Value = serde_json::from_str(&text).expect("JSON");
+            document["findings"].as_array().expect("a list").clone()
+        };
+        let found = findings(&units);
+        let finding = found.iter().find(|finding| finding["id"] == *id).unwrap_or_else(|| panic!("{id}: {found:?}"));
+        let file = units.0.path().join(finding["file"].as_str().expect("a path"));
+        let text = std::fs::read_to_string(&file).expect("it is ours");
+        std::fs::write(&file, mended(&text, finding["fix"].as_str().expect("advice"))).expect("it is ours");
+        assert_eq!(findings(&units), [Value::Null; 0], "{id}: {}", finding["fix"]);
+    }
+}
+
 #[test]
 fn a_queue_is_judged_by_the_load_that_is_given() {
     let units = Units::new(&SOUND_SOCKET.replace("[Socket]\n", "[Socket]\nBacklog=100\n"), SOUND_SERVICE);
