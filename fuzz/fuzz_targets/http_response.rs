@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use gapless::load::{LoadHandle, Observation};
-use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme, StatusPattern, Target};
+use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Protocol, Scheme, StatusPattern, Target};
 use libfuzzer_sys::fuzz_target;
 
 static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -36,8 +36,10 @@ fn cohort(path: PathBuf) -> Cohort {
         pace: Pace::Rate(100_000.0),
         connections: Connections::Reused(1),
         connect_delay: Duration::ZERO,
+        streams: 1,
         target: Target {
             scheme: Scheme::Http,
+            protocol: Protocol::Http1,
             url: "http://target/".to_owned(),
             connect: Destination::Unix(path),
             authority: "target".to_owned(),

@@ -13,9 +13,9 @@ use super::timeline::Timeline;
 use crate::model::address::Listener;
 use crate::model::{ActionKind, FailureClass, JobResult, UnitSnapshot};
 use crate::record::fold::window::Window;
-use crate::record::segment::Scope;
-use crate::result::{EventResult, StepResult};
-use crate::scenario::plan::Action;
+use crate::record::segment::{GoAways, Scope};
+use crate::result::{EventResult, GoAwayResult, GoAwayShape, StepResult};
+use crate::scenario::plan::{Action, Cohort, Protocol};
 
 /// Every event that was begun.
 pub(crate) fn events(facts: &Facts<'_>) -> Vec<EventResult> {
@@ -68,6 +68,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         unexpected_statuses,
         causes: facts.attribution.causes(|_, of| of == scope),
         outcomes,
+        goaway: goaway(event, facts),
         queue_peak: peak.map(|(queued, _)| queued),
         backlog: peak.map(|(_, backlog)| backlog),
         backlog_needed: stall_ms.filter(|_| event.is_acting()).and_then(|stall_ms| backlog::need(facts, stall_ms)),
@@ -88,6 +89,29 @@ fn name(event: &Event<'_>) -> Option<String> {
         Some(Action::Exec { argv, .. }) => Some(argv.join(" ")),
         _ => event.begin.name.clone(),
     }
+}
+
+/// How the ends of connections were announced; none where no cohort speaks HTTP/2.
+fn goaway(event: &Event<'_>, facts: &Facts<'_>) -> Option<GoAwayResult> {
+    let speaks = |cohort: &Cohort| cohort.target.protocol == Protocol::Http2;
+    if !facts.timeline.plan.cohorts.iter().any(speaks) {
+        return None;
+    }
+    let windows = facts.tally.windows_of(Scope::Event(event.begin.event));
+    let told = windows.filter_map(|window| window.goaways).reduce(GoAways::and);
+    let since_begin = |at| round3(span_ms(event.begin.at, at));
+    let shape = match told {
+        None => GoAwayShape::None,
+        Some(GoAways { two_phase: 0, .. }) => GoAwayShape::Single,
+        Some(_) => GoAwayShape::TwoPhase,
+    };
+    Some(GoAwayResult {
+        shape,
+        first_ms: told.map(|told| since_begin(told.first)),
+        last_ms: told.map(|told| since_begin(told.last)),
+        streams_open: told.map_or(0, |told| told.streams_open),
+        answered_after: told.map_or(0, |told| told.answered_after),
+    })
 }
 
 /// Whether the action was seen to have happened. An action that must be proven and brought no claim is not.

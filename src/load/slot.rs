@@ -16,6 +16,7 @@ use super::protocol::{Exchanged, Over, ProtocolEvent, Room};
 use super::target::ReadyTarget;
 use crate::clock;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
+use crate::record::segment::GoAways;
 
 /// From so many retired connections on, one without a request is closed for each that is added.
 const RETIRED_IDLE_MAX: usize = 8;
@@ -39,6 +40,8 @@ pub(super) enum SlotEvent {
     Opened(MonoTime),
     /// A connection without a request was found to be of no further use.
     IdleOver(Over, MonoTime),
+    /// The server announced the end of a connection, or answered a stream that was in flight then: what is to be added.
+    GoAways(GoAways),
     /// A request has ended: there is room for another one.
     Ended(Ended),
 }
@@ -221,13 +224,13 @@ impl Slot {
             }
             (request.place, request.nth) = (Place::Current, open.start(target));
         }
-        let Poll::Ready(event) = open.poll(target, cx) else {
-            let is_retired = open.room() == Room::Never;
-            if is_retired {
+        let polled = open.poll(target, cx);
+        self.events.extend(open.take_goaways().map(SlotEvent::GoAways));
+        let Poll::Ready(event) = polled else {
+            if open.room() == Room::Never {
                 self.retire();
-                return Poll::Ready(None);
             }
-            return self.poll_given_up(cx);
+            return if self.events.is_empty() { self.poll_given_up(cx) } else { Poll::Ready(None) };
         };
         Poll::Ready(match event {
             ProtocolEvent::Ended(nth, exchanged) => self.exchanged(Place::Current, nth, exchanged),
@@ -239,11 +242,17 @@ impl Slot {
     /// Polls the connections that take nothing new: ready if something happened on one.
     fn poll_retired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let target = &self.policy.target;
-        let polled = self.retired.iter_mut().find_map(|Retired { number, open }| match open.poll(target, cx) {
-            Poll::Ready(event) => Some((*number, event)),
-            Poll::Pending => None,
+        let polled = self.retired.iter_mut().find_map(|Retired { number, open }| {
+            let polled = open.poll(target, cx);
+            self.events.extend(open.take_goaways().map(SlotEvent::GoAways));
+            match polled {
+                Poll::Ready(event) => Some((*number, event)),
+                Poll::Pending => None,
+            }
         });
-        let Some((number, event)) = polled else { return Poll::Pending };
+        let Some((number, event)) = polled else {
+            return if self.events.is_empty() { Poll::Pending } else { Poll::Ready(()) };
+        };
         match event {
             ProtocolEvent::Ended(nth, exchanged) => {
                 let ended = self.exchanged(Place::Retired(number), nth, exchanged);
@@ -268,8 +277,8 @@ impl Slot {
         }
         if self.retired.len() >= RETIRED_IDLE_MAX {
             // A server that ends each connection at once: one that still serves is of more use than its last words.
-            let idle = self.retired.iter().position(|retired| retired.open.in_flight == 0);
-            idle.map(|place| self.retired.remove(place));
+            let idle = self.retired.iter().find(|retired| retired.open.in_flight == 0).map(|retired| retired.number);
+            idle.into_iter().for_each(|number| self.close(Place::Retired(number)));
         }
         self.retired.push(Retired { number, open });
     }

@@ -11,7 +11,7 @@ use super::row_tally::RowTally;
 use super::timeline::Timeline;
 use crate::model::{FailureClass, FailureKey, MonoTime};
 use crate::record::segment::{
-    FIRST_SAMPLES, FailureSample, Gap, LAST_SAMPLES, ROW_NS, Row, Rows, Scope, Segment, SentOk, UnframedSample,
+    FIRST_SAMPLES, FailureSample, Gap, GoAways, LAST_SAMPLES, ROW_NS, Row, Rows, Scope, Segment, SentOk, UnframedSample,
 };
 
 /// What one cohort has counted and not handed over yet, by scope.
@@ -164,6 +164,12 @@ impl Tally {
     pub(super) fn bytes_unasked(&mut self, timeline: &Timeline, at: MonoTime) {
         self.segment(timeline.scope_at(at)).connections.unasked += 1;
         self.unasked += 1;
+    }
+
+    /// The server announced the end of a connection, or answered a stream that was in flight then.
+    pub(super) fn goaways(&mut self, timeline: &Timeline, goaways: GoAways) {
+        let segment = self.segment(timeline.scope_at(goaways.first));
+        segment.goaways = segment.goaways.into_iter().chain([goaways]).reduce(GoAways::and);
     }
 
     /// A request ended.

@@ -161,7 +161,9 @@ fn times_of_segment(segment: &Segment) -> Vec<MonoTime> {
     let first_ok = segment.first_ok.iter().flat_map(|ok| [ok.sent, ok.end]);
     let samples = segment.samples.iter().flat_map(|sample| [sample.due, sample.end]);
     let unframed = segment.unframed.iter().flat_map(|sample| [sample.due, sample.end]);
-    [segment.from, segment.to].into_iter().chain(gaps).chain(first_ok).chain(samples).chain(unframed).collect()
+    let goaways = segment.goaways.iter().flat_map(|goaways| [goaways.first, goaways.last]);
+    let ends = [segment.from, segment.to].into_iter();
+    ends.chain(gaps).chain(first_ok).chain(samples).chain(unframed).chain(goaways).collect()
 }
 
 fn times_of_generator(generator: &GeneratorUse) -> Vec<MonoTime> {
@@ -185,7 +187,10 @@ fn counts_of_row(row: &Row) -> Vec<u64> {
 
 fn counts_of_segment(segment: &Segment) -> Vec<u64> {
     let connections = segment.connections;
-    vec![
+    let goaways = segment.goaways.map_or([0; 4], |goaways| {
+        [goaways.connections, goaways.two_phase, goaways.streams_open, goaways.answered_after]
+    });
+    let counts = [
         connections.opened,
         connections.reused_requests,
         connections.closed_idle,
@@ -194,7 +199,8 @@ fn counts_of_segment(segment: &Segment) -> Vec<u64> {
         segment.samples_left_out,
         segment.unframed_left_out,
         segment.flaps,
-    ]
+    ];
+    counts.into_iter().chain(goaways).collect()
 }
 
 #[cfg(test)]

@@ -121,6 +121,9 @@ pub struct Segment {
     pub lateness: LatencyHistogram,
     /// Connection counts.
     pub connections: ConnectionCounts,
+    /// How servers announced the end of connections; none if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goaways: Option<GoAways>,
     /// The longest spans without an `ok` while requests were due, longest first; at most eight.
     pub gaps: Vec<Gap>,
     /// Longest time without a connection attempt, in nanoseconds, from the scope's beginning to its end: its edges
@@ -162,6 +165,7 @@ impl Segment {
             service: LatencyHistogram::with_room(),
             lateness: LatencyHistogram::with_room(),
             connections: ConnectionCounts::default(),
+            goaways: None,
             gaps: Vec::new(),
             connect_gap_ns: None,
             first_ok: None,
@@ -190,6 +194,38 @@ pub struct ConnectionCounts {
     /// were replaced.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unasked: u64,
+}
+
+/// Connections whose end a server of HTTP/2 announced with GOAWAY, under the scope of the first of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoAways {
+    /// How many connections.
+    pub connections: u64,
+    /// Of these, those that got more than one GOAWAY.
+    pub two_phase: u64,
+    /// When the first was read, and the last.
+    pub first: MonoTime,
+    /// See `first`.
+    pub last: MonoTime,
+    /// Streams that were in flight when the first of their connection was read.
+    pub streams_open: u64,
+    /// Of these, those whose answer was whole after it.
+    pub answered_after: u64,
+}
+
+impl GoAways {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            connections: self.connections + other.connections,
+            two_phase: self.two_phase + other.two_phase,
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            streams_open: self.streams_open + other.streams_open,
+            answered_after: self.answered_after + other.answered_after,
+        }
+    }
 }
 
 /// A span without an `ok` while requests were due.

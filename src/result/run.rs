@@ -267,6 +267,9 @@ pub struct EventResult {
     pub outcomes: BTreeMap<FailureClass, u64>,
     /// What failed, by mechanism.
     pub causes: BTreeMap<Cause, u64>,
+    /// How servers announced the end of connections; null without HTTP/2.
+    #[serde(default)]
+    pub goaway: Option<GoAwayResult>,
     /// Deepest accept queue seen before the next event.
     pub queue_peak: Option<u32>,
     /// The effective backlog of that listener.
@@ -287,6 +290,33 @@ pub struct EventResult {
     pub memory_before_bytes: Option<u64>,
     /// Memory of the service when it was over.
     pub memory_after_bytes: Option<u64>,
+}
+
+/// How servers of HTTP/2 announced the end of connections in one event, over all cohorts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GoAwayResult {
+    /// Of the connections that announced it most fully.
+    pub shape: GoAwayShape,
+    /// From the begin of the event until the first GOAWAY was read.
+    pub first_ms: Option<f64>,
+    /// Until the last one.
+    pub last_ms: Option<f64>,
+    /// Streams in flight when the first GOAWAY of their connection was read.
+    pub streams_open: u64,
+    /// Of these, those that were answered after it.
+    pub answered_after: u64,
+}
+
+/// How the end of a connection was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GoAwayShape {
+    /// No GOAWAY was read.
+    None,
+    /// One GOAWAY.
+    Single,
+    /// A GOAWAY that announces the end, and another with the last stream that is processed.
+    TwoPhase,
 }
 
 /// What the slowest answered request of an event waited for, in milliseconds; the parts add up.

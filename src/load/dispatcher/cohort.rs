@@ -287,6 +287,7 @@ impl Cohort {
                 SlotEvent::IdleOver(Over::Unasked, at) => {
                     self.count(|tally, timeline| tally.bytes_unasked(timeline, at));
                 }
+                SlotEvent::GoAways(goaways) => self.count(|tally, timeline| tally.goaways(timeline, goaways)),
                 SlotEvent::Ended(ended) => {
                     let next = self.finished(&ended, &mailbox);
                     next.into_iter().for_each(|due| slot.start(due, ended.end));

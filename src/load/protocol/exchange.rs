@@ -9,6 +9,7 @@ use super::http2::Http2;
 use super::request::{Expectation, RequestTemplate};
 use crate::load::classify::Failure;
 use crate::load::connection::Wire;
+use crate::record::segment::GoAways;
 
 /// What speaks on one connection. An exchange is known by its number on the connection, from 1.
 pub(in crate::load) enum Protocol {
@@ -118,6 +119,14 @@ impl Protocol {
                 ProtocolEvent::Ended(in_flight, ended)
             }
         })
+    }
+
+    /// What there is to add to how the server announced the end of the connection; none if nothing.
+    pub(in crate::load) fn take_goaways(&mut self) -> Option<GoAways> {
+        match self {
+            Self::Http2(http2) => http2.take_goaways(),
+            Self::Http(_) | Self::Bytes(_) => None,
+        }
     }
 
     /// Gives up that exchange.

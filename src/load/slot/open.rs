@@ -15,6 +15,7 @@ use crate::load::ended::{Accepted, Ended, Trace};
 use crate::load::protocol::{Answer, Exchanged, Judgement, Protocol, ProtocolEvent, Room};
 use crate::load::target::ReadyTarget;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
+use crate::record::segment::GoAways;
 
 /// An established connection.
 pub(super) struct Open {
@@ -46,6 +47,11 @@ impl Open {
 
     pub(super) fn room(&self) -> Room {
         self.protocol.room()
+    }
+
+    /// What there is to add to how the server announced its end.
+    pub(super) fn take_goaways(&mut self) -> Option<GoAways> {
+        self.protocol.take_goaways()
     }
 
     /// Starts an exchange: its number.

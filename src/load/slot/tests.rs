@@ -59,6 +59,7 @@ async fn until_ended(slot: &mut Slot) -> (String, Ended) {
             SlotEvent::Opened(_) => 'o',
             SlotEvent::IdleOver(Over::Ended, _) => 'i',
             SlotEvent::IdleOver(Over::Unasked, _) => 'u',
+            SlotEvent::GoAways(_) => 'g',
             SlotEvent::Ended(ended) => return (seen, ended),
         });
     }

@@ -7,7 +7,7 @@ use super::zones::Zones;
 use crate::model::{FailureClass, FailureKey, MonoTime, Span};
 use crate::record::histogram::LatencyHistogram;
 use crate::record::segment::{
-    ConnectionCounts, FailureSample, Gap, Row, Segment, SentOk, UnframedSample, density_bucket,
+    ConnectionCounts, FailureSample, Gap, GoAways, Row, Segment, SentOk, UnframedSample, density_bucket,
 };
 
 /// Of a window, so many failures are kept one by one from its beginning, and half as many from its end.
@@ -29,6 +29,8 @@ pub(crate) struct Window {
     pub(crate) gaps: Vec<Gap>,
     /// Longest time without a connection attempt.
     pub(crate) connect_gap_ns: Option<u64>,
+    /// How servers announced the end of connections.
+    pub(crate) goaways: Option<GoAways>,
     /// The first `ok` that was sent after the event began.
     pub(crate) first_ok: Option<SentOk>,
     /// Single failures.
@@ -185,6 +187,7 @@ impl Window {
         self.gaps.extend_from_slice(&segment.gaps);
         self.connect_gap_ns = self.connect_gap_ns.max(segment.connect_gap_ns);
         self.first_ok = earlier(self.first_ok, segment.first_ok);
+        self.goaways = self.goaways.into_iter().chain(segment.goaways).reduce(GoAways::and);
         self.samples.extend_from_slice(&segment.samples);
         self.samples_left_out += segment.samples_left_out;
         self.unframed.extend_from_slice(&segment.unframed);

@@ -4,7 +4,7 @@ use super::table::{Column, spare, unless_bad};
 use super::{Block, Cell, Level, Table, blocks};
 use crate::model::{ActionKind, JobResult};
 use crate::render::text::{latency, ms};
-use crate::result::{EventResult, ScenarioResult, Slowest};
+use crate::result::{EventResult, GoAwayResult, GoAwayShape, ScenarioResult, Slowest};
 
 const RUN: Column<EventResult> =
     Column::words("run", Level::Brief, |event| Cell::plain(format!("{}.{}", event.step, event.run)));
@@ -41,7 +41,7 @@ pub(super) fn section(scenario: &ScenarioResult, level: Level) -> Vec<Block<'sta
     let is_uniform = events.iter().all(|event| subject(event) == subject(first));
     let heading = if is_uniform { format!("Events: {}", subject(first)) } else { "Events".to_owned() };
     let columns = [&RUN].into_iter().chain((!is_uniform).then_some(&ACTION)).chain(COLUMNS);
-    let slowest = slowest(&events);
+    let (slowest, goaway) = (slowest(&events), goaway(&events));
     let (all, most) = (events.len(), level.events_max());
     let mut blocks = vec![Block::Heading(heading), Block::Table(Table::of(columns, level, worst(events, most)))];
     if all > most {
@@ -50,6 +50,7 @@ pub(super) fn section(scenario: &ScenarioResult, level: Level) -> Vec<Block<'sta
         )));
     }
     blocks.extend(slowest.map(blocks::text));
+    blocks.extend(goaway.map(blocks::text));
     blocks
 }
 
@@ -141,4 +142,70 @@ fn slowest(events: &[&EventResult]) -> Option<String> {
     slowest
         .has_waited()
         .then(|| format!("The slowest answer took {latency} ms, in {step}.{run}: {}.", parts.join(", ")))
+}
+
+/// How connections ended, in one sentence for all events; none without HTTP/2.
+fn goaway(events: &[&EventResult]) -> Option<String> {
+    let told: Vec<&GoAwayResult> = events.iter().filter_map(|event| event.goaway.as_ref()).collect();
+    let announced: Vec<&GoAwayResult> = told.iter().copied().filter(|goaway| goaway.first_ms.is_some()).collect();
+    let (all, times) = (told.len(), announced.len());
+    let Some(first) = announced.first() else {
+        return (all > 0)
+            .then(|| format!("No GOAWAY was read in {all} events: no connection was ended by announcement."));
+    };
+    let shape = match first.shape {
+        _ if announced.iter().any(|goaway| goaway.shape != first.shape) => "single or two-phase GOAWAY",
+        GoAwayShape::TwoPhase => "two-phase GOAWAY",
+        GoAwayShape::None | GoAwayShape::Single => "single GOAWAY",
+    };
+    let firsts = announced.iter().filter_map(|goaway| goaway.first_ms);
+    let (least, most) = firsts.fold((f64::MAX, 0.0), |(least, most): (f64, f64), at| (least.min(at), most.max(at)));
+    let (least, most) = (ms(Some(least)), ms(Some(most)));
+    let when = if least == most { most } else { format!("{least} to {most}") };
+    let open: u64 = announced.iter().map(|goaway| goaway.streams_open).sum();
+    let answered: u64 = announced.iter().map(|goaway| goaway.answered_after).sum();
+    let streams = match (open, answered) {
+        (0, _) => "no stream was open".to_owned(),
+        (open, answered) if open == answered => format!("{open} streams were open, and all were answered"),
+        (open, answered) => format!("of {open} streams that were open, {answered} were answered"),
+    };
+    Some(format!("In {times} of {all} events: {shape}, first {when} ms after the action began; {streams}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::analyse;
+    use crate::analysis::simulator::stories;
+
+    fn told(goaways: &[(GoAwayShape, f64, u64, u64)]) -> Option<String> {
+        let result = analyse(&stories::socket_restart().record());
+        let events = goaways.iter().map(|&(shape, at_ms, streams_open, answered_after)| {
+            let at_ms = (shape != GoAwayShape::None).then_some(at_ms);
+            let goaway = GoAwayResult { shape, first_ms: at_ms, last_ms: at_ms, streams_open, answered_after };
+            EventResult { goaway: Some(goaway), ..result.events[0].clone() }
+        });
+        let events: Vec<EventResult> = events.collect();
+        goaway(&events.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn how_connections_were_ended_is_one_sentence() {
+        use GoAwayShape::{None as NoShape, Single, TwoPhase};
+        assert_eq!(told(&[]), None);
+        let tells = |goaways: &[_], sentence: &str| assert_eq!(told(goaways).as_deref(), Some(sentence));
+        tells(&[(NoShape, 0.0, 0, 0)], "No GOAWAY was read in 1 events: no connection was ended by announcement.");
+        tells(
+            &[(TwoPhase, 4.0, 31, 31)],
+            "In 1 of 1 events: two-phase GOAWAY, first 4.00 ms after the action began; 31 streams were open, and all were answered.",
+        );
+        tells(
+            &[(NoShape, 0.0, 0, 0), (Single, 4.0, 8, 3), (Single, 9.0, 2, 2)],
+            "In 2 of 3 events: single GOAWAY, first 4.00 to 9.00 ms after the action began; of 10 streams that were open, 5 were answered.",
+        );
+        tells(
+            &[(TwoPhase, 1.0, 0, 0), (Single, 1.0, 0, 0)],
+            "In 2 of 2 events: single or two-phase GOAWAY, first 1.00 ms after the action began; no stream was open.",
+        );
+    }
 }

@@ -9,7 +9,7 @@ use gapless::load::{LoadHandle, Observation};
 use gapless::model::{Endpoint, FailureClass, FailureKey};
 use gapless::record::generator::GeneratorUse;
 use gapless::record::request::RequestEnd;
-use gapless::record::segment::{ConnectionCounts, FailureSample, Gap, Scope, SentOk, UnframedSample};
+use gapless::record::segment::{ConnectionCounts, FailureSample, Gap, GoAways, Scope, SentOk, UnframedSample};
 use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Protocol, Scheme, StatusPattern, Target};
 
 /// A keep-alive cohort at that rate, with four connections and an expectation of 200 and `hello`.
@@ -53,6 +53,7 @@ pub(crate) struct Totals {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) failures: BTreeMap<FailureKey, u64>,
     pub(crate) connections: ConnectionCounts,
+    pub(crate) goaways: Option<GoAways>,
     pub(crate) flaps: u64,
     pub(crate) latencies: u64,
     pub(crate) answers: u64,
@@ -83,6 +84,7 @@ impl Totals {
                 self.connections.closed_idle += segment.connections.closed_idle;
                 self.connections.unframed += segment.connections.unframed;
                 self.connections.unasked += segment.connections.unasked;
+                self.goaways = self.goaways.into_iter().chain(segment.goaways).reduce(GoAways::and);
                 self.flaps += segment.flaps;
                 self.latencies += segment.ok.len();
                 self.answers += segment.service.len();

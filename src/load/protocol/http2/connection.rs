@@ -22,6 +22,7 @@ use crate::load::connection::{Idle, Passed, Wire};
 use crate::load::protocol::answer::{Exchanged, NoAnswer, Over};
 use crate::load::protocol::exchange::{ProtocolEvent, Room};
 use crate::load::protocol::request::Expectation;
+use crate::record::segment::GoAways;
 
 /// Room that the server has for the answer of a stream. What comes is taken at once, so it costs no memory.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -115,6 +116,11 @@ impl Http2 {
         }
     }
 
+    /// What there is to add to how the server announced the end of the connection; none if nothing.
+    pub(in crate::load) fn take_goaways(&mut self) -> Option<GoAways> {
+        self.tap.take_goaways()
+    }
+
     /// Starts the exchange with that number on the connection.
     pub(in crate::load) fn start(&mut self, nth: u64) {
         self.unsent.push_back(nth);
@@ -197,6 +203,7 @@ impl Http2 {
                     Poll::Pending | Poll::Ready(Err(Failure::Lost(_))) => place += 1,
                     Poll::Ready(result) => {
                         let stream = self.tap.streams.remove(place);
+                        self.tap.answered_after += u64::from(stream.met_goaway && result.is_ok());
                         self.events.push_back(ProtocolEvent::Ended(stream.nth, stream.ended(result)));
                     }
                 }
@@ -355,7 +362,7 @@ impl Http2 {
         if self.use_for != Use::InFlight || !self.tap.streams.is_empty() {
             return Poll::Pending;
         }
-        if self.tap.goaway().is_some() {
+        if self.tap.goaway().is_some_and(|goaway| goaway.frames == 1) {
             let last_words = self.last_words.get_or_insert_with(|| Box::pin(sleep(LAST_WORDS)));
             ready!(last_words.as_mut().poll(cx));
         }

@@ -28,6 +28,8 @@ pub(super) struct Stream {
     pub(super) is_touched: bool,
     /// The last frame of its answer came.
     pub(super) was_ended: bool,
+    /// It was in flight when a GOAWAY was read.
+    pub(super) met_goaway: bool,
     /// How often something had come over the connection when it was sent.
     pub(super) sent_after: u64,
     status: Option<u16>,
@@ -54,6 +56,7 @@ impl Stream {
             passed: Passed::default(),
             is_touched: false,
             was_ended: false,
+            met_goaway: false,
             sent_after: 0,
             status: None,
             body,

@@ -3,8 +3,10 @@
 use super::frames::{FrameHead, Part, Scanner, kind};
 use super::pipe::Pipe;
 use super::stream::Stream;
+use crate::clock;
 use crate::load::protocol::http::status_of;
 use crate::model::{Instead, MonoTime};
+use crate::record::segment::GoAways;
 
 /// What a client sends before its first frame.
 const PREFACE_BYTES: usize = 24;
@@ -22,6 +24,10 @@ pub(super) struct Tap {
     pub(super) streams: Vec<Stream>,
     server: Server,
     goaway: Option<GoAway>,
+    /// Streams that were answered after it.
+    pub(super) answered_after: u64,
+    /// Of the GOAWAY: connections, those with two, streams in flight, and answered after it.
+    told: (u64, u64, u64, u64),
     /// How often something came.
     pub(super) reads: u64,
 }
@@ -39,6 +45,11 @@ enum Server {
 pub(super) struct GoAway {
     /// No stream above it was or will be processed; of several, the lowest.
     pub(super) last_stream: u32,
+    pub(super) frames: u32,
+    first: MonoTime,
+    last: MonoTime,
+    /// Streams in flight when the first was read.
+    streams_open: u64,
 }
 
 impl Tap {
@@ -49,12 +60,30 @@ impl Tap {
             streams: Vec::new(),
             server: Server::Unknown(Vec::new()),
             goaway: None,
+            answered_after: 0,
+            told: (0, 0, 0, 0),
             reads: 0,
         }
     }
 
     pub(super) fn goaway(&self) -> Option<GoAway> {
         self.goaway
+    }
+
+    /// What there is to add to how the server announced the end of the connection. Told as it becomes known: the load may
+    /// end before the connection does.
+    pub(super) fn take_goaways(&mut self) -> Option<GoAways> {
+        let GoAway { frames, first, last, streams_open, .. } = self.goaway?;
+        let known = (1, u64::from(frames > 1), streams_open, self.answered_after);
+        let told = std::mem::replace(&mut self.told, known);
+        (told != known).then(|| GoAways {
+            connections: known.0 - told.0,
+            two_phase: known.1 - told.1,
+            first,
+            last,
+            streams_open: known.2 - told.2,
+            answered_after: known.3 - told.3,
+        })
     }
 
     /// The wire is asked to take what h2 wrote.
@@ -116,7 +145,7 @@ impl Tap {
         let (streams, goaway) = (&mut self.streams, &mut self.goaway);
         self.incoming.scan(bytes, |part| {
             if part.head.kind == kind::GOAWAY && part.is_last {
-                *goaway = Some(GoAway::and(*goaway, &part));
+                *goaway = Some(GoAway::read(*goaway, &part, streams));
             }
             let Some(stream) = stream_of(streams, part.head) else { return };
             stream.is_touched = true;
@@ -130,9 +159,20 @@ impl Tap {
 }
 
 impl GoAway {
-    fn and(before: Option<Self>, frame: &Part<'_>) -> Self {
+    /// With one more frame, read now, while these streams are in flight.
+    fn read(before: Option<Self>, frame: &Part<'_>, streams: &mut [Stream]) -> Self {
         let id = frame.payload.first_chunk().copied().map_or(0, u32::from_be_bytes) & 0x7fff_ffff;
-        Self { last_stream: before.map_or(id, |before| before.last_stream.min(id)) }
+        let now = clock::now();
+        if let Some(before) = before {
+            let (last_stream, frames) = (before.last_stream.min(id), before.frames.saturating_add(1));
+            return Self { last_stream, frames, last: now, ..before };
+        }
+        let mut streams_open = 0;
+        for stream in streams.iter_mut().filter(|stream| stream.passed.sent.is_some() && !stream.was_ended) {
+            stream.met_goaway = true;
+            streams_open += 1;
+        }
+        Self { last_stream: id, frames: 1, first: now, last: now, streams_open }
     }
 }
 
