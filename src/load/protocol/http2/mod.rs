@@ -2,7 +2,7 @@
 //!
 //! By h2 and not by hyper's client, which tells no stream ids; and h2 does not tell the last stream id of a GOAWAY, nor
 //! which frames the kernel took. So h2 works on memory, and what passes between that memory and the wire is looked at: frame
-//! heads of 9 bytes, no HPACK. That costs one copy each way, some 3 % of the CPU of an exchange, and gives what no layer
+//! heads of 9 bytes, no HPACK. That costs one copy each way, and gives what no layer
 //! above can: HEADERS that are not written once a GOAWAY was read, and bytes by stream.
 //!
 //! | file | subject |
