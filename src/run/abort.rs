@@ -45,8 +45,10 @@ impl<'a> EarlyEnd<'a> {
     ) -> (T, Option<String>) {
         tokio::pin!(run);
         let reason = tokio::select! {
-            result = &mut run => return (result, None),
+            // The interrupt first: a job that two quick signals gave up is the user's doing, and no failed step.
+            biased;
             () = self.user.raised() => None,
+            result = &mut run => return (result, None),
             reason = passed(load, limits) => Some(reason),
         };
         self.source.raise();

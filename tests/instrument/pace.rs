@@ -79,7 +79,7 @@ fn assert_inconclusive(watched: &Watched, class: &str) {
 #[test]
 fn a_generator_without_descriptors_is_inconclusive() {
     // Within the limit of what it may open, as far as it can know; but others have been handed down to it.
-    let prepare = "for fd in $(seq 10 199); do eval \"exec $fd</dev/null\"; done; ulimit -n 240";
+    let prepare = "for fd in $(seq 10 199); do eval \"exec $fd</dev/null\"; done; ulimit -n 250";
     let listener = frozen();
     let watched = Watched::run_after(
         prepare,

@@ -58,7 +58,10 @@ fn every_fault_is_counted_as_often_as_it_was_injected() {
     let (injected, left_out) = (classes(false), classes(true));
     assert_eq!(left_out, impossible_here());
     let all: BTreeSet<_> = injected.union(&left_out).copied().collect();
-    assert_eq!(all, FailureClass::ALL.iter().copied().collect(), "each class is injected, or said not to be");
+    // The demo server speaks no HTTP/2: its two classes are tested against a server of frames.
+    let of_http2 = [FailureClass::StreamRefused, FailureClass::StreamReset];
+    let of_http1 = FailureClass::ALL.iter().copied().filter(|class| !of_http2.contains(class));
+    assert_eq!(all, of_http1.collect(), "each class is injected, or said not to be");
 }
 
 #[test]

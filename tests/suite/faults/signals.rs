@@ -16,7 +16,7 @@ fn interrupted_by(signals: &[Signal]) {
     let run = run.end();
     assert_eq!(run.code, Some(130));
     let record = run.record();
-    assert!(record.end.is_some_and(|end| end.reason == EndReason::Interrupted));
+    assert_eq!(record.end.map(|end| end.reason), Some(EndReason::Interrupted));
     let result = run.result();
     assert_ne!(result.verdict, gapless::model::Verdict::Passed);
     assert!(result.requests.due > 0, "what was measured is written");
