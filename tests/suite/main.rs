@@ -4,6 +4,7 @@
 //! ignored there: the group of ignored tests is what `tests/all` runs in the box. Most of them are in [`systemd`].
 //! Tests of the instrument's own accuracy need the machine to themselves: `tests/instrument`.
 
+mod action;
 mod bad_input;
 mod bad_scenarios;
 mod calibrate;
