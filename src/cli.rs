@@ -231,7 +231,7 @@ pub enum SchemaOf {
 
 /// `gapless man`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: gapless man run | man -l -")]
+#[command(after_help = "Example: gapless man run > gapless-run.1")]
 pub struct ManArgs {
     /// The page: a command, or scenario or result for the formats [default: gapless]
     #[arg(value_name = "PAGE", conflicts_with = "out")]
