@@ -8,6 +8,7 @@ use super::generator::Generator;
 use super::processes::Processes;
 use super::trace::Trace;
 use crate::model::address::Listener;
+use crate::model::time::nanos;
 use crate::model::{
     ActiveState, EventId, MonoTime, ServiceState, Signal, SocketState, Span, UnitKind, UnitName, UnitSnapshot,
 };
@@ -270,7 +271,10 @@ impl<'a> Timeline<'a> {
         late.map_or(at, |looks| looks.from)
     }
 
-    /// Whether a gap that the kernel's trace shows was none: a look in it showed a listener, or one of several stayed.
+    /// Whether a gap that the kernel's trace shows was none: a look in it showed a listener, or one of several stayed. The
+    /// trace is one for all network namespaces, and does not always tell whose socket went. Looks are written down where
+    /// they differ: where none is, and they were closer to each other than the gap is long, they all showed what stands
+    /// before and after it.
     pub(crate) fn is_refuted(&self, destination: &Destination, gap: Span) -> bool {
         let started = self.queues.partition_point(|queue| queue.at <= gap.from);
         // A look shows what it saw a little after its time.
@@ -281,7 +285,10 @@ impl<'a> Timeline<'a> {
         }
         let before = started.checked_sub(1).map(|last| inodes_at(self.queues[last], destination)).unwrap_or_default();
         let after = self.queues.get(ended).map(|first| inodes_at(first, destination)).unwrap_or_default();
-        before.len() > 1 && !before.is_disjoint(&after)
+        let takes_ns = nanos(LOOK_TAKES_MAX);
+        let is_looked_into = self.looks_apart_ns(gap).saturating_add(takes_ns) < gap.to.nanos_since(gap.from);
+        let has_stayed = !before.is_empty() && before == after && is_looked_into;
+        has_stayed || (before.len() > 1 && !before.is_disjoint(&after))
     }
 
     /// What the kernel showed at an address during `span`; none if it was never asked about it.

@@ -11,8 +11,8 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Commands of the README that other tests run, or that only set up.
 const RUN_ELSEWHERE: [&str; 3] = [
-    "cargo run --release -- demo",                                          // by its own example
-    "gapless run scenarios/fastapi/restart-*.toml",                         // systemd::library
+    "cargo run --release -- demo",                  // by its own example
+    "gapless run scenarios/fastapi/restart-*.toml", // systemd::library
     "tests/box --out reports gapless run scenarios/fastapi/restart-*.toml", // systemd::library, in this very box
 ];
 

@@ -94,6 +94,21 @@ fn a_listener_that_goes_while_another_stays_leaves_no_gap() {
 }
 
 #[test]
+fn a_gap_into_which_looks_fell_that_saw_the_same_listener_is_a_strangers() {
+    let Endpoint::Tcp(local) = endpoint() else { panic!("it is one") };
+    let gone = |from, to| {
+        let gap = [(from, Traced::ListenerDown { local, cookie: None }), (to, Traced::ListenerUp { local })];
+        with(socket_restart(), traced(&gap).into_iter().chain([looks(0, 7_500, 25)]))
+    };
+    let stranger = gone(1_600, 1_850);
+    assert_eq!(stranger.verdict, Verdict::Passed, "{:?}", stranger.reasons);
+    // No look need have fallen into this one.
+    let (verdict, reason) = (gone(1_600, 1_620).verdict, gone(1_600, 1_620).reasons[0].clone());
+    assert_eq!(verdict, Verdict::Inconclusive, "{reason}");
+    assert!(reason.starts_with("No process was listening on 127.0.0.1:8010 for 20.000 ms"), "{reason}");
+}
+
+#[test]
 fn a_gap_that_a_request_has_met_is_judged_by_its_losses() {
     let mut run = plain_restart();
     run.plan.expect.bounds =
