@@ -34,23 +34,23 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run scenarios: load a service, restart it, say what was lost and why
+    /// Run scenarios: load a service, restart it, and report what was lost and why
     Run(RunArgs),
-    /// See on this machine what a restart loses and what a held socket saves: no systemd, no root, no set-up
+    /// Show on this machine what a restart loses and what a held socket saves; needs no systemd, no root and no set-up
     Demo(DemoArgs),
-    /// Load a URL while a command of yours runs, or for a while, and say what was lost
+    /// Load a URL while a command runs, or for a given time, and report what was lost
     Watch(WatchArgs),
-    /// Show that the instrument counts right here: injects known faults, prints injected beside counted
+    /// Verify on this machine that gapless counts correctly: inject known faults and compare injected with counted
     Calibrate(CalibrateArgs),
-    /// Audit a socket and its service before anything is restarted: units that are there, or their files
+    /// Audit a socket and its service before anything is restarted: existing units, or unit files
     Check(CheckArgs),
-    /// Write a scenario for a unit that is there; it runs as it is
+    /// Write a ready-to-run scenario for an existing unit
     Init(InitArgs),
-    /// Restart a unit that is there, several times and under load, and say what was lost
+    /// Restart an existing unit several times under load and report what was lost
     Try(TryArgs),
-    /// Render a saved run again; exits with its verdict's code
+    /// Render a saved run again and exit with its verdict's code
     Report(ReportArgs),
-    /// Set two saved runs side by side; exits with 1 when a --fail-on gate trips
+    /// Compare two saved runs; exit with 1 when a --fail-on gate trips
     Compare(CompareArgs),
     /// Print the JSON Schema of a format
     Schema(SchemaArgs),
@@ -75,7 +75,7 @@ pub struct RunArgs {
     /// Run only the scenario of that name; may be given several times
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// Run every step so many times, whatever the scenario says
+    /// Run every step N times, overriding the scenario
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub times: Option<u32>,
     /// Change a value of the scenario, such as run.warmup=0s or load.keep-alive.rate=500
@@ -87,13 +87,13 @@ pub struct RunArgs {
     /// Where results go
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Compare with the run that is saved there
+    /// Compare with the run saved in DIR
     #[arg(long, value_name = "DIR")]
     pub baseline: Option<PathBuf>,
     /// Fail when a figure grew by more than this over the baseline, such as "p99 +20%"; may be given several times
     #[arg(long, value_name = "GATE", requires = "baseline")]
     pub fail_on: Vec<Gate>,
-    /// Only say what would be done, in order, to which units, and which others that pulls along
+    /// Only print what would be done, in order, to which units, and which other units that affects
     #[arg(long, conflicts_with_all = ["prepare_only", "baseline", "out"])]
     pub plan: bool,
     /// Only run the `prepare` commands, so that the run itself needs no network
@@ -136,10 +136,10 @@ pub struct WatchArgs {
     /// The command to run under load; its failure is a failed verdict
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-    /// Load for so long instead of a command: 10s, 1m30s
+    /// Generate load for this long instead of running a command: 10s, 1m30s
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// What is sent, what must come back, and how much
+    /// The request, the expected answer, and the load
     #[command(flatten)]
     pub request: RequestArgs,
     /// Load before the command starts; where the target is not healthy then, the command is not run [default: 2s, or 0s

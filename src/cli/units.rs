@@ -1,4 +1,4 @@
-//! Commands on units that are there: check, init, try; and completions.
+//! Commands on existing units: check, init, try; and completions.
 
 use std::path::PathBuf;
 
@@ -65,7 +65,7 @@ pub struct InitArgs {
     /// What to load [default: what the unit's socket or processes listen at]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// What is sent, what must come back, and how much
+    /// The request, the expected answer, and the load
     #[command(flatten)]
     pub request: RequestArgs,
     /// A proxy in front of the service listens at the URL
@@ -103,7 +103,7 @@ pub struct TryArgs {
     /// What to load [default: what the unit's socket or processes listen at]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// What is sent, what must come back, and how much
+    /// The request, the expected answer, and the load
     #[command(flatten)]
     pub request: RequestArgs,
     /// A proxy in front of the service listens at the URL
@@ -166,7 +166,7 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
-/// `--manager` of commands on units that are there.
+/// `--manager` of commands on existing units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SystemdArg {
     /// The machine's, where it was booted with systemd; else the user's
