@@ -145,6 +145,23 @@ pub struct StepEnd {
 }
 
 impl StepEnd {
+    /// One of which nothing but its time is known.
+    #[must_use]
+    pub fn of(event: EventId, at: MonoTime) -> Self {
+        Self {
+            event,
+            at,
+            job: None,
+            done_at: None,
+            old_main_gone_at: None,
+            ready_at: None,
+            proof: Vec::new(),
+            after: Vec::new(),
+            error: None,
+            is_late: false,
+        }
+    }
+
     /// Whether every claim was seen to hold. True where there is nothing to prove.
     #[must_use]
     pub fn is_proven(&self) -> bool {

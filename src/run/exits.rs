@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 
 use super::numbering::Numbering;
 use super::recorder::Recorder;
+use super::step::Which;
 use crate::load::LoadHandle;
 use crate::model::process::Process;
 use crate::model::{ActionKind, MonoTime};
-use crate::record::line::{Line, StepBegin, StepEnd};
+use crate::record::line::StepBegin;
 
 /// The processes of one server end together: what follows an end within this is no event of its own.
 const TOGETHER: Duration = Duration::from_secs(1);
@@ -39,29 +40,8 @@ pub(super) async fn mark(
         }
         let event = numbering.next();
         let begin = load.mark(event).await;
-        recorder.write(&Line::StepBegin(StepBegin {
-            event,
-            step,
-            run,
-            action: ActionKind::Exit,
-            unit: None,
-            name: None,
-            at: begin,
-            before: Vec::new(),
-            process: Some(Box::new(process)),
-        }));
-        recorder.write(&Line::StepEnd(Box::new(StepEnd {
-            event,
-            at: begin,
-            job: None,
-            done_at: Some(begin),
-            old_main_gone_at: None,
-            ready_at: None,
-            proof: Vec::new(),
-            after: Vec::new(),
-            error: None,
-            is_late: false,
-        })));
+        let which = Which { event, step, run };
+        recorder.unasked(StepBegin { process: Some(Box::new(process)), ..which.begins(ActionKind::Exit, begin) });
     }
     std::future::pending().await
 }

@@ -11,9 +11,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::numbering::Numbering;
 use super::recorder::Recorder;
+use super::step::Which;
 use crate::load::LoadHandle;
 use crate::model::ActionKind;
-use crate::record::line::{Line, NoteKind, StepBegin, StepEnd};
+use crate::record::line::{NoteKind, StepBegin};
 use crate::scenario::plan::Plan;
 
 /// The variable that tells a command where to write its marks.
@@ -88,29 +89,8 @@ impl Marks {
             }
             let event = numbering.next();
             let at = load.mark(event).await;
-            recorder.write(&Line::StepBegin(StepBegin {
-                event,
-                step,
-                run,
-                action: ActionKind::Mark,
-                unit: None,
-                name: Some(name),
-                at,
-                before: Vec::new(),
-                process: None,
-            }));
-            recorder.write(&Line::StepEnd(Box::new(StepEnd {
-                event,
-                at,
-                job: None,
-                done_at: Some(at),
-                old_main_gone_at: None,
-                ready_at: None,
-                proof: Vec::new(),
-                after: Vec::new(),
-                error: None,
-                is_late: false,
-            })));
+            let which = Which { event, step, run };
+            recorder.unasked(StepBegin { name: Some(name), ..which.begins(ActionKind::Mark, at) });
             run += 1;
         }
         std::future::pending().await

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::discretion::Discretion;
 use crate::model::MonoTime;
-use crate::record::line::{EndReason, Line, Note, NoteKind};
+use crate::record::line::{EndReason, Line, Note, NoteKind, StepBegin, StepEnd};
 use crate::record::reader::RecordError;
 use crate::record::{Fold, Record, RecordWriter};
 use crate::secrets::Secrets;
@@ -65,6 +65,13 @@ impl Recorder {
         {
             *state = State::Failed(format!("cannot write the record: {error}; free space, or use --out elsewhere"));
         }
+    }
+
+    /// Appends an event that no step asked for: it is over as it begins, and what follows belongs to it until the next one.
+    pub fn unasked(&self, begin: StepBegin) {
+        let end = StepEnd { done_at: Some(begin.at), ..StepEnd::of(begin.event, begin.at) };
+        self.write(&Line::StepBegin(begin));
+        self.write(&Line::StepEnd(Box::new(end)));
     }
 
     /// Appends a note.

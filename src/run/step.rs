@@ -19,7 +19,8 @@ use crate::load::{Asked, LoadHandle};
 use crate::manager::{Job, Manager, ManagerError};
 use crate::model::process::Exit;
 use crate::model::{
-    ActiveState, EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot, UnitVerb, Verdict,
+    ActionKind, ActiveState, EventId, JobResult, KillWho, MonoTime, ProcessId, Signal, UnitName, UnitSnapshot,
+    UnitVerb, Verdict,
 };
 use crate::record::Record;
 use crate::record::gate::GateOutcome;
@@ -55,6 +56,14 @@ pub(super) struct Which {
     pub(super) event: EventId,
     pub(super) step: u16,
     pub(super) run: u32,
+}
+
+impl Which {
+    /// The line that begins it, with nothing more known.
+    pub(super) fn begins(self, action: ActionKind, at: MonoTime) -> StepBegin {
+        let Self { event, step, run } = self;
+        StepBegin { event, step, run, action, unit: None, name: None, at, before: Vec::new(), process: None }
+    }
 }
 
 /// What an action came to, before anything was proven.
@@ -104,29 +113,12 @@ impl<M: Manager> Stage<'_, M> {
         // A pause or a look disturbs nothing: failures go on to belong to the event before it.
         let at = if step.action.kind().disturbs() { self.load.mark(which.event).await } else { clock::now() };
         self.recorder.write(&Line::StepBegin(StepBegin {
-            event: which.event,
-            step: which.step,
-            run: which.run,
-            action: step.action.kind(),
             unit: step.action.unit().cloned(),
-            name: None,
-            at,
             before: before.clone(),
-            process: None,
+            ..which.begins(step.action.kind(), at)
         }));
         let acted = self.act(step, which, &before).await;
-        let mut end = StepEnd {
-            event: which.event,
-            at,
-            job: None,
-            done_at: None,
-            old_main_gone_at: None,
-            ready_at: None,
-            proof: Vec::new(),
-            after: Vec::new(),
-            error: None,
-            is_late: false,
-        };
+        let mut end = StepEnd::of(which.event, at);
         let acted = match acted {
             Ok(acted) => acted,
             Err(error) => {
