@@ -173,7 +173,7 @@ impl<'a> Timeline<'a> {
         self.rows_span(index, 1)
     }
 
-    /// The due times of so many rows.
+    /// The due times that this number of rows covers.
     pub(crate) fn rows_span(&self, index: u64, rows: u64) -> Span {
         let from = MonoTime::from_nanos(self.load_start.as_nanos().saturating_add(index.saturating_mul(ROW_NS)));
         Span { from, to: MonoTime::from_nanos(from.as_nanos().saturating_add((ROW_NS * rows).saturating_sub(1))) }

@@ -94,7 +94,7 @@ fn without_steps(figures: &Figures) -> String {
     )
 }
 
-/// So many without a drop bound its probability by 5 % at 95 % confidence: 0.95^59 < 0.05.
+/// This number of events without a drop bounds its probability by 5 % at 95 % confidence: 0.95^59 < 0.05.
 const CLEAN_FOR_5_PERCENT: u32 = 59;
 
 /// What the events of an acting step show, and how sure that is.

@@ -30,7 +30,7 @@ pub fn main(args: &ManArgs) -> anyhow::Result<Exit> {
     else {
         let names: Vec<&str> =
             pages.iter().filter_map(|(file, _)| file.rsplit_once('.')).map(|(name, _)| name).collect();
-        output::say(&format!("error: there is no page {name}; choose one of {}", names.join(", ")));
+        output::say(&format!("error: the manual has no page {name}; choose one of {}", names.join(", ")));
         return Ok(Exit::Usage);
     };
     output::write(page)?;

@@ -42,7 +42,7 @@ pub fn analyse(folder: &Folder) -> anyhow::Result<RunResult> {
         scenarios.push((analysis::analyse(&record), record.begin));
     }
     scenarios.sort_by_key(|(_, begin)| begin.anchor);
-    let (_, first) = scenarios.first().context("there is no record to report on")?;
+    let (_, first) = scenarios.first().context("the folder has no record to report on")?;
     let mut result = RunResult::new(first);
     scenarios.into_iter().for_each(|(scenario, _)| result.push(scenario));
     Ok(result)

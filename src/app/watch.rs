@@ -226,7 +226,7 @@ mod tests {
         assert!(mistake(&["--duration", "10"]).contains("1m30s"));
         assert!(mistake(&[&duration[..], &["--expect", "dropt=0"]].concat()).contains("dropped"));
         assert!(mistake(&[&duration[..], &["--expect", "dropped"]].concat()).contains("gapless watch"));
-        assert!(mistake(&[&duration[..], &["-H", "no header: x"]].concat()).contains("is no header name"));
+        assert!(mistake(&[&duration[..], &["-H", "no header: x"]].concat()).contains("is not a header name"));
     }
 
     #[test]

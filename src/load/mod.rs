@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `handle`, `observation` | starts the thread, talks to it, and hears from it |
 //! | `setup`, `target`, `error` | from the plan to what runs, and all that can be wrong with it |
+//! | `question` | what a cohort would send, to be sent once outside any load |
 //! | `engine`, `control`, `pacer`, `priority` | the loop of the thread, what its tasks share, the timer, and before whom it runs |
 //! | `heartbeat`, `thread_use`, `cpu_taken` | whether the thread runs when it should, what it has of the machine, and what is taken away |
 //! | `dispatcher` | what is due when, and which slot makes it |

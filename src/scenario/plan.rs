@@ -59,7 +59,7 @@ pub struct Cohort {
     pub pace: Pace,
     /// Whether connections serve more than one request.
     pub connections: Connections,
-    /// At most so many requests at once on each of them; more than 1 with HTTP/2 only.
+    /// The most requests at once on each of them; more than 1 with HTTP/2 only.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub streams: u32,
     /// The pause between a new connection and its first request; zero unless the scenario says so.

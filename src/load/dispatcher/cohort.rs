@@ -32,7 +32,7 @@ pub(in crate::load) struct Policy {
     pub(in crate::load) slot: Rc<SlotPolicy>,
     /// At most so many connections.
     pub(in crate::load) slots_max: usize,
-    /// At most so many requests at once on each.
+    /// The most requests at once on each connection.
     pub(in crate::load) streams: u32,
     /// A client is due again when its last request ended.
     pub(in crate::load) closed_loop: bool,

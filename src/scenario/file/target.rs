@@ -193,7 +193,7 @@ fn read_headers(node: &Node, mistakes: &mut Mistakes) -> Option<Vec<Header>> {
 
 fn check_header_name(name: &str) -> Result<(), (String, &'static str)> {
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
-        return Err((format!("{name:?} is no header name"), "letters, digits and - are allowed"));
+        return Err((format!("{name:?} is not a header name"), "letters, digits and - are allowed"));
     }
     let help = match name.to_ascii_lowercase().as_str() {
         "content-length" | "transfer-encoding" => "it follows from the body; leave it out",

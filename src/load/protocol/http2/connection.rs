@@ -30,7 +30,7 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// A longer list of headers is refused.
 const HEADER_LIST_BYTES_MAX: u32 = 256 * 1024;
-/// How many streams that were given up are remembered, so that what still comes for them is no fault of the server.
+/// The number of abandoned streams that are remembered, so that what still arrives for them is not taken for a fault.
 const GIVEN_UP_MAX: usize = 1024;
 
 /// After a GOAWAY, so long may the server take to say more, or to close: a connection without streams is of no use then.
