@@ -190,7 +190,8 @@ impl Shortage {
         }
         let (saturated, waited) = (seconds(self.saturated_ns), seconds(self.run_delay_ns));
         let half = |ns: u64| ns >= self.run_delay_ns / 2;
-        let is_too_much = self.begun > 0 && self.cpu_ns / self.begun * self.due >= self.saturated_ns;
+        // A record may say anything: the product of two of its numbers need not fit.
+        let is_too_much = self.begun > 0 && (self.cpu_ns / self.begun).saturating_mul(self.due) >= self.saturated_ns;
         let why = if is_too_much {
             format!(
                 "{} requests were due and it began {}, each for {} us of CPU time; lower the rate",
