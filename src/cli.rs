@@ -130,7 +130,7 @@ record; its stdout goes to stdout with --format table, else to stderr, so that s
 ends the command too.")]
 #[command(group = clap::ArgGroup::new("until").required(true).args(["command", "duration"]))]
 pub struct WatchArgs {
-    /// What to load: http, https or tcp
+    /// What to load: http, https, tcp or unix (unix:/PATH, unix:@NAME)
     #[arg(value_name = "URL")]
     pub url: String,
     /// The command to run under load; its failure is a failed verdict

@@ -12,6 +12,7 @@ use crate::cli::RequestArgs;
 use crate::host::answer::{self, Greeting, Question};
 use crate::load::{self, LoadError};
 use crate::model::Endpoint;
+use crate::scenario;
 use crate::scenario::draft::TargetKeys;
 use crate::scenario::plan::StatusPattern;
 
@@ -116,7 +117,7 @@ impl Asking<'_> {
         let mut keys = vec![("url", Value::from(url))];
         keys.extend(self.request.unix.as_deref().map(|path| ("unix", Value::from(path))));
         let place = url.to_owned();
-        if url.starts_with("tcp:") {
+        if !scenario::speaks_http(url) {
             let has_body = self.request.body.is_some() || self.request.body_file.is_some();
             if has_body {
                 return self.talk(place, keys);
@@ -174,8 +175,10 @@ impl Asking<'_> {
     fn question(&self, keys: &TargetKeys, insecure: bool) -> io::Result<Question> {
         let is_https = keys.iter().any(|(_, value)| value.as_str().is_some_and(|url| url.starts_with("https:")));
         let mut all = keys.clone();
-        let is_tcp = keys.iter().any(|(_, value)| value.as_str().is_some_and(|url| url.starts_with("tcp:")));
-        all.extend(request::target_keys(self.request, !is_tcp));
+        let is_bytes = keys
+            .iter()
+            .any(|(key, value)| *key == "url" && value.as_str().is_some_and(|url| !scenario::speaks_http(url)));
+        all.extend(request::target_keys(self.request, !is_bytes));
         all.retain(|(key, _)| is_https || !matches!(*key, "ca_file" | "insecure"));
         if insecure && !self.request.insecure {
             all.push(("insecure", Value::from(true)));
@@ -243,9 +246,9 @@ impl Asking<'_> {
 fn at(endpoint: &Endpoint, scheme: &str, path: &str) -> TargetKeys {
     match endpoint {
         Endpoint::Tcp(address) => vec![("url", Value::from(format!("{scheme}://{address}{path}")))],
+        Endpoint::Unix(socket) if scheme == "tcp" => vec![("url", Value::from(format!("unix:{}", socket.display())))],
         Endpoint::Unix(socket) => {
-            let port = if scheme == "tcp" { ":1" } else { "" };
-            let url = Value::from(format!("{scheme}://localhost{port}{path}"));
+            let url = Value::from(format!("{scheme}://localhost{path}"));
             vec![("url", url), ("unix", Value::from(socket.display().to_string()))]
         }
     }

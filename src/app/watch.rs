@@ -115,7 +115,7 @@ fn cannot_run(program: &str, here: &Path) -> Option<String> {
 /// The scenario that the command line describes.
 fn text(args: &WatchArgs) -> String {
     let request = &args.request;
-    let speaks_http = !args.url.starts_with("tcp:");
+    let speaks_http = scenario::speaks_http(&args.url);
     let mut text = format!("name = \"watch\"\n\n[target]\n{}", line("url", args.url.as_str()));
     text.extend(request.unix.iter().map(|path| line("unix", path.as_str())));
     text.extend(request::target_keys(request, speaks_http).into_iter().map(|(key, value)| line(key, value)));

@@ -6,9 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tokio_rustls::rustls::{ClientConnection, Error, StreamOwned};
 
 use crate::model::Endpoint;
+use crate::model::address::unix_address;
 use crate::trust::Trusted;
 
 /// How long an answer may take: the request may start the service.
@@ -134,7 +136,9 @@ fn connect(endpoint: &Endpoint, patience: Duration) -> io::Result<Box<dyn Stream
             Box::new(stream)
         }
         Endpoint::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            rustix::net::connect(&socket, &unix_address(path)?)?;
+            let stream = UnixStream::from(socket);
             stream.set_read_timeout(Some(patience))?;
             Box::new(stream)
         }

@@ -1,6 +1,5 @@
 //! Who listens: the kernel's listening sockets and their accept queues, by netlink, sock_diag(7).
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +19,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::holder;
 use crate::model::Endpoint;
-use crate::model::address::{Listener, takes};
+use crate::model::address::{Listener, abstract_name, of_abstract, takes};
 
 /// The kernel sends a dump in parts of at most this size.
 const PART_BYTES: usize = 64 * 1024;
@@ -65,7 +64,7 @@ fn find(endpoint: &Endpoint, unix: impl Fn(&OwnedFd, &Path) -> io::Result<Vec<Li
     Ok(listeners)
 }
 
-/// Every listening socket of this network namespace: TCP, and Unix sockets with a path.
+/// Every listening socket of this network namespace: TCP, and Unix sockets with a path or an abstract name.
 ///
 /// # Errors
 /// When the kernel cannot be asked.
@@ -97,7 +96,7 @@ pub fn connections(endpoint: &Endpoint) -> io::Result<Vec<u64>> {
         }
         Endpoint::Unix(path) => {
             dump_unix(&socket, UnixStateFlags::ESTABLISHED, ShowFlags::NAME, &mut |response| {
-                if path_of(response).is_some_and(|bound| bound == path.as_os_str()) {
+                if name_of(response).is_some_and(|bound| bound == *path) {
                     inodes.push(u64::from(response.header.inode));
                 }
             })?;
@@ -196,7 +195,7 @@ fn asked_for(found: Vec<Bound>, wanted: &Path) -> Vec<Listener> {
     found.into_iter().map(named).collect()
 }
 
-/// A listener bound to a path, and the file that the bind made.
+/// A listener bound to a path and the file that the bind made, or one with an abstract name and no file.
 struct Bound {
     listener: Listener,
     file: Option<File>,
@@ -217,14 +216,17 @@ struct File {
 }
 
 impl File {
-    /// Where `path` leads to now.
+    /// Where `path` leads to now; an abstract name leads to no file.
     fn at(path: &Path) -> Option<Self> {
+        if abstract_name(path).is_some() {
+            return None;
+        }
         let file = fs::metadata(path).ok()?;
         Some(Self { device: file.dev(), inode: file.ino() & 0xffff_ffff })
     }
 }
 
-/// Every listener that is bound to a path.
+/// Every listener that is bound to a path or has an abstract name.
 fn unix(socket: &OwnedFd) -> io::Result<Vec<Bound>> {
     let shown = ShowFlags::NAME | ShowFlags::VFS | ShowFlags::RQLEN;
     let mut listeners = Vec::new();
@@ -246,16 +248,17 @@ fn dump_unix(
     })
 }
 
-/// The path that a socket is bound to. An accepted one has its listener's.
-fn path_of(response: &UnixResponse) -> Option<&OsStr> {
+/// The path or the abstract name that a socket is bound to. An accepted one has its listener's.
+fn name_of(response: &UnixResponse) -> Option<PathBuf> {
     response.nlas.iter().find_map(|attribute| match attribute {
-        Nla::Name(UnixDiagName::Pathname(name)) => Some(name.as_os_str()),
+        Nla::Name(UnixDiagName::Pathname(name)) => Some(PathBuf::from(name)),
+        Nla::Name(UnixDiagName::Abstract(name)) => Some(of_abstract(name)),
         _ => None,
     })
 }
 
 fn of_unix(response: &UnixResponse) -> Option<Bound> {
-    let bound = path_of(response)?;
+    let endpoint = Endpoint::Unix(name_of(response)?);
     let (queued, backlog) = response.nlas.iter().find_map(|attribute| match attribute {
         Nla::ReceiveQueueLength(queued, backlog) => Some((*queued, *backlog)),
         _ => None,
@@ -264,7 +267,6 @@ fn of_unix(response: &UnixResponse) -> Option<Bound> {
         Nla::Vfs(vfs) => Some(file_of(vfs)),
         _ => None,
     });
-    let endpoint = Endpoint::Unix(PathBuf::from(bound));
     let inode = u64::from(response.header.inode);
     Some(Bound { listener: Listener { endpoint, inode, queued, backlog, cookie: None }, file })
 }
@@ -319,7 +321,8 @@ fn garbled(error: impl std::fmt::Display) -> io::Error {
 mod tests {
     use std::net::{Ipv6Addr, TcpListener, TcpStream};
     use std::os::fd::{AsFd, AsRawFd as _};
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 
     use rustix::net::sockopt::set_ipv6_v6only;
     use rustix::net::{bind, listen};
@@ -400,6 +403,25 @@ mod tests {
         all.sort_by_key(|listener| listener.inode != inode_of(&blue));
         let all: Vec<u64> = all.iter().map(|listener| listener.inode).collect();
         assert_eq!(all, [inode_of(&blue), inode_of(&green)], "blue was bound to it once");
+    }
+
+    #[test]
+    fn a_listener_with_an_abstract_name_is_found_by_it_and_is_gone_with_its_socket() {
+        let name = format!("gapless-listener-{}", std::process::id());
+        let address = UnixAddress::from_abstract_name(&name).unwrap();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        listen(&listener, 5).unwrap();
+        let _waiting: Vec<_> = (0..2).map(|_| UnixStream::connect_addr(&address).unwrap()).collect();
+        let endpoint = Endpoint::Unix(format!("@{name}").into());
+        let expected =
+            Listener { endpoint: endpoint.clone(), inode: inode_of(&listener), queued: 2, backlog: 5, cookie: None };
+        assert_eq!(at(&endpoint).unwrap(), [expected]);
+        assert_eq!(at(&Endpoint::Unix(format!("@{name}x").into())).unwrap(), []);
+        assert!(all().unwrap().iter().any(|listener| listener.endpoint == endpoint));
+        let _accepted = listener.accept().unwrap();
+        assert_eq!(connections(&endpoint).unwrap().len(), 1, "the one that was accepted");
+        drop(listener);
+        assert_eq!(at(&endpoint).unwrap(), []);
     }
 
     #[test]

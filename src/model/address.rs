@@ -1,8 +1,12 @@
 //! Where a client connects to.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::net::SocketAddrUnix;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub enum Endpoint {
     /// A TCP address.
     Tcp(SocketAddr),
-    /// A Unix socket in the file system.
+    /// A Unix socket: an absolute path in the file system, or `@NAME` in the abstract name space.
     Unix(PathBuf),
 }
 
@@ -26,6 +30,36 @@ impl Endpoint {
             (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
         }
     }
+
+    /// Its place in the file system.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unix(path) if abstract_name(path).is_none() => Some(path),
+            Self::Unix(_) | Self::Tcp(_) => None,
+        }
+    }
+}
+
+/// The name of a Unix socket in the abstract name space, written as systemd.socket(5) and `/proc/net/unix` write it: with
+/// a leading `@`. Other sockets have an absolute path.
+#[must_use]
+pub fn abstract_name(path: &Path) -> Option<&[u8]> {
+    path.as_os_str().as_bytes().strip_prefix(b"@")
+}
+
+/// How an abstract name is written.
+#[must_use]
+pub fn of_abstract(name: &[u8]) -> PathBuf {
+    OsStr::from_bytes(&[b"@", name].concat()).into()
+}
+
+/// The address of a Unix socket as system calls take it.
+///
+/// # Errors
+/// When it is too long.
+pub fn unix_address(path: &Path) -> rustix::io::Result<SocketAddrUnix> {
+    abstract_name(path).map_or_else(|| SocketAddrUnix::new(path), SocketAddrUnix::new_abstract_name)
 }
 
 /// Whether a socket that is bound to `bound` takes connections to `address`: to its own address; by `0.0.0.0`, to every
@@ -80,6 +114,15 @@ mod tests {
             assert!(!takes("127.0.0.1:80", other), "{other}");
         }
         assert!(!takes("/run/a.sock", "/run/b.sock") && !takes("/run/a.sock", "127.0.0.1:80"));
+    }
+
+    #[test]
+    fn an_abstract_name_is_no_path() {
+        let [name, path] = ["@app", "/run/app.sock"].map(|text| Endpoint::Unix(text.into()));
+        assert_eq!((name.path(), path.path()), (None, Some(Path::new("/run/app.sock"))));
+        assert_eq!(of_abstract(b"app"), Path::new("@app"));
+        assert_eq!(unix_address(Path::new("@app")).unwrap().abstract_name(), Some(&b"app"[..]));
+        assert!(unix_address(Path::new("/run/app.sock")).unwrap().path().is_some());
     }
 
     #[test]

@@ -415,10 +415,10 @@ async fn check_end_state<M: Manager>(
     let paths = units.iter().filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
     let mut missing = Vec::new();
     for endpoint in paths {
-        if let Endpoint::Unix(path) = endpoint
+        if let Some(path) = endpoint.path()
             && !setup.host.has_path(path).await
         {
-            missing.push(path.clone());
+            missing.push(path.to_owned());
         }
     }
     let serving = serving::look(setup.plan, &*setup.host).await;

@@ -40,6 +40,7 @@ pub(crate) fn target(cohort: &Cohort) -> String {
     let path = if target.method.is_empty() { "" } else { &target.path };
     let url = if path == "/" && !target.url.ends_with('/') { origin.to_owned() } else { format!("{origin}{path}") };
     match &target.connect {
+        Destination::Unix(_) if target.url.starts_with("unix:") => target.url.clone(),
         Destination::Unix(path) => format!("{method}{url} over {}", path.display()),
         Destination::Host { .. } => format!("{method}{url}"),
     }

@@ -1,15 +1,24 @@
 //! The URL of a target, taken apart.
 
 use std::net::Ipv6Addr;
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::plan::Scheme;
 use super::suggest;
+use crate::model::address::abstract_name;
 
+/// Those that name a host, with the port that is the scheme's own.
 const SCHEMES: &[(&str, Scheme, Option<u16>)] =
     &[("http", Scheme::Http, Some(80)), ("https", Scheme::Https, Some(443)), ("tcp", Scheme::Tcp, None)];
+
+/// Those that name a socket of this machine.
+const SOCKET_SCHEMES: &[(&str, Scheme)] = &[("unix", Scheme::Tcp)];
+
+/// The most bytes that a Unix socket's path or name can have, unix(7).
+pub(crate) const LONGEST_SOCKET_BYTES: usize = 107;
 
 /// A URL, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +26,9 @@ pub(crate) struct Url {
     pub scheme: Scheme,
     /// The value of an Authorization header from `user:password@`.
     pub authorization: Option<String>,
-    /// Without brackets.
+    /// The socket, where the scheme names one: an absolute path, or `@NAME`.
+    pub socket: Option<PathBuf>,
+    /// Without brackets; empty with a socket.
     pub host: String,
     /// As given; none if the scheme's own is meant.
     pub port: Option<u16>,
@@ -36,14 +47,17 @@ impl Url {
     /// # Errors
     /// The first thing that is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, UrlMistake> {
+        if let Some(of_socket) = of_socket(text) {
+            return of_socket;
+        }
         let (name, rest) = text.split_once("://").ok_or_else(|| {
             let example = if text.contains("//") { "127.0.0.1:8000/" } else { text };
             ("this URL has no scheme".to_owned(), format!("write it in full: \"http://{example}\""))
         })?;
-        let names: Vec<_> = SCHEMES.iter().map(|(name, ..)| *name).collect();
+        let names: Vec<_> = names().collect();
         let Some(&(_, scheme, _)) = SCHEMES.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known)) else {
             let help = suggest::nearest(name, names)
-                .map_or("it can be http, https or tcp".to_owned(), |best| format!("did you mean `{best}`?"));
+                .map_or_else(|| format!("it can be {}", listed()), |best| format!("did you mean `{best}`?"));
             return Err((format!("unknown scheme \"{name}\""), help));
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -55,6 +69,7 @@ impl Url {
         let url = Self {
             scheme,
             authorization: userinfo.map(basic).transpose()?,
+            socket: None,
             host,
             port,
             path: checked_path(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })?,
@@ -64,6 +79,12 @@ impl Url {
             return Err(("a tcp URL has no path".to_owned(), format!("write \"tcp://{place}\"")));
         }
         Ok(url)
+    }
+
+    /// The name of its scheme.
+    pub(crate) fn scheme_name(&self) -> &'static str {
+        let own = self.text.split(':').next().unwrap_or_default();
+        names().find(|name| own.eq_ignore_ascii_case(name)).unwrap_or_default()
     }
 
     /// The port that is meant; none for `tcp` without one.
@@ -81,6 +102,65 @@ impl Url {
             None => host,
         }
     }
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    SCHEMES.iter().map(|(name, ..)| *name).chain(SOCKET_SCHEMES.iter().map(|(name, _)| *name))
+}
+
+/// Such as `http, https or tcp`.
+fn listed() -> String {
+    let names: Vec<_> = names().collect();
+    let (last, others) = names.split_last().map_or(("", &names[..]), |(last, others)| (*last, others));
+    format!("{} or {last}", others.join(", "))
+}
+
+/// Whether a URL is one of HTTP, as far as its scheme tells: what has no scheme that is known is taken for one.
+#[must_use]
+pub fn speaks_http(url: &str) -> bool {
+    let name = url.split(':').next().unwrap_or_default();
+    let of_hosts = SCHEMES.iter().map(|(name, scheme, _)| (*name, *scheme));
+    let mut known = of_hosts.chain(SOCKET_SCHEMES.iter().copied());
+    known.find(|(known, _)| name.eq_ignore_ascii_case(known)).is_none_or(|(_, scheme)| scheme.speaks_http())
+}
+
+/// What every URL matches.
+pub(crate) fn pattern() -> String {
+    let of_hosts: Vec<_> = SCHEMES.iter().map(|(name, ..)| *name).collect();
+    let of_sockets: Vec<_> = SOCKET_SCHEMES.iter().map(|(name, _)| *name).collect();
+    format!("^(({})://|({}):[/@])", of_hosts.join("|"), of_sockets.join("|"))
+}
+
+/// A URL that names a socket of this machine: `unix:/PATH` or `unix:@NAME`; none if `text` has another scheme.
+fn of_socket(text: &str) -> Option<Result<Url, UrlMistake>> {
+    let (name, rest) = text.split_once(':')?;
+    let &(name, scheme) = SOCKET_SCHEMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?;
+    let place = rest.strip_prefix("//").unwrap_or(rest);
+    Some(checked_socket(place, name).map(|socket| Url {
+        scheme,
+        authorization: None,
+        socket: Some(socket),
+        host: String::new(),
+        port: None,
+        path: "/".to_owned(),
+        text: format!("{name}:{place}"),
+    }))
+}
+
+/// # Errors
+/// What is wrong with the path or the abstract name of a socket.
+fn checked_socket(text: &str, scheme: &str) -> Result<PathBuf, UrlMistake> {
+    let path = PathBuf::from(text);
+    let name = abstract_name(&path);
+    if !path.is_absolute() && name.is_none_or(<[u8]>::is_empty) {
+        let help = format!("write \"{scheme}:/run/app/app.sock\", or \"{scheme}:@NAME\" for an abstract one");
+        return Err((format!("a {scheme} URL has the absolute path of a socket"), help));
+    }
+    if name.map_or(text.len(), <[u8]>::len) > LONGEST_SOCKET_BYTES {
+        let help = "put the socket somewhere nearer to the root".to_owned();
+        return Err((format!("the path of a Unix socket has at most {LONGEST_SOCKET_BYTES} bytes"), help));
+    }
+    Ok(path)
 }
 
 fn host_and_port(place: &str) -> Result<(String, Option<u16>), UrlMistake> {
@@ -197,6 +277,24 @@ mod tests {
         assert_eq!(url.authorization.as_deref(), Some("Basic dXNlcjpwQHNz"));
         assert_eq!(url.text, "http://a:8008/x");
         assert_eq!(good("http://user@a").authorization.as_deref(), Some("Basic dXNlcjo="));
+    }
+
+    #[test]
+    fn a_socket_is_named_by_its_path_or_by_its_abstract_name() {
+        for (text, socket) in [("unix:@a", "@a"), ("unix:/run/a", "/run/a"), ("unix:///run/a", "/run/a")] {
+            let url = good(text);
+            assert_eq!(
+                (url.scheme, url.socket.as_deref()),
+                (Scheme::Tcp, Some(std::path::Path::new(socket))),
+                "{text}"
+            );
+            assert_eq!((url.text.as_str(), url.scheme_name()), (format!("unix:{socket}").as_str(), "unix"));
+        }
+        let long = format!("unix:@{}", "x".repeat(108));
+        for text in ["unix:", "unix:@", "unix:run/a", &long] {
+            assert!(Url::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(pattern(), "^((http|https|tcp)://|(unix):[/@])");
     }
 
     proptest! {

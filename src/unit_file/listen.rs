@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::finding::ValueError;
 use crate::model::Endpoint;
+use crate::model::address::of_abstract;
 
 /// The longest path a Unix socket can have, in bytes: `sun_path` less its final NUL, unix(7).
 const PATH_MAX_BYTES: usize = 107;
@@ -61,14 +62,15 @@ impl ListenAddress {
         address(text).map(Self::Ip).or_else(scoped).ok_or_else(not)
     }
 
-    /// The endpoint clients reach it at; none in the abstract name space.
+    /// The endpoint clients reach it at; none of what only systemd listens at.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
         match self {
             Self::Ip(address) => Some(Endpoint::Tcp(*address)),
             Self::Port(port) => Some(Endpoint::Tcp(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port))),
             Self::Path(path) => Some(Endpoint::Unix(path.clone())),
-            Self::Abstract(_) | Self::Other(_) => None,
+            Self::Abstract(name) => Some(Endpoint::Unix(of_abstract(name.as_bytes()))),
+            Self::Other(_) => None,
         }
     }
 }

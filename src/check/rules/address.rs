@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use crate::check::facts::{Facts, ServiceFacts, SocketFacts};
 use crate::check::finding::{Hit, Severity};
 use crate::check::rule::Rule;
-use crate::model::Endpoint;
 use crate::unit_file::ListenAddress;
 use crate::unit_file::account::{Account, group_name};
 use crate::unit_file::service_choices::Preserve;
@@ -179,10 +178,7 @@ fn remove_on_stop(facts: &Facts) -> Vec<Hit> {
 
 /// The paths the socket listens at, with the line of each.
 fn paths(socket: &SocketFacts) -> impl Iterator<Item = (PathBuf, u32)> {
-    socket.unit.listen.iter().filter_map(|(address, line)| match address.endpoint()? {
-        Endpoint::Unix(path) => Some((path, *line)),
-        Endpoint::Tcp(_) => None,
-    })
+    socket.unit.listen.iter().filter_map(|(address, line)| Some((address.endpoint()?.path()?.to_owned(), *line)))
 }
 
 #[cfg(test)]

@@ -167,12 +167,8 @@ fn unlinks_path(facts: &Facts) -> Vec<Hit> {
         return Vec::new();
     }
     let takes = taking(socket, service, &launch) == Taking::Yes;
-    let paths: Vec<String> = endpoints(socket)
-        .filter_map(|endpoint| match endpoint {
-            Endpoint::Unix(path) => Some(path.display().to_string()),
-            Endpoint::Tcp(_) => None,
-        })
-        .collect();
+    let paths: Vec<String> =
+        endpoints(socket).filter_map(|endpoint| Some(endpoint.path()?.display().to_string())).collect();
     let Some(first) = paths.first() else { return Vec::new() };
     if let Some(own) = launch.paths().into_iter().find(|own| !takes && paths.iter().any(|path| path == own)) {
         let message = format!("{} makes {own} anew, where {} listens", launch.program, socket.source.name);

@@ -6,11 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
-use rustix::net::AddressFamily;
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::stream::Stream;
 use crate::model::Endpoint;
+use crate::model::address::{abstract_name, of_abstract, unix_address};
 
 /// Accepts connections on one address.
 #[derive(Debug)]
@@ -40,9 +41,10 @@ impl Listener {
             }
             Endpoint::Unix(path) => {
                 remove_stale(path)?;
-                let socket = UnixSocket::new_stream()?;
-                socket.bind(path)?;
-                Self::unix(name, socket.listen(backlog)?)
+                let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+                rustix::net::bind(&socket, &unix_address(path)?)?;
+                rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+                Self::inherit(name, socket, AddressFamily::UNIX)
             }
         }
     }
@@ -67,8 +69,10 @@ impl Listener {
 
     fn unix(name: String, socket: UnixListener) -> io::Result<Self> {
         let address = socket.local_addr()?;
-        let path = address.as_pathname().ok_or_else(|| io::Error::other("it has no path"))?;
-        Ok(Self { name, endpoint: Endpoint::Unix(path.to_owned()), socket: Socket::Unix(socket) })
+        let name_of = || address.as_abstract_name().map(of_abstract);
+        let path = address.as_pathname().map(Path::to_owned).or_else(name_of);
+        let path = path.ok_or_else(|| io::Error::other("it has neither a path nor an abstract name"))?;
+        Ok(Self { name, endpoint: Endpoint::Unix(path), socket: Socket::Unix(socket) })
     }
 
     pub(super) async fn accept(&self) -> io::Result<Stream> {
@@ -81,6 +85,9 @@ impl Listener {
 
 /// Removes what an earlier server left at `path`, provided it is a socket.
 pub(super) fn remove_stale(path: &Path) -> io::Result<()> {
+    if abstract_name(path).is_some() {
+        return Ok(());
+    }
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path),
         _ => Ok(()),

@@ -84,9 +84,9 @@ impl Sockets {
 
 /// Takes a listening socket out of the clients' reach; what listens keeps listening.
 fn spoil_path(endpoint: &Endpoint, kind: FaultKind) -> Result<(), ServerError> {
-    let spoilt = match (kind, endpoint) {
-        (FaultKind::PathMissing, Endpoint::Unix(path)) => fs::remove_file(path),
-        (FaultKind::NoPermission, Endpoint::Unix(path)) => fs::set_permissions(path, fs::Permissions::from_mode(0o000)),
+    let spoilt = match (kind, endpoint.path()) {
+        (FaultKind::PathMissing, Some(path)) => fs::remove_file(path),
+        (FaultKind::NoPermission, Some(path)) => fs::set_permissions(path, fs::Permissions::from_mode(0o000)),
         _ => Err(io::Error::new(io::ErrorKind::Unsupported, "only a Unix socket has a path")),
     };
     spoilt.map_err(|error| ServerError::Fault { kind, endpoint: endpoint.clone(), error })

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
 
 use super::fault::FaultKind;
 use super::handshake;
 use super::listener::remove_stale;
 use crate::model::Endpoint;
+use crate::model::address::unix_address;
 
 /// An address that is taken, and what takes it.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(super) fn occupy(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserve
         Endpoint::Tcp(address @ SocketAddr::V6(_)) => (AddressFamily::INET6, SocketAddrAny::from(*address)),
         Endpoint::Unix(path) => {
             remove_stale(path)?;
-            (AddressFamily::UNIX, SocketAddrUnix::new(path.as_path())?.into())
+            (AddressFamily::UNIX, unix_address(path)?.into())
         }
     };
     let kind_of_socket = match (kind, endpoint) {

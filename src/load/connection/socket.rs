@@ -7,11 +7,12 @@ use std::path::Path;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, ipproto};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::stream::Socket;
 use crate::model::Endpoint;
+use crate::model::address::unix_address;
 
 /// A connect call and what came of it.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ fn connect_tcp(address: SocketAddr) -> Attempt {
 
 fn connect_unix(path: &Path) -> Result<Socket, Errno> {
     let socket = new_socket(AddressFamily::UNIX)?;
-    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::connect(&socket, &unix_address(path)?)?;
     let socket = std::os::unix::net::UnixStream::from(socket);
     UnixStream::from_std(socket).map(Socket::Unix).map_err(|error| errno(&error))
 }

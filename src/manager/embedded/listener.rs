@@ -56,7 +56,7 @@ impl HeldListener {
         self.backlog
     }
 
-    /// Where clients reach it; none in the abstract name space.
+    /// Where clients reach it.
     pub(super) fn endpoint(&self) -> Option<Endpoint> {
         self.address.endpoint()
     }

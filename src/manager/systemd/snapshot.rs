@@ -106,11 +106,11 @@ fn start_limit(of_unit: &Properties) -> Option<(u32, u64)> {
     Some((burst, interval_us))
 }
 
-/// The stream addresses among those of Listen: not datagrams, FIFOs, abstract names and vsock.
+/// The stream addresses among those of Listen: not datagrams, FIFOs and vsock.
 fn listen_endpoints(listen: Vec<(String, String)>) -> Vec<Endpoint> {
-    let endpoint = |address: String| match address.strip_prefix('/') {
-        Some(_) => Some(Endpoint::Unix(PathBuf::from(address))),
-        None => address.parse().ok().map(Endpoint::Tcp),
+    let endpoint = |address: String| {
+        let is_unix = address.starts_with(['/', '@']);
+        if is_unix { Some(Endpoint::Unix(PathBuf::from(address))) } else { address.parse().ok().map(Endpoint::Tcp) }
     };
     listen.into_iter().filter(|(kind, _)| kind == "Stream").filter_map(|(_, address)| endpoint(address)).collect()
 }
@@ -164,7 +164,7 @@ mod tests {
         ];
         let listen = listen.map(|(kind, address)| (kind.to_owned(), address.to_owned())).to_vec();
         let texts: Vec<String> = listen_endpoints(listen).iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["[::]:8008", "127.0.0.1:80", "/run/app.sock"]);
+        assert_eq!(texts, ["[::]:8008", "127.0.0.1:80", "/run/app.sock", "@abstract"]);
     }
 
     #[test]

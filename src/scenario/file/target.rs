@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::json;
 use strum::IntoEnumIterator as _;
 
+use crate::model::address::abstract_name;
 use crate::scenario::keys::keys;
 use crate::scenario::kind::{self, Kind};
 use crate::scenario::mistake::Mistakes;
@@ -16,7 +17,7 @@ use crate::scenario::plan::{Destination, Protocol, StatusPattern};
 use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Spanned;
 use crate::scenario::tree::{Node, Value};
-use crate::scenario::url::Url;
+use crate::scenario::url::{self, LONGEST_SOCKET_BYTES, Url};
 
 /// What a time limit can be.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
@@ -47,7 +48,7 @@ keys! {
     /// The keys that `[target]` and `[[load]]` share.
     #[derive(Clone, Debug)]
     pub(crate) struct Request = "target" {
-        /// http, https or tcp.
+        /// http, https, tcp or unix.
         url: Field<Url> = url();
         /// Connect to this socket instead of to the URL's host.
         unix: Field<PathBuf> = unix();
@@ -83,28 +84,28 @@ fn url() -> Kind<Url> {
             })
             .ok()
     });
-    url.described(|| json!({ "type": "string", "pattern": "^(http|https|tcp)://" }))
+    url.described(|| json!({ "type": "string", "pattern": url::pattern() }))
 }
 
 /// sockaddr_un(7): the path and its NUL fit into 108 bytes.
 fn unix() -> Kind<PathBuf> {
-    const LONGEST_BYTES: usize = 107;
     let unix = kind::path().then(|path, node, mistakes| {
-        if !path.is_absolute() {
-            mistakes
-                .add(node.place, "the path of a Unix socket must be absolute")
-                .help("write it from the root, as in ListenStream=: \"/run/app/app.sock\"");
+        let name = abstract_name(&path);
+        if !path.is_absolute() && name.is_none_or(<[u8]>::is_empty) {
+            mistakes.add(node.place, "the path of a Unix socket must be absolute").help(
+                "write it from the root, as in ListenStream=: \"/run/app/app.sock\", or \"@NAME\" for an abstract one",
+            );
             return None;
         }
-        if path.as_os_str().len() > LONGEST_BYTES {
+        if name.map_or(path.as_os_str().len(), <[u8]>::len) > LONGEST_SOCKET_BYTES {
             mistakes
-                .add(node.place, format!("the path of a Unix socket has at most {LONGEST_BYTES} bytes"))
+                .add(node.place, format!("the path of a Unix socket has at most {LONGEST_SOCKET_BYTES} bytes"))
                 .help("put the socket somewhere nearer to the root");
             return None;
         }
         Some(path)
     });
-    unix.described(|| json!({ "type": "string", "pattern": "^/", "maxLength": LONGEST_BYTES }))
+    unix.described(|| json!({ "type": "string", "pattern": "^[/@]", "maxLength": LONGEST_SOCKET_BYTES + 1 }))
 }
 
 /// `HOST:PORT`, or `[V6]:PORT`.

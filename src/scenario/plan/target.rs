@@ -63,6 +63,14 @@ pub enum Scheme {
     Tcp,
 }
 
+impl Scheme {
+    /// Whether it is HTTP, in the clear or over TLS.
+    #[must_use]
+    pub const fn speaks_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+}
+
 /// What is spoken to an HTTP target; means nothing for `tcp`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr,

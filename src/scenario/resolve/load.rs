@@ -149,13 +149,14 @@ fn health_pace(health: &Health, place: Place, mistakes: &mut Mistakes) -> Pace {
 }
 
 fn connections(load: &Load, target: Option<&Target>, pace: Pace, mistakes: &mut Mistakes) -> Connections {
-    let is_tcp = target.is_some_and(|target| target.scheme == Scheme::Tcp);
-    if let (true, Some(true), Some(place)) = (is_tcp, load.reuse.value(), load.reuse.key()) {
+    let of_bytes = target.filter(|target| target.scheme == Scheme::Tcp);
+    if let (Some(target), Some(true), Some(place)) = (of_bytes, load.reuse.value(), load.reuse.key()) {
+        let scheme = target.url.split(':').next().unwrap_or_default();
         mistakes
-            .add(place, "`reuse` with a tcp target")
-            .help("a tcp connection serves one exchange: leave `reuse` out, or say false");
+            .add(place, format!("`reuse` with a {scheme} target"))
+            .help(format!("a {scheme} connection serves one exchange: leave `reuse` out, or say false"));
     }
-    let reuse = load.reuse.or(!is_tcp);
+    let reuse = load.reuse.or(of_bytes.is_none());
     if let (false, Some(place)) = (reuse, load.connections.key()) {
         mistakes
             .add(place, "`connections` without reuse: every request has its own")

@@ -28,7 +28,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     let is_tcp = url.value.scheme == Scheme::Tcp;
     let is_tls = url.value.scheme == Scheme::Https;
     if is_tcp {
-        check_tcp(own, base, load, mistakes);
+        check_bytes(url.value.scheme_name(), own, base, load, mistakes);
     }
     let protocol = protocol(file, &url.value, mistakes);
     // A cohort with a URL of its own goes there.
@@ -79,8 +79,9 @@ pub(super) fn of_request(
     }
     let target = resolve(file, None, directory, mistakes)?;
     if target.scheme == Scheme::Tcp {
+        let scheme = target.url.split(':').next().unwrap_or_default();
         mistakes
-            .add(key, "`request` with a tcp target")
+            .add(key, format!("`request` with a {scheme} target"))
             .help("it asks for a path: use an http URL, or leave the step out");
         return None;
     }
@@ -103,13 +104,14 @@ fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mist
 /// Bytes have no protocol: a tcp cohort of an HTTP/2 scenario is not its fault.
 fn protocol(file: &File, url: &Url, mistakes: &mut Mistakes) -> Protocol {
     let Some(target) = file.target.value() else { return Protocol::default() };
-    let is_tcp = |url: &Url| url.scheme == Scheme::Tcp;
-    if let (Some(place), true) = (target.protocol.key(), target.request.url.value().is_some_and(is_tcp)) {
-        mistakes.add(place, "`protocol` with a tcp target").help(
-            "over tcp, `body` is sent and `expect_body` judges what comes back; leave it out, or use an http URL",
-        );
+    let is_tcp = |url: &&Url| url.scheme == Scheme::Tcp;
+    if let (Some(place), Some(url)) = (target.protocol.key(), target.request.url.value().filter(is_tcp)) {
+        let scheme = url.scheme_name();
+        mistakes.add(place, format!("`protocol` with a {scheme} target")).help(format!(
+            "over {scheme}, `body` is sent and `expect_body` judges what comes back; leave it out, or use an http URL",
+        ));
     }
-    if is_tcp(url) { Protocol::default() } else { target.protocol.or_default() }
+    if is_tcp(&url) { Protocol::default() } else { target.protocol.or_default() }
 }
 
 /// Whether a request goes elsewhere than to the host of its URL.
@@ -123,6 +125,15 @@ fn destination(url: &Given<Url>, place: &Request, mistakes: &mut Mistakes) -> Op
             .add(connect_to, "`connect_to` together with `unix`")
             .help("keep one of the two")
             .and(unix, "the socket to connect to already");
+    }
+    if let Some(socket) = &url.value.socket {
+        for (key, given) in [("unix", place.unix.key()), ("connect_to", place.connect_to.key())] {
+            let Some(given) = given else { continue };
+            mistakes
+                .add(given, format!("`{key}` with a {} target", url.value.scheme_name()))
+                .help("its URL names the socket to connect to: leave it out");
+        }
+        return Some(Destination::Unix(socket.clone()));
     }
     if let Some(path) = place.unix.value() {
         return Some(Destination::Unix(path.clone()));
@@ -160,8 +171,8 @@ fn statuses(own: &Request, base: &Request) -> Vec<StatusPattern> {
     own.expect_status.over(&base.expect_status).or_default().into_iter().map(|pattern| pattern.value).collect()
 }
 
-/// What only HTTP has cannot be said of a tcp target. What a cohort of its own URL inherits is not its fault.
-fn check_tcp(own: &Request, base: &Request, load: Option<&Load>, mistakes: &mut Mistakes) {
+/// What only HTTP has cannot be said of a target that speaks bytes. What a cohort of its own URL inherits is not its fault.
+fn check_bytes(scheme: &str, own: &Request, base: &Request, load: Option<&Load>, mistakes: &mut Mistakes) {
     let keys = |request: &Request| {
         [
             ("method", request.method.key()),
@@ -174,8 +185,8 @@ fn check_tcp(own: &Request, base: &Request, load: Option<&Load>, mistakes: &mut 
     for (key, place) in keys(own).into_iter().chain(inherited).chain([path]) {
         let Some(place) = place else { continue };
         mistakes
-            .add(place, format!("`{key}` with a tcp target"))
-            .help("over tcp, `body` is sent and `expect_body` judges what comes back; leave it out");
+            .add(place, format!("`{key}` with a {scheme} target"))
+            .help(format!("over {scheme}, `body` is sent and `expect_body` judges what comes back; leave it out"));
     }
 }
 

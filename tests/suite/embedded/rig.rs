@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,6 +128,13 @@ pub(crate) async fn ask(port: u16) -> std::io::Result<String> {
 pub(crate) async fn ask_at(path: &Path) -> std::io::Result<String> {
     let path = path.to_owned();
     let ask = tokio::task::spawn_blocking(move || UnixStream::connect(path).and_then(answer_of));
+    tokio::time::timeout(PATIENCE, ask).await.expect("in time").expect("no panic")
+}
+
+/// As [`ask`], at a name in the abstract name space.
+pub(crate) async fn ask_abstract(name: &str) -> std::io::Result<String> {
+    let address = UnixAddress::from_abstract_name(name)?;
+    let ask = tokio::task::spawn_blocking(move || UnixStream::connect_addr(&address).and_then(answer_of));
     tokio::time::timeout(PATIENCE, ask).await.expect("in time").expect("no panic")
 }
 

@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use gapless::manager::Manager as _;
-use gapless::model::{ActiveState, JobResult, KillWho, ProcessId, Signal, UnitVerb};
+use gapless::model::{ActiveState, Endpoint, JobResult, KillWho, ProcessId, Signal, UnitVerb};
 
-use crate::embedded::rig::{Rig, ask, ask_at, free_port, unit, until_refused};
+use crate::embedded::rig::{Rig, ask, ask_abstract, ask_at, free_port, unit, until_refused};
 
 const SERVICE: &str = "[Service]\nType=exec\nExecStart={serve}\nEnvironment=WORD=hello\n";
 
@@ -31,6 +31,21 @@ async fn the_first_connection_starts_the_service() {
     let environment = environment_of(main);
     assert!(environment.contains("WORD=hello\0") && environment.contains("LISTEN_FDNAMES=a.socket\0"), "{environment}");
     assert_eq!(rig.history("a.socket"), ["active/listening", "active/running"]);
+}
+
+#[tokio::test]
+async fn a_socket_in_the_abstract_name_space_is_held_as_any_other() {
+    let name = format!("gapless-embedded-{}", std::process::id());
+    let socket = format!("[Socket]\nListenStream=@{name}\n");
+    let rig = Rig::with(&[("a.socket", &socket), ("a.service", SERVICE)]).await;
+    rig.done(UnitVerb::Start, "a.socket").await;
+    let first = ask_abstract(&name).await.expect("answered");
+    let held = rig.snapshot("a.socket").await.socket.expect("a socket");
+    assert_eq!(held.listen, [Endpoint::Unix(format!("@{name}").into())]);
+    rig.done(UnitVerb::Restart, "a.service").await;
+    assert_ne!(ask_abstract(&name).await.expect("answered"), first, "another process answers");
+    let after = rig.snapshot("a.socket").await.socket.expect("a socket");
+    assert_eq!(after.listeners[0].inode, held.listeners[0].inode);
 }
 
 #[tokio::test]

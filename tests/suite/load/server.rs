@@ -3,7 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,6 +65,9 @@ pub(crate) struct Server {
     _folder: Option<TempDir>,
 }
 
+/// Each server has an abstract name of its own.
+static ABSTRACT_NAMES: AtomicU64 = AtomicU64::new(0);
+
 pub(crate) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
 impl Server {
@@ -91,6 +95,15 @@ impl Server {
         let path = folder.path().join("server.sock");
         let listener = UnixListener::bind(&path).unwrap();
         Self::start(Endpoint::Unix(path), Some(folder), answer, move || Ok(Conn::Unix(listener.accept()?.0)))
+    }
+
+    /// As [`Self::tcp_with`], on a Unix socket in the abstract name space.
+    pub(crate) fn abstract_with(answer: impl Fn(u64, &mut Conn) -> io::Result<bool> + Send + Sync + 'static) -> Self {
+        let name = format!("gapless-test-{}-{}", std::process::id(), ABSTRACT_NAMES.fetch_add(1, Ordering::SeqCst));
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        let endpoint = Endpoint::Unix(format!("@{name}").into());
+        Self::start(endpoint, None, answer, move || Ok(Conn::Unix(listener.accept()?.0)))
     }
 
     /// Closes the first `times` connections as soon as it has accepted them.
@@ -150,7 +163,7 @@ fn closing(times: u64, accept: impl Fn() -> io::Result<Conn>) -> impl Fn() -> io
     }
 }
 
-fn serve(conn: &mut Conn, fault: Option<Fault>) -> io::Result<bool> {
+pub(crate) fn serve(conn: &mut Conn, fault: Option<Fault>) -> io::Result<bool> {
     let Some(fault) = fault else {
         conn.take_request()?;
         conn.write_all(ANSWER)?;

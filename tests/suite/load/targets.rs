@@ -9,7 +9,7 @@ use gapless::model::{Endpoint, FailureClass, TlsFault};
 use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme};
 
 use crate::load::harness::{Totals, cohort, load, until};
-use crate::load::server::{ANSWER, Fault, Server};
+use crate::load::server::{ANSWER, Fault, Server, serve};
 
 async fn load_until(cohort: Cohort, answered: u64) -> Totals {
     let totals = load(&[cohort], async |load: LoadHandle| {
@@ -62,6 +62,22 @@ async fn a_tcp_target_is_judged_by_what_it_says() {
 async fn a_tcp_target_without_an_expectation_must_say_anything_at_all() {
     let totals = load_until(tcp_cohort(&byte_server(), None), 5).await;
     assert_eq!((totals.of(FailureClass::ClosedBeforeResponse), totals.failed()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_server_with_an_abstract_name_is_loaded_by_it_and_its_own_count_agrees() {
+    let server = Server::abstract_with(|number, conn| serve(conn, (number == 0).then_some(Fault::CloseBefore)));
+    let totals = load_until(cohort(&server.endpoint, 200.0), 20).await;
+    assert_eq!(totals.of(FailureClass::ClosedBeforeResponse), 1);
+    assert_eq!(totals.ok + totals.failed(), server.requests());
+    let Endpoint::Unix(name) = &server.endpoint else { panic!("{}", server.endpoint) };
+    let gone = Endpoint::Unix(format!("{}-gone", name.display()).into());
+    let totals = load(&[cohort(&gone, 200.0)], async |load: LoadHandle| {
+        until(&load.live().dropped, 5).await;
+        load
+    })
+    .await;
+    assert_eq!(totals.of(FailureClass::Refused), totals.due, "nobody listens at that name");
 }
 
 #[tokio::test]
