@@ -80,6 +80,7 @@ mod exchange {
                 body: Vec::new(),
                 expect_status: vec![StatusPattern::Class(2)],
                 expect_body: None,
+                instance: None,
                 timeout: Duration::from_secs(10),
                 connect_timeout: Duration::from_secs(10),
                 ca_file: None,

@@ -49,6 +49,7 @@ fn cohort(path: PathBuf) -> Cohort {
             body: Vec::new(),
             expect_status: vec![StatusPattern::Class(2)],
             expect_body: Some("^hello$".to_owned()),
+            instance: None,
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             ca_file: None,

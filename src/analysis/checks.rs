@@ -7,6 +7,7 @@ pub(super) mod steps;
 
 use super::facts::Facts;
 use super::figures::Figures;
+use super::instances;
 use super::step_gate;
 use crate::model::Verdict;
 use crate::result::CheckResult;
@@ -44,7 +45,7 @@ impl Judged {
         Self { weight: Weight::Decisive, ..self }
     }
 
-    fn because(self, reason: impl Into<String>) -> Self {
+    pub(super) fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), ..self }
     }
 }
@@ -59,6 +60,7 @@ pub(crate) fn checks(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
     checks.extend(steps::steps(facts));
     checks.extend(step_gate::checks(facts));
     checks.extend(states::states(facts));
+    checks.extend(instances::check(facts));
     checks.extend(instrument::instrument(facts, whole));
     checks
 }

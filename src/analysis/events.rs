@@ -6,6 +6,7 @@ use super::backlog;
 use super::event::Event;
 use super::facts::{Facts, Times};
 use super::holders;
+use super::instances;
 use super::number::{finite_ms, ns_to_ms, round3, span_ms, worst};
 use super::slowest;
 use super::statistics::drop_probability_upper_95;
@@ -69,6 +70,8 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         causes: facts.attribution.causes(|_, of| of == scope),
         outcomes,
         goaway: goaway(event, facts),
+        stale: instances::stale_of(event, facts),
+        instances: facts.tally.instances.events.get(&begin.event).cloned().unwrap_or_default(),
         queue_peak: peak.map(|(queued, _)| queued),
         backlog: peak.map(|(_, backlog)| backlog),
         backlog_needed: stall_ms.filter(|_| event.is_acting()).and_then(|stall_ms| backlog::need(facts, stall_ms)),

@@ -54,6 +54,8 @@ pub(crate) struct Figures {
     /// None without a load balancer's check.
     pub(crate) flaps: Option<u64>,
     pub(crate) cold_start_ms: Option<f64>,
+    /// Stale answers by instance; none where no answer is asked for its instance.
+    pub(crate) stale: Option<BTreeMap<String, u64>>,
     /// Of the outcomes, those that may be the generator's own doing.
     in_doubt: BTreeMap<FailureClass, u64>,
     /// Of these, the ones without a status line.
@@ -97,6 +99,7 @@ impl Figures {
         let mut cohorts = (0_u16..).zip(&plan.cohorts).filter(|&(index, _)| is_meant(index));
         let has_check = cohorts.any(|(_, cohort)| matches!(cohort.pace, Pace::Health { .. }));
         figures.flaps = has_check.then_some(figures.distributions.flaps);
+        figures.stale = stale(facts, is_meant, is_scope);
         if part.holds_group(Group::Before, plan) {
             figures.cold_start_ms =
                 worst(facts.cold_starts.iter().filter(|(index, _)| is_meant(**index)).map(|(_, ms)| Some(*ms)));
@@ -178,6 +181,7 @@ impl Figures {
             Metric::QueuePeak => self.queue_peak.map(f64::from),
             Metric::Flaps => self.flaps.map(float),
             Metric::ColdStart => self.cold_start_ms,
+            Metric::Stale => self.stale.as_ref().map(|stale| float(stale.values().sum())),
             Metric::Outcome(class) => counted(self.outcomes.get(&class).copied().unwrap_or_default()),
             Metric::Cause(cause) => counted(self.causes.get(&cause).copied().unwrap_or_default()),
         }
@@ -239,6 +243,17 @@ impl Figures {
             unframed: counts.unframed,
         }
     }
+}
+
+fn stale(
+    facts: &Facts<'_>,
+    is_meant: impl Fn(u16) -> bool,
+    is_scope: impl Fn(Scope) -> bool,
+) -> Option<BTreeMap<String, u64>> {
+    let mut cohorts = (0_u16..).zip(&facts.timeline.plan.cohorts);
+    let is_asked = cohorts.any(|(index, cohort)| is_meant(index) && cohort.target.instance.is_some());
+    let stale = || facts.tally.instances.stale_of(|cohort, event| is_meant(cohort) && is_scope(Scope::Event(event)));
+    is_asked.then(|| stale().into_iter().map(|(name, n)| (name.to_owned(), n)).collect())
 }
 
 /// Nearest rank, from 1: the smallest number of values that are at least that share of all.

@@ -20,6 +20,7 @@ mod fixtures;
 pub mod gate;
 mod generator;
 mod holders;
+mod instances;
 mod number;
 mod processes;
 mod series;
@@ -91,6 +92,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
     let mut notes = notes(&facts);
     notes.extend(backlog::note(&facts, &events));
     notes.extend(holders::notes(&facts));
+    notes.extend(instances::note(&facts));
     let in_events: u64 = events.iter().map(|event| event.dropped).sum();
     let begin = &record.begin;
     let charts = charts::charts(&facts, &whole);
@@ -117,6 +119,9 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         outage_ms: finite_ms(whole.outage_ms),
         recovery_ms: finite_ms(whole.recovery_ms),
         queue_peak: whole.queue_peak,
+        stale: whole.stale.as_ref().map(|stale| stale.values().sum()),
+        instances: instances::results(&facts),
+        instances_unknown: instances::unknown(&facts),
         outcomes: whole.outcomes,
         causes: whole.causes,
         status_codes: whole.statuses,

@@ -6,6 +6,7 @@ use super::checks::steps::events_are_proven;
 use super::event::Event;
 use super::facts::Facts;
 use super::figures::Figures;
+use super::instances;
 use crate::model::Verdict;
 use crate::record::gate::GateOutcome;
 
@@ -44,5 +45,6 @@ pub(crate) fn evidence_so_far(facts: &Facts<'_>, ended: &Figures) -> Vec<Judged>
         found.extend(events_are_proven(step.action.kind().name(), &events));
     }
     found.extend([warmup(facts), unsent(ended)]);
+    found.extend(instances::check(facts));
     found
 }

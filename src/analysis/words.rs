@@ -102,6 +102,15 @@ pub(crate) fn broken_bound(metric: Metric, bound: Bound, actual: f64, place: &st
         Metric::Wrong => of("were answered wrong"),
         Metric::Failed => of("failed"),
         Metric::Http000 => of("ended without a status line (000)"),
+        Metric::Stale => {
+            let by: Vec<String> =
+                figures.stale.iter().flatten().map(|(name, n)| format!("{n} of {name}")).take(EXAMPLES).collect();
+            let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
+            format!(
+                "{actual} answers were stale{place}{by}: from an instance that had answered before an event, to a request sent \
+                 after that event was over; expected: {allowed}."
+            )
+        }
         _ if actual.is_infinite() => {
             format!("{metric} has no end{place}: what failed was never answered; expected: {allowed}.")
         }

@@ -107,7 +107,7 @@ pub(super) fn draft(unit: &UnitName, found: Found, step: DraftStep, request: &Re
         loads: found.loads,
         step,
         max_unseen: None,
-        expect: request::expectations(request),
+        expect: request::expectations_of_action(request),
         notes: found.notes,
     }
 }

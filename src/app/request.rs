@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::output::{self, secrets};
 use crate::cli::{LoadArgs, RequestArgs};
+use crate::model::Metric;
 use crate::scenario::draft::{DraftLoad, TargetKeys, written};
 use crate::scenario::plan::{Cohort, Connections, Pace};
 use crate::scenario::{self, ScenarioErrors};
@@ -42,6 +43,7 @@ pub(super) fn target_keys(args: &RequestArgs, speaks_http: bool) -> TargetKeys {
     add("body_file", args.body_file.as_ref().map(|path| Value::from(path.display().to_string())));
     add("expect_status", (!args.expect_status.is_empty()).then(|| Value::from(args.expect_status.clone())));
     add("expect_body", args.expect_body.as_deref().map(Value::from));
+    add("instance", args.instance.as_deref().map(Value::from));
     add("ca_file", args.ca_file.as_ref().map(|path| Value::from(path.display().to_string())));
     add("insecure", args.insecure.then(|| Value::from(true)));
     add("connect_to", args.connect_to.as_deref().map(Value::from));
@@ -89,6 +91,17 @@ pub(super) fn loads(args: &LoadArgs, speaks_http: bool, bears: Bears) -> Vec<Dra
 /// The lines of `[expect]` for `--expect`: `p99=500ms`, whose value is a string where it is not TOML.
 pub(super) fn expectations(args: &RequestArgs) -> Vec<String> {
     args.expect.iter().map(|expectation| assignment(expectation)).collect()
+}
+
+/// The same where something is done to what answers: with `--instance`, no stale answer, unless it says otherwise.
+pub(super) fn expectations_of_action(args: &RequestArgs) -> Vec<String> {
+    let mut expectations = expectations(args);
+    let is_given =
+        expectations.iter().any(|line| line.split(['=', ' ']).next() == Some(Metric::Stale.to_string().as_str()));
+    if args.instance.is_some() && !is_given {
+        expectations.push(assignment(&format!("{}=0", Metric::Stale)));
+    }
+    expectations
 }
 
 fn assignment(expectation: &str) -> String {

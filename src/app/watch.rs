@@ -135,7 +135,9 @@ fn text(args: &WatchArgs) -> String {
         Some(duration) => line("wait", duration.as_str()),
         None => line("exec", args.command.clone()),
     };
-    let expectations = request::expectations(request);
+    // A pause replaces nothing.
+    let expectations =
+        if args.command.is_empty() { request::expectations(request) } else { request::expectations_of_action(request) };
     if !expectations.is_empty() {
         text.extend(["\n[expect]\n", &expectations.join("\n"), "\n"]);
     }

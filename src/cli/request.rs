@@ -28,6 +28,11 @@ pub struct RequestArgs {
     /// and without it when the target closes the connection
     #[arg(long, value_name = "REGEX", help_heading = HEADING)]
     pub expect_body: Option<String>,
+    /// Where an answer names the process, release or pod that gave it: header:NAME, or body:REGEX, whose first group is
+    /// the name. Reports list who answered; try and watch fail if one that had answered before an event answers a
+    /// request that is sent after it
+    #[arg(long, value_name = "WHERE", help_heading = HEADING)]
+    pub instance: Option<String>,
     /// A PEM file with the CAs to trust instead of the system's
     #[arg(long, visible_alias = "cacert", value_name = "FILE", help_heading = HEADING)]
     pub ca_file: Option<PathBuf>,

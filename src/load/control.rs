@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::connection::Scratch;
 use super::guard::Interruption;
 use super::heartbeat::Heartbeat;
+use super::instances::Instances;
 use super::readiness::Readiness;
 use super::timeline::Timeline;
 
@@ -20,6 +21,8 @@ pub(super) struct Control {
     pub(super) readiness: RefCell<Readiness>,
     /// Where all connections read to.
     pub(super) scratch: Scratch,
+    /// The instances that have answered.
+    pub(super) instances: Instances,
     /// Wakes the engine: something has changed that it sleeps by.
     pub(super) attention: Notify,
     /// Whether the thread runs when it should.
@@ -38,6 +41,7 @@ impl Control {
             timeline: RefCell::default(),
             readiness: RefCell::new(Readiness::new(loads)),
             scratch: Scratch::new(),
+            instances: Instances::default(),
             attention: Notify::new(),
             heartbeat: Heartbeat::default(),
             interruption: Interruption::new(),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::instances::Named;
 use crate::model::{FailureKey, Instead, MonoTime};
 
 /// One request, from its due time to its end.
@@ -47,6 +48,8 @@ pub(super) struct Trace {
     pub(super) unframed: bool,
     /// What the server spoke, where that was not HTTP/2.
     pub(super) instead: Option<Instead>,
+    /// What a complete answer tells of the instance that gave it; none if nobody asks.
+    pub(super) named: Option<Named>,
 }
 
 impl Trace {

@@ -32,6 +32,8 @@ pub(super) enum Command {
     BeginCounting(oneshot::Sender<MonoTime>),
     /// An event begins now.
     Mark(EventId, oneshot::Sender<MonoTime>),
+    /// An event that is to replace what answers is over now.
+    Over(EventId, oneshot::Sender<MonoTime>),
     /// Reply when every cohort had an `ok` that was sent after this.
     AllAnswered(MonoTime, oneshot::Sender<MonoTime>),
     /// Make requests for a step, on the cohort at that place in the plan; reply with the end of the last.
@@ -188,6 +190,10 @@ impl Engine {
                 self.end_attempt_gaps(now);
                 self.offer(now, true);
                 self.control.timeline.borrow_mut().mark(event, now);
+                acknowledge(reply, now);
+            }
+            Command::Over(event, reply) => {
+                self.control.timeline.borrow_mut().over(event, now);
                 acknowledge(reply, now);
             }
             Command::AllAnswered(sent_after, reply) => {

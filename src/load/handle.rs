@@ -155,6 +155,12 @@ impl LoadHandle {
         self.ask(|reply| Command::Mark(event, reply)).await.unwrap_or_else(clock::now)
     }
 
+    /// `event`, which is to replace what answers, is over at the returned time: whoever had answered before it and
+    /// answers a request that is sent later is stale.
+    pub async fn over(&self, event: EventId) -> MonoTime {
+        self.ask(|reply| Command::Over(event, reply)).await.unwrap_or_else(clock::now)
+    }
+
     /// Resolves once in every cohort a request that was sent after `sent_after` was `ok`: with the end of the
     /// last of them. Never resolves when the load ends before that.
     pub async fn all_answered(&self, sent_after: MonoTime) -> MonoTime {

@@ -12,6 +12,7 @@ use super::connection::{Scratch, Socket, Stream, Wire};
 use super::dispatcher::{Agenda, Schedule, rate_micros};
 use super::ended::{Accepted, Ended, Trace};
 use super::error::LoadError;
+use super::instances::Instances;
 use super::protocol::http::{Asked, NotHttp, Response, Taken};
 use super::protocol::{Judgement, Protocol, ProtocolEvent};
 use super::tally::Tally;
@@ -60,7 +61,7 @@ impl AnswerReader {
 
     /// Takes the next bytes of the answer, and gives those of its body to `body`.
     pub fn feed(&mut self, bytes: &[u8], body: impl FnMut(&[u8])) -> Progress {
-        match self.response.feed(bytes, self.asked, body) {
+        match self.response.feed(bytes, self.asked, None, body) {
             Ok(Taken::More) => Progress::More,
             Ok(Taken::Whole { surplus }) => Progress::Whole { surplus },
             Err(NotHttp) => Progress::NotHttp,
@@ -109,7 +110,7 @@ impl Pair {
             while theirs.read_exact(&mut request).await.is_ok() && theirs.write_all(answer).await.is_ok() {}
         });
         let wire = Wire::new(Stream::Plain(Socket::Unix(ours)), Scratch::new());
-        let protocol = Protocol::new(&target.request);
+        let protocol = Protocol::new(&target.request, &target.expect, Instances::default());
         Ok(Self { runtime, target, wire, protocol, made: 0 })
     }
 

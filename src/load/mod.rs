@@ -19,6 +19,7 @@
 //! | `connection` | opens, and counts bytes |
 //! | `protocol` | starts exchanges: request and answer |
 //! | `classify` | from errors and bytes to a failure class |
+//! | `instances` | which instances answered |
 //! | `tally`, `row_tally`, `gaps`, `health`, `timeline`, `readiness`, `live` | what is counted, under which scope |
 //! | `outbox` | hands it over |
 //! | `internals` | what benches and fuzzing reach in for |
@@ -42,6 +43,7 @@ mod guard;
 mod handle;
 mod health;
 mod heartbeat;
+mod instances;
 #[doc(hidden)]
 pub mod internals;
 mod live;

@@ -105,6 +105,7 @@ impl Prepared {
             ReadyPace::OnDemand => Agenda::clients(0, origin),
         };
         let tally = Tally::new(number, origin, Arc::clone(live)).with_health(self.health);
+        let tally = tally.with_instances(control.instances.clone());
         let ReadyPolicy { slot, slots_max, streams, closed_loop, on_demand } = self.policy;
         let policy = Policy { slot: Rc::new(slot), slots_max, streams, closed_loop, on_demand };
         let cohort = Cohort::new(usize::from(number), policy, Rc::clone(control), tally, agenda);

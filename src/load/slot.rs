@@ -12,6 +12,7 @@ use super::classify::Failure;
 use super::connection::{OpenFailure, Opened, Opening, Scratch};
 use super::ended::{Accepted, Ended, Trace};
 use super::guard::{Guard, Interruption, Stopped};
+use super::instances::Instances;
 use super::protocol::{Exchanged, Over, ProtocolEvent, Room};
 use super::target::ReadyTarget;
 use crate::clock;
@@ -50,6 +51,7 @@ pub(super) enum SlotEvent {
 pub(super) struct Slot {
     policy: Rc<SlotPolicy>,
     scratch: Scratch,
+    instances: Instances,
     guard: Guard,
     /// Where new exchanges start.
     link: Link,
@@ -119,10 +121,16 @@ impl Request {
 
 impl Slot {
     /// Idle, without a connection. Must be called within a runtime.
-    pub(super) fn new(policy: Rc<SlotPolicy>, scratch: Scratch, interruption: Rc<Interruption>) -> Self {
+    pub(super) fn new(
+        policy: Rc<SlotPolicy>,
+        scratch: Scratch,
+        instances: Instances,
+        interruption: Rc<Interruption>,
+    ) -> Self {
         Self {
             policy,
             scratch,
+            instances,
             guard: Guard::new(interruption),
             link: Link::None,
             retired: Vec::new(),
@@ -195,8 +203,8 @@ impl Slot {
     }
 
     fn opened(&mut self, opened: Opened) -> SlotEvent {
-        let (since, policy) = (opened.since, &self.policy);
-        let open = Open::new(opened, &policy.target, policy.connect_delay, self.scratch.clone());
+        let since = opened.since;
+        let open = Open::new(opened, &self.policy, self.scratch.clone(), self.instances.clone());
         self.link = Link::Open(Box::new(open));
         SlotEvent::Opened(since)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::ended::Ended;
 use super::gaps::{GapWatch, keep_longest};
 use super::health::HealthWatch;
+use super::instances::{Answered, InstanceTally, Instances};
 use super::live::Live;
 use super::row_tally::RowTally;
 use super::timeline::Timeline;
@@ -25,6 +26,7 @@ pub(super) struct Tally {
     cut_at: MonoTime,
     gap: GapWatch,
     health: Option<HealthWatch>,
+    instances: Instances,
     outstanding: u64,
     /// Requests due before a moment that had not ended by then, and still have not.
     awaited: (MonoTime, u64),
@@ -53,6 +55,7 @@ struct SegmentTally {
     last: [VecDeque<(FailureKey, Ended)>; FailureClass::ALL.len()],
     /// Of the answers that only the end of their connection delimited, what came after the first.
     last_unframed: VecDeque<Ended>,
+    instances: InstanceTally,
 }
 
 impl Tally {
@@ -66,6 +69,7 @@ impl Tally {
             cut_at: origin,
             gap: GapWatch::default(),
             health: None,
+            instances: Instances::default(),
             outstanding: 0,
             awaited: (MonoTime::default(), 0),
             unattempted_since: origin,
@@ -79,6 +83,11 @@ impl Tally {
     /// The same, following the state of a load balancer's check as well.
     pub(super) fn with_health(self, health: Option<HealthWatch>) -> Self {
         Self { health, ..self }
+    }
+
+    /// The same, with the instances that the whole load knows.
+    pub(super) fn with_instances(self, instances: Instances) -> Self {
+        Self { instances, ..self }
     }
 
     /// Since when there was no `ok` while requests were due; none if all is well.
@@ -197,6 +206,7 @@ impl Tally {
         if self.health.as_mut().is_some_and(|health| health.ended(ended)) {
             self.segment(scope).flaps += 1;
         }
+        self.instance(timeline, scope, ended);
         match ended.result {
             Ok(accepted) => {
                 self.ok(timeline, scope, began, ended);
@@ -224,6 +234,13 @@ impl Tally {
         if let Some(gap) = self.gap.ok(ended.end, self.outstanding) {
             self.keep_gap(timeline, gap);
         }
+    }
+
+    fn instance(&mut self, timeline: &Timeline, scope: Scope, ended: &Ended) {
+        let Some(named) = ended.trace.named else { return };
+        let answered = Answered { named, sent: ended.trace.sent, end: ended.end, is_ok: ended.result.is_ok() };
+        let instances = self.instances.clone();
+        self.segment_tally(scope).instances.count(answered, &instances, timeline);
     }
 
     fn unconfirmed(&mut self, scope: Scope, ended: &Ended) {
@@ -295,7 +312,7 @@ impl Tally {
         let taken = self.scopes.iter_mut().find_map(|scope| scope.segment.take());
         if let Some(tally) = taken {
             self.scopes.retain(ScopeTally::holds_something);
-            return Some(tally.into_segment(at));
+            return Some(tally.into_segment(at, &self.instances));
         }
         self.cut_at = at;
         None
@@ -328,6 +345,7 @@ impl Tally {
             sampled: Default::default(),
             last: Default::default(),
             last_unframed: VecDeque::new(),
+            instances: InstanceTally::default(),
         };
         self.scope(scope).segment.get_or_insert_with(|| Box::new(empty()))
     }
@@ -343,11 +361,12 @@ impl Tally {
 }
 
 impl SegmentTally {
-    fn into_segment(mut self, to: MonoTime) -> Box<Segment> {
+    fn into_segment(mut self, to: MonoTime, instances: &Instances) -> Box<Segment> {
         let last = self.last.iter().flatten().map(|(key, ended)| sample(*key, ended));
         self.segment.samples.extend(last);
         self.segment.unframed.extend(self.last_unframed.iter().map(unframed_sample));
-        Box::new(Segment { to, ..self.segment })
+        let instances = self.instances.into_record(instances);
+        Box::new(Segment { to, instances, ..self.segment })
     }
 }
 

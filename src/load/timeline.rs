@@ -8,6 +8,8 @@ use crate::record::segment::Scope;
 pub(super) struct Timeline {
     counting_from: Option<MonoTime>,
     events: Vec<(MonoTime, EventId)>,
+    /// Events that are to replace what answers, in the order in which they were over: which, its begin, and its end.
+    over: Vec<(EventId, MonoTime, MonoTime)>,
 }
 
 impl Timeline {
@@ -24,6 +26,19 @@ impl Timeline {
     /// An event begins at `at`, which is never before an earlier mark.
     pub(super) fn mark(&mut self, event: EventId, at: MonoTime) {
         self.events.push((at, event));
+    }
+
+    /// An event that is to replace what answers was over at `at`.
+    pub(super) fn over(&mut self, event: EventId, at: MonoTime) {
+        let began = self.began(Scope::Event(event));
+        self.over.push((event, began, at));
+    }
+
+    /// The event that an instance has outlived which answered a request sent at `sent`, and first answered at
+    /// `first_answer`: the last one that was over then, if the instance had answered before it began.
+    pub(super) fn outlived(&self, first_answer: MonoTime, sent: MonoTime) -> Option<EventId> {
+        let &(event, began, _) = self.over.iter().rfind(|&&(.., over)| over < sent)?;
+        (first_answer < began).then_some(event)
     }
 
     /// The scope that is current at `at`: that of what falls due, or connects, then.

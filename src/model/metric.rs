@@ -86,6 +86,9 @@ metrics! {
     ColdStart = "cold_start", Time;
     /// State changes of a load balancer's health check.
     Flaps = "flaps", Count;
+    /// Answers to requests sent after an event was over, of an instance that had answered before it began. Needs
+    /// `instance` in `[target]`.
+    Stale = "stale", Count;
 }
 
 impl Metric {

@@ -168,6 +168,29 @@ impl ActionKind {
         }
     }
 
+    /// Whether what answers after it is to be another process or release than before it.
+    #[must_use]
+    pub fn replaces(self) -> bool {
+        match self {
+            Self::Restart
+            | Self::TryRestart
+            | Self::Reload
+            | Self::ReloadOrRestart
+            | Self::Stop
+            | Self::Start
+            | Self::Kill
+            | Self::Exec => true,
+            Self::ResetFailed
+            | Self::DaemonReload
+            | Self::Wait
+            | Self::Request
+            | Self::Gate
+            | Self::Exit
+            // Only who wrote it knows what it announces.
+            | Self::Mark => false,
+        }
+    }
+
     /// What such a step does, and what its key takes.
     #[must_use]
     pub fn meaning(self) -> &'static str {

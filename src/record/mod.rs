@@ -9,6 +9,7 @@ pub(crate) mod fold;
 pub mod gate;
 pub mod generator;
 pub mod histogram;
+pub mod instances;
 pub mod line;
 mod packed;
 mod plausible;

@@ -136,6 +136,10 @@ fn texts_of(line: &Line) -> Vec<&str> {
         Line::Note(note) => vec![&note.message],
         Line::Check(check) => vec![&check.name, &check.expected, &check.actual],
         Line::Cap(cap) => vec![&cap.what],
+        Line::Segment(segment) => {
+            let named = segment.instances.iter().flat_map(|instances| &instances.named);
+            named.map(|instance| instance.name.as_str()).collect()
+        }
         Line::Journal(entry) => vec![&entry.message],
         Line::Exec(outcome) => vec![&outcome.output],
         Line::StepEnd(end) => {
@@ -162,8 +166,10 @@ fn times_of_segment(segment: &Segment) -> Vec<MonoTime> {
     let samples = segment.samples.iter().flat_map(|sample| [sample.due, sample.end]);
     let unframed = segment.unframed.iter().flat_map(|sample| [sample.due, sample.end]);
     let goaways = segment.goaways.iter().flat_map(|goaways| [goaways.first, goaways.last]);
+    let named = segment.instances.iter().flat_map(|instances| &instances.named);
+    let answers = named.flat_map(|instance| [instance.first, instance.last]);
     let ends = [segment.from, segment.to].into_iter();
-    ends.chain(gaps).chain(first_ok).chain(samples).chain(unframed).chain(goaways).collect()
+    ends.chain(gaps).chain(first_ok).chain(samples).chain(unframed).chain(goaways).chain(answers).collect()
 }
 
 fn times_of_generator(generator: &GeneratorUse) -> Vec<MonoTime> {
@@ -200,7 +206,14 @@ fn counts_of_segment(segment: &Segment) -> Vec<u64> {
         segment.unframed_left_out,
         segment.flaps,
     ];
-    counts.into_iter().chain(goaways).collect()
+    let instances = segment.instances.iter().flat_map(|instances| {
+        let named = instances
+            .named
+            .iter()
+            .flat_map(|instance| instance.stale.iter().map(|stale| stale.n).chain([instance.answers]));
+        named.chain([instances.unnamed, instances.unnamed_ok, instances.left_out])
+    });
+    counts.into_iter().chain(goaways).chain(instances).collect()
 }
 
 #[cfg(test)]

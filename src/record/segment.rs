@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::histogram::LatencyHistogram;
+use super::instances::Instances;
 use crate::model::{EventId, FailureKey, Instead, MonoTime};
 
 /// The length of a row, in nanoseconds: 100 ms.
@@ -124,6 +125,9 @@ pub struct Segment {
     /// How servers announced the end of connections; none if none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goaways: Option<GoAways>,
+    /// Which instances answered; none where no answer is asked for its instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Instances>,
     /// The longest spans without an `ok` while requests were due, longest first; at most eight.
     pub gaps: Vec<Gap>,
     /// Longest time without a connection attempt, in nanoseconds, from the scope's beginning to its end: its edges
@@ -166,6 +170,7 @@ impl Segment {
             lateness: LatencyHistogram::with_room(),
             connections: ConnectionCounts::default(),
             goaways: None,
+            instances: None,
             gaps: Vec::new(),
             connect_gap_ns: None,
             first_ok: None,

@@ -84,6 +84,16 @@ pub struct ScenarioResult {
     pub recovery_ms: Option<f64>,
     /// Deepest accept queue seen.
     pub queue_peak: Option<u32>,
+    /// Answers to requests sent after an event was over, of an instance that had answered before it began; null without
+    /// `instance` in `[target]`.
+    #[serde(default)]
+    pub stale: Option<u64>,
+    /// Who answered, by the first answer; empty without `instance`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<InstanceResult>,
+    /// Answers that could not be told by instance; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances_unknown: Option<UnknownInstances>,
     /// The same figures for each cohort.
     pub cohorts: Vec<CohortResult>,
     /// Every run of every step that was begun.
@@ -171,6 +181,32 @@ pub struct Connections {
     pub closed_idle: u64,
     /// Answers that only the end of the connection delimited: a cut-short one would have gone unseen.
     pub unframed: u64,
+}
+
+/// A process, release or pod that answered, by the name that its answers give.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceResult {
+    /// Its name.
+    pub name: String,
+    /// Complete answers to counted requests, expected or wrong.
+    pub answers: u64,
+    /// Answers in the warmup.
+    pub warmup: u64,
+    /// When its first answer was whole, from the first counted due time; negative in the warmup.
+    pub first_ms: f64,
+    /// When its last answer was whole.
+    pub last_ms: f64,
+    /// Of its answers, those to requests sent after an event was over that it had answered before.
+    pub stale: u64,
+}
+
+/// Complete answers to counted requests of which the instance is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnknownInstances {
+    /// They named none.
+    pub unnamed: u64,
+    /// They named one that is not kept: 256 others came before it, or its name is longer than 256 bytes.
+    pub left_out: u64,
 }
 
 /// One cohort.
@@ -270,6 +306,13 @@ pub struct EventResult {
     /// How servers announced the end of connections; null without HTTP/2.
     #[serde(default)]
     pub goaway: Option<GoAwayResult>,
+    /// Answers to requests sent after this event was over, and before the next one was, of an instance that had answered
+    /// before this one began; null without `instance`, and for an event that replaces nothing.
+    #[serde(default)]
+    pub stale: Option<u64>,
+    /// Complete answers until the next event, by instance; absent without `instance`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub instances: BTreeMap<String, u64>,
     /// Deepest accept queue seen before the next event.
     pub queue_peak: Option<u32>,
     /// The effective backlog of that listener.

@@ -36,6 +36,7 @@ impl ScenarioResult {
             Metric::Flaps => {
                 self.cohorts.iter().filter_map(|cohort| cohort.flaps).reduce(|sum, flaps| sum + flaps).map(float)
             }
+            Metric::Stale => self.stale.map(float),
             // Only the record has it.
             Metric::ColdStart => None,
         }

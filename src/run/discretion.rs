@@ -8,8 +8,9 @@ use std::path::Path;
 use crate::record::begin::Begin;
 use crate::record::gate::GateCheck;
 use crate::record::line::{EndReason, Line};
+use crate::record::segment::Segment;
 use crate::scenario::placeholder::PLACEHOLDER;
-use crate::scenario::plan::{Action, Plan};
+use crate::scenario::plan::{Action, InstanceSource, Plan};
 use crate::secrets::Secrets;
 
 /// Takes secrets and the scenario's folder out of what is recorded.
@@ -51,10 +52,9 @@ impl Discretion {
     #[must_use]
     pub fn applied(&self, line: &Line) -> Option<Line> {
         match line {
+            Line::Segment(segment) => self.segment(segment),
             // Of our own making, and many.
-            Line::Rows(_) | Line::Segment(_) | Line::Queue(_) | Line::Looks(_) | Line::Counters(_) | Line::Trace(_) => {
-                None
-            }
+            Line::Rows(_) | Line::Queue(_) | Line::Looks(_) | Line::Counters(_) | Line::Trace(_) => None,
             _ => {
                 let mut line = line.clone();
                 self.texts(&mut line);
@@ -97,6 +97,19 @@ impl Discretion {
         }
     }
 
+    /// All of our own making but the names of instances, which answers give.
+    fn segment(&self, segment: &Segment) -> Option<Line> {
+        let named = &segment.instances.as_ref()?.named;
+        let hidden: Vec<String> = named.iter().map(|instance| self.secrets.hide_known(&instance.name)).collect();
+        if named.iter().zip(&hidden).all(|(instance, hidden)| instance.name == *hidden) {
+            return None;
+        }
+        let mut segment = segment.clone();
+        let named = segment.instances.iter_mut().flat_map(|instances| &mut instances.named);
+        named.zip(hidden).for_each(|(instance, hidden)| instance.name = hidden);
+        Some(Line::Segment(Box::new(segment)))
+    }
+
     /// The plan is masked already where its secrets stand. Elsewhere in it they are known.
     fn begin(&self, begin: &mut Begin) {
         let plan = &mut begin.plan;
@@ -107,6 +120,9 @@ impl Discretion {
                 .chain([&mut target.url, &mut target.path, &mut target.authority, &mut target.method])
                 .for_each(|text| self.hide_known(text));
             target.expect_body.iter_mut().for_each(|text| self.hide_known(text));
+            if let Some(InstanceSource::Body(text) | InstanceSource::Header(text)) = &mut target.instance {
+                self.hide_known(text);
+            }
         }
         if let Some(units) = &mut plan.units {
             units.files.iter_mut().for_each(|file| self.hide_known(&mut file.text));

@@ -153,6 +153,9 @@ impl<M: Manager> Stage<'_, M> {
                 Readiness::Interrupted => went = Went::Interrupted,
             }
         }
+        if went == Went::Well && step.action.kind().replaces() {
+            self.load.over(which.event).await;
+        }
         let after = self.snapshots().await;
         end.at = clock::now();
         end.old_main_gone_at = gone.and_then(|departure| departure.at());

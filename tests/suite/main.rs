@@ -16,6 +16,7 @@ mod embedded;
 mod examples;
 mod faults;
 mod hostile;
+mod instances;
 mod load;
 mod long_records;
 mod mutated_records;

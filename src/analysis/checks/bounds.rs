@@ -74,5 +74,7 @@ fn judge_bound(name: &str, place: &str, metric: Metric, bound: Bound, figures: &
     let judged = judged.because(words::broken_bound(metric, bound, actual, place, figures));
     let is_too_much =
         matches!(bound.comparison, Comparison::AtMost | Comparison::LessThan | Comparison::Exactly) && actual >= limit;
-    if metric.is_loss() && is_too_much { judged.decisive() } else { judged }
+    // What was seen of either was seen, whatever else is in doubt.
+    let is_decisive = metric.is_loss() || metric == Metric::Stale;
+    if is_decisive && is_too_much { judged.decisive() } else { judged }
 }

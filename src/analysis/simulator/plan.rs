@@ -41,6 +41,7 @@ pub(crate) fn cohort(name: &str, rate: f64, connections: Connections) -> Cohort 
             body: Vec::new(),
             expect_status: vec![StatusPattern::Class(2)],
             expect_body: None,
+            instance: None,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             ca_file: None,

@@ -216,6 +216,7 @@ impl Case {
             headers: Vec::new(),
             body: if is_large { vec![b'x'; LARGE_BODY_BYTES] } else { Vec::new() },
             expect_status: vec![StatusPattern::Class(2)],
+            instance: None,
             expect_body: (fault == Some(FaultKind::WrongBody)).then(|| "^ok".to_owned()),
             timeout,
             connect_timeout: timeout,

@@ -270,7 +270,8 @@ impl Cohort {
     async fn drive(self: Rc<Self>, mailbox: Rc<Mailbox>) {
         let _panic = PanicWatch(&self.control);
         let (scratch, interruption) = (self.control.scratch.clone(), Rc::clone(&self.control.interruption));
-        let mut slot = Slot::new(Rc::clone(&self.policy.slot), scratch, interruption);
+        let instances = self.control.instances.clone();
+        let mut slot = Slot::new(Rc::clone(&self.policy.slot), scratch, instances, interruption);
         loop {
             let event = poll_fn(|cx| {
                 while let Some((due, free_since)) = mailbox.take(cx) {

@@ -2,6 +2,7 @@
 
 use crate::load::classify::{Failure, Trouble};
 use crate::load::connection::{Passed, Wire};
+use crate::load::instances::Named;
 use crate::model::Instead;
 
 /// An exchange that has ended.
@@ -37,6 +38,8 @@ pub(in crate::load) struct Answer {
     pub(in crate::load) has_surplus: bool,
     /// Only the end of the connection delimited it.
     pub(in crate::load) unframed: bool,
+    /// The instance that gave it; none if nobody asks.
+    pub(in crate::load) named: Option<Named>,
 }
 
 /// How a complete answer compares with what was expected.

@@ -1,5 +1,7 @@
 //! The part of an answer's body that a regular expression is held against.
 
+use std::borrow::Cow;
+
 use regex_lite::Regex;
 
 /// At most so much of a body is kept for `expect_body`; what follows is read and dropped.
@@ -29,7 +31,12 @@ impl KeptBody {
 
     /// Whether the pattern matches somewhere in what was kept. Bytes that are no UTF-8 stand as U+FFFD.
     pub(in crate::load) fn matches(&self, pattern: &Regex) -> bool {
-        pattern.is_match(&String::from_utf8_lossy(&self.bytes))
+        pattern.is_match(&self.text())
+    }
+
+    /// What was kept.
+    pub(in crate::load) fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes)
     }
 }
 

@@ -4,22 +4,30 @@ use std::task::{Context, Poll, ready};
 
 use super::answer::{Answer, Judgement, NoAnswer};
 use super::body::KeptBody;
+use super::naming::Naming;
 use super::request::Expectation;
 use crate::load::connection::Wire;
+use crate::load::instances::Instances;
 
 /// Sends bytes, then reads until the expectation matches or the peer closes. Without an expectation, any byte before the
 /// close is an answer.
-#[derive(Default)]
 pub(in crate::load) struct BytesExchange {
     written: usize,
     flushed: bool,
     kept: KeptBody,
+    naming: Naming,
 }
 
 impl BytesExchange {
+    /// On a connection that no request has used.
+    pub(in crate::load) fn new(expect: &Expectation, instances: Instances) -> Self {
+        let naming = Naming::new(expect.named_by.as_ref(), instances);
+        Self { written: 0, flushed: false, kept: KeptBody::default(), naming }
+    }
+
     pub(in crate::load) fn start(&mut self, expect: &Expectation) {
         (self.written, self.flushed) = (0, false);
-        self.kept.begin(expect.body.is_some());
+        self.kept.begin(expect.reads_body());
     }
 
     pub(in crate::load) fn poll(
@@ -46,17 +54,18 @@ impl BytesExchange {
                 Ok(None) if wire.passed().bytes_in > 0 => {
                     let as_expected = expect.body.is_none();
                     let judgement = if as_expected { Judgement::Expected } else { Judgement::OtherBody };
-                    return Poll::Ready(Ok(Answer { unframed: true, ..answer(judgement) }));
+                    return Poll::Ready(Ok(Answer { unframed: true, ..self.answer(judgement) }));
                 }
                 Ok(None) | Err(_) => return Poll::Ready(Err(NoAnswer::lost(wire))),
             }
             if expect.body.as_ref().is_some_and(|pattern| self.kept.matches(pattern)) {
-                return Poll::Ready(Ok(answer(Judgement::Expected)));
+                return Poll::Ready(Ok(self.answer(Judgement::Expected)));
             }
         }
     }
-}
 
-fn answer(judgement: Judgement) -> Answer {
-    Answer { status: None, judgement, reusable: false, has_surplus: false, unframed: false }
+    fn answer(&mut self, judgement: Judgement) -> Answer {
+        let named = self.naming.named(&self.kept);
+        Answer { status: None, judgement, reusable: false, has_surplus: false, unframed: false, named }
+    }
 }

@@ -9,6 +9,7 @@ use super::http2::Http2;
 use super::request::{Expectation, RequestTemplate};
 use crate::load::classify::Failure;
 use crate::load::connection::Wire;
+use crate::load::instances::Instances;
 use crate::record::segment::GoAways;
 
 /// What speaks on one connection. An exchange is known by its number on the connection, from 1.
@@ -50,13 +51,15 @@ pub(in crate::load) struct OneAtATime<E> {
 
 impl Protocol {
     /// For a connection that no request has used.
-    pub(in crate::load) fn new(request: &RequestTemplate) -> Self {
+    pub(in crate::load) fn new(request: &RequestTemplate, expect: &Expectation, instances: Instances) -> Self {
         match request {
             RequestTemplate::Http(_) => {
-                Self::Http(OneAtATime { exchange: Box::new(HttpExchange::new()), in_flight: None })
+                Self::Http(OneAtATime { exchange: Box::new(HttpExchange::new(expect, instances)), in_flight: None })
             }
-            RequestTemplate::Http2(_) => Self::Http2(Box::new(Http2::new())),
-            RequestTemplate::Tcp(_) => Self::Bytes(OneAtATime { exchange: BytesExchange::default(), in_flight: None }),
+            RequestTemplate::Http2(_) => Self::Http2(Box::new(Http2::new(expect, instances))),
+            RequestTemplate::Tcp(_) => {
+                Self::Bytes(OneAtATime { exchange: BytesExchange::new(expect, instances), in_flight: None })
+            }
         }
     }
 

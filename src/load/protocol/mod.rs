@@ -10,6 +10,7 @@
 //! | `request` | what is sent, and what must come back |
 //! | `http`, `http2`, `bytes` | the protocols |
 //! | `body` | the part of an answer that is looked at |
+//! | `naming` | which instance gave an answer |
 
 mod answer;
 mod body;
@@ -17,6 +18,7 @@ mod bytes;
 mod exchange;
 pub(super) mod http;
 mod http2;
+mod naming;
 mod request;
 
 pub(super) use answer::{Answer, Exchanged, Judgement, Over};

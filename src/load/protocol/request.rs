@@ -6,6 +6,7 @@ use super::answer::Judgement;
 use super::body::KeptBody;
 use super::http::HttpRequest;
 use super::http2::Http2Request;
+use super::naming::NamedBy;
 use crate::load::connection::Passed;
 use crate::load::error::LoadError;
 use crate::scenario::plan::{Cohort, Protocol, Scheme, StatusPattern, Target};
@@ -54,14 +55,22 @@ pub(in crate::load) struct Expectation {
     statuses: Vec<StatusPattern>,
     /// What the body must match somewhere.
     pub(in crate::load) body: Option<Regex>,
+    /// Where it names the instance that gave it.
+    pub(in crate::load) named_by: Option<NamedBy>,
 }
 
 impl Expectation {
     pub(in crate::load) fn new(cohort: &str, target: &Target) -> Result<Self, LoadError> {
-        let pattern =
-            |error: regex_lite::Error| LoadError::Pattern { cohort: cohort.to_owned(), reason: error.to_string() };
-        let body = target.expect_body.as_deref().map(Regex::new).transpose().map_err(pattern)?;
-        Ok(Self { statuses: target.expect_status.clone(), body })
+        let pattern = |reason: String| LoadError::Pattern { cohort: cohort.to_owned(), reason };
+        let compiled = |text: &str| Regex::new(text).map_err(|error| pattern(error.to_string()));
+        let body = target.expect_body.as_deref().map(compiled).transpose()?;
+        let named_by = target.instance.as_ref().map(NamedBy::new).transpose().map_err(pattern)?;
+        Ok(Self { statuses: target.expect_status.clone(), body, named_by })
+    }
+
+    /// Whether anything is looked for in the body.
+    pub(in crate::load) fn reads_body(&self) -> bool {
+        self.body.is_some() || matches!(self.named_by, Some(NamedBy::Body(_)))
     }
 
     /// Whether `status` is expected. Without any pattern, every status is.

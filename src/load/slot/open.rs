@@ -4,14 +4,14 @@ use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-use super::Request;
+use super::{Request, SlotPolicy};
 use crate::load::classify::{Failure, Progress, disposition, exchange_class};
 use crate::load::connection::{Opened, Passed, Scratch, Wire};
 use crate::load::ended::{Accepted, Ended, Trace};
+use crate::load::instances::Instances;
 use crate::load::protocol::{Answer, Exchanged, Judgement, Protocol, ProtocolEvent, Room};
 use crate::load::target::ReadyTarget;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
@@ -32,16 +32,17 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn new(opened: Opened, target: &ReadyTarget, connect_delay: Duration, scratch: Scratch) -> Self {
+    pub(super) fn new(opened: Opened, policy: &SlotPolicy, scratch: Scratch, instances: Instances) -> Self {
         let Opened { stream, local, since } = opened;
+        let SlotPolicy { target, connect_delay, .. } = policy;
         Self {
             wire: Wire::new(stream, scratch),
-            protocol: Protocol::new(&target.request),
+            protocol: Protocol::new(&target.request, &target.expect, instances),
             local,
             since,
             exchanges: 0,
             in_flight: 0,
-            delay: (!connect_delay.is_zero()).then(|| Box::pin(sleep(connect_delay))),
+            delay: (!connect_delay.is_zero()).then(|| Box::pin(sleep(*connect_delay))),
         }
     }
 
@@ -86,6 +87,7 @@ impl Open {
             bytes_in,
             unframed: exchanged.result.is_ok_and(|answer| answer.unframed),
             instead: exchanged.instead,
+            named: exchanged.result.ok().and_then(|answer| answer.named),
         };
         let is_late = end > request.due + target.timeout;
         let result = match exchanged.result {

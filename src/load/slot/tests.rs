@@ -21,7 +21,7 @@ fn slot(address: SocketAddr, timeout: Duration) -> (Slot, Rc<Interruption>) {
     let target = ReadyTarget::new(&cohort, false).unwrap();
     let policy = Rc::new(SlotPolicy { target, reuse: true, connect_delay: Duration::ZERO });
     let interruption = Interruption::new();
-    (Slot::new(policy, Scratch::new(), Rc::clone(&interruption)), interruption)
+    (Slot::new(policy, Scratch::new(), Instances::default(), Rc::clone(&interruption)), interruption)
 }
 
 /// Accepts one connection after the other; answers `answers` requests on each and closes it then.

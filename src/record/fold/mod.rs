@@ -1,6 +1,7 @@
 //! What a record comes to, line by line: counts are added up, and only what tells more than counts do is kept.
 
 pub(crate) mod counts;
+pub(crate) mod instances;
 mod recovery;
 mod settle;
 pub(crate) mod tally;

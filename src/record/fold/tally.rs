@@ -8,6 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::instances::Instances;
 use super::recovery::recovered_p99_ms;
 use super::settle::Settled;
 use super::window::{Cell, Distributions, Window};
@@ -35,6 +36,8 @@ pub(crate) struct Tally {
     /// Rows count from here.
     pub(super) load_start: MonoTime,
     clients: Vec<Client>,
+    /// Who answered.
+    pub(crate) instances: Instances,
     pub(super) zones: Zones,
     pub(super) settled: Settled,
 }
@@ -79,6 +82,9 @@ impl Tally {
             Line::Rows(rows) => self.add_rows(rows),
             Line::Segment(segment) => {
                 let (cohort, scope) = self.place(segment.cohort, segment.scope);
+                if let Some(counted) = &segment.instances {
+                    self.instances.add(cohort, scope, counted);
+                }
                 let group = self.group(scope);
                 self.distributions.entry((cohort, group)).or_default().add_segment(segment);
                 let window = self.windows.entry((cohort, scope)).or_default();

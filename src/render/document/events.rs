@@ -1,7 +1,7 @@
 //! The events of a scenario: a table of those worth a row, and where the slowest answer spent its time.
 
 use super::table::{Column, spare, unless_bad};
-use super::{Block, Cell, Level, Table, blocks};
+use super::{Block, Cell, Level, Table, blocks, instances};
 use crate::model::{ActionKind, JobResult};
 use crate::render::text::{latency, ms};
 use crate::result::{EventResult, GoAwayResult, GoAwayShape, ScenarioResult, Slowest};
@@ -40,7 +40,9 @@ pub(super) fn section(scenario: &ScenarioResult, level: Level) -> Vec<Block<'sta
     // What is the same in all rows stands in the heading.
     let is_uniform = events.iter().all(|event| subject(event) == subject(first));
     let heading = if is_uniform { format!("Events: {}", subject(first)) } else { "Events".to_owned() };
-    let columns = [&RUN].into_iter().chain((!is_uniform).then_some(&ACTION)).chain(COLUMNS);
+    let names_instances = scenario.stale.is_some();
+    let of_instances = instances::OF_EVENTS.iter().filter(|_| names_instances);
+    let columns = [&RUN].into_iter().chain((!is_uniform).then_some(&ACTION)).chain(COLUMNS).chain(of_instances);
     let (slowest, goaway) = (slowest(&events), goaway(&events));
     let (all, most) = (events.len(), level.events_max());
     let mut blocks = vec![Block::Heading(heading), Block::Table(Table::of(columns, level, worst(events, most)))];

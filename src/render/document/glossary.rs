@@ -54,6 +54,15 @@ const COLUMNS: &[Definition] = &[
     ),
     of("queue / backlog", "The most connections seen waiting in the accept queue, and how many fit."),
     of("backlog needed", "Connections that arrive during a stall of this length: what Backlog= would have to hold."),
+    of("instance", "A process, release or pod, by the name that its answers give."),
+    of("answers", "Its complete answers to requests that fell due after the warmup, expected or wrong."),
+    of("first answer s", "When its first answer was whole, from the first counted due time; negative in the warmup."),
+    of("last answer s", "When its last answer was whole, from the first counted due time."),
+    of(
+        "stale",
+        "Answers to requests sent after an event was over, from an instance that had answered before that event began.",
+    ),
+    of("answered by", "The instances that answered until the next event, with the number of their answers."),
     of("main PID", "The main process before and after."),
 ];
 

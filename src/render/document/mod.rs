@@ -16,12 +16,14 @@
 //! | [`scenario`] | the sections of one scenario |
 //! | [`events`] | the section of its events |
 //! | [`glossary`] | what columns and bands mean |
+//! | `instances` | who answered |
 //! | [`losses`] | the sections of what was lost and why |
 //! | [`other`] | the documents of a comparison of runs and of a calibration |
 
 pub(crate) mod blocks;
 mod events;
 pub(crate) mod glossary;
+mod instances;
 mod losses;
 pub(crate) mod other;
 pub(crate) mod run;

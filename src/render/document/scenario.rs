@@ -3,7 +3,7 @@
 use super::blocks::{Subject, text};
 use super::run::outage;
 use super::table::{Column, spare, unless_bad};
-use super::{Block, Cell, Content, Level, Part, Span, Table, Tile, events, losses};
+use super::{Block, Cell, Content, Level, Part, Span, Table, Tile, events, instances, losses};
 use crate::model::Verdict;
 use crate::record::begin::ManagerKind;
 use crate::record::line::NoteKind;
@@ -27,6 +27,7 @@ pub(super) fn part<'a>(result: &RunResult, number: usize, scenario: &'a Scenario
     blocks.extend(not_drawn(scenario, level));
     blocks.extend(requests(scenario, level));
     blocks.extend(events::section(scenario, level));
+    blocks.extend(instances::section(scenario, level));
     blocks.extend(losses::outcomes(scenario, level));
     blocks.extend(losses::causes(scenario, level));
     blocks.extend(checks(scenario, level));

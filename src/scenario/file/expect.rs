@@ -43,11 +43,15 @@ type Cohorts = Vec<(Place, String, Bounds)>;
 
 /// Bounds on metrics, each right in itself.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bounds(pub Vec<(Metric, Bound)>);
+pub(crate) struct Bounds {
+    pub all: Vec<(Metric, Bound)>,
+    /// Where `stale` is, which needs an `instance`.
+    pub stale: Option<Place>,
+}
 
 impl Bounds {
     pub(crate) fn has(&self, metric: Metric) -> bool {
-        self.0.iter().any(|(bounded, _)| *bounded == metric)
+        self.all.iter().any(|(bounded, _)| *bounded == metric)
     }
 }
 
@@ -55,7 +59,7 @@ impl Bounds {
 pub(crate) fn gate() -> Kind<Bounds> {
     Kind::new(schema_of::<Bounds>, |node, mistakes| {
         let bounds: Bounds = Reader::of("gate", node, mistakes)?.all();
-        if bounds.0.is_empty() {
+        if bounds.all.is_empty() {
             mistakes.add(node.place, "this gate asks for nothing").help("write gate = { dropped = 0 }");
         }
         Some(bounds)
@@ -108,18 +112,21 @@ impl Keys for Bounds {
         let beside = reader.known();
         let others = reader.take_others();
         let mistakes = reader.mistakes();
-        let mut bounds = Vec::new();
+        let (mut bounds, mut stale) = (Vec::new(), None);
         for entry in others {
             match entry.key.as_str() {
                 "outcome" => bounds.extend(nested(entry, mistakes, FailureClass::ALL, Metric::Outcome)),
                 "cause" => bounds.extend(nested(entry, mistakes, Cause::ALL, Metric::Cause)),
                 key => match Metric::from_key(key) {
-                    Some(metric) => bounds.extend(one(entry, mistakes, metric)),
+                    Some(metric) => {
+                        stale = stale.or((metric == Metric::Stale).then_some(entry.key_place));
+                        bounds.extend(one(entry, mistakes, metric));
+                    }
                     None => unknown(entry, mistakes, &beside),
                 },
             }
         }
-        Self(bounds)
+        Self { all: bounds, stale }
     }
 }
 

@@ -13,11 +13,12 @@ use crate::model::address::abstract_name;
 use crate::scenario::keys::keys;
 use crate::scenario::kind::{self, Kind};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Destination, Protocol, StatusPattern};
+use crate::scenario::plan::{Destination, InstanceSource, Protocol, StatusPattern};
 use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Spanned;
 use crate::scenario::tree::{Node, Value};
 use crate::scenario::url::{self, LONGEST_SOCKET_BYTES, Url};
+use crate::secrets::is_secret_header;
 
 /// What a time limit can be.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
@@ -39,6 +40,8 @@ keys! {
         insecure: Field<bool> = kind::boolean(), default false;
         /// What is spoken to an http or https URL: http1, or http2 by prior knowledge (http) or ALPN (https).
         protocol: Field<Protocol> = kind::one_of(Protocol::iter()), default "http1";
+        /// Where an answer names the process, release or pod that gave it: header:NAME, or body:REGEX by its first group.
+        instance: Field<InstanceSource> = instance();
         /// A proxy in front of the service listens there: nginx, HAProxy, a load balancer.
         front: Field<bool> = kind::boolean(), default false;
     }
@@ -203,6 +206,39 @@ fn check_header_name(name: &str) -> Result<(), (String, &'static str)> {
         _ => return Ok(()),
     };
     Err((format!("the header {name} cannot be set"), help))
+}
+
+fn instance() -> Kind<InstanceSource> {
+    let instance = kind::text().then(|text, node, mistakes| {
+        instance_source(&text)
+            .map_err(|(why, help)| {
+                mistakes.add(node.place, why).help(help);
+            })
+            .ok()
+    });
+    instance.described(|| json!({ "type": "string", "pattern": "^(header:[^\\s:]+|body:.*\\(.*)$" }))
+}
+
+fn instance_source(text: &str) -> Result<InstanceSource, (String, &'static str)> {
+    const HELP: &str = "such as \"header:X-Version\", or 'body:\"pid\": ([0-9]+)' whose first group is the name";
+    match text.split_once(':') {
+        Some(("header", name)) if HeaderName::from_bytes(name.as_bytes()).is_err() => {
+            Err((format!("{name:?} is not a header name"), HELP))
+        }
+        Some(("header", name)) if is_secret_header(name) => Err((
+            format!("the header {name} holds a secret, which reports do not show"),
+            "use a header that names the release, the process or the pod",
+        )),
+        Some(("header", name)) => Ok(InstanceSource::Header(name.to_owned())),
+        Some(("body", pattern)) => match regex_lite::Regex::new(pattern) {
+            Err(error) => Err((format!("this regular expression does not parse: {error}"), HELP)),
+            Ok(regex) if regex.captures_len() < 2 => {
+                Err(("this regular expression has no group".to_owned(), "put the part that is the name in parentheses"))
+            }
+            Ok(_) => Ok(InstanceSource::Body(pattern.to_owned())),
+        },
+        _ => Err((format!("{text:?} does not say where an answer names its instance"), HELP)),
+    }
 }
 
 fn statuses() -> Kind<Vec<Spanned<StatusPattern>>> {

@@ -36,6 +36,9 @@ pub struct Target {
     pub expect_status: Vec<StatusPattern>,
     /// A regular expression (regex-lite) that the body must match somewhere.
     pub expect_body: Option<String>,
+    /// Where an answer names the process, release or pod that gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceSource>,
     /// From the due time until the answer must be whole.
     #[serde(rename = "timeout_ns", with = "as_ns")]
     pub timeout: Duration,
@@ -49,6 +52,16 @@ pub struct Target {
     /// A proxy in front of the service listens there, not the service.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub front: bool,
+}
+
+/// Where an answer names the instance that gave it: `header:NAME`, or `body:REGEX` by its first group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceSource {
+    /// In the header of that name.
+    Header(String),
+    /// In the body, by the first group of that regular expression (regex-lite).
+    Body(String),
 }
 
 /// How a target is spoken to.

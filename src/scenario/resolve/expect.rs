@@ -3,7 +3,7 @@
 use super::units::Roles;
 use crate::model::{Bound, Metric};
 use crate::scenario::file::expect::End;
-use crate::scenario::file::steps::StepExpect;
+use crate::scenario::file::steps::{Action, StepExpect};
 use crate::scenario::file::{Bounds, Expect, File};
 use crate::scenario::mistake::Mistakes;
 use crate::scenario::plan::{Cohort, EndExpectation, Expectations};
@@ -20,10 +20,11 @@ pub(super) fn of_scenario(
     if let Some(cohorts) = cohorts {
         check_cohorts(&expect, cohorts, mistakes);
     }
+    check_stale(file, &expect, mistakes);
     Expectations {
         bounds: with_defaults(&expect.bounds),
         end: expect.end.value().map(|end| self::end(end, roles, mistakes)),
-        cohorts: expect.cohort.into_iter().map(|(_, name, bounds)| (name, bounds.0)).collect(),
+        cohorts: expect.cohort.into_iter().map(|(_, name, bounds)| (name, bounds.all)).collect(),
     }
 }
 
@@ -35,14 +36,33 @@ pub(super) fn of_step(expect: Option<&StepExpect>) -> Option<Expectations> {
 
 /// The bounds of a gate: those it names.
 pub(super) fn of_gate(gate: &Bounds) -> Expectations {
-    Expectations { bounds: gate.0.clone(), ..Expectations::default() }
+    Expectations { bounds: gate.all.clone(), ..Expectations::default() }
 }
 
 /// Nothing is dropped and nothing is wrong, unless a key says otherwise; `failed` and `error_rate` speak for both.
 fn with_defaults(bounds: &Bounds) -> Vec<(Metric, Bound)> {
     let says_both = bounds.has(Metric::Failed) || bounds.has(Metric::ErrorRate);
     let defaults = [Metric::Dropped, Metric::Wrong].into_iter().filter(|metric| !says_both && !bounds.has(*metric));
-    defaults.map(|metric| (metric, Bound::at_most(0.0))).chain(bounds.0.iter().copied()).collect()
+    defaults.map(|metric| (metric, Bound::at_most(0.0))).chain(bounds.all.iter().copied()).collect()
+}
+
+/// Nobody can tell who answered where no answer names its instance.
+fn check_stale(file: &File, expect: &Expect, mistakes: &mut Mistakes) {
+    if file.target.value().is_none_or(|target| !target.instance.is_absent()) {
+        return;
+    }
+    let of_cohorts = expect.cohort.iter().map(|(.., bounds)| bounds);
+    let steps = file.steps.value().into_iter().flatten().map(|step| &step.value);
+    let of_steps = steps.clone().filter_map(|step| step.expect.value()).map(|expect| &expect.bounds);
+    let gates = steps.flat_map(|step| &step.actions.0).filter_map(|(_, action)| match action.value() {
+        Some(Action::Gate(bounds)) => Some(bounds),
+        _ => None,
+    });
+    for place in [&expect.bounds].into_iter().chain(of_cohorts).chain(of_steps).chain(gates).filter_map(|it| it.stale) {
+        mistakes
+            .add(place, "`stale` without `instance` in [target]")
+            .help("add instance = \"header:NAME\" or 'body:REGEX': where an answer names the instance that gave it");
+    }
 }
 
 fn check_cohorts(expect: &Expect, cohorts: &[Cohort], mistakes: &mut Mistakes) {

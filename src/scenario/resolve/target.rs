@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::scenario::file::target::Header;
 use crate::scenario::file::{self, File, Load, Request};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Destination, Protocol, Scheme, StatusPattern, Target};
+use crate::scenario::plan::{Destination, InstanceSource, Protocol, Scheme, StatusPattern, Target};
 use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Place;
 use crate::scenario::url::Url;
@@ -38,6 +38,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         if is_tcp { (Vec::new(), None) } else { headers(&url.value, own.headers.over(&base.headers)) };
     let method = if is_tcp { String::new() } else { own.method.over(&base.method).or_default() };
     check_head(&method, own.expect_body.over(&base.expect_body), mistakes);
+    let instance = instance(file, &method, is_tcp, mistakes);
     Some(Target {
         scheme: url.value.scheme,
         protocol,
@@ -50,6 +51,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         body,
         expect_status: if is_tcp { Vec::new() } else { statuses(own, base) },
         expect_body: own.expect_body.over(&base.expect_body).value().cloned(),
+        instance,
         timeout,
         connect_timeout,
         ca_file: ca_file.filter(|_| is_tls),
@@ -112,6 +114,29 @@ fn protocol(file: &File, url: &Url, mistakes: &mut Mistakes) -> Protocol {
         ));
     }
     if is_tcp(&url) { Protocol::default() } else { target.protocol.or_default() }
+}
+
+/// Where answers name their instance. A cohort that cannot have it so is not asked, unless the target is the same.
+fn instance(file: &File, method: &str, is_tcp: bool, mistakes: &mut Mistakes) -> Option<InstanceSource> {
+    let target = file.target.value()?;
+    let given = target.instance.given()?;
+    let (why, help) = match &given.value {
+        InstanceSource::Header(_) if is_tcp => {
+            ("`instance` by a header with a tcp target", "over tcp there are no headers: use \"body:REGEX\"")
+        }
+        InstanceSource::Body(_) if method == "HEAD" => {
+            ("`instance` by the body with the method HEAD, whose answers have no body", "use GET, or \"header:NAME\"")
+        }
+        source => return Some(source.clone()),
+    };
+    let is_of_target = match &given.value {
+        InstanceSource::Header(_) => target.request.url.value().is_some_and(|url| url.scheme == Scheme::Tcp),
+        InstanceSource::Body(_) => target.request.method.or_default() == "HEAD",
+    };
+    if is_of_target {
+        mistakes.add(given.place, why).help(help);
+    }
+    None
 }
 
 /// Whether a request goes elsewhere than to the host of its URL.

@@ -36,6 +36,7 @@ pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
             body: Vec::new(),
             expect_status: vec![StatusPattern::Class(2)],
             expect_body: Some("^hello$".to_owned()),
+            instance: None,
             timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(20),
             ca_file: None,
@@ -66,6 +67,10 @@ pub(crate) struct Totals {
     /// Answers that nothing but the end of their connection delimited, by the rows and one by one.
     pub(crate) unframed: u64,
     pub(crate) unframed_samples: Vec<UnframedSample>,
+    /// Answers of each instance, and how many of them were stale.
+    pub(crate) instances: BTreeMap<String, (u64, u64)>,
+    /// Answers that named none, and that named one too many.
+    pub(crate) unknown_instances: (u64, u64),
 }
 
 impl Totals {
@@ -92,6 +97,15 @@ impl Totals {
                 self.unframed_samples.extend(segment.unframed);
                 self.gaps.extend(segment.gaps);
                 self.first_ok = self.first_ok.or(segment.first_ok);
+                if let Some(instances) = segment.instances {
+                    self.unknown_instances.0 += instances.unnamed;
+                    self.unknown_instances.1 += instances.left_out;
+                    for count in instances.named {
+                        let (answers, stale) = self.instances.entry(count.name).or_default();
+                        *answers += count.answers;
+                        *stale += count.stale.iter().map(|stale| stale.n).sum::<u64>();
+                    }
+                }
             }
             Observation::Request(request) => self.requests.push(request),
             Observation::HandedOver(receipt) => receipt.confirm(),

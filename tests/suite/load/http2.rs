@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gapless::load::LoadHandle;
 use gapless::model::{Disposition, Endpoint, FailureClass, FailureKey, Instead};
-use gapless::scenario::plan::{Cohort, Connections, Pace, Protocol, Scheme, StatusPattern};
+use gapless::scenario::plan::{Cohort, Connections, InstanceSource, Pace, Protocol, Scheme, StatusPattern};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::server::conn::http2;
@@ -85,11 +85,13 @@ async fn serve(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, served:
         async move {
             let sent = request.into_body().collect().await.unwrap().to_bytes();
             let body = if sent.is_empty() { Bytes::from_static(b"hello") } else { sent };
-            served.fetch_add(1, Ordering::SeqCst);
+            let number = served.fetch_add(1, Ordering::SeqCst);
             let mut trailers = HeaderMap::new();
             trailers.insert("checksum", "none".parse().unwrap());
             let frames = [Frame::data(body), Frame::trailers(trailers)].map(Ok::<_, Infallible>);
-            Ok::<_, Infallible>(Response::new(StreamBody::new(futures_util::stream::iter(frames))))
+            let mut response = Response::new(StreamBody::new(futures_util::stream::iter(frames)));
+            response.headers_mut().insert("x-instance", (number % 2).into());
+            Ok::<_, Infallible>(response)
         }
     });
     // A client that is done ends it.
@@ -144,6 +146,20 @@ async fn a_server_of_http2_counts_what_is_counted_over_tcp_and_tls() {
         assert_eq!((totals.failed(), totals.ok), (0, served.load(Ordering::SeqCst)), "{alpn:?} x {streams}");
         assert_eq!((totals.connections.opened, totals.connections.reused_requests), (1, totals.ok - 1));
     }
+}
+
+#[tokio::test]
+async fn each_stream_is_counted_for_the_instance_that_its_answer_names() {
+    let (endpoint, served) = hyper_over_tcp(None).await;
+    let mut cohort = clients(&endpoint, 8);
+    cohort.target.instance = Some(InstanceSource::Header("X-Instance".to_owned()));
+    let totals = load_until(cohort.clone(), 200).await;
+    let all = served.load(Ordering::SeqCst);
+    let expected = [("0", all.div_ceil(2)), ("1", all / 2)].map(|(name, answers)| (name.to_owned(), (answers, 0)));
+    assert_eq!(totals.instances, expected.into());
+    cohort.target.instance = Some(InstanceSource::Body("^(hel)lo".to_owned()));
+    let totals = load_until(cohort, 50).await;
+    assert_eq!(totals.instances, [("hel".to_owned(), (totals.ok, 0))].into());
 }
 
 #[tokio::test]

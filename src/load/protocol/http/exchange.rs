@@ -8,8 +8,10 @@ use super::request::HttpRequest;
 use super::response::{Response, Taken};
 use crate::load::classify::Failure;
 use crate::load::connection::{Idle, Wire};
+use crate::load::instances::Instances;
 use crate::load::protocol::answer::{Answer, NoAnswer, Over};
 use crate::load::protocol::body::KeptBody;
+use crate::load::protocol::naming::Naming;
 use crate::load::protocol::request::Expectation;
 
 /// What one connection needs to make its exchanges, one after the other. Allocates nothing for a request whose
@@ -17,6 +19,7 @@ use crate::load::protocol::request::Expectation;
 pub(in crate::load) struct HttpExchange {
     response: Response,
     body: KeptBody,
+    naming: Naming,
     stage: Stage,
     /// The number of the request on this connection, from 1.
     nth: u64,
@@ -51,10 +54,11 @@ struct Job<'a> {
 
 impl HttpExchange {
     /// On a connection that no request has used.
-    pub(in crate::load) fn new() -> Self {
+    pub(in crate::load) fn new(expect: &Expectation, instances: Instances) -> Self {
         Self {
             response: Response::new(),
             body: KeptBody::default(),
+            naming: Naming::new(expect.named_by.as_ref(), instances),
             stage: Stage::New,
             nth: 0,
             written: 0,
@@ -73,7 +77,7 @@ impl HttpExchange {
     /// Starts the exchange with that number on the connection, from 1.
     pub(in crate::load) fn start(&mut self, expect: &Expectation, nth: u64) {
         self.response.begin();
-        self.body.begin(expect.body.is_some());
+        self.body.begin(expect.reads_body());
         (self.stage, self.nth, self.written, self.flushed) = (Stage::New, nth, 0, false);
     }
 
@@ -157,8 +161,9 @@ impl HttpExchange {
 
     fn poll_read(&mut self, job: Job<'_>, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Result<Answer, NoAnswer>> {
         loop {
-            let (response, body) = (&mut self.response, &mut self.body);
-            let read = wire.poll_read(cx, |bytes| response.feed(bytes, job.request.asked, |part| body.feed(part)));
+            let (response, body, naming) = (&mut self.response, &mut self.body, &mut self.naming);
+            let read = wire
+                .poll_read(cx, |bytes| response.feed(bytes, job.request.asked, Some(naming), |part| body.feed(part)));
             match ready!(read) {
                 Ok(Some(Ok(Taken::More))) => {}
                 Ok(Some(Ok(Taken::Whole { surplus }))) => {
@@ -171,11 +176,12 @@ impl HttpExchange {
         }
     }
 
-    fn answer(&self, Job { request, expect }: Job<'_>, unframed: bool) -> Answer {
+    fn answer(&mut self, Job { request, expect }: Job<'_>, unframed: bool) -> Answer {
         let status = self.response.status().unwrap_or_default();
         let judgement = expect.judge(status, &self.body);
         let reusable = self.response.keeps_alive() && self.written == request.bytes.len();
-        Answer { status: Some(status), judgement, reusable, has_surplus: false, unframed }
+        let named = self.naming.named(&self.body);
+        Answer { status: Some(status), judgement, reusable, has_surplus: false, unframed, named }
     }
 
     /// The status of the answer, once its status line is whole.

@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Status};
 
+use crate::load::protocol::naming::Naming;
+
 /// What decides, beside an answer's own head, whether it has a body (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::load) enum Asked {
@@ -47,8 +49,8 @@ pub(super) enum Framing {
 }
 
 impl Head {
-    /// Parses the head that `bytes` start with; none while it is not whole.
-    pub(super) fn parse(bytes: &[u8], asked: Asked) -> Result<Option<Self>, NotHttp> {
+    /// Parses the head that `bytes` start with, and shows `naming` its headers; none while it is not whole.
+    pub(super) fn parse(bytes: &[u8], asked: Asked, naming: Option<&mut Naming>) -> Result<Option<Self>, NotHttp> {
         let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; HEADERS_MAX];
         let mut parsed = httparse::Response::new(&mut []);
         let parse = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut room);
@@ -60,6 +62,10 @@ impl Head {
         let status = parsed.code.filter(|&status| status >= 100).ok_or(NotHttp)?;
         let is_1_1 = parsed.version == Some(1);
         let fields = Fields::read(parsed.headers);
+        if let Some(naming) = naming {
+            naming.begin();
+            parsed.headers.iter().for_each(|header| naming.see(header.name, header.value));
+        }
         let framing = fields.framing(status, asked, is_1_1)?;
         let keeps_alive = !fields.closes && (is_1_1 || fields.keeps_alive) && !becomes_tunnel(status, asked);
         Ok(Some(Self { bytes: length, status, framing, keeps_alive }))
@@ -152,7 +158,7 @@ mod tests {
     use super::*;
 
     fn head(text: &str) -> Result<Option<Head>, NotHttp> {
-        Head::parse(text.as_bytes(), Asked::Other)
+        Head::parse(text.as_bytes(), Asked::Other, None)
     }
 
     fn framing(fields: &str) -> Result<Framing, NotHttp> {
@@ -185,9 +191,14 @@ mod tests {
     fn some_answers_have_no_body_whatever_their_head_says() {
         for (status, asked) in [(204, Asked::Other), (304, Asked::Other), (200, Asked::Head), (200, Asked::Connect)] {
             let text = format!("HTTP/1.1 {status} \r\ncontent-length: 5\r\n\r\n");
-            assert_eq!(Head::parse(text.as_bytes(), asked).unwrap().unwrap().framing, Framing::Length(0), "{status}");
+            assert_eq!(
+                Head::parse(text.as_bytes(), asked, None).unwrap().unwrap().framing,
+                Framing::Length(0),
+                "{status}"
+            );
         }
-        let refused = Head::parse(b"HTTP/1.1 403 No\r\ncontent-length: 5\r\n\r\n", Asked::Connect).unwrap().unwrap();
+        let refused =
+            Head::parse(b"HTTP/1.1 403 No\r\ncontent-length: 5\r\n\r\n", Asked::Connect, None).unwrap().unwrap();
         assert_eq!(refused.framing, Framing::Length(5), "there is no tunnel");
     }
 

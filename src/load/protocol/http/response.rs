@@ -3,6 +3,7 @@
 use super::chunked::Chunked;
 use super::head::{Asked, Framing, Head, NotHttp};
 use super::status_line;
+use crate::load::protocol::naming::Naming;
 
 /// A head that is longer is refused, at the length where hyper refuses it.
 const HEAD_BYTES_MAX: usize = 8 * 1024 + 400 * 1024;
@@ -57,17 +58,18 @@ impl Response {
         self.keeps_alive = false;
     }
 
-    /// Takes the next bytes of the answer, and gives those of its body to `body`.
+    /// Takes the next bytes of the answer, and gives its headers to `naming` and the bytes of its body to `body`.
     pub(in crate::load) fn feed(
         &mut self,
         bytes: &[u8],
         asked: Asked,
+        mut naming: Option<&mut Naming>,
         mut body: impl FnMut(&[u8]),
     ) -> Result<Taken, NotHttp> {
         let mut rest = bytes;
         loop {
             match &mut self.state {
-                State::Head => match self.feed_head(rest, asked)? {
+                State::Head => match self.feed_head(rest, asked, naming.as_deref_mut())? {
                     None => return Ok(Taken::More),
                     Some(taken) => rest = &rest[taken..],
                 },
@@ -115,10 +117,10 @@ impl Response {
     }
 
     /// How many of `bytes` belong to the head, once it is whole.
-    fn feed_head(&mut self, bytes: &[u8], asked: Asked) -> Result<Option<usize>, NotHttp> {
+    fn feed_head(&mut self, bytes: &[u8], asked: Asked, naming: Option<&mut Naming>) -> Result<Option<usize>, NotHttp> {
         let held = self.head.len();
         if held == 0 {
-            let parsed = Head::parse(bytes, asked);
+            let parsed = Head::parse(bytes, asked, naming);
             if !matches!(parsed, Ok(Some(_))) {
                 self.head.extend_from_slice(bytes);
             }
@@ -128,7 +130,7 @@ impl Response {
         if self.head.len() > EAGER_BYTES && self.head.len() < HEAD_BYTES_MAX && !bytes.contains(&b'\n') {
             return Ok(None);
         }
-        let parsed = Head::parse(&self.head, asked)?;
+        let parsed = Head::parse(&self.head, asked, naming)?;
         self.settle(parsed, held, held + bytes.len())
     }
 
@@ -160,7 +162,7 @@ mod tests {
     fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Result<Taken, NotHttp>, Vec<u8>, Option<u16>, bool) {
         let (mut response, mut body, mut surplus) = (Response::new(), Vec::new(), None);
         for part in parts {
-            match (response.feed(part, Asked::Other, |bytes| body.extend_from_slice(bytes)), surplus) {
+            match (response.feed(part, Asked::Other, None, |bytes| body.extend_from_slice(bytes)), surplus) {
                 (Err(NotHttp), _) => return (Err(NotHttp), body, response.status(), false),
                 (Ok(Taken::More), _) => {}
                 (Ok(Taken::Whole { surplus: more }), before) => surplus = Some(before.unwrap_or(0) + more),

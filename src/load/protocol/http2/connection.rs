@@ -19,8 +19,10 @@ use super::tap::Tap;
 use crate::clock;
 use crate::load::classify::Failure;
 use crate::load::connection::{Idle, Passed, Wire};
+use crate::load::instances::Instances;
 use crate::load::protocol::answer::{Exchanged, NoAnswer, Over};
 use crate::load::protocol::exchange::{ProtocolEvent, Room};
+use crate::load::protocol::naming::Naming;
 use crate::load::protocol::request::Expectation;
 use crate::record::segment::GoAways;
 
@@ -38,6 +40,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What one connection needs to make its exchanges.
 pub(in crate::load) struct Http2 {
+    naming: Naming,
     pipe: Pipe,
     tap: Tap,
     /// None once h2 is done with the connection.
@@ -79,7 +82,7 @@ type Turn = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Http2 {
     /// On a connection that no request has used.
-    pub(in crate::load) fn new() -> Self {
+    pub(in crate::load) fn new(expect: &Expectation, instances: Instances) -> Self {
         let (pipe, woken) = (Pipe::default(), Arc::new(Woken::default()));
         let handshake = Builder::new()
             .enable_push(false)
@@ -91,6 +94,7 @@ impl Http2 {
         // It writes its part to memory, and waits for nothing.
         let h2 = handshake.now_or_never().and_then(Result::ok);
         Self {
+            naming: Naming::new(expect.named_by.as_ref(), instances),
             pipe,
             tap: Tap::new(),
             h2,
@@ -197,7 +201,11 @@ impl Http2 {
             let is_over = self.h2.is_none();
             let mut place = 0;
             while let Some(stream) = self.tap.streams.get_mut(place) {
-                let polled = if stream.is_touched || is_over { stream.poll(expect, cx) } else { Poll::Pending };
+                let polled = if stream.is_touched || is_over {
+                    stream.poll(expect, &mut self.naming, cx)
+                } else {
+                    Poll::Pending
+                };
                 // Those that h2 calls lost end with the connection, which knows more.
                 match polled {
                     Poll::Pending | Poll::Ready(Err(Failure::Lost(_))) => place += 1,

@@ -9,8 +9,10 @@ use h2::{Reason, RecvStream};
 
 use crate::load::classify::{Failure, Trouble};
 use crate::load::connection::Passed;
+use crate::load::instances::Named;
 use crate::load::protocol::answer::{Answer, Exchanged};
 use crate::load::protocol::body::KeptBody;
+use crate::load::protocol::naming::Naming;
 use crate::load::protocol::request::Expectation;
 
 /// A code that HTTP/2 does not know (RFC 9113, section 7) is told as this one: what a server makes up is not counted
@@ -33,6 +35,8 @@ pub(super) struct Stream {
     /// How often something had come over the connection when it was sent.
     pub(super) sent_after: u64,
     status: Option<u16>,
+    /// What its headers tell of the instance that gave it.
+    named: Option<Named>,
     body: KeptBody,
     stage: Stage,
 }
@@ -49,7 +53,7 @@ enum Stage {
 impl Stream {
     pub(super) fn new(nth: u64, response: ResponseFuture, expect: &Expectation) -> Self {
         let mut body = KeptBody::default();
-        body.begin(expect.body.is_some());
+        body.begin(expect.reads_body());
         Self {
             id: response.stream_id().as_u32(),
             nth,
@@ -59,30 +63,37 @@ impl Stream {
             met_goaway: false,
             sent_after: 0,
             status: None,
+            named: None,
             body,
             stage: Stage::Head(response),
         }
     }
 
     /// Takes what came of the answer; resolves with its end. Each byte that is taken gives the server room for another.
-    pub(super) fn poll(&mut self, expect: &Expectation, cx: &mut Context<'_>) -> Poll<Result<Answer, Failure>> {
+    pub(super) fn poll(
+        &mut self,
+        expect: &Expectation,
+        naming: &mut Naming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Answer, Failure>> {
         self.is_touched = false;
-        match ready!(self.poll_whole(cx)) {
-            Ok(()) => Poll::Ready(Ok(self.answer(expect))),
+        match ready!(self.poll_whole(naming, cx)) {
+            Ok(()) => Poll::Ready(Ok(self.answer(expect, naming))),
             // A server that wants no more of the request may reset a stream that it has answered (RFC 9113, 8.1).
             Err(error) if self.was_ended && error.reason() == Some(Reason::NO_ERROR) => {
-                Poll::Ready(Ok(self.answer(expect)))
+                Poll::Ready(Ok(self.answer(expect, naming)))
             }
             Err(error) => Poll::Ready(Err(failure(&error))),
         }
     }
 
-    fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+    fn poll_whole(&mut self, naming: &Naming, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             match &mut self.stage {
                 Stage::Head(response) => {
                     let response = ready!(Pin::new(response).poll(cx))?;
                     self.status = Some(response.status().as_u16());
+                    self.named = naming.see_all(response.headers());
                     self.stage = Stage::Body { body: response.into_body(), is_at_end: false };
                 }
                 Stage::Body { body, is_at_end } if !*is_at_end => match ready!(body.poll_data(cx)).transpose()? {
@@ -97,9 +108,10 @@ impl Stream {
         }
     }
 
-    fn answer(&self, expect: &Expectation) -> Answer {
+    fn answer(&self, expect: &Expectation, naming: &mut Naming) -> Answer {
         let judgement = expect.judge(self.status.unwrap_or_default(), &self.body);
-        Answer { status: self.status, judgement, reusable: true, has_surplus: false, unframed: false }
+        let named = self.named.or_else(|| naming.named(&self.body));
+        Answer { status: self.status, judgement, reusable: true, has_surplus: false, unframed: false, named }
     }
 
     /// What became of it, on a connection that goes on.
