@@ -1,6 +1,7 @@
 //! The command line: what clap parses, and nothing else.
 
 mod output;
+mod rehearse;
 mod request;
 mod units;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::output::{ColorArg, InconclusiveAs, OutputArgs};
+pub use self::rehearse::RehearseArgs;
 pub use self::request::{LoadArgs, RequestArgs};
 pub use self::units::{CheckArgs, CheckFormat, CompletionsArgs, InitArgs, SystemdArg, TryAction, TryArgs};
 use crate::analysis::gate::Gate;
@@ -48,6 +50,8 @@ pub enum Command {
     Init(InitArgs),
     /// Restart an existing unit several times under load and report what was lost
     Try(TryArgs),
+    /// Do what try or run would do in a throw-away copy of this machine: the real service is not touched
+    Rehearse(RehearseArgs),
     /// Render a saved run again and exit with its verdict's code
     Report(ReportArgs),
     /// Compare two saved runs; exit with 1 when a --fail-on gate trips

@@ -18,6 +18,7 @@
 //! | [`manager`] | carries actions out: systemd over D-Bus, or embedded; and the ledger of what was changed |
 //! | [`host`] | the machine of the service: processes, listeners, accept queues, the kernel's counters and trace, the journal |
 //! | [`run`] | drives a scenario and linearises what it sees into the record |
+//! | [`twin`] | the throw-away copy of this machine in which `rehearse` does it |
 //! | [`record`] | everything observed in one run, on one clock |
 //! | [`analysis`] | record -> result |
 //! | [`result`] | the output contract: what a run comes to, as types |
@@ -64,5 +65,6 @@ pub mod run;
 pub mod scenario;
 pub mod secrets;
 mod trust;
+pub mod twin;
 pub mod unit_file;
 pub mod visible;

@@ -6,18 +6,21 @@ use gapless::app::{self, exit::Exit};
 use gapless::cli::Command;
 use gapless::demo::calibration::apart;
 use gapless::manager::embedded::exec;
+use gapless::twin;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
-    // Started by the embedded manager or by a calibration, not by a person.
+    // Started by the embedded manager, a calibration or a rehearsal, not by a person.
     match args.next() {
         Some(first) if first == exec::SUBCOMMAND => return exec::main(args),
         Some(first) if first == apart::SUBCOMMAND => return apart::main(args),
+        Some(first) if first == twin::SUBCOMMAND => return twin::main(args),
+        Some(first) if first == app::rehearse::SUBCOMMAND => return ended(app::rehearse::main_inside(args)),
         _ => {}
     }
     let cli = app::arguments::parse();
     app::output::settle(cli.quiet, cli.color);
-    let outcome = match cli.command {
+    ended(match cli.command {
         Command::Run(args) => app::run::main(args),
         Command::Demo(args) => app::demo::main(&args),
         Command::Watch(args) => app::watch::main(&args),
@@ -25,13 +28,17 @@ fn main() -> ExitCode {
         Command::Check(args) => app::check::main(&args),
         Command::Init(args) => app::init::main(&args),
         Command::Try(args) => app::try_unit::main(args),
+        Command::Rehearse(args) => app::rehearse::main(&args),
         Command::Completions(args) => app::completions::main(&args),
         Command::Report(args) => app::report::main(&args),
         Command::Compare(args) => app::compare::main(&args),
         Command::Schema(args) => app::schema::main(&args),
         Command::Man(args) => app::man::main(&args),
         Command::DemoServer(options) => app::demo_server::main(options),
-    };
+    })
+}
+
+fn ended(outcome: anyhow::Result<Exit>) -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {

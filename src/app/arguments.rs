@@ -1,5 +1,6 @@
 //! The command line of this process.
 
+use std::ffi::OsString;
 use std::process;
 
 use clap::Parser as _;
@@ -13,7 +14,13 @@ use crate::visible;
 /// terminal would obey.
 #[must_use]
 pub fn parse() -> Cli {
-    let error = match Cli::try_parse() {
+    parse_from(std::env::args_os())
+}
+
+/// The same for the command line of another process, whose first word is the program.
+#[must_use]
+pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Cli {
+    let error = match Cli::try_parse_from(words) {
         Ok(cli) => return cli,
         Err(error) => error,
     };

@@ -37,6 +37,13 @@ impl Exit {
         }
     }
 
+    /// The one of that number; none where no command of ours ends so.
+    #[must_use]
+    pub fn of_code(code: i32) -> Option<Self> {
+        let all = [Self::Passed, Self::Failed, Self::Usage, Self::Inconclusive, Self::Harness, Self::Interrupted];
+        all.into_iter().find(|exit| i32::from(exit.code()) == code)
+    }
+
     /// Precedence: 130, 1, 4, 3, 0. Usage errors stop everything else before it starts.
     #[must_use]
     pub fn worst(self, other: Self) -> Self {

@@ -51,6 +51,17 @@ impl Folder {
     /// # Errors
     /// When it cannot be made, or holds something.
     pub fn create(wanted: Option<&Path>, visibility: Visibility, caller: Option<Caller>) -> anyhow::Result<Self> {
+        let folder = Self::reserve(wanted, visibility, caller)?;
+        let what = || format!("cannot make the folder of this run, {}; use --out elsewhere", folder.path.display());
+        folder.subfolder("records").with_context(what)?;
+        Ok(folder)
+    }
+
+    /// Makes it without anything in it, for a run that another process makes.
+    ///
+    /// # Errors
+    /// When it cannot be made, or holds something.
+    pub fn reserve(wanted: Option<&Path>, visibility: Visibility, caller: Option<Caller>) -> anyhow::Result<Self> {
         let path = match wanted {
             Some(path) => path.to_owned(),
             None => unused(&PathBuf::from("reports").join(crate::app::stamp::folder_name())),
@@ -60,9 +71,7 @@ impl Folder {
         if !is_empty(&directory).with_context(what)? {
             anyhow::bail!("{} is not empty: a run never overwrites another; use a new --out", path.display());
         }
-        let folder = Self { path: path.clone(), directory, visibility, caller };
-        folder.subfolder("records").with_context(what)?;
-        Ok(folder)
+        Ok(Self { path, directory, visibility, caller })
     }
 
     /// The folder of a run that is over.

@@ -19,6 +19,7 @@ mod learn;
 pub mod man;
 pub mod output;
 mod plan;
+pub mod rehearse;
 pub mod report;
 mod reports;
 mod request;

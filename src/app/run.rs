@@ -175,7 +175,7 @@ pub(super) async fn record_all(
         let result = result.get_or_insert_with(|| RunResult::new(&record.begin));
         result.push(analysis::analyse(&record));
         if let (true, Some(ended)) = (scenarios.len() > 1, result.scenarios.last()) {
-            inform(&in_one_line(ended));
+            inform(&in_one_line(result, ended));
         }
         // After each scenario: a later one that fails must not take these with it.
         unwritten = folder.write_reports(result).err();
@@ -190,9 +190,10 @@ pub(super) async fn record_all(
 }
 
 /// What became of a scenario, as soon as it has ended.
-fn in_one_line(scenario: &ScenarioResult) -> String {
+fn in_one_line(result: &RunResult, scenario: &ScenarioResult) -> String {
     let (verdict, due) = (scenario.verdict_in_words(), scenario.requests.due);
-    format!("{}: {verdict}, {} of {due} requests dropped", scenario.name, scenario.dropped)
+    let rehearsed = result.host.rehearsed();
+    format!("{}: {verdict}{rehearsed}, {} of {due} requests dropped", scenario.name, scenario.dropped)
 }
 
 /// Runs one scenario: its record, as it was written.

@@ -24,6 +24,11 @@ use crate::secrets::masked;
 /// # Errors
 /// When the harness cannot do its job.
 pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
+    attempt(args, &[])
+}
+
+/// The same, with `notes` for every report.
+pub(super) fn attempt(args: TryArgs, notes_before: &[String]) -> anyhow::Result<Exit> {
     let unit = match UnitName::of_service_by_default(&args.unit) {
         Ok(unit) => unit,
         Err(error) => return Ok(wrong_usage(&error.to_string())),
@@ -41,7 +46,8 @@ pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
         Ok(step) => step,
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
-    let mut notes = vec![found.chosen()];
+    let mut notes = notes_before.to_vec();
+    notes.push(found.chosen());
     notes.extend(found.notes.iter().cloned());
     let mut draft = init::draft(&unit, found, step, &args.request);
     draft.target.extend(args.front.then(|| ("front", Value::from(true))));

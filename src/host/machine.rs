@@ -13,8 +13,12 @@ pub fn describe(manager_version: Option<String>) -> Host {
         arch: uname.machine().to_string_lossy().into_owned(),
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         manager_version,
+        twin: std::path::Path::new(TWIN_MARK).exists(),
     }
 }
+
+/// The file that a twin of a machine has, and no machine: it holds the machine's name.
+pub const TWIN_MARK: &str = "/run/gapless-twin/twin-of";
 
 /// Whether systemd is this machine's init, sd_booted(3).
 #[must_use]

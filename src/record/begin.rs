@@ -49,6 +49,17 @@ pub struct Host {
     pub cpus: u32,
     /// Version of the service manager that was used, such as `systemd 252`.
     pub manager_version: Option<String>,
+    /// It was a throw-away copy of the machine of that name, as `gapless rehearse` makes one; absent where it was not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub twin: bool,
+}
+
+impl Host {
+    /// What follows a verdict that was not reached on the machine itself; empty otherwise.
+    #[must_use]
+    pub fn rehearsed(&self) -> String {
+        if self.twin { format!(", rehearsed on a twin of {}", self.name) } else { String::new() }
+    }
 }
 
 /// Which manager was chosen, and why.

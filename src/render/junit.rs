@@ -14,7 +14,7 @@ use crate::result::{RunResult, ScenarioResult};
 /// # Errors
 /// When the XML cannot be written, which memory does not cause.
 pub fn render(result: &RunResult) -> Result<Vec<u8>, SerializeError> {
-    let mut report = Report::new("gapless");
+    let mut report = Report::new(escape(&format!("gapless{}", result.host.rehearsed())));
     report.add_test_suites(result.scenarios.iter().map(suite));
     let mut bytes = Vec::new();
     report.serialize(&mut bytes)?;

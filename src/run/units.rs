@@ -18,7 +18,7 @@ pub(crate) fn held_units(plan: &Plan) -> Vec<UnitName> {
 }
 
 /// Whether the unit comes from the scenario's own files.
-pub(super) fn is_installed(plan: &Plan, unit: &UnitName) -> bool {
+pub(crate) fn is_installed(plan: &Plan, unit: &UnitName) -> bool {
     let files = plan.units.iter().flat_map(|units| &units.files);
     files.into_iter().any(|file| file.unit == *unit || Some(file.unit.as_str()) == unit.template().as_deref())
 }

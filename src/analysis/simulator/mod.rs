@@ -130,6 +130,7 @@ impl Simulation {
                 arch: "x86_64".to_owned(),
                 cpus: 2,
                 manager_version: Some("systemd 252".to_owned()),
+                twin: false,
             },
             started_at: "2026-01-02T03:04:05Z".to_owned(),
             anchor: START,

@@ -2,7 +2,7 @@
 
 use super::inspect::Inspector;
 use crate::manager::ManagerError;
-use crate::model::UnitName;
+use crate::model::{UnitKind, UnitName};
 
 /// That a directive of one unit ties it to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,50 @@ const STOP: &[(&str, &str)] = &[
 /// What a unit is started with.
 const START: &[(&str, &str)] = &[("Requires", "Requires="), ("BindsTo", "BindsTo="), ("Wants", "Wants=")];
 
+/// A unit that another one names, by a directive that starts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// The unit that is named.
+    pub unit: UnitName,
+    /// The directive: `Requires=`.
+    pub directive: &'static str,
+    /// The unit that names it cannot do without.
+    pub is_needed: bool,
+}
+
+/// What a unit cannot do without. A socket and its service belong together, whichever of the two is asked for.
+const NEEDED: &[(&str, &str)] = &[
+    ("Requires", "Requires="),
+    ("Requisite", "Requisite="),
+    ("BindsTo", "BindsTo="),
+    ("TriggeredBy", "Sockets="),
+    ("Triggers", "Service="),
+];
+
+/// What is started as well, now or when something happens.
+const WANTED: &[(&str, &str)] =
+    &[("Wants", "Wants="), ("Upholds", "Upholds="), ("OnFailure", "OnFailure="), ("OnSuccess", "OnSuccess=")];
+
 impl Inspector {
+    /// The units that `unit` names, whether they are up or not. Of what triggers it, and of what it triggers, those by
+    /// sockets alone: timers and paths are others' business.
+    ///
+    /// # Errors
+    /// When systemd cannot be asked.
+    pub async fn pulled(&self, unit: &UnitName) -> Result<Vec<Pulled>, ManagerError> {
+        let is_socket = |unit: &UnitName| unit.kind() == UnitKind::Socket;
+        let mut pulled = Vec::new();
+        for (properties, is_needed) in [(NEEDED, true), (WANTED, false)] {
+            for (other, directive) in self.linked(unit, properties).await? {
+                let is_trigger = matches!(directive, "Sockets=" | "Service=");
+                if !is_trigger || is_socket(unit) || is_socket(&other) {
+                    pulled.push(Pulled { unit: other, directive, is_needed });
+                }
+            }
+        }
+        Ok(pulled)
+    }
+
     /// The units that stop with `unit`, and theirs, as far as they are up.
     ///
     /// # Errors

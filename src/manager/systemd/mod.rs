@@ -48,6 +48,6 @@ mod fake;
 mod tests;
 
 pub use inspect::{Inspector, UnitDetails};
-pub use links::Link;
+pub use links::{Link, Pulled};
 pub use snapshot::FindListeners;
 pub use systemd_manager::{Options, SystemdManager};

@@ -14,7 +14,7 @@ pub(crate) fn document(result: &RunResult, level: Level) -> Document<'_> {
         (1..).zip(&result.scenarios).map(|(number, scenario)| scenario::part(result, number, scenario, level));
     let names: Vec<&str> = result.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     Document {
-        title: format!("{}: {}", Shown::from(result).words(), names.join(", ")),
+        title: format!("{}{}: {}", Shown::from(result).words(), result.host.rehearsed(), names.join(", ")),
         parts: comparison.into_iter().chain(scenarios).chain((level >= Level::Full).then(definitions)).collect(),
         footer: footer(result, level),
     }
@@ -65,7 +65,7 @@ fn comparison<'a>(
     Part {
         subject: Subject::Whole,
         verdict: Some(result.into()),
-        title: format!("{alike} of {} scenarios {}", result.scenarios.len(), result.verdict),
+        title: format!("{alike} of {} scenarios {}{}", result.scenarios.len(), result.verdict, result.host.rehearsed()),
         blocks: vec![Block::Table(table)],
     }
 }

@@ -36,8 +36,9 @@ pub(super) fn part<'a>(result: &RunResult, number: usize, scenario: &'a Scenario
         blocks.push(Block::Heading("Environment".to_owned()));
         blocks.push(Block::Facts(environment(result, scenario)));
     }
-    blocks.extend(reproduce(scenario, level));
-    Part { subject: Subject::Scenario(number), verdict: Some(scenario.into()), title: scenario.name.clone(), blocks }
+    blocks.extend(reproduce(result, scenario, level));
+    let title = format!("{}{}", scenario.name, result.host.rehearsed());
+    Part { subject: Subject::Scenario(number), verdict: Some(scenario.into()), title, blocks }
 }
 
 fn tiles(scenario: &ScenarioResult) -> Vec<Tile> {
@@ -195,18 +196,23 @@ fn environment(result: &RunResult, scenario: &ScenarioResult) -> Vec<(&'static s
 }
 
 /// The scenario file; nothing for runs without one.
-fn reproduce(scenario: &ScenarioResult, level: Level) -> Vec<Block<'_>> {
+fn reproduce<'a>(result: &RunResult, scenario: &'a ScenarioResult, level: Level) -> Vec<Block<'a>> {
     if scenario.scenario_text.is_empty() || level < Level::Normal {
         return Vec::new();
     }
     let manager = scenario.manager.map(|manager| format!(" --manager {}", manager.name())).unwrap_or_default();
+    let command = if result.host.twin {
+        format!("gapless rehearse {}.toml", scenario.name)
+    } else {
+        format!("gapless run {}.toml{manager}", scenario.name)
+    };
     let mut lines: Vec<&str> = scenario.scenario_text.lines().collect();
     let is_open = scenario.verdict != Verdict::Passed && lines.len() <= SHORT_LINES;
     let more = lines.len().saturating_sub(level.scenario_lines_max());
     lines.truncate(level.scenario_lines_max());
     let how = vec![
         Span::Plain("Save the scenario below beside the files it names, put back what is masked, and run ".to_owned()),
-        Span::Code(format!("gapless run {}.toml{manager}", scenario.name)),
+        Span::Code(command),
         Span::Plain(".".to_owned()),
     ];
     let summary = format!("{}.toml", scenario.name);

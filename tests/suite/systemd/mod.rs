@@ -9,6 +9,7 @@ mod diagnosis;
 mod differential;
 mod fastapi;
 mod library;
+mod rehearse;
 mod run;
 mod sight;
 mod truth;

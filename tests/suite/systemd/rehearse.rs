@@ -1,0 +1,214 @@
+//! `gapless rehearse` on a machine that was booted with systemd: in the box, whose systemd is the machine's here.
+//!
+//! What became of the real units is asked of systemd, of the kernel and of `tests/machine_state`, never of the program.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use gapless::model::Verdict;
+
+use crate::support::{GAPLESS, assert_passed_unless_late, result_in};
+
+const UNITS: &str = "/run/systemd/system";
+
+/// Units of the machine, for as long as this lives.
+struct Installed {
+    names: Vec<&'static str>,
+}
+
+impl Installed {
+    fn new(units: &[(&'static str, String)]) -> Self {
+        for (name, text) in units {
+            fs::write(Path::new(UNITS).join(name), text).expect("written");
+        }
+        systemctl(&["daemon-reload"]);
+        Self { names: units.iter().map(|(name, _)| *name).collect() }
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        let _ = Command::new("systemctl").arg("stop").args(&self.names).stderr(Stdio::null()).status();
+        self.names.iter().for_each(|name| drop(fs::remove_file(Path::new(UNITS).join(name))));
+        let _ = Command::new("systemctl").arg("daemon-reload").status();
+    }
+}
+
+fn systemctl(arguments: &[&str]) -> String {
+    let output = Command::new("systemctl").args(arguments).output().expect("systemctl");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A socket and its service, which is as good as any: nothing is lost when it restarts.
+fn pair(name: &'static str, socket: &'static str, port: u16, more: &str) -> [(&'static str, String); 2] {
+    let serve = format!("[Unit]\n{more}\n[Service]\nExecStart={GAPLESS} demo-server --idle-grace 300ms\n");
+    [(socket, format!("[Socket]\nListenStream=127.0.0.1:{port}\n")), (name, serve)]
+}
+
+fn rehearse(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(GAPLESS).arg("rehearse").args(arguments).current_dir(folder).output().expect("it is built")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// What the machine is like, by a script that is not the program.
+fn machine(units: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machine_state");
+    let output = Command::new(script).args(units).output().expect("a script");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn differences(before: &str, after: &str) -> Vec<String> {
+    let lost = before.lines().filter(|line| !after.contains(line)).map(|line| format!("gone: {line}"));
+    let new = after.lines().filter(|line| !before.contains(line)).map(|line| format!("new: {line}"));
+    lost.chain(new).collect()
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_unit_is_rehearsed_with_its_socket_and_the_real_one_is_as_it_was() {
+    let _units = Installed::new(&pair("rehearsed.service", "rehearsed.socket", 18_311, ""));
+    systemctl(&["start", "rehearsed.socket", "rehearsed.service"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = machine(&["rehearsed.service", "rehearsed.socket"]);
+    let output = rehearse(folder.path(), &["rehearsed.service", "--times", "2", "--every", "1s", "--out", "out"]);
+    let after = machine(&["rehearsed.service", "rehearsed.socket"]);
+    let text = said(&output);
+    let out = folder.path().join("out");
+    let result = result_in(&out);
+    assert_passed_unless_late(&output, &result);
+    assert!(result.host.twin && result.scenarios[0].events.len() == 2, "{text}");
+    let marked = format!("rehearsed on a twin of {}", result.host.name);
+    for report in ["report.md", "report.html", "junit.xml"] {
+        assert!(fs::read_to_string(out.join(report)).expect("a report").contains(&marked), "{report}");
+    }
+    assert!(text.contains(&marked) && text.contains("the real rehearsed.service is as it was: active"), "{text}");
+    assert_eq!(differences(&before, &after), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn what_a_unit_wants_without_needing_it_is_left_out_and_named_and_what_it_requires_is_started() {
+    let idle = "[Service]\nExecStart=sleep infinity\n".to_owned();
+    let more = "Requires=vital.service\nWants=chatty.service\nOnFailure=mailer.service";
+    let mut units = pair("choosy.service", "choosy.socket", 18_312, more).to_vec();
+    units.extend([("vital.service", idle.clone()), ("chatty.service", idle.clone()), ("mailer.service", idle)]);
+    let _units = Installed::new(&units);
+    systemctl(&["start", "choosy.socket"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = rehearse(folder.path(), &["choosy.service", "--times", "1", "--out", "out"]);
+    let text = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = "It starts choosy.service, choosy.socket, vital.service; left out: chatty.service (Wants= of \
+                choosy.service), mailer.service (OnFailure= of choosy.service)";
+    assert!(text.contains(told), "{text}");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_unit_that_needs_a_device_is_refused_before_anything_is_loaded() {
+    let _units = Installed::new(&pair("diskful.service", "diskful.socket", 18_313, "BindsTo=dev-nonesuch.device"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = rehearse(folder.path(), &["diskful.service", "--out", "out"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("dev-nonesuch.device cannot be started in a twin: a device: a twin has none"), "{text}");
+    assert!(!folder.path().join("out").exists(), "a run that never began leaves no folder");
+}
+
+/// A scenario that brings its units, as a user would write it.
+fn scenario(folder: &Path) -> PathBuf {
+    fs::write(folder.join("brought.socket"), "[Socket]\nListenStream=127.0.0.1:18314\n").expect("written");
+    let service = format!("[Service]\nExecStart={GAPLESS} demo-server --idle-grace 300ms\n");
+    fs::write(folder.join("brought.service"), service).expect("written");
+    let text = "name = \"brought\"\n[target]\nurl = \"http://127.0.0.1:18314/health\"\n[units]\n\
+                files = [\"brought.socket\", \"brought.service\"]\nprepare = [[\"touch\", \"prepared\"]]\n[[load]]\nname = \"all\"\nrate = 100\n\
+                [[steps]]\nrestart = \"service\"\n";
+    let file = folder.join("brought.toml");
+    fs::write(&file, text).expect("written");
+    file
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_scenario_is_rehearsed_and_only_its_preparation_happens_here() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = scenario(folder.path());
+    let before = machine(&[]);
+    let output = rehearse(folder.path(), &[&file.to_string_lossy(), "--out", "out"]);
+    let after = machine(&[]);
+    let result = result_in(&folder.path().join("out"));
+    assert_passed_unless_late(&output, &result);
+    assert_ne!(result.verdict, Verdict::Failed);
+    assert!(folder.path().join("prepared").exists(), "a twin has no network to prepare from");
+    let of_folder = folder.path().to_string_lossy().into_owned();
+    let differences = differences(&before, &after);
+    let others: Vec<_> = differences.iter().filter(|line| !line.contains(&of_folder)).collect();
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_rehearsal_that_is_killed_at_any_moment_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = scenario(folder.path());
+    let first = rehearse(folder.path(), &[&file.to_string_lossy(), "--times", "1", "--out", "first"]);
+    assert!(first.status.code().is_some(), "{}", said(&first));
+    let before = machine(&[]);
+    for delay_ms in [0, 30, 80, 150, 300, 700, 1500, 3000] {
+        let mut running = Command::new(GAPLESS)
+            .args(["rehearse", "brought.toml", "--out", "killed"])
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it is built");
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        running.kill().expect("ours");
+        assert_eq!(running.wait().expect("it ends").signal(), Some(9), "it was killed, not over");
+        let killed = Instant::now();
+        let left = || {
+            let _ = fs::remove_dir_all(folder.path().join("killed"));
+            differences(&before, &machine(&[]))
+        };
+        while !left().is_empty() && killed.elapsed() < Duration::from_secs(15) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(left(), Vec::<String>::new(), "killed after {delay_ms} ms");
+    }
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn an_interrupt_ends_the_rehearsal_with_what_was_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    scenario(folder.path());
+    let before = machine(&[]);
+    let mut running = Command::new(GAPLESS)
+        .args(["rehearse", "brought.toml", "--times", "100", "--out", "out"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it is built");
+    let record = folder.path().join("out/records/brought.jsonl");
+    let begun =
+        || fs::read_to_string(&record).is_ok_and(|text| text.contains("step_begin") || text.lines().count() > 20);
+    let started = Instant::now();
+    while !begun() && started.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_child(&running);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("ours");
+    assert_eq!(running.wait().expect("it ends").code(), Some(130));
+    assert!(result_in(&folder.path().join("out")).scenarios[0].requests.due > 0);
+    let of_folder = folder.path().to_string_lossy().into_owned();
+    let others: Vec<_> =
+        differences(&before, &machine(&[])).into_iter().filter(|line| !line.contains(&of_folder)).collect();
+    assert!(others.is_empty(), "{others:#?}");
+}
