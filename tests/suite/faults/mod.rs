@@ -10,6 +10,7 @@ mod ledger;
 mod network;
 mod output;
 mod put_back;
+mod quota;
 pub(crate) mod rig;
 pub(crate) mod scenario;
 mod signals;
