@@ -150,7 +150,8 @@ impl<W: Write> Hour<W> {
             for part in 1..5 {
                 let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 8010).into());
                 let inode = first / self.shape.spacing_s * self.shape.spacing_s * 1_000;
-                let listeners = vec![Listener { endpoint, inode, queued: part % 3, backlog: 128, cookie: None }];
+                let listeners =
+                    vec![Listener { endpoint, inode, queued: part % 3, backlog: 128, cookie: None, drops: None }];
                 self.write(&Line::Queue(Queue { at: at_ms(second * 1_000 + u64::from(part) * 200), listeners }));
             }
         }
@@ -207,7 +208,8 @@ impl<W: Write> Hour<W> {
         for step in 0..20 {
             let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 8010).into());
             let queued = if step % 2 == 0 { 12 } else { 0 };
-            let listeners = vec![Listener { endpoint, inode: start_ms, queued, backlog: 128, cookie: None }];
+            let listeners =
+                vec![Listener { endpoint, inode: start_ms, queued, backlog: 128, cookie: None, drops: None }];
             self.write(&Line::Queue(Queue { at: at_ms(start_ms + step * 50), listeners }));
         }
         for second in 0..SEGMENT_S {

@@ -19,7 +19,6 @@ use crate::record::fold::window::{Cell, Window};
 use crate::record::gate::GateOutcome;
 use crate::record::line::{EndReason, Line};
 use crate::record::segment::Scope;
-use crate::scenario::plan::Scheme;
 
 /// Everything that is known of a record.
 pub(crate) struct Facts<'a> {
@@ -68,7 +67,7 @@ impl<'a> Facts<'a> {
             let parts = tally.counted_parts(cohort);
             let (due, ended) = parts.iter().fold((0, 0), |(due, ended), part| (due + part.due, ended + part.ended()));
             unended.insert(cohort, u64::saturating_sub(due, ended));
-            let has_status = of_plan.target.scheme != Scheme::Tcp;
+            let has_status = of_plan.target.scheme.speaks_http();
             if parts.iter().any(|part| !part.adds_up(has_status)) {
                 at_odds.push(cohort);
             }

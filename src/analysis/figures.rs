@@ -11,7 +11,7 @@ use crate::record::fold::tally::Group;
 use crate::record::fold::window::{Cell, Distributions, add_counts};
 use crate::record::segment::Scope;
 use crate::result::{Connections, Latencies, Lateness, Percentiles, Requests};
-use crate::scenario::plan::{Pace, Plan, Scheme};
+use crate::scenario::plan::{Pace, Plan};
 
 /// Which part of the counted run is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +70,15 @@ impl Figures {
         let is_scope = |scope| part.holds_group(facts.group(scope), plan);
         let mut figures = Self::default();
         for (index, scope, window) in facts.tally.windows().filter(|&(index, ..)| is_meant(index)) {
-            let is_tcp = plan.cohorts[usize::from(index)].target.scheme == Scheme::Tcp;
+            let is_without_status = !plan.cohorts[usize::from(index)].target.scheme.speaks_http();
             if is_scope(scope) {
-                figures.add_in_doubt(facts.in_doubt.of_window(index, scope), is_tcp);
+                figures.add_in_doubt(facts.in_doubt.of_window(index, scope), is_without_status);
             }
             for cell in window.cells() {
                 if scope == Scope::Warmup && part == Part::Whole {
                     figures.requests.warmup += cell.due.max(cell.ended());
                 } else if is_scope(scope) {
-                    figures.add_cell(cell, is_tcp);
+                    figures.add_cell(cell, is_without_status);
                 }
             }
         }
@@ -108,7 +108,7 @@ impl Figures {
         figures
     }
 
-    fn add_cell(&mut self, cell: &Cell, is_tcp: bool) {
+    fn add_cell(&mut self, cell: &Cell, is_without_status: bool) {
         self.requests.ok += cell.ok;
         add_counts(&mut self.statuses, cell.statuses.iter());
         for (key, n) in cell.failures.iter() {
@@ -116,16 +116,16 @@ impl Figures {
             if let Some(status) = key.status {
                 *self.statuses.entry(status).or_default() += n;
             }
-            if key.is_http_000() && !is_tcp {
+            if key.is_http_000() && !is_without_status {
                 self.http_000 += n;
             }
         }
     }
 
-    fn add_in_doubt(&mut self, failures: impl Iterator<Item = (FailureKey, u64)>, is_tcp: bool) {
+    fn add_in_doubt(&mut self, failures: impl Iterator<Item = (FailureKey, u64)>, is_without_status: bool) {
         for (key, n) in failures {
             *self.in_doubt.entry(key.class).or_default() += n;
-            if key.is_http_000() && !is_tcp {
+            if key.is_http_000() && !is_without_status {
                 self.in_doubt_000 += n;
             }
         }

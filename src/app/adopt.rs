@@ -74,6 +74,9 @@ impl Asking<'_> {
     /// Asks an endpoint. Where it is to be spoken to in bytes, no HTTP is spoken.
     pub(super) fn ask(&self, endpoint: &Endpoint) -> Candidate {
         let place = endpoint.to_string();
+        if !matches!(endpoint, Endpoint::Tcp(_) | Endpoint::Unix(_)) {
+            return self.ask_message(place, endpoint);
+        }
         if self.is_bytes() {
             return self.talk(place, at(endpoint, "tcp", ""));
         }
@@ -110,6 +113,16 @@ impl Asking<'_> {
             return Candidate { place, told: told.join("; "), adopted: Adopted::Nothing };
         }
         self.greet(place, endpoint)
+    }
+
+    /// Sends what `--body` says. Nothing is made up for a service that takes messages: any may be an order.
+    fn ask_message(&self, place: String, endpoint: &Endpoint) -> Candidate {
+        if self.request.body.is_some() || self.request.body_file.is_some() {
+            return self.talk(place, at(endpoint, "", ""));
+        }
+        let answer = if matches!(endpoint, Endpoint::Fifo(_)) { "" } else { ", and --expect-body for its answer" };
+        let told = format!("it takes messages: pass --body for one that it understands{answer}");
+        Candidate { place, told, adopted: Adopted::Nothing }
     }
 
     /// Asks the URL that was given.
@@ -196,10 +209,13 @@ impl Asking<'_> {
             let text = String::from_utf8_lossy(answer);
             pattern.as_ref().is_none_or(|pattern| pattern.is_match(&text))
         };
-        let reply = self
-            .question(&keys, false)
-            .and_then(|question| answer::reply_of(&question.endpoint, &question.bytes, &matches));
+        let question = self.question(&keys, false);
+        let is_fifo = question.as_ref().is_ok_and(|question| matches!(question.endpoint, Endpoint::Fifo(_)));
+        let reply = question.and_then(|question| answer::reply_of(&question.endpoint, &question.bytes, &matches));
         let (told, adopted) = match reply {
+            Ok(_) if is_fifo => {
+                ("it took --body; nothing comes back from a FIFO".to_owned(), Adopted::Bytes { keys, greeting: None })
+            }
             Ok(bytes) if matches(&bytes) => {
                 let told = format!("it answered --body with {} bytes", bytes.len());
                 (told, Adopted::Bytes { keys, greeting: None })
@@ -251,6 +267,7 @@ fn at(endpoint: &Endpoint, scheme: &str, path: &str) -> TargetKeys {
             let url = Value::from(format!("{scheme}://localhost{path}"));
             vec![("url", url), ("unix", Value::from(socket.display().to_string()))]
         }
+        others => vec![("url", Value::from(others.to_string()))],
     }
 }
 

@@ -9,8 +9,10 @@ use toml::Value;
 use super::adopt::{Adopted, Asking, Candidate};
 use super::request::{self, Bears, CONNECTIONS};
 use crate::check::Facts;
+use crate::check::facts::{Machine, SocketFacts};
 use crate::cli::RequestArgs;
 use crate::host::machine;
+use crate::model::address::Listener;
 use crate::model::{Endpoint, UnitName};
 use crate::scenario::draft::{DraftLoad, TargetKeys};
 use crate::scenario::duration;
@@ -28,7 +30,7 @@ pub(super) struct Found {
     pub(super) reason: String,
     /// How it is loaded.
     pub(super) loads: Vec<DraftLoad>,
-    /// The length of the accept queue, if there is a socket.
+    /// How many connections or datagrams wait at most, if there is a socket and this is known.
     pub(super) backlog: Option<u32>,
     /// What limits a run, one sentence each.
     pub(super) notes: Vec<String>,
@@ -47,7 +49,7 @@ impl Found {
             target: TargetKeys::new(),
             reason: String::new(),
             loads: Vec::new(),
-            backlog: socket.map(|socket| socket.effective_backlog(facts.machine)),
+            backlog: socket.and_then(|socket| queue_length(socket, facts.machine)),
             notes: notes(facts),
         };
         let unit = found.service.as_ref().or(found.socket.as_ref()).map(ToString::to_string).unwrap_or_default();
@@ -155,6 +157,12 @@ impl Found {
 
 /// Why there is nowhere to ask.
 fn nowhere(unit: &str, facts: &Facts) -> String {
+    if let Some((setting, line)) = facts.socket.iter().flat_map(|socket| &socket.unit.unspoken).next() {
+        return format!(
+            "{unit} listens with {setting} (line {line}), which gapless has no target for: pass --url of an address where \
+             clients reach the service, or use `gapless watch URL -- systemctl restart UNIT`"
+        );
+    }
     let runs = facts.service.as_ref().and_then(|service| service.live.as_ref()).is_some();
     if runs && !machine::is_root() {
         return format!(
@@ -190,15 +198,49 @@ fn endpoints(facts: &Facts) -> Vec<Endpoint> {
 
 /// A listener on all addresses is reached by loopback.
 fn reachable(endpoint: Endpoint) -> Vec<Endpoint> {
-    let at = |ip: IpAddr, port| Endpoint::Tcp(SocketAddr::new(ip, port));
-    match endpoint {
-        Endpoint::Tcp(address) if address.ip().is_unspecified() => {
+    let of_kind = if matches!(endpoint, Endpoint::Udp(_)) { Endpoint::Udp } else { Endpoint::Tcp };
+    let at = |ip: IpAddr, port| of_kind(SocketAddr::new(ip, port));
+    match endpoint.ip().filter(|address| address.ip().is_unspecified()) {
+        Some(address) => {
             let v4 = at(Ipv4Addr::LOCALHOST.into(), address.port());
             let v6 = at(Ipv6Addr::LOCALHOST.into(), address.port());
             if address.is_ipv4() { vec![v4] } else { vec![v4, v6] }
         }
-        other => vec![other],
+        None => vec![endpoint],
     }
+}
+
+/// What the kernel has where the socket takes messages.
+fn receiver(socket: &SocketFacts) -> Option<&Listener> {
+    let held = socket.live.iter().flat_map(|live| &live.addresses).flat_map(|address| &address.listeners);
+    held.map(|held| &held.listener).find(|listener| !listener.endpoint.takes_connections())
+}
+
+fn queue_length(socket: &SocketFacts, machine: Machine) -> Option<u32> {
+    if socket.takes_connections() {
+        return Some(socket.effective_backlog(machine));
+    }
+    receiver(socket).filter(|listener| matches!(listener.endpoint, Endpoint::UnixDgram(_))).map(|it| it.backlog)
+}
+
+/// What becomes of requests while the service is down.
+fn waiting(socket: &SocketFacts, machine: Machine) -> Option<String> {
+    if socket.takes_connections() {
+        let fits = u64::from(socket.effective_backlog(machine)) + 1;
+        return Some(format!("While the service is down, {fits} connections wait in the queue."));
+    }
+    let Listener { endpoint, backlog, .. } = receiver(socket)?;
+    Some(match endpoint {
+        Endpoint::Udp(_) => format!(
+            "While the service is down, datagrams wait in a receive buffer of {backlog} bytes (ReceiveBuffer=), and the \
+             kernel drops those that do not fit."
+        ),
+        Endpoint::UnixDgram(_) => format!(
+            "While the service is down, {} datagrams wait (net.unix.max_dgram_qlen); senders of more get EAGAIN, or wait.",
+            u64::from(*backlog) + 1
+        ),
+        _ => "While the service is down, messages wait in the FIFO until it is full (PipeSize=).".to_owned(),
+    })
 }
 
 fn notes(facts: &Facts) -> Vec<String> {
@@ -210,8 +252,7 @@ fn notes(facts: &Facts) -> Vec<String> {
         ));
     }
     if let Some(socket) = &facts.socket {
-        let backlog = socket.effective_backlog(facts.machine);
-        notes.push(format!("While the service is down, {} connections wait in the queue.", u64::from(backlog) + 1));
+        notes.extend(waiting(socket, facts.machine));
     }
     if let Some(service) = &facts.service
         && let crate::unit_file::TimeSpan::Finite(limit) = service.unit.timeout_stop

@@ -116,11 +116,20 @@ impl SocketFacts {
         self.live.as_ref().is_some_and(|live| live.is_unused)
     }
 
+    /// Whether connections are made to it, so that there is a queue of those that wait.
+    #[must_use]
+    pub fn takes_connections(&self) -> bool {
+        let mut addresses = self.unit.listen.iter().map(|(address, _)| address.endpoint());
+        addresses.any(|endpoint| endpoint.is_none_or(|endpoint| endpoint.takes_connections()))
+    }
+
     /// The longest queue the kernel grants it: what the kernel says, or else what it would.
     #[must_use]
     pub fn effective_backlog(&self, machine: Machine) -> u32 {
-        let live =
-            self.live.as_ref().and_then(|live| live.addresses.iter().flat_map(|address| &address.listeners).next());
+        let live = self.live.as_ref().and_then(|live| {
+            let mut held = live.addresses.iter().flat_map(|address| &address.listeners);
+            held.find(|held| held.listener.endpoint.takes_connections())
+        });
         live.map_or(self.unit.backlog.min(machine.largest_backlog()), |held| held.listener.backlog)
     }
 }

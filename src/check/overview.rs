@@ -108,7 +108,7 @@ mod tests {
         let mut facts = alive();
         let endpoint = Endpoint::Tcp("127.0.0.1:8008".parse().unwrap());
         let held = |inode, queued, backlog| HeldListener {
-            listener: Listener { endpoint: endpoint.clone(), inode, queued, backlog, cookie: None },
+            listener: Listener { endpoint: endpoint.clone(), inode, queued, backlog, cookie: None, drops: None },
             holders: Some(vec![Holder { pid: 1, name: "systemd".to_owned() }]),
             held_by_systemd: true,
         };

@@ -204,12 +204,12 @@ fn arguments(unit: &ServiceUnit, command: &CommandLine) -> Vec<String> {
 fn is_same(told: &str, endpoint: &Endpoint) -> bool {
     let told = told.split_once("://").map_or(told, |(_, address)| address);
     let told = told.split(['?', '|']).next().unwrap_or_default();
-    match endpoint {
-        Endpoint::Unix(path) => Path::new(told.strip_prefix("unix:").unwrap_or(told)) == path,
-        Endpoint::Tcp(address) => {
+    match endpoint.ip() {
+        None => endpoint.name().is_some_and(|path| Path::new(told.strip_prefix("unix:").unwrap_or(told)) == path),
+        Some(address) => {
             let (host, port) = told.rsplit_once(':').unwrap_or(("", told));
             let host = host.rsplit(':').next().filter(|_| !host.contains('[')).unwrap_or(host);
-            port.parse() == Ok(address.port()) && is_host_of(host.trim_matches(['[', ']']), *address)
+            port.parse() == Ok(address.port()) && is_host_of(host.trim_matches(['[', ']']), address)
         }
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn alive() -> Facts {
 /// An address of which these processes hold the one listener.
 pub(super) fn address_held_by(address: &str, pids: &[u32]) -> Address {
     let endpoint = Endpoint::Tcp(address.parse().unwrap());
-    let listener = Listener { endpoint: endpoint.clone(), inode: 7, cookie: None, queued: 0, backlog: 1024 };
+    let listener =
+        Listener { endpoint: endpoint.clone(), inode: 7, cookie: None, queued: 0, backlog: 1024, drops: None };
     let holder = |&pid: &u32| Holder { pid, name: "app".to_owned() };
     let holders = Some(pids.iter().map(holder).collect());
     let listeners = vec![HeldListener { listener, holders, held_by_systemd: pids.contains(&1) }];

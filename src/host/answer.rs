@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tokio_rustls::rustls::{ClientConnection, Error, StreamOwned};
 
+use super::message;
 use crate::model::Endpoint;
 use crate::model::address::unix_address;
 use crate::trust::Trusted;
@@ -70,6 +71,9 @@ pub fn certificate_error(error: &io::Error) -> Option<String> {
 /// # Errors
 /// When there is no connection, or no answer within 10 s.
 pub fn reply_of(endpoint: &Endpoint, bytes: &[u8], is_whole: &dyn Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+    if !endpoint.takes_connections() || matches!(endpoint, Endpoint::UnixSeqpacket(_)) {
+        return message::reply_of(endpoint, bytes);
+    }
     let mut stream = connect(endpoint, GREETING_PATIENCE)?;
     stream.write_all(bytes)?;
     let (begun, mut reply, mut part) = (Instant::now(), Vec::new(), [0; 1024]);
@@ -142,6 +146,7 @@ fn connect(endpoint: &Endpoint, patience: Duration) -> io::Result<Box<dyn Stream
             stream.set_read_timeout(Some(patience))?;
             Box::new(stream)
         }
+        _ => return Err(io::Error::new(ErrorKind::Unsupported, "it takes messages, not bytes")),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 
 use super::{listener, process};
 use crate::model::{Endpoint, holder};
@@ -45,7 +46,7 @@ pub fn of_listener(at: &Endpoint, inode: u64) -> Vec<holder::Holder> {
     let connections = listener::connections(at).unwrap_or_default();
     let listeners = listener::all().unwrap_or_default();
     let holder = |pid: u32| {
-        let mut own = sockets_of(pid);
+        let mut own = held(pid, at);
         own.sort_unstable();
         own.dedup();
         own.binary_search(&inode).ok()?;
@@ -75,12 +76,22 @@ fn pids() -> Vec<u32> {
     pids
 }
 
-/// The inodes of the sockets that a systemd holds; none where that process is something else, as one whose PID is of
-/// another namespace, or may not be read.
+/// The inodes of what a systemd holds of the kind of `endpoint`; none where that process is something else, as one whose
+/// PID is of another namespace, or may not be read.
 #[must_use]
-pub fn sockets_of_systemd(pid: u32) -> Option<Vec<u64>> {
+pub fn held_by_systemd(pid: u32, endpoint: &Endpoint) -> Option<Vec<u64>> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    (name.trim_end() == "systemd" && may_read(pid)).then(|| sockets_of(pid))
+    (name.trim_end() == "systemd" && may_read(pid)).then(|| held(pid, endpoint))
+}
+
+/// The inodes of the sockets that a process holds; of a FIFO, its own if the process has it open.
+fn held(pid: u32, endpoint: &Endpoint) -> Vec<u64> {
+    let Endpoint::Fifo(path) = endpoint else { return sockets_of(pid) };
+    let Ok(fifo) = fs::metadata(path) else { return Vec::new() };
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let mut files = descriptors.filter_map(|descriptor| fs::metadata(descriptor.path()).ok());
+    let is_open = files.any(|file| (file.dev(), file.ino()) == (fifo.dev(), fifo.ino()));
+    if is_open { vec![fifo.ino()] } else { Vec::new() }
 }
 
 /// Whether the descriptors of a process may be read.

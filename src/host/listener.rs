@@ -17,9 +17,13 @@ use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName, Vfs};
 use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStateFlags, UnixRequest, UnixResponse};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-use super::holder;
+use super::{holder, receiver};
 use crate::model::Endpoint;
-use crate::model::address::{Listener, abstract_name, of_abstract, takes};
+use crate::model::address::{Listener, of_abstract, takes};
+
+/// Types of sockets, socket(2).
+const SOCK_DGRAM: u8 = 2;
+const SOCK_SEQPACKET: u8 = 5;
 
 /// The kernel sends a dump in parts of at most this size.
 const PART_BYTES: usize = 64 * 1024;
@@ -42,13 +46,16 @@ pub fn at(endpoint: &Endpoint) -> io::Result<Vec<Listener>> {
 /// # Errors
 /// When the kernel cannot be asked.
 pub fn of_systemd(endpoint: &Endpoint, systemd: Option<u32>) -> io::Result<Vec<Listener>> {
-    let Some(held) = systemd.and_then(holder::sockets_of_systemd) else { return at(endpoint) };
+    let Some(held) = systemd.and_then(|pid| holder::held_by_systemd(pid, endpoint)) else { return at(endpoint) };
     let mut listeners = find(endpoint, unix_bound_to)?;
     listeners.retain(|listener| held.contains(&listener.inode));
     Ok(listeners)
 }
 
-fn find(endpoint: &Endpoint, unix: impl Fn(&OwnedFd, &Path) -> io::Result<Vec<Listener>>) -> io::Result<Vec<Listener>> {
+fn find(
+    endpoint: &Endpoint,
+    unix: impl Fn(&OwnedFd, &Endpoint) -> io::Result<Vec<Listener>>,
+) -> io::Result<Vec<Listener>> {
     let socket = diagnostic_socket()?;
     let mut listeners = match endpoint {
         Endpoint::Tcp(address) if address.is_ipv4() => {
@@ -58,20 +65,23 @@ fn find(endpoint: &Endpoint, unix: impl Fn(&OwnedFd, &Path) -> io::Result<Vec<Li
             if found.is_empty() { tcp(&socket, &[AF_INET6], Some(*address))? } else { found }
         }
         Endpoint::Tcp(address) => tcp(&socket, &[AF_INET6], Some(*address))?,
-        Endpoint::Unix(path) => unix(&socket, path)?,
+        Endpoint::Udp(address) => receiver::udp_at(&socket, *address)?,
+        Endpoint::Unix(_) | Endpoint::UnixDgram(_) | Endpoint::UnixSeqpacket(_) => unix(&socket, endpoint)?,
+        Endpoint::Fifo(path) => receiver::fifo_at(path),
     };
     listeners.sort_by_key(|listener| listener.inode);
     Ok(listeners)
 }
 
-/// Every listening socket of this network namespace: TCP, and Unix sockets with a path or an abstract name.
+/// Every socket of this network namespace that waits for connections: TCP, and Unix sockets with a path or an abstract
+/// name.
 ///
 /// # Errors
 /// When the kernel cannot be asked.
 pub fn all() -> io::Result<Vec<Listener>> {
     let socket = diagnostic_socket()?;
     let mut listeners = tcp(&socket, &[AF_INET, AF_INET6], None)?;
-    listeners.extend(unix(&socket)?.into_iter().map(|bound| bound.listener));
+    listeners.extend(unix(&socket, UnixStateFlags::LISTEN)?.into_iter().map(|bound| bound.listener));
     listeners.sort_by_key(|listener| listener.inode);
     Ok(listeners)
 }
@@ -94,7 +104,9 @@ pub fn connections(endpoint: &Endpoint) -> io::Result<Vec<u64>> {
                 }
             })?;
         }
-        Endpoint::Unix(path) => {
+        // Nobody connects to these.
+        Endpoint::Udp(_) | Endpoint::UnixDgram(_) | Endpoint::Fifo(_) => {}
+        Endpoint::Unix(path) | Endpoint::UnixSeqpacket(path) => {
             dump_unix(&socket, UnixStateFlags::ESTABLISHED, ShowFlags::NAME, &mut |response| {
                 if name_of(response).is_some_and(|bound| bound == *path) {
                     inodes.push(u64::from(response.header.inode));
@@ -129,23 +141,32 @@ fn dump_tcp(
     take: &mut dyn FnMut(&InetResponse),
 ) -> io::Result<()> {
     for &family in families {
-        let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
-        let extensions = ExtensionFlags::empty();
-        let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states: states.clone(), socket_id };
-        dump(socket, SockDiagMessage::InetRequest(request), &mut |message| {
-            if let SockDiagMessage::InetResponse(response) = message {
-                take(&response);
-            }
-        })?;
+        dump_inet(socket, (family, IPPROTO_TCP), states, ExtensionFlags::empty(), take)?;
     }
     Ok(())
 }
 
-fn bound_to(response: &InetResponse) -> SocketAddr {
+pub(super) fn dump_inet(
+    socket: &OwnedFd,
+    (family, protocol): (u8, u8),
+    states: &StateFlags,
+    extensions: ExtensionFlags,
+    take: &mut dyn FnMut(&InetResponse),
+) -> io::Result<()> {
+    let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
+    let request = InetRequest { family, protocol, extensions, states: states.clone(), socket_id };
+    dump(socket, SockDiagMessage::InetRequest(request), &mut |message| {
+        if let SockDiagMessage::InetResponse(response) = message {
+            take(&response);
+        }
+    })
+}
+
+pub(super) fn bound_to(response: &InetResponse) -> SocketAddr {
     SocketAddr::new(response.header.socket_id.source_address, response.header.socket_id.source_port)
 }
 
-fn is_taken(response: &InetResponse, wanted: SocketAddr) -> bool {
+pub(super) fn is_taken(response: &InetResponse, wanted: SocketAddr) -> bool {
     let bound = bound_to(response);
     let is_both = !response.nlas.contains(&inet::nlas::Nla::SkV6Only(true));
     takes(bound, wanted) && (is_both || bound.is_ipv4() == wanted.ip().to_canonical().is_ipv4())
@@ -158,20 +179,21 @@ fn of_tcp(response: &InetResponse) -> Listener {
         queued: response.header.recv_queue,
         backlog: response.header.send_queue,
         cookie: Some(cookie_of(response)),
+        drops: None,
     }
 }
 
 /// Two words, the lower first (sock_diag_save_cookie, net/core/sock_diag.c).
-fn cookie_of(response: &InetResponse) -> u64 {
+pub(super) fn cookie_of(response: &InetResponse) -> u64 {
     let (words, _) = response.header.socket_id.cookie.as_chunks();
     words.iter().rev().fold(0, |cookie, &word| cookie << 32 | u64::from(u32::from_ne_bytes(word)))
 }
 
-/// The listeners that are reached by the path `wanted`: those whose file it leads to, through links and renames; or
-/// where it leads to none, those that were bound to it once and can be reached no more.
-fn unix_at(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
-    let file = File::at(wanted);
-    let mut found = unix(socket)?;
+/// The sockets that are reached at `wanted`: those whose file its path leads to, through links and renames; or where it
+/// leads to none, those that were bound to it once and can be reached no more.
+fn unix_at(socket: &OwnedFd, wanted: &Endpoint) -> io::Result<Vec<Listener>> {
+    let file = wanted.path().and_then(File::at);
+    let mut found = unix_like(socket, wanted)?;
     let is_reached = |bound: &Bound| file.is_some() && bound.file == file;
     if found.iter().any(is_reached) {
         found.retain(is_reached);
@@ -181,17 +203,25 @@ fn unix_at(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
     Ok(asked_for(found, wanted))
 }
 
-/// Every listener that has to do with the path `wanted`, whether it is reached by it or was bound to it.
-fn unix_bound_to(socket: &OwnedFd, wanted: &Path) -> io::Result<Vec<Listener>> {
-    let file = File::at(wanted);
-    let mut found = unix(socket)?;
+/// Every socket that has to do with the path `wanted`, whether it is reached by it or was bound to it.
+fn unix_bound_to(socket: &OwnedFd, wanted: &Endpoint) -> io::Result<Vec<Listener>> {
+    let file = wanted.path().and_then(File::at);
+    let mut found = unix_like(socket, wanted)?;
     found.retain(|bound| bound.is_named(wanted) || file.is_some() && bound.file == file);
     Ok(asked_for(found, wanted))
 }
 
+/// The Unix sockets of the same type as the one that is wanted.
+fn unix_like(socket: &OwnedFd, wanted: &Endpoint) -> io::Result<Vec<Bound>> {
+    let states = if wanted.takes_datagrams() { receiver::UNCONNECTED } else { UnixStateFlags::LISTEN };
+    let mut found = unix(socket, states)?;
+    found.retain(|bound| std::mem::discriminant(&bound.listener.endpoint) == std::mem::discriminant(wanted));
+    Ok(found)
+}
+
 /// The listeners by the path that was asked for.
-fn asked_for(found: Vec<Bound>, wanted: &Path) -> Vec<Listener> {
-    let named = |bound: Bound| Listener { endpoint: Endpoint::Unix(wanted.to_owned()), ..bound.listener };
+fn asked_for(found: Vec<Bound>, wanted: &Endpoint) -> Vec<Listener> {
+    let named = |bound: Bound| Listener { endpoint: wanted.clone(), ..bound.listener };
     found.into_iter().map(named).collect()
 }
 
@@ -202,8 +232,8 @@ struct Bound {
 }
 
 impl Bound {
-    fn is_named(&self, path: &Path) -> bool {
-        self.listener.endpoint == Endpoint::Unix(path.to_owned())
+    fn is_named(&self, wanted: &Endpoint) -> bool {
+        self.listener.endpoint == *wanted
     }
 }
 
@@ -216,21 +246,18 @@ struct File {
 }
 
 impl File {
-    /// Where `path` leads to now; an abstract name leads to no file.
+    /// Where `path` leads to now.
     fn at(path: &Path) -> Option<Self> {
-        if abstract_name(path).is_some() {
-            return None;
-        }
         let file = fs::metadata(path).ok()?;
         Some(Self { device: file.dev(), inode: file.ino() & 0xffff_ffff })
     }
 }
 
-/// Every listener that is bound to a path or has an abstract name.
-fn unix(socket: &OwnedFd) -> io::Result<Vec<Bound>> {
+/// Every socket in one of these states that is bound to a path or has an abstract name.
+fn unix(socket: &OwnedFd, states: UnixStateFlags) -> io::Result<Vec<Bound>> {
     let shown = ShowFlags::NAME | ShowFlags::VFS | ShowFlags::RQLEN;
     let mut listeners = Vec::new();
-    dump_unix(socket, UnixStateFlags::LISTEN, shown, &mut |response| listeners.extend(of_unix(response)))?;
+    dump_unix(socket, states, shown, &mut |response| listeners.extend(of_unix(response)))?;
     Ok(listeners)
 }
 
@@ -258,8 +285,14 @@ fn name_of(response: &UnixResponse) -> Option<PathBuf> {
 }
 
 fn of_unix(response: &UnixResponse) -> Option<Bound> {
-    let endpoint = Endpoint::Unix(name_of(response)?);
+    let name = name_of(response)?;
+    let endpoint = match response.header.kind {
+        SOCK_DGRAM => Endpoint::UnixDgram(name),
+        SOCK_SEQPACKET => Endpoint::UnixSeqpacket(name),
+        _ => Endpoint::Unix(name),
+    };
     let (queued, backlog) = response.nlas.iter().find_map(|attribute| match attribute {
+        Nla::ReceiveQueueLength(queued, _) if endpoint.takes_datagrams() => Some(receiver::unix_queue(*queued)),
         Nla::ReceiveQueueLength(queued, backlog) => Some((*queued, *backlog)),
         _ => None,
     })?;
@@ -268,7 +301,7 @@ fn of_unix(response: &UnixResponse) -> Option<Bound> {
         _ => None,
     });
     let inode = u64::from(response.header.inode);
-    Some(Bound { listener: Listener { endpoint, inode, queued, backlog, cookie: None }, file })
+    Some(Bound { listener: Listener { endpoint, inode, queued, backlog, cookie: None, drops: None }, file })
 }
 
 /// The crate keeps the two numbers of `struct unix_diag_vfs` to itself, but writes them as the kernel does.
@@ -344,7 +377,7 @@ mod tests {
         let found = at(&Endpoint::Tcp(address)).unwrap();
         let cookie = Some(rustix::net::sockopt::socket_cookie(&listener).unwrap());
         let (endpoint, inode) = (Endpoint::Tcp(address), inode_of(&listener));
-        assert_eq!(found, [Listener { endpoint, inode, queued: 3, backlog: 7, cookie }]);
+        assert_eq!(found, [Listener { endpoint, inode, queued: 3, backlog: 7, cookie, drops: None }]);
     }
 
     #[test]
@@ -380,7 +413,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let found = at(&Endpoint::Unix(path.clone())).unwrap();
         let (endpoint, inode) = (Endpoint::Unix(path), inode_of(&listener));
-        assert_eq!(found, [Listener { endpoint, inode, queued: 2, backlog: 5, cookie: None }]);
+        assert_eq!(found, [Listener { endpoint, inode, queued: 2, backlog: 5, cookie: None, drops: None }]);
     }
 
     #[test]
@@ -413,8 +446,14 @@ mod tests {
         listen(&listener, 5).unwrap();
         let _waiting: Vec<_> = (0..2).map(|_| UnixStream::connect_addr(&address).unwrap()).collect();
         let endpoint = Endpoint::Unix(format!("@{name}").into());
-        let expected =
-            Listener { endpoint: endpoint.clone(), inode: inode_of(&listener), queued: 2, backlog: 5, cookie: None };
+        let expected = Listener {
+            endpoint: endpoint.clone(),
+            inode: inode_of(&listener),
+            queued: 2,
+            backlog: 5,
+            cookie: None,
+            drops: None,
+        };
         assert_eq!(at(&endpoint).unwrap(), [expected]);
         assert_eq!(at(&Endpoint::Unix(format!("@{name}x").into())).unwrap(), []);
         assert!(all().unwrap().iter().any(|listener| listener.endpoint == endpoint));

@@ -11,7 +11,9 @@ pub mod journal;
 pub mod listener;
 pub mod local;
 pub mod machine;
+mod message;
 pub mod process;
+mod receiver;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod trace;

@@ -19,6 +19,8 @@ pub(super) enum Trouble {
     Broken(Option<i32>),
     /// A TLS record or alert ended it.
     Tls(TlsFault),
+    /// A message was not taken, or the network told that nobody took it: the errno.
+    Message(i32),
 }
 
 impl Trouble {
@@ -39,6 +41,7 @@ impl Trouble {
     pub(super) fn errno(self) -> Option<i32> {
         match self {
             Self::Closed(errno) | Self::Reset(errno) | Self::Broken(errno) => errno,
+            Self::Message(errno) => Some(errno),
             Self::Tls(_) => None,
         }
     }
@@ -47,7 +50,7 @@ impl Trouble {
     pub(super) fn tls(self) -> Option<TlsFault> {
         match self {
             Self::Tls(fault) => Some(fault),
-            Self::Closed(_) | Self::Reset(_) | Self::Broken(_) => None,
+            Self::Closed(_) | Self::Reset(_) | Self::Broken(_) | Self::Message(_) => None,
         }
     }
 }
@@ -89,6 +92,8 @@ pub(super) struct Progress {
 pub(super) fn connect_class(errno: i32, unix: bool) -> FailureClass {
     match Errno::from_raw_os_error(errno) {
         Errno::CONNREFUSED => FailureClass::Refused,
+        // No process has the FIFO open to read.
+        Errno::NXIO if unix => FailureClass::Refused,
         Errno::NOENT if unix => FailureClass::PathMissing,
         Errno::ACCESS | Errno::PERM if unix => FailureClass::Permission,
         Errno::AGAIN if unix => FailureClass::QueueFull,
@@ -97,6 +102,17 @@ pub(super) fn connect_class(errno: i32, unix: bool) -> FailureClass {
         Errno::ADDRNOTAVAIL => FailureClass::LocalPort,
         Errno::MFILE | Errno::NFILE => FailureClass::LocalFd,
         _ => FailureClass::ConnectOther,
+    }
+}
+
+/// The class of a message that was not taken, or of which the network told that nobody took it.
+fn message_class(errno: i32, unix: bool) -> FailureClass {
+    match Errno::from_raw_os_error(errno) {
+        // The last reader of the FIFO has closed it.
+        Errno::PIPE => FailureClass::Refused,
+        Errno::NOBUFS if unix => FailureClass::QueueFull,
+        Errno::MSGSIZE | Errno::NOBUFS | Errno::NOMEM => FailureClass::WriteFailed,
+        _ => connect_class(errno, unix),
     }
 }
 
@@ -140,12 +156,13 @@ pub(super) fn exchange_class(failure: Failure, progress: Progress) -> FailureCla
         Failure::StreamReset(_) => return FailureClass::StreamReset,
         Failure::Interrupted => return FailureClass::Interrupted,
         Failure::Lost(Trouble::Tls(_)) => return FailureClass::Tls,
+        Failure::Lost(Trouble::Message(errno)) => return message_class(errno, progress.unix),
         Failure::Lost(trouble) => trouble,
     };
     let closed = match trouble {
         Trouble::Closed(_) => true,
         Trouble::Broken(_) => progress.unix,
-        Trouble::Reset(_) | Trouble::Tls(_) => false,
+        Trouble::Reset(_) | Trouble::Tls(_) | Trouble::Message(_) => false,
     };
     match (progress.bytes_in > 0, progress.is_written, closed) {
         (true, _, true) => FailureClass::ClosedMidResponse,
@@ -210,6 +227,25 @@ mod tests {
             assert_eq!(exchange_class(failure, HALF_WRITTEN), half_written, "{failure:?}");
             assert_eq!(exchange_class(failure, SENT), sent, "{failure:?}");
             assert_eq!(exchange_class(failure, PARTIAL), partial, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_was_not_taken_is_classified_by_errno_and_family() {
+        use FailureClass as C;
+        let table = [
+            (Errno::CONNREFUSED, C::Refused, C::Refused),
+            (Errno::AGAIN, C::ConnectOther, C::QueueFull),
+            (Errno::NOBUFS, C::WriteFailed, C::QueueFull),
+            (Errno::NOENT, C::ConnectOther, C::PathMissing),
+            (Errno::PIPE, C::Refused, C::Refused),
+            (Errno::NXIO, C::ConnectOther, C::Refused),
+            (Errno::MSGSIZE, C::WriteFailed, C::WriteFailed),
+        ];
+        for (errno, udp, unix) in table {
+            let class =
+                |unix| exchange_class(Failure::Lost(Trouble::Message(errno.raw_os_error())), Progress { unix, ..SENT });
+            assert_eq!((class(false), class(true)), (udp, unix), "{errno}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::connection::LATE_SOCKETS_MAX;
 use super::control::Control;
 use super::dispatcher::{Agenda, Cohort, Policy, Schedule, rate_micros};
 use super::error::LoadError;
@@ -135,7 +136,9 @@ pub(super) fn check_descriptors(cohorts: &[Prepared]) -> Result<(), LoadError> {
     // A connection that announced its end stays as long as a stream is on it, beside the one that takes its place.
     let connections_of = |policy: &ReadyPolicy| (policy.slots_max as u64).saturating_mul(u64::from(policy.streams));
     let connections = cohorts.iter().map(|cohort| connections_of(&cohort.policy));
-    let needed = connections.fold(OTHER_DESCRIPTORS, u64::saturating_add);
+    let is_of_datagrams = cohorts.iter().any(|cohort| cohort.endpoint().takes_datagrams());
+    let late = if is_of_datagrams { LATE_SOCKETS_MAX as u64 } else { 0 };
+    let needed = connections.fold(OTHER_DESCRIPTORS + late, u64::saturating_add);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|soft| needed <= soft) {
         return Ok(());

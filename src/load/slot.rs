@@ -362,7 +362,9 @@ impl Slot {
             self.events.push_back(ended);
             return Some(self.idle_over(Over::Unasked));
         }
-        if !(policy.reuse && exchanged.keeps_connection) {
+        if matches!(exchanged.result, Err(Failure::TimedOut)) {
+            self.give_up(place);
+        } else if !(policy.reuse && exchanged.keeps_connection) {
             self.close(place);
         }
         Some(ended)
@@ -380,6 +382,14 @@ impl Slot {
             }
             (Place::Current, Link::Open(open)) => Some(open),
             _ => None,
+        }
+    }
+
+    /// Leaves a connection whose request was given up, unless it carries others: it may still be answered.
+    fn give_up(&mut self, place: Place) {
+        match (place, std::mem::replace(&mut self.link, Link::None)) {
+            (Place::Current, Link::Open(open)) if open.in_flight == 0 => open.set_aside(),
+            (_, link) => self.link = link,
         }
     }
 

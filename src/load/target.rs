@@ -1,7 +1,6 @@
 //! A target made ready: host resolved, request built, expectations compiled.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection::Tls;
@@ -49,14 +48,14 @@ impl ReadyTarget {
 /// The address to connect to. A host with several addresses is taken at its first IPv4 one, or else at its
 /// first: one name means one listener for the whole run.
 fn resolve(cohort: &str, destination: &Destination) -> Result<Endpoint, LoadError> {
-    let (host, port) = match destination {
-        Destination::Unix(path) => return Ok(Endpoint::Unix(PathBuf::clone(path))),
-        Destination::Host { host, port } => (host.as_str(), *port),
+    let Some((host, port)) = destination.host() else {
+        return destination.endpoint().ok_or(LoadError::NoCohort);
     };
     let unresolvable =
         |reason: String| LoadError::Unresolvable { cohort: cohort.to_owned(), host: host.to_owned(), reason };
     let found: Vec<SocketAddr> =
         (host, port).to_socket_addrs().map_err(|error| unresolvable(error.to_string()))?.collect();
     let chosen = found.iter().find(|address| address.is_ipv4()).or_else(|| found.first());
-    chosen.copied().map(Endpoint::Tcp).ok_or_else(|| unresolvable("it has no address".to_owned()))
+    let over = if matches!(destination, Destination::Udp { .. }) { Endpoint::Udp } else { Endpoint::Tcp };
+    chosen.copied().map(over).ok_or_else(|| unresolvable("it has no address".to_owned()))
 }

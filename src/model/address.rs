@@ -10,7 +10,7 @@ use rustix::net::SocketAddrUnix;
 
 use serde::{Deserialize, Serialize};
 
-/// An address a stream socket listens on.
+/// Where a server is reached: what it listens on, or takes messages at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -18,6 +18,14 @@ pub enum Endpoint {
     Tcp(SocketAddr),
     /// A Unix socket: an absolute path in the file system, or `@NAME` in the abstract name space.
     Unix(PathBuf),
+    /// A UDP address.
+    Udp(SocketAddr),
+    /// A Unix socket for datagrams, written as any other Unix socket.
+    UnixDgram(PathBuf),
+    /// A Unix socket for messages on a connection.
+    UnixSeqpacket(PathBuf),
+    /// A FIFO, by its absolute path.
+    Fifo(PathBuf),
 }
 
 impl Endpoint {
@@ -25,19 +33,45 @@ impl Endpoint {
     #[must_use]
     pub fn takes(&self, address: &Self) -> bool {
         match (self, address) {
-            (Self::Tcp(bound), Self::Tcp(address)) => takes(*bound, *address),
-            (Self::Unix(bound), Self::Unix(path)) => bound == path,
-            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
+            (Self::Tcp(bound), Self::Tcp(address)) | (Self::Udp(bound), Self::Udp(address)) => takes(*bound, *address),
+            _ => self == address,
         }
+    }
+
+    /// Its IP address and port.
+    #[must_use]
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) | Self::Udp(address) => Some(*address),
+            _ => None,
+        }
+    }
+
+    /// The path or the abstract name.
+    #[must_use]
+    pub fn name(&self) -> Option<&Path> {
+        match self {
+            Self::Unix(name) | Self::UnixDgram(name) | Self::UnixSeqpacket(name) | Self::Fifo(name) => Some(name),
+            Self::Tcp(_) | Self::Udp(_) => None,
+        }
+    }
+
+    /// Whether it takes datagrams: no connection is made to it, and none waits to be accepted.
+    #[must_use]
+    pub fn takes_datagrams(&self) -> bool {
+        matches!(self, Self::Udp(_) | Self::UnixDgram(_))
+    }
+
+    /// Whether connections are made to it.
+    #[must_use]
+    pub fn takes_connections(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Unix(_) | Self::UnixSeqpacket(_))
     }
 
     /// Its place in the file system.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Unix(path) if abstract_name(path).is_none() => Some(path),
-            Self::Unix(_) | Self::Tcp(_) => None,
-        }
+        self.name().filter(|path| abstract_name(path).is_none())
     }
 }
 
@@ -76,21 +110,30 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => path.display().fmt(f),
+            Self::Udp(address) => write!(f, "udp://{address}"),
+            Self::UnixDgram(path) => write!(f, "unix-dgram:{}", path.display()),
+            Self::UnixSeqpacket(path) => write!(f, "unix-seqpacket:{}", path.display()),
+            Self::Fifo(path) => write!(f, "fifo:{}", path.display()),
         }
     }
 }
 
-/// A socket that listens, as the kernel names it.
+/// A socket that listens or takes datagrams, or a FIFO that is read from, as the kernel names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// The address it is bound to.
     pub endpoint: Endpoint,
     /// Its inode: the same number means the same socket, whoever holds descriptors of it.
     pub inode: u64,
-    /// Connections that wait to be accepted.
+    /// Connections that wait to be accepted. Of UDP and of a FIFO: bytes that wait to be read, as the kernel accounts for
+    /// them. Of a Unix socket for datagrams: 1 if any waits, since the kernel tells no more.
     pub queued: u32,
-    /// The effective backlog: the kernel queues one more than this.
+    /// The effective backlog: the kernel queues one more than this. Of UDP: the bytes of its receive buffer. Of a FIFO: 0,
+    /// since it is not known. Of a Unix socket for datagrams: the datagrams that may wait, and one more.
     pub backlog: u32,
+    /// Datagrams that the kernel dropped since the socket was made, for want of room in its receive buffer; UDP only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drops: Option<u32>,
     /// The kernel's cookie of it, which its trace names it by; Unix sockets have none here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<u64>,

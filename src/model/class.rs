@@ -55,13 +55,13 @@ macro_rules! failure_classes {
 }
 
 failure_classes! {
-    /// The kernel answered the connect with ECONNREFUSED: nobody listens.
+    /// The kernel answered ECONNREFUSED: nobody listens; of a FIFO, ENXIO: nobody reads.
     Refused: Dropped, curl Some(7);
     /// The Unix socket's path does not exist (ENOENT).
     PathMissing: Dropped, curl Some(7);
     /// The Unix socket may not be connected to by this user (EACCES, EPERM).
     Permission: Dropped, curl Some(7);
-    /// The Unix socket's accept queue is full (EAGAIN); a blocking client would have waited.
+    /// The queue of the Unix socket, or the FIFO, is full (EAGAIN); a blocking client would have waited.
     QueueFull: Dropped, curl Some(7);
     /// The connection was not established in time.
     ConnectTimeout: Dropped, curl Some(28);

@@ -211,7 +211,7 @@ mod tests {
             socket: Some(SocketState { listeners, ..SocketState::default() }),
             ..unit("a.socket", "active")
         };
-        let listener = Listener { endpoint: address, inode: 7, queued: 0, backlog: 0, cookie: None };
+        let listener = Listener { endpoint: address, inode: 7, queued: 0, backlog: 0, cookie: None, drops: None };
         let sentences = said(socket(vec![listener]), socket(Vec::new()));
         assert!(
             sentences[0].contains("it listened at 127.0.0.1:80 and no longer does; mend it with: systemctl restart")

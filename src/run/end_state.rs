@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn listener(endpoint: &Endpoint, inode: u64) -> Listener {
-        Listener { endpoint: endpoint.clone(), inode, queued: 0, backlog: 128, cookie: None }
+        Listener { endpoint: endpoint.clone(), inode, queued: 0, backlog: 128, cookie: None, drops: None }
     }
 
     fn latent_names(active_state: &str) -> Vec<String> {

@@ -140,7 +140,8 @@ mod tests {
             .run_until(async {
                 let (host, recorded) = (Rc::new(Scripted::default()), Recorded::default());
                 let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 80).into());
-                let listener = Listener { endpoint: endpoint.clone(), inode: 5, queued: 0, backlog: 1, cookie: None };
+                let listener =
+                    Listener { endpoint: endpoint.clone(), inode: 5, queued: 0, backlog: 1, cookie: None, drops: None };
                 host.listeners.borrow_mut().push(listener);
                 let holds = |pid, accepted| {
                     let process = process(pid, "/system.slice/a.service");

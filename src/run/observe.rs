@@ -148,10 +148,7 @@ pub(super) fn local_endpoints(plan: &Plan, host: &dyn Host) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     for cohort in &plan.cohorts {
         let endpoint = cohort.target.connect.endpoint();
-        let local = endpoint.filter(|endpoint| match endpoint {
-            Endpoint::Tcp(address) => host.is_local(address.ip()),
-            Endpoint::Unix(_) => true,
-        });
+        let local = endpoint.filter(|endpoint| endpoint.ip().is_none_or(|address| host.is_local(address.ip())));
         endpoints.extend(local);
     }
     endpoints.sort();
@@ -160,11 +157,18 @@ pub(super) fn local_endpoints(plan: &Plan, host: &dyn Host) -> Vec<Endpoint> {
 }
 
 fn start_trace(endpoints: &[Endpoint], host: &dyn Host, recorder: &Recorder) -> Option<Pump> {
+    if let Some(datagrams) = endpoints.iter().find(|endpoint| endpoint.takes_datagrams()) {
+        let message = format!(
+            "the kernel's trace tells of TCP alone: when the socket at {datagrams} was made and closed is known from looks \
+             at the kernel's sockets every 25 ms and from the requests"
+        );
+        recorder.note(NoteKind::Info, message);
+    }
     let targets: Vec<SocketAddr> = endpoints
         .iter()
         .filter_map(|endpoint| match endpoint {
             Endpoint::Tcp(address) => Some(*address),
-            Endpoint::Unix(_) => None,
+            _ => None,
         })
         .collect();
     if targets.is_empty() {

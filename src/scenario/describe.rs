@@ -6,9 +6,16 @@ use super::plan::{Cohort, Connections, Destination, Pace, Step};
 pub(crate) fn destination(destination: &Destination) -> String {
     match destination {
         Destination::Unix(path) => path.display().to_string(),
-        Destination::Host { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        Destination::Host { host, port } => format!("{host}:{port}"),
+        Destination::Host { host, port } => host_and_port(host, *port),
+        Destination::Udp { host, port } => format!("udp://{}", host_and_port(host, *port)),
+        Destination::UnixDgram(path) => format!("unix-dgram:{}", path.display()),
+        Destination::UnixSeqpacket(path) => format!("unix-seqpacket:{}", path.display()),
+        Destination::Fifo(path) => format!("fifo:{}", path.display()),
     }
+}
+
+fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// `200/s, 16 connections`.
@@ -21,6 +28,7 @@ pub(crate) fn load(cohort: &Cohort) -> String {
         Pace::Health { interval, rise, fall } => format!("a check every {interval:?} (rise {rise}, fall {fall})"),
     };
     let connections = match cohort.connections {
+        _ if cohort.target.scheme.sends_messages() => "one message each".to_owned(),
         Connections::Reused(1) => "1 connection".to_owned(),
         Connections::Reused(count) => format!("{count} connections"),
         Connections::New => "new connections".to_owned(),
@@ -43,6 +51,7 @@ pub(crate) fn target(cohort: &Cohort) -> String {
         Destination::Unix(_) if target.url.starts_with("unix:") => target.url.clone(),
         Destination::Unix(path) => format!("{method}{url} over {}", path.display()),
         Destination::Host { .. } => format!("{method}{url}"),
+        _ => target.url.clone(),
     }
 }
 

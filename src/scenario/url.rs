@@ -11,11 +11,20 @@ use super::suggest;
 use crate::model::address::abstract_name;
 
 /// Those that name a host, with the port that is the scheme's own.
-const SCHEMES: &[(&str, Scheme, Option<u16>)] =
-    &[("http", Scheme::Http, Some(80)), ("https", Scheme::Https, Some(443)), ("tcp", Scheme::Tcp, None)];
+const SCHEMES: &[(&str, Scheme, Option<u16>)] = &[
+    ("http", Scheme::Http, Some(80)),
+    ("https", Scheme::Https, Some(443)),
+    ("tcp", Scheme::Tcp, None),
+    ("udp", Scheme::Message, None),
+];
 
 /// Those that name a socket of this machine.
-const SOCKET_SCHEMES: &[(&str, Scheme)] = &[("unix", Scheme::Tcp)];
+const SOCKET_SCHEMES: &[(&str, Scheme)] = &[
+    ("unix", Scheme::Tcp),
+    ("unix-dgram", Scheme::Message),
+    ("unix-seqpacket", Scheme::Message),
+    ("fifo", Scheme::Fifo),
+];
 
 /// The most bytes that a Unix socket's path or name can have, unix(7).
 pub(crate) const LONGEST_SOCKET_BYTES: usize = 107;
@@ -75,8 +84,8 @@ impl Url {
             path: checked_path(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })?,
             text: format!("{name}://{place}{path}"),
         };
-        if scheme == Scheme::Tcp && !path.is_empty() {
-            return Err(("a tcp URL has no path".to_owned(), format!("write \"tcp://{place}\"")));
+        if !scheme.speaks_http() && !path.is_empty() {
+            return Err((format!("a {name} URL has no path"), format!("write \"{name}://{place}\"")));
         }
         Ok(url)
     }
@@ -152,6 +161,10 @@ fn of_socket(text: &str) -> Option<Result<Url, UrlMistake>> {
 fn checked_socket(text: &str, scheme: &str) -> Result<PathBuf, UrlMistake> {
     let path = PathBuf::from(text);
     let name = abstract_name(&path);
+    if scheme == "fifo" {
+        let help = "write \"fifo:/run/app/app.fifo\"".to_owned();
+        return if path.is_absolute() { Ok(path) } else { Err(("a fifo URL has an absolute path".to_owned(), help)) };
+    }
     if !path.is_absolute() && name.is_none_or(<[u8]>::is_empty) {
         let help = format!("write \"{scheme}:/run/app/app.sock\", or \"{scheme}:@NAME\" for an abstract one");
         return Err((format!("a {scheme} URL has the absolute path of a socket"), help));
@@ -294,7 +307,7 @@ mod tests {
         for text in ["unix:", "unix:@", "unix:run/a", &long] {
             assert!(Url::parse(text).is_err(), "{text}");
         }
-        assert_eq!(pattern(), "^((http|https|tcp)://|(unix):[/@])");
+        assert_eq!(pattern(), "^((http|https|tcp|udp)://|(unix|unix-dgram|unix-seqpacket|fifo):[/@])");
     }
 
     proptest! {

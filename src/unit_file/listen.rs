@@ -25,6 +25,47 @@ pub enum ListenAddress {
     /// What only systemd listens at: AF_VSOCK, an IPv6 address with the name of its interface, or an address that the
     /// instance of a template gives.
     Other(String),
+    /// What is not a stream: ListenDatagram=, ListenSequentialPacket=, ListenFIFO=.
+    OfType(ListenType, Box<Self>),
+}
+
+/// The directives for what is not a stream, and can be spoken to all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::EnumIter, strum::IntoStaticStr)]
+pub enum ListenType {
+    /// ListenDatagram=.
+    #[strum(serialize = "ListenDatagram")]
+    Datagram,
+    /// ListenSequentialPacket=.
+    #[strum(serialize = "ListenSequentialPacket")]
+    SequentialPacket,
+    /// ListenFIFO=.
+    #[strum(serialize = "ListenFIFO")]
+    Fifo,
+}
+
+impl ListenType {
+    /// The directive.
+    #[must_use]
+    pub fn directive(self) -> &'static str {
+        self.into()
+    }
+
+    /// Reads an address as the directive takes it.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(self, text: &str) -> Result<ListenAddress, ValueError> {
+        let address = ListenAddress::parse(text)?;
+        let is_path = matches!(address, ListenAddress::Path(_));
+        let is_unix = is_path || matches!(address, ListenAddress::Abstract(_));
+        let fits = match self {
+            Self::Datagram => true,
+            Self::SequentialPacket => is_unix,
+            Self::Fifo => is_path,
+        };
+        let not = || ValueError::not(text, "address for this directive");
+        fits.then(|| ListenAddress::OfType(self, Box::new(address))).ok_or_else(not)
+    }
 }
 
 impl ListenAddress {
@@ -62,6 +103,22 @@ impl ListenAddress {
         address(text).map(Self::Ip).or_else(scoped).ok_or_else(not)
     }
 
+    /// Its directive.
+    #[must_use]
+    pub fn directive(&self) -> &'static str {
+        if let Self::OfType(kind, _) = self { kind.directive() } else { "ListenStream" }
+    }
+
+    /// Its path in the file system.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::OfType(_, address) => address.path(),
+            _ => None,
+        }
+    }
+
     /// The endpoint clients reach it at; none of what only systemd listens at.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
@@ -71,6 +128,13 @@ impl ListenAddress {
             Self::Path(path) => Some(Endpoint::Unix(path.clone())),
             Self::Abstract(name) => Some(Endpoint::Unix(of_abstract(name.as_bytes()))),
             Self::Other(_) => None,
+            Self::OfType(kind, address) => match (kind, address.endpoint()?) {
+                (ListenType::Datagram, Endpoint::Tcp(address)) => Some(Endpoint::Udp(address)),
+                (ListenType::Datagram, Endpoint::Unix(path)) => Some(Endpoint::UnixDgram(path)),
+                (ListenType::SequentialPacket, Endpoint::Unix(path)) => Some(Endpoint::UnixSeqpacket(path)),
+                (ListenType::Fifo, Endpoint::Unix(path)) => Some(Endpoint::Fifo(path)),
+                _ => None,
+            },
         }
     }
 }
@@ -96,6 +160,7 @@ impl fmt::Display for ListenAddress {
             Self::Path(path) => path.display().fmt(f),
             Self::Abstract(name) => write!(f, "@{name}"),
             Self::Other(text) => f.write_str(text),
+            Self::OfType(_, address) => address.fmt(f),
         }
     }
 }
@@ -115,6 +180,21 @@ mod tests {
         assert_eq!(parse("@a"), ListenAddress::Abstract("a".to_owned()));
         for text in ["vsock::22", "vsock:2:1234", "vsock-stream:2:22", "[fe80::1%eth0]:80"] {
             assert_eq!(parse(text), ListenAddress::Other(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_stream_has_an_endpoint_of_its_own() {
+        use ListenType::{Datagram, Fifo, SequentialPacket};
+        let shown = |kind: ListenType, text| {
+            kind.parse(text).ok().and_then(|address| Some(address.endpoint()?.to_string())).unwrap_or_default()
+        };
+        assert_eq!(shown(Datagram, "127.0.0.1:53"), "udp://127.0.0.1:53");
+        assert_eq!(shown(Datagram, "/run/log"), "unix-dgram:/run/log");
+        assert_eq!(shown(SequentialPacket, "@x"), "unix-seqpacket:@x");
+        assert_eq!(shown(Fifo, "/run/f"), "fifo:/run/f");
+        for (kind, text) in [(SequentialPacket, "127.0.0.1:53"), (Fifo, "@x"), (Fifo, "53")] {
+            assert!(kind.parse(text).is_err(), "{}={text}", kind.directive());
         }
     }
 

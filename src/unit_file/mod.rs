@@ -24,7 +24,7 @@ pub mod word;
 
 pub use command::CommandLine;
 pub use finding::{Finding, IgnoredDirective, Severity, ValueError};
-pub use listen::ListenAddress;
+pub use listen::{ListenAddress, ListenType};
 pub use service::ServiceUnit;
 pub use socket::SocketUnit;
 pub use specifier::Specifiers;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use strum::IntoEnumIterator as _;
+
 use super::finding::{Finding, IgnoredDirective, ValueError};
-use super::listen::ListenAddress;
+use super::listen::{ListenAddress, ListenType};
 use super::reader::Reader;
 use super::service_choices::is_descriptor_name;
 use super::specifier::Specifiers;
@@ -20,8 +22,12 @@ pub struct SocketUnit {
     pub name: UnitName,
     /// `[Unit]`.
     pub unit: UnitSection,
-    /// ListenStream= with the line of each.
+    /// ListenStream=, ListenDatagram=, ListenSequentialPacket= and ListenFIFO=, with the line of each.
     pub listen: Vec<(ListenAddress, u32)>,
+    /// What is listened on that no client here can speak to: directive and value, with the line of each.
+    pub unspoken: Vec<(String, u32)>,
+    /// ReceiveBuffer=, in bytes.
+    pub receive_buffer: Option<u64>,
     /// Accept=.
     pub accept: bool,
     /// Service=; else the service of the same name, which with Accept=yes is a template.
@@ -69,7 +75,7 @@ impl SocketUnit {
     pub fn read(file: &UnitFile, specifiers: &Specifiers) -> (Self, Vec<Finding>, Vec<IgnoredDirective>) {
         let mut reader = Reader::new(file, specifiers);
         let unit = read_socket(&mut reader);
-        check(&unit, file, &mut reader);
+        check(&unit, &mut reader);
         let (findings, ignored) = reader.finish("Socket");
         (unit, findings, ignored)
     }
@@ -91,12 +97,18 @@ impl SocketUnit {
 fn read_socket(reader: &mut Reader<'_>) -> SocketUnit {
     const S: &str = "Socket";
     let specifiers = reader.specifiers();
-    let listen = reader.list(S, "ListenStream", |text| listen_address(specifiers, text));
+    let mut listen = reader.list(S, "ListenStream", |text| listen_address(specifiers, text));
+    for kind in ListenType::iter() {
+        listen.extend(reader.list(S, kind.directive(), |text| kind.parse(&specifiers.replace(text)?)));
+    }
+    listen.sort_by_key(|(_, line)| *line);
     let accept = reader.switch(S, "Accept", false);
     let name = specifiers.unit().clone();
     SocketUnit {
         unit: UnitSection::read(reader, S),
         listen,
+        unspoken: unspoken(reader),
+        receive_buffer: reader.value(S, &["ReceiveBuffer"], value::size_bytes),
         accept,
         service: reader.units(S, "Service").pop(),
         backlog: reader.value(S, &["Backlog"], value::number).unwrap_or(u32::MAX),
@@ -144,6 +156,17 @@ fn denies_by_default(reader: &mut Reader<'_>) -> bool {
     denied.split_whitespace().any(|range| range == "any") || is_private == Some(true)
 }
 
+/// Listeners of which neither connections nor messages of a client come.
+const UNSPOKEN: [&str; 4] = ["ListenNetlink", "ListenMessageQueue", "ListenSpecial", "ListenUSBFunction"];
+
+fn unspoken(reader: &mut Reader<'_>) -> Vec<(String, u32)> {
+    let of = |key: &'static str| {
+        let values = reader.list("Socket", key, |text| Ok(text.to_owned()));
+        values.into_iter().map(move |(value, line)| (format!("{key}={value}"), line))
+    };
+    UNSPOKEN.into_iter().flat_map(of).collect()
+}
+
 /// A template's address may be what its instance gives: it is read when there is an instance.
 fn listen_address(specifiers: &Specifiers, text: &str) -> Result<ListenAddress, ValueError> {
     let read = ListenAddress::parse(&specifiers.replace(text)?);
@@ -164,18 +187,17 @@ fn trigger_limit(reader: &mut Reader<'_>, accept: bool) -> Option<(u32, Duration
 }
 
 /// What systemd refuses to load (`socket_verify` in its socket.c), and what only it can listen on.
-fn check(unit: &SocketUnit, file: &UnitFile, reader: &mut Reader<'_>) {
-    let other_listeners = [
-        "ListenDatagram",
-        "ListenSequentialPacket",
-        "ListenFIFO",
-        "ListenSpecial",
-        "ListenNetlink",
-        "ListenMessageQueue",
-        "ListenUSBFunction",
-    ];
-    let others: Vec<_> = other_listeners.iter().flat_map(|key| file.entries("Socket", key)).collect();
-    if unit.listen.is_empty() && others.is_empty() {
+fn check(unit: &SocketUnit, reader: &mut Reader<'_>) {
+    let non_accepting = |(address, _): &&(ListenAddress, u32)| {
+        matches!(address, ListenAddress::OfType(ListenType::Datagram | ListenType::Fifo, _))
+    };
+    if let (true, Some((address, _))) = (unit.accept, unit.listen.iter().find(non_accepting)) {
+        let line = reader.line_of("Socket", "Accept");
+        let directive = address.directive();
+        reader
+            .report(Finding::error(line, format!("Accept=yes does not go with {directive}=: it makes no connections")));
+    }
+    if unit.listen.is_empty() && unit.unspoken.is_empty() {
         reader.report(Finding::error(0, "the socket has no valid ListenStream= or other Listen setting"));
     }
     if unit.accept && unit.max_connections == 0 {
@@ -226,6 +248,7 @@ mod tests {
             ("[Socket]\nListenStream=localhost:80\n", 0),
             ("[Socket]\nListenStream=80\nAccept=yes\nService=x.service\n", 4),
             ("[Socket]\nListenStream=80\nAccept=yes\nMaxConnections=0\n", 4),
+            ("[Socket]\nListenDatagram=80\nAccept=yes\n", 3),
         ] {
             let (_, findings) = read(text);
             let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);

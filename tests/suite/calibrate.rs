@@ -50,7 +50,15 @@ fn every_fault_is_counted_as_often_as_it_was_injected() {
 
     let ways: BTreeSet<(&str, &str)> =
         rows.iter().filter_map(|row| Some((row["transport"].as_str()?, row["connections"].as_str()?))).collect();
-    assert_eq!(ways, [("tcp", "new"), ("tcp", "reused"), ("unix", "new"), ("unix", "reused")].into());
+    assert_eq!(ways, [
+        ("tcp", "new"),
+        ("tcp", "reused"),
+        ("unix", "new"),
+        ("unix", "reused"),
+        ("udp", "new"),
+        ("unix_dgram", "new"),
+    ]
+    .into());
     let classes = |left_out: bool| -> BTreeSet<_> {
         let rows = rows.iter().filter(|row| row.get("left_out").is_some() == left_out);
         rows.filter_map(|row| row["class"].as_str()?.parse().ok()).collect()

@@ -208,12 +208,9 @@ impl<'a> Case<'a> {
 
     /// What is written to it arrives at once.
     pub(crate) fn is_local(&self) -> bool {
-        let is_loopback = match self.destination() {
-            Destination::Unix(_) => true,
-            Destination::Host { host, .. } => {
-                host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            }
-        };
+        let is_loopback = self.destination().host().is_none_or(|(host, _)| {
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        });
         is_loopback || self.timeline.is_watched(self.destination())
     }
 

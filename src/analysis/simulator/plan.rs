@@ -120,7 +120,7 @@ pub(crate) fn socket(at: MonoTime, active_state: &str, result: &str) -> UnitSnap
 }
 
 pub(crate) fn listener(inode: u64, queued: u32) -> Listener {
-    Listener { endpoint: endpoint(), inode, queued, backlog: 128, cookie: None }
+    Listener { endpoint: endpoint(), inode, queued, backlog: 128, cookie: None, drops: None }
 }
 
 /// What the kernel showed at the target's address: no inode, nobody listens.

@@ -62,18 +62,41 @@ pub(super) const RULES: &[Rule] = &[
         why: "connect(2) needs write permission on the socket: every request of that user fails with EACCES",
         find: client_locked_out,
     },
+    Rule {
+        id: "GL027",
+        severity: Severity::Info,
+        title: "listener that gapless has no target for",
+        why: "netlink, message queues, special files and USB functions take no messages of clients over a socket or a FIFO, \
+              so that no load can be put on them",
+        find: unspoken,
+    },
 ];
+
+fn unspoken(facts: &Facts) -> Vec<Hit> {
+    let Some(socket) = &facts.socket else { return Vec::new() };
+    let hit = |(setting, line): &(String, u32)| {
+        let fix =
+            "# load the service where clients reach it (gapless watch URL -- systemctl restart ...), or use exec steps";
+        socket.source.line(*line, setting.clone()).says(format!("gapless cannot load {setting}"), fix)
+    };
+    socket.unit.unspoken.iter().map(hit).collect()
+}
 
 fn open_to_all(facts: &Facts) -> Vec<Hit> {
     let Some(socket) = facts.socket.as_ref().filter(|socket| !socket.unit.is_kept_inside()) else { return Vec::new() };
-    let open = socket.unit.listen.iter().filter_map(|(address, line)| match address {
-        ListenAddress::Port(port) => Some((address, *port, *line)),
+    let place = |address: &'_ ListenAddress| match address {
+        ListenAddress::OfType(_, place) => (**place).clone(),
+        place => place.clone(),
+    };
+    let open = socket.unit.listen.iter().filter_map(|(address, line)| match place(address) {
+        ListenAddress::Port(port) => Some((address, port, *line)),
         ListenAddress::Ip(ip) if ip.ip().is_unspecified() => Some((address, ip.port(), *line)),
         _ => None,
     });
     open.map(|(address, port, line)| {
-        let spot = socket.source.line(line, format!("ListenStream={address}"));
-        let fix = format!("[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}");
+        let directive = address.directive();
+        let spot = socket.source.line(line, format!("{directive}={address}"));
+        let fix = format!("[Socket]\n{directive}=\n{directive}=127.0.0.1:{port}");
         spot.says(format!("port {port} is open on every address of the machine"), fix)
     })
     .collect()

@@ -54,7 +54,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn above_somaxconn(facts: &Facts) -> Vec<Hit> {
-    let Some(socket) = &facts.socket else { return Vec::new() };
+    let Some(socket) = facts.socket.as_ref().filter(|socket| socket.takes_connections()) else { return Vec::new() };
     let (asked, most) = (socket.unit.backlog, facts.machine.largest_backlog());
     if socket.source.file.last("Socket", "Backlog").is_none() || asked <= most || asked == u32::MAX {
         return Vec::new();
@@ -68,6 +68,9 @@ fn above_somaxconn(facts: &Facts) -> Vec<Hit> {
 
 fn queue_too_short(facts: &Facts) -> Vec<Hit> {
     let (Some(socket), Some(rate)) = (&facts.socket, facts.clients.rate) else { return Vec::new() };
+    if !socket.takes_connections() {
+        return Vec::new();
+    }
     let measured = facts.service.as_ref().and_then(measured_start);
     let (gap, known) = match (facts.clients.gap, measured) {
         (Some(gap), _) => (gap, "given"),
@@ -95,8 +98,9 @@ fn measured_start(service: &ServiceFacts) -> Option<Duration> {
 }
 
 fn overridden(facts: &Facts) -> Vec<Hit> {
-    let Some((socket, service)) =
-        facts.pair().filter(|(socket, _)| socket.source.file.last("Socket", "Backlog").is_some())
+    let Some((socket, service)) = facts
+        .pair()
+        .filter(|(socket, _)| socket.takes_connections() && socket.source.file.last("Socket", "Backlog").is_some())
     else {
         return Vec::new();
     };

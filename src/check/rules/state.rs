@@ -283,7 +283,8 @@ mod tests {
 
     fn address(held_by_systemd: bool) -> Address {
         let endpoint = Endpoint::Tcp("127.0.0.1:8008".parse().unwrap());
-        let listener = Listener { endpoint: endpoint.clone(), inode: 7, queued: 0, backlog: 1024, cookie: None };
+        let listener =
+            Listener { endpoint: endpoint.clone(), inode: 7, queued: 0, backlog: 1024, cookie: None, drops: None };
         let holders = Some(vec![Holder { pid: 9, name: "app".to_owned() }]);
         Address { endpoint, is_reachable: true, listeners: vec![HeldListener { listener, holders, held_by_systemd }] }
     }

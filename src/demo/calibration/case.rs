@@ -112,7 +112,10 @@ impl Injection {
         match self {
             Self::Fault(kind) => kind.effect(transport) != Effect::Unavailable,
             Self::PortsHeld => transport == Transport::Tcp,
-            Self::ConnectionHeld | Self::Interrupt | Self::DescriptorsHeld => true,
+            Self::ConnectionHeld => Transport::ALL.contains(&transport),
+            // The queue of a Unix socket for datagrams holds fewer than there are clients.
+            Self::Interrupt => transport != Transport::UnixDgram,
+            Self::DescriptorsHeld => true,
         }
     }
 
@@ -166,9 +169,17 @@ impl Case {
         let faults = FaultKind::ALL.iter().map(|&kind| Injection::Fault(kind));
         let injections = faults.chain([ConnectionHeld, Interrupt, DescriptorsHeld, PortsHeld]);
         let of_injection = |injection: Injection| {
-            let transports = Transport::ALL.into_iter().filter(move |&transport| injection.is_on(transport));
-            let policies = move || Policy::ALL.into_iter().filter(move |&policy| injection.is_with(policy));
-            transports.flat_map(move |transport| policies().map(move |policy| Self { injection, transport, policy }))
+            let transports = Transport::ALL.into_iter().chain(Transport::DATAGRAMS);
+            let transports = transports.filter(move |&transport| injection.is_on(transport));
+            let policies = move |transport| {
+                let is_with = move |policy: &Policy| match transport {
+                    Transport::Tcp | Transport::Unix => injection.is_with(*policy),
+                    Transport::Udp | Transport::UnixDgram => *policy == Policy::New,
+                };
+                Policy::ALL.into_iter().filter(is_with)
+            };
+            let case = move |transport| policies(transport).map(move |policy| Self { injection, transport, policy });
+            transports.flat_map(case)
         };
         injections.flat_map(of_injection).collect()
     }
@@ -205,19 +216,34 @@ impl Case {
         let fault = self.injection.fault();
         let is_tls = matches!(fault, Some(FaultKind::TlsGarbage | FaultKind::TlsAlert));
         let is_large = self.is_large();
+        let is_datagram = Transport::DATAGRAMS.contains(&self.transport);
         let target = Target {
             protocol: Protocol::Http1,
-            scheme: if is_tls { Scheme::Https } else { Scheme::Http },
-            url: format!("{}://localhost/", if is_tls { "https" } else { "http" }),
+            scheme: if is_datagram {
+                Scheme::Message
+            } else if is_tls {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            },
+            url: if is_datagram {
+                endpoint.to_string()
+            } else {
+                format!("{}://localhost/", if is_tls { "https" } else { "http" })
+            },
             connect: Destination::at(endpoint),
             authority: "localhost".to_owned(),
             method: if is_large { "POST" } else { "GET" }.to_owned(),
             path: "/".to_owned(),
             headers: Vec::new(),
-            body: if is_large { vec![b'x'; LARGE_BODY_BYTES] } else { Vec::new() },
-            expect_status: vec![StatusPattern::Class(2)],
+            body: match (is_large, is_datagram) {
+                (true, _) => vec![b'x'; LARGE_BODY_BYTES],
+                (false, true) => b"ping".to_vec(),
+                (false, false) => Vec::new(),
+            },
+            expect_status: if is_datagram { Vec::new() } else { vec![StatusPattern::Class(2)] },
+            expect_body: (is_datagram || fault == Some(FaultKind::WrongBody)).then(|| "^ok".to_owned()),
             instance: None,
-            expect_body: (fault == Some(FaultKind::WrongBody)).then(|| "^ok".to_owned()),
             timeout,
             connect_timeout: timeout,
             ca_file: None,
@@ -297,6 +323,6 @@ mod tests {
             assert!(!cases[..place].contains(case), "{case:?}");
         }
         let of_stall = cases.iter().filter(|case| case.injection == Injection::Fault(FaultKind::Stall)).count();
-        assert_eq!(of_stall, 4);
+        assert_eq!(of_stall, 4 + 2, "datagrams have one policy");
     }
 }

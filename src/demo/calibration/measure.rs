@@ -126,6 +126,8 @@ async fn serve(case: Case, folder: &Path) -> Result<Background, CalibrationError
     let endpoint = match case.transport {
         Transport::Tcp => Endpoint::Tcp(([127, 0, 0, 1], 0).into()),
         Transport::Unix => Endpoint::Unix(folder.join(socket_name())),
+        Transport::Udp => Endpoint::Udp(([127, 0, 0, 1], 0).into()),
+        Transport::UnixDgram => Endpoint::UnixDgram(folder.join(socket_name())),
     };
     let mut options = ServerOptions::listening_on(vec![endpoint]);
     options.faults.extend(case.fault_spec());

@@ -12,11 +12,18 @@ pub enum Transport {
     Tcp,
     /// A Unix stream socket.
     Unix,
+    /// UDP.
+    Udp,
+    /// A Unix socket for datagrams.
+    UnixDgram,
 }
 
 impl Transport {
-    /// Both.
+    /// Those with connections.
     pub const ALL: [Self; 2] = [Self::Tcp, Self::Unix];
+
+    /// Those without: every request is a datagram.
+    pub const DATAGRAMS: [Self; 2] = [Self::Udp, Self::UnixDgram];
 
     /// The word in reports.
     #[must_use]
@@ -24,6 +31,8 @@ impl Transport {
         match self {
             Self::Tcp => "tcp",
             Self::Unix => "unix",
+            Self::Udp => "udp",
+            Self::UnixDgram => "unix_dgram",
         }
     }
 }
@@ -89,6 +98,7 @@ macro_rules! fault_kinds {
                 match (self, transport) {
                     $((Self::$variant, Transport::Tcp) => fault_kinds!(@effect $tcp),
                       (Self::$variant, Transport::Unix) => fault_kinds!(@effect $unix),)+
+                    (_, Transport::Udp | Transport::UnixDgram) => self.effect_on_datagrams(transport),
                 }
             }
         }
@@ -169,6 +179,19 @@ fault_kinds! {
 }
 
 impl FaultKind {
+    /// As [`Self::effect`]: what is left of the faults where no connection is made and no HTTP is spoken.
+    const fn effect_on_datagrams(self, transport: Transport) -> Effect {
+        match (self, transport) {
+            (Self::Refuse, _) => Effect::Failure(FailureClass::Refused),
+            (Self::Stall, _) => Effect::Failure(FailureClass::ResponseTimeout),
+            (Self::WrongBody, _) => Effect::Failure(FailureClass::UnexpectedBody),
+            (Self::QueueFull, Transport::UnixDgram) => Effect::Failure(FailureClass::QueueFull),
+            (Self::PathMissing, Transport::UnixDgram) => Effect::Failure(FailureClass::PathMissing),
+            (Self::NoPermission, Transport::UnixDgram) => Effect::Failure(FailureClass::Permission),
+            _ => Effect::Unavailable,
+        }
+    }
+
     /// The class a client must count for one injection; none where it counts an `ok` or the fault does not exist
     /// (see [`Self::effect`]).
     #[must_use]

@@ -10,7 +10,7 @@ use super::error::ServerError;
 /// The first descriptor that a manager passes (SD_LISTEN_FDS_START).
 const FIRST_DESCRIPTOR: usize = 3;
 
-/// A stream socket that a manager passed.
+/// A socket that a manager passed.
 #[derive(Debug)]
 pub(super) struct Inherited {
     /// Its number when it was passed.
@@ -20,6 +20,8 @@ pub(super) struct Inherited {
     pub(super) socket: OwnedFd,
     /// AF_UNIX, or AF_INET for both versions of IP.
     pub(super) family: AddressFamily,
+    /// It takes datagrams, and no connections.
+    pub(super) takes_datagrams: bool,
 }
 
 /// Takes what LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES say is ours, and takes the first two out of the environment.
@@ -31,22 +33,24 @@ pub(super) fn from_manager() -> Result<Vec<Inherited>, ServerError> {
         .map(|index| {
             let name = names.next().filter(|name| !name.is_empty()).unwrap_or("unknown").to_owned();
             let descriptor = FIRST_DESCRIPTOR + index;
-            let (socket, family) =
+            let (socket, family, kind) =
                 take(&mut passed, index).map_err(|reason| ServerError::Inherited { descriptor, reason })?;
-            Ok(Inherited { descriptor, name, socket, family })
+            Ok(Inherited { descriptor, name, socket, family, takes_datagrams: kind == SocketType::DGRAM })
         })
         .collect()
 }
 
 /// listenfd takes IPv6 for a kind of AF_INET, and puts back what is not of the family asked for.
-fn take(passed: &mut ListenFd, index: usize) -> Result<(OwnedFd, AddressFamily), String> {
-    let stream = i32::try_from(SocketType::STREAM.as_raw()).map_err(|error| error.to_string())?;
+fn take(passed: &mut ListenFd, index: usize) -> Result<(OwnedFd, AddressFamily, SocketType), String> {
     let mut reason = String::from("it was taken before");
-    for family in [AddressFamily::INET, AddressFamily::UNIX] {
-        match passed.take_custom(index, i32::from(family.as_raw()), stream, "stream socket") {
-            Ok(Some(socket)) => return Ok((socket, family)),
-            Ok(None) => {}
-            Err(error) => reason = error.to_string(),
+    for kind in [SocketType::STREAM, SocketType::DGRAM] {
+        let raw = i32::try_from(kind.as_raw()).map_err(|error| error.to_string())?;
+        for family in [AddressFamily::INET, AddressFamily::UNIX] {
+            match passed.take_custom(index, i32::from(family.as_raw()), raw, "stream or datagram socket") {
+                Ok(Some(socket)) => return Ok((socket, family, kind)),
+                Ok(None) => {}
+                Err(error) => reason = error.to_string(),
+            }
         }
     }
     Err(reason)

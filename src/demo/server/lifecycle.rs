@@ -14,6 +14,7 @@ use super::access_log::AccessLog;
 use super::command::Command;
 use super::connection::Connection;
 use super::counts::Counters;
+use super::datagrams::Datagrams;
 use super::error::ServerError;
 use super::freeze::Freeze;
 use super::inherited::Inherited;
@@ -84,14 +85,17 @@ impl Server {
     async fn serve(&mut self, sockets: Sockets, endpoints: &[Endpoint]) -> Result<(), ServerError> {
         let service = self.service()?;
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
-        let Sockets { listeners, connections, unserved } = sockets;
-        let one_shot = listeners.is_empty() && unserved.is_empty();
+        let Sockets { listeners, datagrams, connections, unserved } = sockets;
+        let one_shot = listeners.is_empty() && datagrams.is_empty() && unserved.is_empty();
         for (name, stream) in connections {
             tokio::spawn(serve_connection(Connection::new(stream, name, Arc::clone(&service)), alive.clone()));
         }
         let mut acceptors = JoinSet::new();
         for listener in listeners {
             acceptors.spawn(accept_all(listener, Arc::clone(&service), alive.clone()));
+        }
+        for datagrams in datagrams {
+            tokio::spawn(serve_datagrams(datagrams, Arc::clone(&service), alive.clone()));
         }
         drop(alive);
 
@@ -185,16 +189,22 @@ async fn serve_connection(connection: Connection, _alive: mpsc::Sender<Infallibl
     connection.serve().await;
 }
 
+/// As [`serve_connection`], until the server stops.
+async fn serve_datagrams(datagrams: Datagrams, service: Arc<Service>, _alive: mpsc::Sender<Infallible>) {
+    datagrams.serve(service).await;
+}
+
 /// `listening on 127.0.0.1:8010 (web), /run/x.sock (own)`.
 fn status(sockets: &Sockets) -> String {
     let listeners = sockets.listeners.iter().map(|listener| format!("{} ({})", listener.endpoint, listener.name));
-    format!("listening on {}", listeners.collect::<Vec<_>>().join(", "))
+    let datagrams = sockets.datagrams.iter().map(|socket| format!("{} ({})", socket.endpoint, socket.name));
+    format!("listening on {}", listeners.chain(datagrams).collect::<Vec<_>>().join(", "))
 }
 
 /// Removes the paths of Unix sockets, as far as they are there and may be removed.
 fn unlink_paths(endpoints: &[Endpoint]) {
     for endpoint in endpoints {
-        if let Endpoint::Unix(path) = endpoint {
+        if let Some(path) = endpoint.path() {
             // A server that unlinks its path does not look whether it could, either.
             let _ = fs::remove_file(path);
         }

@@ -46,6 +46,7 @@ impl Listener {
                 rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
                 Self::inherit(name, socket, AddressFamily::UNIX)
             }
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "no connection is made to such an address")),
         }
     }
 

@@ -18,7 +18,8 @@ use crate::scenario::duration;
     after_help = "Example: gapless demo-server --listen 127.0.0.1:8010 --start-delay 500ms --fault reset-before@every=100"
 )]
 pub struct ServerOptions {
-    /// Bind and listen here: 127.0.0.1:8010, unix:/path or unix:@name. Repeatable. Beside the sockets of LISTEN_FDS, if any;
+    /// Bind and listen here: 127.0.0.1:8010, unix:/path or unix:@name; or take datagrams here:
+    /// udp://127.0.0.1:8010, unix-dgram:/path. Repeatable. Beside the sockets of LISTEN_FDS, if any;
     /// without either: 127.0.0.1:8010
     #[arg(long, value_name = "ADDRESS", value_parser = parse_endpoint)]
     pub listen: Vec<Endpoint>,
@@ -152,15 +153,22 @@ impl ServerOptions {
     }
 }
 
-/// `unix:/path`, `unix:@name`, or a TCP address with a port; 0 for one of the kernel's choice.
+/// `unix:/path`, `unix:@name`, `udp://ADDRESS`, `unix-dgram:/path`, or a TCP address with a port; 0 for one of the kernel's choice.
 fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
+    if let Some(address) = text.strip_prefix("udp://") {
+        let udp = address.parse::<SocketAddr>().map(Endpoint::Udp);
+        return udp.map_err(|_| format!("{address:?} is not an address with a port"));
+    }
+    if let Some(path) = text.strip_prefix("unix-dgram:").filter(|path| path.starts_with(['/', '@'])) {
+        return Ok(Endpoint::UnixDgram(PathBuf::from(path)));
+    }
     match text.strip_prefix("unix:") {
         Some("" | "@") => Err("a path must follow unix:, or @NAME".to_owned()),
         Some(path) => Ok(Endpoint::Unix(PathBuf::from(path))),
         None => text
             .parse::<SocketAddr>()
             .map(Endpoint::Tcp)
-            .map_err(|_| format!("{text:?} is no address; say 127.0.0.1:8010, [::1]:8010, unix:/path or unix:@name")),
+            .map_err(|_| format!("{text:?} is no address; say 127.0.0.1:8010, [::1]:8010, unix:/path, unix:@name, udp://127.0.0.1:8010 or unix-dgram:/path")),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
+use super::datagrams::Datagrams;
 use super::error::ServerError;
 use super::fault::FaultKind;
 use super::inherited::Inherited;
@@ -18,6 +19,8 @@ use crate::model::Endpoint;
 pub(super) struct Sockets {
     /// What it accepts on; empty with a fault that lets it serve nowhere.
     pub(super) listeners: Vec<Listener>,
+    /// What it takes datagrams at.
+    pub(super) datagrams: Vec<Datagrams>,
     /// Connections that the manager had accepted itself (Accept=yes), with their names.
     pub(super) connections: Vec<(String, Stream)>,
     /// Addresses that are taken and not served.
@@ -36,8 +39,8 @@ impl Sockets {
             let opened = sockets.open_own(&endpoint, options.backlog, fault);
             opened.map_err(|error| ServerError::Listen { endpoint, error })?;
         }
-        if let Some(kind) = fault {
-            sockets.listeners.iter().try_for_each(|listener| spoil_path(&listener.endpoint, kind))?;
+        if let Some(kind) = fault.filter(|&kind| !unserved::is_unserved(kind)) {
+            sockets.endpoints().iter().try_for_each(|endpoint| spoil_path(endpoint, kind))?;
         }
         Ok(sockets)
     }
@@ -45,12 +48,13 @@ impl Sockets {
     /// The addresses, those included that are taken and not served; ports as the kernel chose them.
     pub(super) fn endpoints(&self) -> Vec<Endpoint> {
         let served = self.listeners.iter().map(|listener| &listener.endpoint);
+        let served = served.chain(self.datagrams.iter().map(|datagrams| &datagrams.endpoint));
         served.chain(self.unserved.iter().map(|unserved| &unserved.endpoint)).cloned().collect()
     }
 
     /// Those of `options`; the default when nothing at all was given.
     fn own_endpoints(&self, options: &ServerOptions) -> Vec<Endpoint> {
-        let passed = self.listeners.len() + self.connections.len();
+        let passed = self.listeners.len() + self.datagrams.len() + self.connections.len();
         if passed == 0 && options.listen.is_empty() {
             vec![Endpoint::Tcp(([127, 0, 0, 1], 8010).into())]
         } else {
@@ -59,13 +63,15 @@ impl Sockets {
     }
 
     fn take_over(&mut self, inherited: Inherited, fault: Option<FaultKind>) -> Result<(), ServerError> {
-        let Inherited { descriptor, name, socket, family } = inherited;
+        let Inherited { descriptor, name, socket, family, takes_datagrams } = inherited;
         let bad = |reason: String| ServerError::Inherited { descriptor, reason };
         if let Some(kind) = fault.filter(|&kind| unserved::is_unserved(kind)) {
             return Err(bad(format!("{kind} needs an address of the server's own: say --listen")));
         }
         let is_listening = rustix::net::sockopt::socket_acceptconn(&socket).map_err(|error| bad(error.to_string()))?;
-        let taken = if is_listening {
+        let taken = if takes_datagrams {
+            Datagrams::inherit(name, socket, family).map(|datagrams| self.datagrams.push(datagrams))
+        } else if is_listening {
             Listener::inherit(name, socket, family).map(|listener| self.listeners.push(listener))
         } else {
             Stream::inherit(socket, family).map(|stream| self.connections.push((name, stream)))
@@ -76,6 +82,7 @@ impl Sockets {
     fn open_own(&mut self, endpoint: &Endpoint, backlog: u32, fault: Option<FaultKind>) -> io::Result<()> {
         match fault.filter(|&kind| unserved::is_unserved(kind)) {
             Some(kind) => self.unserved.push(unserved::occupy(kind, endpoint)?),
+            None if endpoint.takes_datagrams() => self.datagrams.push(Datagrams::bind(endpoint)?),
             None => self.listeners.push(Listener::bind(endpoint, backlog)?),
         }
         Ok(())

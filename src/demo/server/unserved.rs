@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrAny, SocketFlags, SocketType};
 
+use super::datagrams::bound_at;
 use super::fault::FaultKind;
 use super::handshake;
 use super::listener::remove_stale;
@@ -34,6 +35,9 @@ pub(super) fn is_unserved(kind: FaultKind) -> bool {
 /// # Errors
 /// When the kernel refuses, or the kind does not exist on this transport.
 pub(super) fn occupy(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserved> {
+    if endpoint.takes_datagrams() {
+        return occupy_datagrams(kind, endpoint);
+    }
     let (family, address) = match endpoint {
         Endpoint::Tcp(address @ SocketAddr::V4(_)) => (AddressFamily::INET, SocketAddrAny::from(*address)),
         Endpoint::Tcp(address @ SocketAddr::V6(_)) => (AddressFamily::INET6, SocketAddrAny::from(*address)),
@@ -41,6 +45,7 @@ pub(super) fn occupy(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserve
             remove_stale(path)?;
             (AddressFamily::UNIX, unix_address(path)?.into())
         }
+        _ => return Err(io::Error::new(io::ErrorKind::Unsupported, format!("there is no {kind} on such an address"))),
     };
     let kind_of_socket = match (kind, endpoint) {
         (FaultKind::WrongSocketType, Endpoint::Unix(_)) => SocketType::DGRAM,
@@ -70,4 +75,30 @@ pub(super) fn occupy(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserve
         handshake::spoil_all(*address)?;
     }
     Ok(Unserved { endpoint, held })
+}
+
+/// Takes an address for datagrams in the way of `kind`.
+fn occupy_datagrams(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserved> {
+    let (family, address) = bound_at(endpoint)?;
+    let open = || rustix::net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+    let socket = open()?;
+    rustix::net::bind(&socket, &address)?;
+    let bound = rustix::net::getsockname(&socket)?;
+    let endpoint = SocketAddr::try_from(bound.clone()).map_or_else(|_| endpoint.clone(), Endpoint::Udp);
+    match (kind, &endpoint) {
+        // A socket that is connected to itself hears nobody else: the kernel answers them that the port is closed.
+        (FaultKind::Refuse, Endpoint::Udp(_)) => {
+            rustix::net::connect(&socket, &bound)?;
+            Ok(Unserved { endpoint, held: vec![socket] })
+        }
+        // Its file stays.
+        (FaultKind::Refuse, _) => Ok(Unserved { endpoint, held: Vec::new() }),
+        (FaultKind::QueueFull, Endpoint::UnixDgram(_)) => {
+            let client = open()?;
+            rustix::net::connect(&client, &bound)?;
+            while rustix::net::send(&client, b"x", SendFlags::DONTWAIT).is_ok() {}
+            Ok(Unserved { endpoint, held: vec![socket, client] })
+        }
+        _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("there is no {kind} on such an address"))),
+    }
 }

@@ -52,7 +52,7 @@ impl Opening {
     /// Makes the connect call.
     pub(in crate::load) fn begin(endpoint: &Endpoint) -> Result<Self, OpenFailure> {
         let Attempt { local, socket } = connect(endpoint);
-        let is_unix = matches!(endpoint, Endpoint::Unix(_));
+        let is_unix = endpoint.name().is_some();
         match socket {
             Ok(socket) => Ok(Self { local, is_unix, stage: Stage::Connecting(Some(socket)) }),
             Err(errno) => Err(lost(errno, is_unix, local)),

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::packet;
 use super::stream::Socket;
 use crate::model::Endpoint;
 use crate::model::address::unix_address;
@@ -28,6 +29,10 @@ pub(in crate::load) fn connect(endpoint: &Endpoint) -> Attempt {
     match endpoint {
         Endpoint::Tcp(address) => connect_tcp(*address),
         Endpoint::Unix(path) => Attempt { local: None, socket: connect_unix(path) },
+        Endpoint::Udp(address) => packet::connect_udp(*address),
+        Endpoint::UnixDgram(path) => Attempt { local: None, socket: packet::connect_unix_dgram(path) },
+        Endpoint::UnixSeqpacket(path) => Attempt { local: None, socket: packet::connect_unix_seqpacket(path) },
+        Endpoint::Fifo(path) => Attempt { local: None, socket: packet::open_fifo(path) },
     }
 }
 
@@ -68,7 +73,7 @@ fn new_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// The errno of the failed connect.
 pub(in crate::load) fn poll_established(socket: &Socket, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
-    // A Unix socket is connected when connect(2) returns.
+    // Every other socket is connected when connect(2) returns.
     let Socket::Tcp(tcp) = socket else { return Poll::Ready(Ok(())) };
     ready!(tcp.poll_write_ready(cx)).map_err(|error| errno(&error))?;
     Poll::Ready(rustix::net::sockopt::socket_error(tcp)?)

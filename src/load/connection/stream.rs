@@ -9,13 +9,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
-/// A stream socket of either family.
+use super::packet::MessageSocket;
+
+/// A socket of either family, or a FIFO.
 #[derive(Debug)]
 pub(in crate::load) enum Socket {
     /// TCP.
     Tcp(TcpStream),
-    /// In the file system.
+    /// In the file system, or with an abstract name.
     Unix(UnixStream),
+    /// What carries messages.
+    Message(MessageSocket),
 }
 
 /// What an exchange reads and writes.
@@ -42,7 +46,19 @@ impl Stream {
 
     /// Whether it is a Unix socket.
     pub(in crate::load) fn is_unix(&self) -> bool {
-        matches!(self.socket(), Socket::Unix(_))
+        match self.socket() {
+            Socket::Tcp(_) => false,
+            Socket::Unix(_) => true,
+            Socket::Message(message) => message.is_unix(),
+        }
+    }
+
+    /// What carries messages.
+    pub(in crate::load) fn messages(&self) -> Option<&MessageSocket> {
+        match self.socket() {
+            Socket::Message(message) => Some(message),
+            Socket::Tcp(_) | Socket::Unix(_) => None,
+        }
     }
 }
 
@@ -51,6 +67,7 @@ impl AsFd for Stream {
         match self.socket() {
             Socket::Tcp(tcp) => tcp.as_fd(),
             Socket::Unix(unix) => unix.as_fd(),
+            Socket::Message(message) => message.as_fd(),
         }
     }
 }
@@ -92,5 +109,5 @@ macro_rules! delegate {
     };
 }
 
-delegate!(Socket, Tcp | Unix);
+delegate!(Socket, Tcp | Unix | Message);
 delegate!(Stream, Plain | Tls);

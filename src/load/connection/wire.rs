@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
+use super::late::LateSockets;
+use super::packet::MessageSocket;
 use super::stream::Stream;
 use crate::clock;
 use crate::load::classify::Trouble;
@@ -17,15 +19,23 @@ use crate::model::MonoTime;
 /// At most so many bytes are read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Where all connections of a load read to. What is read is looked at before the next read, so one will do: it
-/// stays in the processor's cache, and a connection costs no memory of its own.
+/// What all connections of a load share.
 #[derive(Clone, Debug)]
-pub(in crate::load) struct Scratch(Rc<RefCell<Box<[u8]>>>);
+pub(in crate::load) struct Scratch {
+    /// Where they read to. What is read is looked at before the next read, so one will do: it stays in the processor's
+    /// cache, and a connection costs no memory of its own.
+    bytes: Rc<RefCell<Box<[u8]>>>,
+    late: Rc<RefCell<LateSockets>>,
+}
 
 impl Scratch {
     /// Of one load.
     pub(in crate::load) fn new() -> Self {
-        Self(Rc::new(RefCell::new(vec![0; READ_BYTES].into())))
+        Self { bytes: Rc::new(RefCell::new(vec![0; READ_BYTES].into())), late: Rc::default() }
+    }
+
+    fn set_aside(&self, stream: Stream) {
+        self.late.borrow_mut().add(stream, clock::now());
     }
 }
 
@@ -125,6 +135,34 @@ impl Wire {
         Pin::new(&mut self.stream).poll_flush(cx).map_err(|error| self.end(&error))
     }
 
+    /// Sends one message: the kernel takes it whole or not at all, and now.
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub(in crate::load) fn send(&mut self, message: &[u8]) -> Result<(), Trouble> {
+        let called_at = clock::now();
+        self.passed.first_write.get_or_insert(called_at);
+        let sent = match self.stream.messages() {
+            Some(messages) => messages.send(message),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        let taken = sent.map_err(|error| self.end(&error))?;
+        self.passed.bytes_out += taken as u64;
+        self.passed.sent.get_or_insert(called_at);
+        Ok(())
+    }
+
+    /// Whether what it carries are datagrams.
+    pub(in crate::load) fn is_datagram(&self) -> bool {
+        self.stream.messages().is_some_and(MessageSocket::is_datagram)
+    }
+
+    /// Keeps the socket of a request that was given up open for a while, and unread: its late answer arrives there, and not
+    /// at a socket that was given the same address.
+    pub(in crate::load) fn set_aside(self) {
+        self.scratch.set_aside(self.stream);
+    }
+
     /// Reads some bytes and lets `look` see them: what it makes of them, none if the peer has closed.
     ///
     /// # Errors
@@ -134,7 +172,7 @@ impl Wire {
         cx: &mut Context<'_>,
         look: impl FnOnce(&[u8]) -> T,
     ) -> Poll<Result<Option<T>, Trouble>> {
-        let scratch = Rc::clone(&self.scratch.0);
+        let scratch = Rc::clone(&self.scratch.bytes);
         let scratch = &mut **scratch.borrow_mut();
         let mut into = ReadBuf::new(scratch);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into)).map_err(|error| self.end(&error))?;
@@ -149,7 +187,8 @@ impl Wire {
 
     /// The first trouble is what ended the connection; later ones follow from it.
     fn end(&mut self, error: &io::Error) -> Trouble {
-        match Trouble::of(error) {
+        let trouble = self.stream.messages().map_or_else(|| Trouble::of(error), |messages| messages.trouble(error));
+        match trouble {
             Trouble::Closed(_) => self.close(),
             other => *self.trouble.get_or_insert(other),
         }

@@ -6,6 +6,7 @@ use super::answer::{Answer, Exchanged, NoAnswer, Over};
 use super::bytes::BytesExchange;
 use super::http::HttpExchange;
 use super::http2::Http2;
+use super::message::MessageExchange;
 use super::request::{Expectation, RequestTemplate};
 use crate::load::classify::Failure;
 use crate::load::connection::Wire;
@@ -20,6 +21,8 @@ pub(in crate::load) enum Protocol {
     Http2(Box<Http2>),
     /// Bytes.
     Bytes(OneAtATime<BytesExchange>),
+    /// Messages.
+    Message(OneAtATime<MessageExchange>),
 }
 
 /// What a protocol tells of itself.
@@ -60,6 +63,9 @@ impl Protocol {
             RequestTemplate::Tcp(_) => {
                 Self::Bytes(OneAtATime { exchange: BytesExchange::new(expect, instances), in_flight: None })
             }
+            RequestTemplate::Message(_) => {
+                Self::Message(OneAtATime { exchange: MessageExchange::new(expect, instances), in_flight: None })
+            }
         }
     }
 
@@ -69,6 +75,7 @@ impl Protocol {
             Self::Http(http) => http.in_flight.is_some(),
             Self::Http2(http2) => return http2.room(),
             Self::Bytes(bytes) => bytes.in_flight.is_some(),
+            Self::Message(message) => message.in_flight.is_some(),
         };
         if is_busy { Room::Later } else { Room::Now }
     }
@@ -86,6 +93,11 @@ impl Protocol {
                 wire.begin();
                 bytes.in_flight = Some(nth);
                 bytes.exchange.start(expect);
+            }
+            Self::Message(message) => {
+                wire.begin();
+                message.in_flight = Some(nth);
+                message.exchange.start(expect);
             }
         }
     }
@@ -109,6 +121,10 @@ impl Protocol {
                 let Some(nth) = bytes.in_flight else { return Poll::Pending };
                 (nth, ready!(bytes.exchange.poll(request, expect, wire, cx)))
             }
+            (Self::Message(message), RequestTemplate::Message(request)) => {
+                let Some(nth) = message.in_flight else { return Poll::Pending };
+                (nth, ready!(message.exchange.poll(request, expect, wire, cx)))
+            }
             (Self::Http2(http2), RequestTemplate::Http2(request)) => return http2.poll(request, expect, wire, cx),
             // A protocol is made for the request of its target.
             _ => return Poll::Pending,
@@ -128,7 +144,7 @@ impl Protocol {
     pub(in crate::load) fn take_goaways(&mut self) -> Option<GoAways> {
         match self {
             Self::Http2(http2) => http2.take_goaways(),
-            Self::Http(_) | Self::Bytes(_) => None,
+            Self::Http(_) | Self::Bytes(_) | Self::Message(_) => None,
         }
     }
 
@@ -136,7 +152,7 @@ impl Protocol {
     pub(in crate::load) fn abandon(&mut self, nth: u64, why: Failure, wire: &Wire) -> Exchanged {
         match self {
             Self::Http2(http2) => http2.abandon(nth, why),
-            Self::Http(_) | Self::Bytes(_) => self.end(Err(why), wire),
+            Self::Http(_) | Self::Bytes(_) | Self::Message(_) => self.end(Err(why), wire),
         }
     }
 
@@ -149,6 +165,10 @@ impl Protocol {
             }
             Self::Bytes(bytes) => {
                 bytes.in_flight = None;
+                None
+            }
+            Self::Message(message) => {
+                message.in_flight = None;
                 None
             }
             Self::Http2(_) => None,

@@ -8,7 +8,7 @@
 //! | `answer` | what becomes of an exchange |
 //! | `exchange` | the protocols, and what they have in common |
 //! | `request` | what is sent, and what must come back |
-//! | `http`, `http2`, `bytes` | the protocols |
+//! | `http`, `http2`, `bytes`, `message` | the protocols |
 //! | `body` | the part of an answer that is looked at |
 //! | `naming` | which instance gave an answer |
 
@@ -18,6 +18,7 @@ mod bytes;
 mod exchange;
 pub(super) mod http;
 mod http2;
+mod message;
 mod naming;
 mod request;
 

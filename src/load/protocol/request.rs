@@ -6,6 +6,7 @@ use super::answer::Judgement;
 use super::body::KeptBody;
 use super::http::HttpRequest;
 use super::http2::Http2Request;
+use super::message::MessageRequest;
 use super::naming::NamedBy;
 use crate::load::connection::Passed;
 use crate::load::error::LoadError;
@@ -19,6 +20,8 @@ pub(in crate::load) enum RequestTemplate {
     Http2(Box<Http2Request>),
     /// These bytes.
     Tcp(Vec<u8>),
+    /// One message.
+    Message(MessageRequest),
 }
 
 impl RequestTemplate {
@@ -26,6 +29,10 @@ impl RequestTemplate {
     pub(in crate::load) fn new(cohort: &Cohort, closes: bool) -> Result<Self, LoadError> {
         Ok(match (cohort.target.scheme, cohort.target.protocol) {
             (Scheme::Tcp, _) => Self::Tcp(cohort.target.body.clone()),
+            (scheme @ (Scheme::Message | Scheme::Fifo), _) => Self::Message(MessageRequest {
+                bytes: cohort.target.body.clone(),
+                is_answered: scheme == Scheme::Message,
+            }),
             (Scheme::Http | Scheme::Https, Protocol::Http1) => Self::Http(HttpRequest::new(cohort, closes)?),
             (Scheme::Http | Scheme::Https, Protocol::Http2) => Self::Http2(Box::new(Http2Request::new(cohort)?)),
         })
@@ -35,7 +42,7 @@ impl RequestTemplate {
     pub(in crate::load) fn is_written(&self, passed: &Passed) -> bool {
         match self {
             Self::Http2(_) => passed.is_whole,
-            Self::Http(_) | Self::Tcp(_) => passed.bytes_out >= self.bytes().len() as u64,
+            Self::Http(_) | Self::Tcp(_) | Self::Message(_) => passed.bytes_out >= self.bytes().len() as u64,
         }
     }
 
@@ -45,6 +52,7 @@ impl RequestTemplate {
             Self::Http(request) => request.bytes(),
             Self::Http2(_) => &[],
             Self::Tcp(bytes) => bytes,
+            Self::Message(message) => &message.bytes,
         }
     }
 }

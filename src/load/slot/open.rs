@@ -63,6 +63,13 @@ impl Open {
         self.exchanges
     }
 
+    /// Closes it; a socket for datagrams once a late answer cannot be taken for another one's.
+    pub(super) fn set_aside(self) {
+        if self.wire.is_datagram() {
+            self.wire.set_aside();
+        }
+    }
+
     pub(super) fn abandon(&mut self, nth: u64, why: Failure) -> Exchanged {
         self.protocol.abandon(nth, why, &self.wire)
     }

@@ -8,42 +8,78 @@ use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::geteuid;
 
 use crate::model::Endpoint;
 use crate::unit_file::account::{Account, group_number};
-use crate::unit_file::{ListenAddress, SocketUnit};
+use crate::unit_file::{ListenAddress, ListenType, SocketUnit};
 
-/// One socket that listens.
+/// What is read at once of what is thrown away.
+const FLUSHED_BYTES: usize = 64 * 1024;
+
+/// One socket that listens or takes datagrams, or one FIFO.
 #[derive(Debug)]
 pub(super) struct HeldListener {
     descriptor: OwnedFd,
     address: ListenAddress,
     inode: u64,
+    /// 0 where no connections are made.
     backlog: u32,
+    takes_connections: bool,
 }
 
 impl HeldListener {
     /// Binds and listens as `unit` says.
     pub(super) fn open(address: &ListenAddress, unit: &SocketUnit) -> io::Result<Self> {
-        let descriptor = match address {
-            ListenAddress::Ip(ip) => bind_tcp(*ip, unit.ipv6_only, unit)?,
-            ListenAddress::Port(port) => bind_port(*port, unit)?,
-            ListenAddress::Path(path) => bind_path(path, unit)?,
+        let (kind, place) = match address {
+            ListenAddress::OfType(ListenType::Fifo, place) => return Self::open_fifo(address, place, unit),
+            ListenAddress::OfType(ListenType::Datagram, place) => (SocketType::DGRAM, &**place),
+            ListenAddress::OfType(ListenType::SequentialPacket, place) => (SocketType::SEQPACKET, &**place),
+            place => (SocketType::STREAM, place),
+        };
+        let descriptor = match place {
+            ListenAddress::Ip(ip) => bind_ip(*ip, kind, unit.ipv6_only, unit)?,
+            ListenAddress::Port(port) => bind_port(*port, kind, unit)?,
+            ListenAddress::Path(path) => bind_path(path, kind, unit)?,
             ListenAddress::Abstract(name) => {
-                let descriptor = new_socket(AddressFamily::UNIX)?;
+                let descriptor = new_socket(AddressFamily::UNIX, kind)?;
                 rustix::net::bind(&descriptor, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
                 descriptor
             }
-            ListenAddress::Other(text) => {
+            ListenAddress::Other(_) | ListenAddress::OfType(..) => {
+                let text = address.to_string();
                 return Err(io::Error::other(format!("the embedded manager cannot listen at {text}")));
             }
         };
-        rustix::net::listen(&descriptor, i32::try_from(unit.backlog).unwrap_or(i32::MAX))?;
+        if let Some(bytes) = unit.receive_buffer {
+            set_receive_buffer(&descriptor, bytes)?;
+        }
+        let takes_connections = kind != SocketType::DGRAM;
+        if takes_connections {
+            rustix::net::listen(&descriptor, i32::try_from(unit.backlog).unwrap_or(i32::MAX))?;
+        }
         let inode = rustix::fs::fstat(&descriptor)?.st_ino;
-        Ok(Self { descriptor, address: address.clone(), inode, backlog: granted_backlog(unit.backlog) })
+        let backlog = if takes_connections { granted_backlog(unit.backlog) } else { 0 };
+        Ok(Self { descriptor, address: address.clone(), inode, backlog, takes_connections })
+    }
+
+    /// Makes a FIFO, or takes over one of the same mode, and holds it open for both ends: who writes finds a reader, and who
+    /// reads no end.
+    fn open_fifo(address: &ListenAddress, place: &ListenAddress, unit: &SocketUnit) -> io::Result<Self> {
+        let path = place.path().ok_or_else(|| io::Error::other("a FIFO has a path"))?;
+        make_parent(path, unit)?;
+        match rustix::fs::mkfifoat(CWD, path, Mode::from_raw_mode(unit.socket_mode)) {
+            Err(Errno::EXIST) if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_fifo()) => {}
+            made => made?,
+        }
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let descriptor = rustix::fs::open(path, flags, Mode::empty())?;
+        set_mode_and_owner(path, unit)?;
+        let inode = rustix::fs::fstat(&descriptor)?.st_ino;
+        Ok(Self { descriptor, address: address.clone(), inode, backlog: 0, takes_connections: false })
     }
 
     /// Its inode: the number that names it to the kernel.
@@ -66,7 +102,7 @@ impl HeldListener {
         self.descriptor.try_clone()
     }
 
-    /// Whether a connection waits to be accepted.
+    /// Whether a connection waits to be accepted, or a message to be read.
     pub(super) fn has_waiting(&self) -> bool {
         let mut polled = [PollFd::new(&self.descriptor, PollFlags::IN)];
         let answered = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
@@ -87,12 +123,20 @@ impl HeldListener {
     }
 }
 
-fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
-    Ok(rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+fn new_socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
 }
 
-fn bind_tcp(address: SocketAddr, ipv6_only: Option<bool>, unit: &SocketUnit) -> io::Result<OwnedFd> {
-    let descriptor = new_socket(if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
+/// ReceiveBuffer=: beyond net.core.rmem_max for root alone. The kernel doubles it, socket(7).
+fn set_receive_buffer(descriptor: &OwnedFd, bytes: u64) -> io::Result<()> {
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    sockopt::set_socket_recv_buffer_size_force(descriptor, bytes)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(descriptor, bytes))?;
+    Ok(())
+}
+
+fn bind_ip(address: SocketAddr, kind: SocketType, ipv6_only: Option<bool>, unit: &SocketUnit) -> io::Result<OwnedFd> {
+    let descriptor = new_socket(if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }, kind)?;
     sockopt::set_socket_reuseaddr(&descriptor, true)?;
     if let (SocketAddr::V6(_), Some(only)) = (address, ipv6_only) {
         sockopt::set_ipv6_v6only(&descriptor, only)?;
@@ -103,10 +147,10 @@ fn bind_tcp(address: SocketAddr, ipv6_only: Option<bool>, unit: &SocketUnit) -> 
     if unit.free_bind {
         sockopt::set_ip_freebind(&descriptor, true)?;
     }
-    if unit.keep_alive {
+    if unit.keep_alive && kind == SocketType::STREAM {
         sockopt::set_socket_keepalive(&descriptor, true)?;
     }
-    if unit.no_delay {
+    if unit.no_delay && kind == SocketType::STREAM {
         sockopt::set_tcp_nodelay(&descriptor, true)?;
     }
     rustix::net::bind(&descriptor, &address)?;
@@ -114,21 +158,24 @@ fn bind_tcp(address: SocketAddr, ipv6_only: Option<bool>, unit: &SocketUnit) -> 
 }
 
 /// A port alone is `[::]` with IPv4 mapped into it; on a machine without IPv6, `0.0.0.0`.
-fn bind_port(port: u16, unit: &SocketUnit) -> io::Result<OwnedFd> {
+fn bind_port(port: u16, kind: SocketType, unit: &SocketUnit) -> io::Result<OwnedFd> {
     let everywhere = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0).into();
-    match bind_tcp(everywhere, unit.ipv6_only, unit) {
+    match bind_ip(everywhere, kind, unit.ipv6_only, unit) {
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)) => {
-            bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), None, unit)
+            bind_ip((Ipv4Addr::UNSPECIFIED, port).into(), kind, None, unit)
         }
         bound => bound,
     }
 }
 
-fn bind_path(path: &Path, unit: &SocketUnit) -> io::Result<OwnedFd> {
-    if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(unit.directory_mode).create(parent)?;
-    }
-    let descriptor = new_socket(AddressFamily::UNIX)?;
+fn make_parent(path: &Path, unit: &SocketUnit) -> io::Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    DirBuilder::new().recursive(true).mode(unit.directory_mode).create(parent)
+}
+
+fn bind_path(path: &Path, kind: SocketType, unit: &SocketUnit) -> io::Result<OwnedFd> {
+    make_parent(path, unit)?;
+    let descriptor = new_socket(AddressFamily::UNIX, kind)?;
     let address = SocketAddrUnix::new(path)?;
     match rustix::net::bind(&descriptor, &address) {
         // A file that an earlier socket left behind: systemd replaces it, whoever listens there. Any other file
@@ -139,11 +186,16 @@ fn bind_path(path: &Path, unit: &SocketUnit) -> io::Result<OwnedFd> {
         }
         bound => bound?,
     }
+    set_mode_and_owner(path, unit)?;
+    Ok(descriptor)
+}
+
+fn set_mode_and_owner(path: &Path, unit: &SocketUnit) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(unit.socket_mode))?;
     if let Some((uid, gid)) = owner(unit)? {
         std::os::unix::fs::chown(path, uid, gid)?;
     }
-    Ok(descriptor)
+    Ok(())
 }
 
 /// SocketUser= and SocketGroup=, which only root can act on.
@@ -171,9 +223,14 @@ fn granted_backlog(asked: u32) -> u32 {
     asked.min(most)
 }
 
-/// Drops every connection that waits.
+/// Drops every connection, datagram and byte that waits.
 pub(super) fn flush(listeners: &[HeldListener]) {
+    let mut part = vec![0; FLUSHED_BYTES];
     for listener in listeners {
+        if !listener.takes_connections {
+            while listener.has_waiting() && rustix::io::read(&listener.descriptor, part.as_mut_slice()).is_ok() {}
+            continue;
+        }
         while let Ok(Some(connection)) = listener.accept() {
             drop(connection);
         }

@@ -1,4 +1,4 @@
-//! A socket unit: systemd's state machine of socket.c, for stream sockets.
+//! A socket unit: systemd's state machine of socket.c.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,7 +16,7 @@ use crate::clock;
 use crate::model::address::Listener;
 use crate::model::{ActiveState, SocketState, UnitName};
 use crate::record::line::UnitChange;
-use crate::unit_file::{ListenAddress, SocketUnit};
+use crate::unit_file::SocketUnit;
 
 /// Where a socket unit is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,14 +157,14 @@ impl Socket {
         self.result = SocketResult::Success;
         self.invocation_id = random_id().ok();
         for (address, line) in &self.definition.listen {
-            if let ListenAddress::Path(path) = address {
+            if let Some(path) = address.path() {
                 host.guardian.add_socket(path);
             }
             match HeldListener::open(address, &self.definition) {
                 Ok(listener) => {
                     self.held.push(listener);
-                    if let ListenAddress::Path(path) = address {
-                        self.bound.insert(path.clone());
+                    if let Some(path) = address.path() {
+                        self.bound.insert(path.to_owned());
                     }
                 }
                 Err(error) => {
@@ -280,7 +280,7 @@ impl Socket {
     pub(super) fn describe(&self, triggers: Vec<UnitName>) -> SocketState {
         let listeners = self.held.iter().filter_map(|held| {
             let (inode, backlog) = (held.inode(), held.backlog());
-            Some(Listener { endpoint: held.endpoint()?, inode, queued: 0, backlog, cookie: None })
+            Some(Listener { endpoint: held.endpoint()?, inode, queued: 0, backlog, cookie: None, drops: None })
         });
         SocketState {
             accept: self.definition.accept,

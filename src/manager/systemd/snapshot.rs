@@ -106,13 +106,21 @@ fn start_limit(of_unit: &Properties) -> Option<(u32, u64)> {
     Some((burst, interval_us))
 }
 
-/// The stream addresses among those of Listen: not datagrams, FIFOs and vsock.
+/// The addresses among those of Listen that a client can speak to: not vsock, netlink and message queues.
 fn listen_endpoints(listen: Vec<(String, String)>) -> Vec<Endpoint> {
-    let endpoint = |address: String| {
-        let is_unix = address.starts_with(['/', '@']);
-        if is_unix { Some(Endpoint::Unix(PathBuf::from(address))) } else { address.parse().ok().map(Endpoint::Tcp) }
+    let endpoint = |(kind, address): (String, String)| {
+        let (is_unix, path, ip) = (address.starts_with(['/', '@']), PathBuf::from(&address), address.parse());
+        match (kind.as_str(), is_unix) {
+            ("Stream", true) => Some(Endpoint::Unix(path)),
+            ("Stream", false) => ip.ok().map(Endpoint::Tcp),
+            ("Datagram", true) => Some(Endpoint::UnixDgram(path)),
+            ("Datagram", false) => ip.ok().map(Endpoint::Udp),
+            ("SequentialPacket", true) => Some(Endpoint::UnixSeqpacket(path)),
+            ("FIFO", true) => Some(Endpoint::Fifo(path)),
+            _ => None,
+        }
     };
-    listen.into_iter().filter(|(kind, _)| kind == "Stream").filter_map(|(_, address)| endpoint(address)).collect()
+    listen.into_iter().filter_map(endpoint).collect()
 }
 
 /// What a signal about a unit is compared by and recorded with.
@@ -153,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn only_stream_addresses_with_a_place_are_endpoints() {
+    fn only_what_a_client_can_speak_to_is_an_endpoint() {
         let listen = [
             ("Stream", "[::]:8008"),
             ("Stream", "127.0.0.1:80"),
@@ -161,10 +169,18 @@ mod tests {
             ("Stream", "@abstract"),
             ("Stream", "vsock:2:80"),
             ("Datagram", "0.0.0.0:53"),
+            ("Datagram", "/run/log"),
+            ("SequentialPacket", "/run/control"),
+            ("FIFO", "/run/fifo"),
+            ("Netlink", "kobject-uevent 1"),
+            ("MessageQueue", "/queue"),
+            ("Special", "/dev/input"),
         ];
         let listen = listen.map(|(kind, address)| (kind.to_owned(), address.to_owned())).to_vec();
         let texts: Vec<String> = listen_endpoints(listen).iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["[::]:8008", "127.0.0.1:80", "/run/app.sock", "@abstract"]);
+        let streams = ["[::]:8008", "127.0.0.1:80", "/run/app.sock", "@abstract"];
+        let others = ["udp://0.0.0.0:53", "unix-dgram:/run/log", "unix-seqpacket:/run/control", "fifo:/run/fifo"];
+        assert_eq!(texts, [streams, others].concat());
     }
 
     #[test]

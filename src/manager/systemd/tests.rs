@@ -294,7 +294,7 @@ async fn a_socket_is_read_whole() {
     assert_eq!(seen.result, "service-start-limit-hit");
     let socket = seen.socket.expect("it is one");
     let listen: Vec<String> = socket.listen.iter().map(ToString::to_string).collect();
-    assert_eq!(listen, ["127.0.0.1:8008", "/run/app.sock"]);
+    assert_eq!(listen, ["127.0.0.1:8008", "udp://127.0.0.1:53", "/run/app.sock"]);
     assert_eq!((socket.accept, socket.backlog), (true, 10));
     assert_eq!(socket.triggers, [unit("app.service")]);
 }

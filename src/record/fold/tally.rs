@@ -17,7 +17,7 @@ use crate::model::{EventId, MonoTime};
 use crate::record::begin::Begin;
 use crate::record::line::{Line, Phase};
 use crate::record::segment::{ROW_NS, Rows, Scope};
-use crate::scenario::plan::{Cohort, Scheme};
+use crate::scenario::plan::Cohort;
 
 /// More of them than any run of the harness has.
 const WINDOWS_MAX: usize = 100_000;
@@ -63,10 +63,8 @@ pub(crate) enum Group {
 impl Tally {
     /// That of a record that begins like this.
     pub(super) fn new(begin: &Begin) -> Self {
-        let client = |cohort: &Cohort| Client {
-            timeout: cohort.target.timeout,
-            has_status: cohort.target.scheme != Scheme::Tcp,
-        };
+        let client =
+            |cohort: &Cohort| Client { timeout: cohort.target.timeout, has_status: cohort.target.scheme.speaks_http() };
         Self { load_start: begin.anchor, clients: begin.plan.cohorts.iter().map(client).collect(), ..Self::default() }
     }
 

@@ -28,7 +28,7 @@ fn socket(inode: u64) -> UnitSnapshot {
         unit: UnitName::new("a.socket").unwrap(),
         service: None,
         socket: Some(SocketState {
-            listeners: vec![Listener { endpoint, inode, queued: 0, backlog: 128, cookie: None }],
+            listeners: vec![Listener { endpoint, inode, queued: 0, backlog: 128, cookie: None, drops: None }],
             triggers: vec![UnitName::new("a.service").unwrap()],
             ..SocketState::default()
         }),

@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn socket() -> UnitSnapshot {
-        let listener = Listener { endpoint: address(), inode: INODE, queued: 0, backlog: 1, cookie: None };
+        let listener = Listener { endpoint: address(), inode: INODE, queued: 0, backlog: 1, cookie: None, drops: None };
         let triggers = vec![unit("a.service")];
         let state = SocketState { listeners: vec![listener], triggers, ..SocketState::default() };
         UnitSnapshot { socket: Some(state), ..snapshot("a.socket", "s") }

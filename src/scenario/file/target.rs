@@ -51,7 +51,7 @@ keys! {
     /// The keys that `[target]` and `[[load]]` share.
     #[derive(Clone, Debug)]
     pub(crate) struct Request = "target" {
-        /// http, https, tcp or unix.
+        /// http, https, tcp or udp with a host; unix, unix-dgram, unix-seqpacket or fifo with a path, or @NAME.
         url: Field<Url> = url();
         /// Connect to this socket instead of to the URL's host.
         unix: Field<PathBuf> = unix();

@@ -74,6 +74,10 @@ pub enum Scheme {
     Https,
     /// Bytes over a stream.
     Tcp,
+    /// One message, and one in answer.
+    Message,
+    /// One message into a FIFO, which has no way back.
+    Fifo,
 }
 
 impl Scheme {
@@ -81,6 +85,12 @@ impl Scheme {
     #[must_use]
     pub const fn speaks_http(self) -> bool {
         matches!(self, Self::Http | Self::Https)
+    }
+
+    /// Whether each request is one message.
+    #[must_use]
+    pub const fn sends_messages(self) -> bool {
+        matches!(self, Self::Message | Self::Fifo)
     }
 }
 
@@ -114,8 +124,21 @@ pub enum Destination {
         /// 1 to 65535.
         port: u16,
     },
-    /// A Unix socket, absolute.
+    /// A Unix socket: absolute, or `@NAME` in the abstract name space.
     Unix(PathBuf),
+    /// As `host`, for UDP.
+    Udp {
+        /// Without brackets.
+        host: String,
+        /// 1 to 65535.
+        port: u16,
+    },
+    /// A Unix socket for datagrams.
+    UnixDgram(PathBuf),
+    /// A Unix socket for messages on a connection.
+    UnixSeqpacket(PathBuf),
+    /// A FIFO, absolute.
+    Fifo(PathBuf),
 }
 
 impl Destination {
@@ -125,19 +148,33 @@ impl Destination {
         match endpoint {
             Endpoint::Tcp(address) => Self::Host { host: address.ip().to_string(), port: address.port() },
             Endpoint::Unix(path) => Self::Unix(path.clone()),
+            Endpoint::Udp(address) => Self::Udp { host: address.ip().to_string(), port: address.port() },
+            Endpoint::UnixDgram(path) => Self::UnixDgram(path.clone()),
+            Endpoint::UnixSeqpacket(path) => Self::UnixSeqpacket(path.clone()),
+            Endpoint::Fifo(path) => Self::Fifo(path.clone()),
+        }
+    }
+
+    /// The host and the port.
+    #[must_use]
+    pub fn host(&self) -> Option<(&str, u16)> {
+        match self {
+            Self::Host { host, port } | Self::Udp { host, port } => Some((host, *port)),
+            _ => None,
         }
     }
 
     /// Whether connections to it reach a listener at `endpoint`. Of a host name, only the port can be compared.
     #[must_use]
-    pub fn reaches(&self, endpoint: &Endpoint) -> bool {
-        match (self, endpoint) {
-            (Self::Host { host, port }, Endpoint::Tcp(bound)) => match host.parse() {
-                Ok(ip) => address::takes(*bound, SocketAddr::new(ip, *port)),
-                Err(_) => bound.port() == *port,
-            },
-            (Self::Unix(path), Endpoint::Unix(bound)) => bound == path,
-            (Self::Host { .. }, Endpoint::Unix(_)) | (Self::Unix(_), Endpoint::Tcp(_)) => false,
+    pub fn reaches(&self, bound_to: &Endpoint) -> bool {
+        match (self, bound_to) {
+            (Self::Host { host, port }, Endpoint::Tcp(bound)) | (Self::Udp { host, port }, Endpoint::Udp(bound)) => {
+                match host.parse() {
+                    Ok(ip) => address::takes(*bound, SocketAddr::new(ip, *port)),
+                    Err(_) => bound.port() == *port,
+                }
+            }
+            _ => self.endpoint().is_some_and(|endpoint| endpoint.name().is_some() && endpoint == *bound_to),
         }
     }
 
@@ -147,6 +184,10 @@ impl Destination {
         match self {
             Self::Unix(path) => Some(Endpoint::Unix(path.clone())),
             Self::Host { host, port } => host.parse().ok().map(|ip| Endpoint::Tcp(SocketAddr::new(ip, *port))),
+            Self::Udp { host, port } => host.parse().ok().map(|ip| Endpoint::Udp(SocketAddr::new(ip, *port))),
+            Self::UnixDgram(path) => Some(Endpoint::UnixDgram(path.clone())),
+            Self::UnixSeqpacket(path) => Some(Endpoint::UnixSeqpacket(path.clone())),
+            Self::Fifo(path) => Some(Endpoint::Fifo(path.clone())),
         }
     }
 }

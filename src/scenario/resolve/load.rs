@@ -8,7 +8,7 @@ use crate::scenario::file::load::Health;
 use crate::scenario::file::steps::Action;
 use crate::scenario::file::{File, Load};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Cohort, Connections, Pace, Protocol, Scheme, Target};
+use crate::scenario::plan::{Cohort, Connections, Pace, Protocol, Target};
 use crate::scenario::reader::Given;
 use crate::scenario::source::{Place, Spanned};
 
@@ -30,7 +30,7 @@ pub(super) fn cohorts(file: &File, directory: &Path, mistakes: &mut Mistakes) ->
     cohorts.into_iter().collect()
 }
 
-/// What loads where a scenario does not say: `keep-alive` and `new`. `tcp` has no keep-alive.
+/// What loads where a scenario does not say: `keep-alive` and `new`. Without HTTP there is no keep-alive.
 fn default_cohorts(target: &Target) -> Vec<Cohort> {
     let cohort = |name: &str, rate, connections| Cohort {
         name: name.to_owned(),
@@ -41,7 +41,7 @@ fn default_cohorts(target: &Target) -> Vec<Cohort> {
         target: target.clone(),
     };
     let new = cohort("new", DEFAULT_NEW_RATE, Connections::New);
-    if target.scheme == Scheme::Tcp {
+    if !target.scheme.speaks_http() {
         return vec![new];
     }
     let unsaid = Load::default();
@@ -149,12 +149,12 @@ fn health_pace(health: &Health, place: Place, mistakes: &mut Mistakes) -> Pace {
 }
 
 fn connections(load: &Load, target: Option<&Target>, pace: Pace, mistakes: &mut Mistakes) -> Connections {
-    let of_bytes = target.filter(|target| target.scheme == Scheme::Tcp);
+    let of_bytes = target.filter(|target| !target.scheme.speaks_http());
     if let (Some(target), Some(true), Some(place)) = (of_bytes, load.reuse.value(), load.reuse.key()) {
         let scheme = target.url.split(':').next().unwrap_or_default();
         mistakes
             .add(place, format!("`reuse` with a {scheme} target"))
-            .help(format!("a {scheme} connection serves one exchange: leave `reuse` out, or say false"));
+            .help(format!("over {scheme} each request has a socket of its own: leave `reuse` out, or use false"));
     }
     let reuse = load.reuse.or(of_bytes.is_none());
     if let (false, Some(place)) = (reuse, load.connections.key()) {

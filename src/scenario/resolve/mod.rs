@@ -2,6 +2,7 @@
 
 mod expect;
 mod load;
+mod message;
 mod steps;
 mod target;
 mod units;

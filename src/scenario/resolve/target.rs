@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::message;
 use crate::scenario::file::target::Header;
 use crate::scenario::file::{self, File, Load, Request};
 use crate::scenario::mistake::Mistakes;
@@ -25,20 +26,23 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     let (timeout, connect_timeout) = timeouts(file, mistakes);
     let ca_file = ca_file(file, directory, mistakes);
     let url = url(file, own, base, mistakes)?;
-    let is_tcp = url.value.scheme == Scheme::Tcp;
+    let is_bytes = !url.value.scheme.speaks_http();
     let is_tls = url.value.scheme == Scheme::Https;
-    if is_tcp {
+    if is_bytes {
         check_bytes(url.value.scheme_name(), own, base, load, mistakes);
+    }
+    if url.value.scheme.sends_messages() {
+        message::check(&url.value, own, base, &body, load, mistakes);
     }
     let protocol = protocol(file, &url.value, mistakes);
     // A cohort with a URL of its own goes there.
     let place = if own.url.is_absent() && !says_where(own) { base } else { own };
     let connect = destination(url, place, mistakes);
     let (headers, host) =
-        if is_tcp { (Vec::new(), None) } else { headers(&url.value, own.headers.over(&base.headers)) };
-    let method = if is_tcp { String::new() } else { own.method.over(&base.method).or_default() };
+        if is_bytes { (Vec::new(), None) } else { headers(&url.value, own.headers.over(&base.headers)) };
+    let method = if is_bytes { String::new() } else { own.method.over(&base.method).or_default() };
     check_head(&method, own.expect_body.over(&base.expect_body), mistakes);
-    let instance = instance(file, &method, is_tcp, mistakes);
+    let instance = instance(file, &method, &url.value, mistakes);
     Some(Target {
         scheme: url.value.scheme,
         protocol,
@@ -49,7 +53,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         path: load.and_then(|load| load.path.value()).unwrap_or(&url.value.path).clone(),
         headers,
         body,
-        expect_status: if is_tcp { Vec::new() } else { statuses(own, base) },
+        expect_status: if is_bytes { Vec::new() } else { statuses(own, base) },
         expect_body: own.expect_body.over(&base.expect_body).value().cloned(),
         instance,
         timeout,
@@ -80,7 +84,7 @@ pub(super) fn of_request(
         return None;
     }
     let target = resolve(file, None, directory, mistakes)?;
-    if target.scheme == Scheme::Tcp {
+    if !target.scheme.speaks_http() {
         let scheme = target.url.split(':').next().unwrap_or_default();
         mistakes
             .add(key, format!("`request` with a {scheme} target"))
@@ -106,32 +110,39 @@ fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mist
 /// Bytes have no protocol: a tcp cohort of an HTTP/2 scenario is not its fault.
 fn protocol(file: &File, url: &Url, mistakes: &mut Mistakes) -> Protocol {
     let Some(target) = file.target.value() else { return Protocol::default() };
-    let is_tcp = |url: &&Url| url.scheme == Scheme::Tcp;
-    if let (Some(place), Some(url)) = (target.protocol.key(), target.request.url.value().filter(is_tcp)) {
+    let is_bytes = |url: &&Url| !url.scheme.speaks_http();
+    if let (Some(place), Some(url)) = (target.protocol.key(), target.request.url.value().filter(is_bytes)) {
         let scheme = url.scheme_name();
         mistakes.add(place, format!("`protocol` with a {scheme} target")).help(format!(
             "over {scheme}, `body` is sent and `expect_body` judges what comes back; leave it out, or use an http URL",
         ));
     }
-    if is_tcp(&url) { Protocol::default() } else { target.protocol.or_default() }
+    if is_bytes(&url) { Protocol::default() } else { target.protocol.or_default() }
 }
 
 /// Where answers name their instance. A cohort that cannot have it so is not asked, unless the target is the same.
-fn instance(file: &File, method: &str, is_tcp: bool, mistakes: &mut Mistakes) -> Option<InstanceSource> {
+fn instance(file: &File, method: &str, url: &Url, mistakes: &mut Mistakes) -> Option<InstanceSource> {
     let target = file.target.value()?;
     let given = target.instance.given()?;
+    let scheme = url.scheme_name();
     let (why, help) = match &given.value {
-        InstanceSource::Header(_) if is_tcp => {
-            ("`instance` by a header with a tcp target", "over tcp there are no headers: use \"body:REGEX\"")
+        _ if url.scheme == Scheme::Fifo => {
+            ("`instance` with a fifo target".to_owned(), "nothing comes back from a FIFO: leave it out".to_owned())
         }
-        InstanceSource::Body(_) if method == "HEAD" => {
-            ("`instance` by the body with the method HEAD, whose answers have no body", "use GET, or \"header:NAME\"")
-        }
+        InstanceSource::Header(_) if !url.scheme.speaks_http() => (
+            format!("`instance` by a header with a {scheme} target"),
+            format!("over {scheme} there are no headers: use \"body:REGEX\""),
+        ),
+        InstanceSource::Body(_) if method == "HEAD" => (
+            "`instance` by the body with the method HEAD, whose answers have no body".to_owned(),
+            "use GET, or \"header:NAME\"".to_owned(),
+        ),
         source => return Some(source.clone()),
     };
+    let is_own = target.request.url.value().is_some_and(|own| own.text == url.text);
     let is_of_target = match &given.value {
-        InstanceSource::Header(_) => target.request.url.value().is_some_and(|url| url.scheme == Scheme::Tcp),
-        InstanceSource::Body(_) => target.request.method.or_default() == "HEAD",
+        InstanceSource::Body(_) if url.scheme.speaks_http() => target.request.method.or_default() == "HEAD",
+        InstanceSource::Header(_) | InstanceSource::Body(_) => is_own,
     };
     if is_of_target {
         mistakes.add(given.place, why).help(help);
@@ -158,24 +169,50 @@ fn destination(url: &Given<Url>, place: &Request, mistakes: &mut Mistakes) -> Op
                 .add(given, format!("`{key}` with a {} target", url.value.scheme_name()))
                 .help("its URL names the socket to connect to: leave it out");
         }
-        return Some(Destination::Unix(socket.clone()));
+        return Some(of_socket(&url.value, socket.clone()));
+    }
+    let is_udp = url.value.scheme == Scheme::Message;
+    if let (true, Some(given)) = (is_udp, place.unix.key()) {
+        mistakes
+            .add(given, "`unix` with a udp target")
+            .help("write the URL of the socket instead: \"unix-dgram:/run/app/app.sock\"");
     }
     if let Some(path) = place.unix.value() {
         return Some(Destination::Unix(path.clone()));
     }
     if let Some(destination) = place.connect_to.value() {
-        return Some(destination.clone());
+        return Some(if is_udp { over_udp(destination.clone()) } else { destination.clone() });
     }
     if place.unix.is_wrong() || place.connect_to.is_wrong() {
         return None;
     }
     let port = url.value.effective_port();
     if port.is_none() {
-        mistakes
-            .add(url.place, "a tcp URL has no port of its own")
-            .help(format!("write \"{}:PORT\", or `unix` for a socket in the file system", url.value.text));
+        mistakes.add(url.place, format!("a {} URL has no port of its own", url.value.scheme_name())).help(if is_udp {
+            format!("write \"{}:PORT\"", url.value.text)
+        } else {
+            format!("write \"{}:PORT\", or `unix` for a socket in the file system", url.value.text)
+        });
     }
-    Some(Destination::Host { host: url.value.host.clone(), port: port? })
+    let destination = Destination::Host { host: url.value.host.clone(), port: port? };
+    Some(if is_udp { over_udp(destination) } else { destination })
+}
+
+fn over_udp(destination: Destination) -> Destination {
+    match destination {
+        Destination::Host { host, port } => Destination::Udp { host, port },
+        other => other,
+    }
+}
+
+/// Where a URL leads that names a socket of this machine.
+fn of_socket(url: &Url, socket: PathBuf) -> Destination {
+    match url.scheme_name() {
+        "unix-dgram" => Destination::UnixDgram(socket),
+        "unix-seqpacket" => Destination::UnixSeqpacket(socket),
+        "fifo" => Destination::Fifo(socket),
+        _ => Destination::Unix(socket),
+    }
 }
 
 /// Headers as given, with the URL's credentials unless they have an Authorization; a Host among them is taken out,

@@ -61,6 +61,7 @@ impl Client {
                 Box::new(stream)
             }
             Endpoint::Unix(path) => Box::new(UnixStream::connect(path)?),
+            other => panic!("{other} takes no connection of HTTP"),
         };
         Ok(Self { socket, patience: HANG })
     }

@@ -73,6 +73,7 @@ fn curl(kind: FaultKind, transport: Transport, class: FailureClass) -> Option<i3
             curl.arg("--unix-socket").arg(path);
             "localhost".to_owned()
         }
+        other => panic!("curl does not speak to {other}"),
     };
     let scheme = if class == FailureClass::Tls { "https" } else { "http" };
     curl.arg(format!("{scheme}://{authority}/")).output().unwrap().status.code()

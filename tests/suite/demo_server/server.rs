@@ -20,6 +20,8 @@ impl TestServer {
         let endpoint = match transport {
             Transport::Tcp => Endpoint::Tcp(([127, 0, 0, 1], 0).into()),
             Transport::Unix => Endpoint::Unix(folder.path().join("server.sock")),
+            Transport::Udp => Endpoint::Udp(([127, 0, 0, 1], 0).into()),
+            Transport::UnixDgram => Endpoint::UnixDgram(folder.path().join("server.sock")),
         };
         let mut options = ServerOptions::listening_on(vec![endpoint]);
         adjust(&mut options);

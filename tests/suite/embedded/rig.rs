@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gapless::manager::embedded::EmbeddedManager;
 use gapless::manager::{Job, Manager as _, ManagerError};
-use gapless::model::{JobResult, ProcessId, UnitName, UnitSnapshot, UnitVerb};
+use gapless::model::{Endpoint, JobResult, ProcessId, UnitName, UnitSnapshot, UnitVerb};
 use gapless::record::line::UnitChange;
 use gapless::scenario::plan::UnitFile;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -136,6 +136,16 @@ pub(crate) async fn ask_abstract(name: &str) -> std::io::Result<String> {
     let address = UnixAddress::from_abstract_name(name)?;
     let ask = tokio::task::spawn_blocking(move || UnixStream::connect_addr(&address).and_then(answer_of));
     tokio::time::timeout(PATIENCE, ask).await.expect("in time").expect("no panic")
+}
+
+/// Sends one message: what comes back.
+pub(crate) async fn say(endpoint: &Endpoint, message: &str) -> std::io::Result<String> {
+    let (endpoint, message) = (endpoint.clone(), message.to_owned());
+    let ask = tokio::task::spawn_blocking(move || {
+        gapless::host::answer::reply_of(&endpoint, message.as_bytes(), &|reply| !reply.is_empty())
+    });
+    let reply = tokio::time::timeout(PATIENCE, ask).await.expect("in time").expect("no panic")?;
+    Ok(String::from_utf8_lossy(&reply).into_owned())
 }
 
 fn answer_of(mut stream: impl Read + Write) -> std::io::Result<String> {

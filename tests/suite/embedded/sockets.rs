@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use gapless::manager::Manager as _;
 use gapless::model::{ActiveState, Endpoint, JobResult, KillWho, ProcessId, Signal, UnitVerb};
 
-use crate::embedded::rig::{Rig, ask, ask_abstract, ask_at, free_port, unit, until_refused};
+use crate::embedded::rig::{Rig, ask, ask_abstract, ask_at, free_port, say, unit, until_refused};
 
 const SERVICE: &str = "[Service]\nType=exec\nExecStart={serve}\nEnvironment=WORD=hello\n";
 
@@ -46,6 +46,44 @@ async fn a_socket_in_the_abstract_name_space_is_held_as_any_other() {
     assert_ne!(ask_abstract(&name).await.expect("answered"), first, "another process answers");
     let after = rig.snapshot("a.socket").await.socket.expect("a socket");
     assert_eq!(after.listeners[0].inode, held.listeners[0].inode);
+}
+
+#[tokio::test]
+async fn a_datagram_starts_its_service_and_waits_through_a_restart() {
+    let port = free_port();
+    for address in [format!("127.0.0.1:{port}"), format!("@gapless-datagrams-{}", std::process::id())] {
+        let socket = format!("[Socket]\nListenDatagram={address}\nReceiveBuffer=64K\n");
+        let mut rig = Rig::with(&[("a.socket", &socket), ("a.service", SERVICE)]).await;
+        rig.done(UnitVerb::Start, "a.socket").await;
+        let held = rig.snapshot("a.socket").await.socket.expect("a socket");
+        let endpoint = held.listen[0].clone();
+        assert!(endpoint.takes_datagrams(), "{endpoint}");
+        let first = say(&endpoint, "ping").await.expect("answered");
+        assert_eq!(first, format!("ok {}\n", rig.main_process("a.service").await.pid));
+        assert_eq!(rig.history("a.socket"), ["active/listening", "active/running"]);
+        rig.done(UnitVerb::Restart, "a.service").await;
+        assert_ne!(say(&endpoint, "ping").await.expect("answered"), first, "another process answers");
+        let after = rig.snapshot("a.socket").await.socket.expect("a socket");
+        assert_eq!(after.listeners[0].inode, held.listeners[0].inode);
+    }
+}
+
+#[tokio::test]
+async fn a_fifo_and_a_socket_for_messages_on_connections_are_made_and_held() {
+    let units = "[Socket]\nListenSequentialPacket={dir}/s\nListenFIFO={dir}/f\nSocketMode=0600\nRemoveOnStop=yes\n";
+    let mut rig = Rig::with(&[("a.socket", units), ("a.service", "[Service]\nExecStart=/bin/sleep 1000\n")]).await;
+    rig.done(UnitVerb::Start, "a.socket").await;
+    let [packets, fifo] = ["s", "f"].map(|name| rig.directory.path().join(name));
+    let listen = rig.snapshot("a.socket").await.socket.expect("a socket").listen;
+    assert_eq!(listen, [Endpoint::UnixSeqpacket(packets.clone()), Endpoint::Fifo(fifo.clone())]);
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("made").permissions().mode() & 0o777;
+    assert_eq!((mode(&packets), mode(&fifo)), (0o600, 0o600));
+    assert_eq!(gapless::host::listener::at(&Endpoint::UnixSeqpacket(packets.clone())).expect("asked").len(), 1);
+    assert_eq!(rig.state("a.service").await, "inactive/dead success");
+    std::fs::write(&fifo, "wakes").expect("the manager has it open to read");
+    rig.awaits("a.service", "active/running").await;
+    rig.done(UnitVerb::Stop, "a.socket").await;
+    assert!(!packets.exists() && !fifo.exists());
 }
 
 #[tokio::test]

@@ -14,10 +14,7 @@ use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Protocol, 
 
 /// A keep-alive cohort at that rate, with four connections and an expectation of 200 and `hello`.
 pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
-    let connect = match endpoint {
-        Endpoint::Tcp(address) => Destination::Host { host: address.ip().to_string(), port: address.port() },
-        Endpoint::Unix(path) => Destination::Unix(path.clone()),
-    };
+    let connect = Destination::at(endpoint);
     Cohort {
         name: "test".to_owned(),
         pace: Pace::Rate(rate),

@@ -12,6 +12,7 @@ mod http2;
 mod instances;
 mod loops;
 mod marks;
+mod messages;
 mod requests;
 pub(crate) mod server;
 mod targets;

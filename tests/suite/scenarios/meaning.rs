@@ -22,6 +22,25 @@ fn a_cohorts_url_leaves_the_unix_socket_of_the_target_and_its_unix_leaves_the_ho
 }
 
 #[test]
+fn each_kind_of_target_leads_to_a_destination_of_its_own_and_its_requests_are_new() {
+    let [host, port] = ["127.0.0.1".to_owned(), "53".to_owned()];
+    let kinds = [
+        ("udp://127.0.0.1:53", Destination::Udp { host, port: port.parse().unwrap() }),
+        ("unix-dgram:/run/a", Destination::UnixDgram("/run/a".into())),
+        ("unix-seqpacket:@a", Destination::UnixSeqpacket("@a".into())),
+        ("unix:@a", Destination::Unix("@a".into())),
+        ("fifo:/run/a", Destination::Fifo("/run/a".into())),
+    ];
+    for (url, destination) in kinds {
+        let plan = plan(&format!("[target]\nurl = \"{url}\"\nbody = \"ping\"\n"));
+        assert_eq!(plan.cohorts.len(), 1, "{url}");
+        let cohort = &plan.cohorts[0];
+        assert_eq!((&cohort.target.connect, cohort.connections), (&destination, Connections::New), "{url}");
+        assert_eq!(cohort.target.url, url);
+    }
+}
+
+#[test]
 fn a_host_header_is_the_authority() {
     let target =
         plan(&format!("{TARGET}headers = {{ B = \"2\", host = \"app.test\", A = \"1\" }}\n")).cohorts[0].target.clone();
