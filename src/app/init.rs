@@ -45,7 +45,8 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
     };
     let told: Vec<String> = std::iter::once(found.chosen()).chain(found.notes.iter().cloned()).collect();
     let role = if found.service.is_some() { "service" } else { "socket" };
-    let step = DraftStep { action: "restart", role, signal: None, times: 5, every: "3s".to_owned() };
+    let step =
+        DraftStep { action: "restart", role, signal: None, times: 5, every: "3s".to_owned(), command: Vec::new() };
     let mut draft = draft(&unit, found, step, &request);
     draft.target.extend(args.front.then(|| ("front", Value::from(true))));
     let text = draft.text();
@@ -107,6 +108,7 @@ pub(super) fn draft(unit: &UnitName, found: Found, step: DraftStep, request: &Re
         loads: found.loads,
         step,
         max_unseen: None,
+        cooldown: None,
         expect: request::expectations_of_action(request),
         notes: found.notes,
     }

@@ -3,7 +3,9 @@
 //! The command makes the twin and runs itself in there, with the same arguments; [`inside`] is what it does there. Of this
 //! machine it changes nothing but the run's folder and what `prepare` makes, and says whether the units are as they were.
 
+mod brought;
 mod inside;
+mod tried;
 mod untouched;
 
 use std::ffi::OsString;
@@ -12,8 +14,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use self::brought::Brought;
 use self::inside::Order;
 pub use self::inside::SUBCOMMAND;
+pub(super) use self::tried::Tried;
 use self::untouched::Untouched;
 use super::caller::Caller;
 use super::exit::Exit;
@@ -82,6 +86,9 @@ fn subject(args: &RehearseArgs) -> Result<Subject, Refusal> {
             "{unit} is not a file or folder: rehearse one UNIT, or any number of PATHs"
         )));
     }
+    if !args.command.is_empty() {
+        return Err(Refusal::Usage("a COMMAND goes with a UNIT; a scenario has steps".to_owned()));
+    }
     if let Some(option) = option_of_units(args) {
         return Err(Refusal::Usage(format!("{option} goes with a UNIT; a scenario says that itself")));
     }
@@ -135,6 +142,13 @@ fn overrides(args: &RehearseArgs) -> Overrides {
 
 /// Makes the twin, has the rehearsal run in it, and ends it.
 async fn rehearse(args: &RehearseArgs, subject: &Subject) -> anyhow::Result<Exit> {
+    let brought = match Brought::read(&args.with) {
+        Ok(brought) => brought,
+        Err(reason) => {
+            say(&format!("error: {reason:#}"));
+            return Ok(Exit::Usage);
+        }
+    };
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     let here = std::env::current_dir().context("cannot tell the current directory")?;
     if let Subject::Scenarios(scenarios) = subject {
@@ -150,10 +164,16 @@ async fn rehearse(args: &RehearseArgs, subject: &Subject) -> anyhow::Result<Exit
     let listening = untouched.listening().await;
     let visibility = if args.output.show_bodies { Visibility::Owner } else { Visibility::Umask };
     let folder = Folder::reserve(args.output.out.as_deref(), visibility, Caller::of_sudo())?;
-    let spec = spec(args, subject, &here, &folder)?;
+    let spec = Spec { units: brought.files.clone(), ..spec(args, subject, &here, &folder)? };
     let out = std::path::absolute(folder.path())?;
-    let order = |notes| Order { out, notes, listening };
-    let exit = in_twin(&spec, order, &here, &interrupt).await;
+    let order = |notes: Vec<String>| Order {
+        out,
+        notes: notes.into_iter().chain(brought.note()).collect(),
+        listening,
+        added: brought.sockets(),
+        served: tried::served_here(),
+    };
+    let exit = in_twin(&spec, order, &here, args.keep, &interrupt).await;
     // A run that never began leaves nothing, not even an empty folder.
     let _ = std::fs::remove_dir(folder.path());
     for sentence in untouched.compare().await {
@@ -173,6 +193,7 @@ async fn in_twin(
     spec: &Spec,
     order: impl FnOnce(Vec<String>) -> Order,
     here: &Path,
+    keep: bool,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Exit> {
     inform(&format!("booting a twin of {}", spec.host));
@@ -182,7 +203,13 @@ async fn in_twin(
     };
     let command = inside::command(PROGRAM, &order(twin.notes.clone()))?;
     let status = twin.run(&command, here, interrupt).await;
-    let ended = twin.end().await;
+    let ended = if keep && !interrupt.is_raised() {
+        say(&format!("the twin is left running: enter it with: {} -- bash", twin.how_to_enter()));
+        say(&format!("end it with: kill -KILL {}", twin.pid()));
+        twin.keep().await
+    } else {
+        twin.end().await
+    };
     if let Err(error) = ended {
         complain(&anyhow::Error::from(error).context("the twin may have left something behind"));
         return Ok(Exit::Harness);

@@ -9,6 +9,7 @@ use super::choose::{self, Machine};
 use super::exit::Exit;
 use super::folder::{Folder, Visibility};
 use super::output::{self, complain, inform, say};
+use super::rehearse::Tried;
 use super::watcher::Watcher;
 use super::{compare, github, learn, plan, session, stamp};
 use crate::analysis;
@@ -41,11 +42,16 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     if args.plan {
         return session::block_on(plan::main(&args, &scenarios));
     }
-    session::block_on(run(args, scenarios, &[]))
+    session::block_on(run(args, scenarios, &[], None))
 }
 
 /// Runs scenarios that are loaded already, with `notes` for every report.
-pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String]) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    args: RunArgs,
+    scenarios: Vec<Scenario>,
+    notes: &[String],
+    tried: Option<&Tried>,
+) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     for scenario in &scenarios {
         match prepare(&scenario.plan, &interrupt, output::secrets()).await {
@@ -67,6 +73,7 @@ pub(super) async fn run(args: RunArgs, scenarios: Vec<Scenario>, notes: &[String
         is_patient: true,
         show_bodies: args.output.show_bodies,
         notes,
+        tried,
         marks: None,
     };
     let folder = Folder::create(args.output.out.as_deref(), how.visibility(), Caller::of_sudo())?;
@@ -112,6 +119,8 @@ pub(super) struct How<'a> {
     pub(super) show_bodies: bool,
     /// What every report is to say.
     pub(super) notes: &'a [String],
+    /// In a twin: what was tried there in vain, for the reports as well.
+    pub(super) tried: Option<&'a Tried>,
     /// What others announce meanwhile.
     pub(super) marks: Option<&'a RefCell<Option<Marks>>>,
 }
@@ -246,6 +255,9 @@ async fn record_one(
     })
     .await;
     drop(watcher);
+    for sentence in how.tried.iter().flat_map(|tried| tried.sentences()) {
+        recorder.note(NoteKind::Info, sentence);
+    }
     if let EndReason::Error(message) = &reason {
         complain(&anyhow::anyhow!("{}: {message}", plan.name));
     }

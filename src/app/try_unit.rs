@@ -9,7 +9,8 @@ use super::adopt::Asking;
 use super::exit::Exit;
 use super::found::Found;
 use super::output::{self, say, say_coloured};
-use super::{init, learn, run, session};
+use super::rehearse::Tried;
+use super::{init, learn, run, session, watch};
 use crate::check::{Facts, check, render};
 use crate::cli::{Format, ManagerArg, RunArgs, SystemdArg, TryAction, TryArgs};
 use crate::manager::{ManagerError, is_protected};
@@ -17,18 +18,32 @@ use crate::model::{UnitKind, UnitName};
 use crate::scenario::draft::{Draft, DraftLoad, DraftStep};
 use crate::scenario::plan::{Connections, Pace};
 use crate::scenario::{self, duration};
-use crate::secrets::masked;
+use crate::secrets::{masked, masked_arguments};
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the harness cannot do its job.
 pub fn main(args: TryArgs) -> anyhow::Result<Exit> {
-    attempt(args, &[])
+    attempt(args, &Rehearsal::default())
 }
 
-/// The same, with `notes` for every report.
-pub(super) fn attempt(args: TryArgs, notes_before: &[String]) -> anyhow::Result<Exit> {
+/// How long the load goes on after a command, as `watch` has it.
+const AFTER_A_COMMAND: &str = "5s";
+
+/// What a rehearsal adds.
+#[derive(Debug, Default)]
+pub(super) struct Rehearsal<'a> {
+    /// A command to be run instead of an action; empty for none.
+    pub(super) command: &'a [String],
+    /// What every report is to say.
+    pub(super) notes: &'a [String],
+    /// What is tried in vain meanwhile.
+    pub(super) tried: Option<&'a Tried>,
+}
+
+/// The same, in a rehearsal or not.
+pub(super) fn attempt(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Result<Exit> {
     let unit = match UnitName::of_service_by_default(&args.unit) {
         Ok(unit) => unit,
         Err(error) => return Ok(wrong_usage(&error.to_string())),
@@ -42,16 +57,18 @@ pub(super) fn attempt(args: TryArgs, notes_before: &[String]) -> anyhow::Result<
         Ok(found) => found,
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
-    let step = match step(&args, &unit, &found) {
+    let runs_command = !rehearsal.command.is_empty();
+    let step = match step(&args, &unit, &found, rehearsal.command) {
         Ok(step) => step,
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
-    let mut notes = notes_before.to_vec();
+    let mut notes = rehearsal.notes.to_vec();
     notes.push(found.chosen());
     notes.extend(found.notes.iter().cloned());
     let mut draft = init::draft(&unit, found, step, &args.request);
     draft.target.extend(args.front.then(|| ("front", Value::from(true))));
     draft.max_unseen.clone_from(&args.max_unseen);
+    draft.cooldown = runs_command.then_some(AFTER_A_COMMAND);
     say_findings(&facts);
     // Only a table may stand below it on stdout.
     for note in &notes {
@@ -73,7 +90,10 @@ pub(super) fn attempt(args: TryArgs, notes_before: &[String]) -> anyhow::Result<
             return Ok(Exit::Usage);
         }
     };
-    session::block_on(run::run(run_args(args), run::known(vec![scenario]), &notes))
+    if let Some(tried) = rehearsal.tried.filter(|_| runs_command) {
+        return session::block_on(watch::while_command(&args.output, args.force, scenario, &notes, tried));
+    }
+    session::block_on(run::run(run_args(args), run::known(vec![scenario]), &notes, rehearsal.tried))
 }
 
 fn wrong_usage(reason: &str) -> Exit {
@@ -82,7 +102,18 @@ fn wrong_usage(reason: &str) -> Exit {
 }
 
 /// What is to be done to which of the two units.
-fn step(args: &TryArgs, unit: &UnitName, found: &Found) -> Result<DraftStep, String> {
+fn step(args: &TryArgs, unit: &UnitName, found: &Found, command: &[String]) -> Result<DraftStep, String> {
+    if !command.is_empty() {
+        let every = duration::format(args.every);
+        return Ok(DraftStep {
+            action: "exec",
+            role: "service",
+            signal: None,
+            times: 1,
+            every,
+            command: command.to_vec(),
+        });
+    }
     let role = match (args.action, unit.kind()) {
         (TryAction::RestartSocket, _) | (_, UnitKind::Socket) => "socket",
         _ => "service",
@@ -94,7 +125,8 @@ fn step(args: &TryArgs, unit: &UnitName, found: &Found) -> Result<DraftStep, Str
         return Err("--signal goes with --action kill only".to_owned());
     }
     let signal = (args.action == TryAction::Kill).then(|| args.signal.clone().unwrap_or_else(|| "KILL".to_owned()));
-    Ok(DraftStep { action: args.action.key(), role, signal, times: args.times, every: duration::format(args.every) })
+    let every = duration::format(args.every);
+    Ok(DraftStep { action: args.action.key(), role, signal, times: args.times, every, command: Vec::new() })
 }
 
 /// What is about to happen, to which unit, at which address.
@@ -107,7 +139,11 @@ fn announcement(draft: &Draft) -> String {
     let text = |key: &str| draft.target.iter().find(|(known, _)| *known == key).and_then(|(_, value)| value.as_str());
     let unix = text("unix").map(|path| format!(" through {path}")).unwrap_or_default();
     let url = masked(text("url").unwrap_or_default());
-    format!("about to {} {unit}{signal} {times}, under load on {url}{unix}: {}", step.action, load(&draft.loads))
+    let what = match masked_arguments(&step.command).join(" ") {
+        command if command.is_empty() => format!("{} {unit}{signal} {times}", step.action),
+        command => format!("run {command}"),
+    };
+    format!("about to {what}, under load on {url}{unix}: {}", load(&draft.loads))
 }
 
 /// Such as `200/s on kept connections and 50/s on new ones`.
@@ -192,7 +228,7 @@ mod tests {
     }
 
     fn step_of(words: &[&str], socket: Option<&str>) -> Result<DraftStep, String> {
-        step(&args(words), &UnitName::new("a.service").unwrap(), &found(socket))
+        step(&args(words), &UnitName::new("a.service").unwrap(), &found(socket), &[])
     }
 
     #[test]

@@ -13,10 +13,11 @@ use super::caller::Caller;
 use super::exit::Exit;
 use super::folder::Folder;
 use super::output::{self, say};
+use super::rehearse::Tried;
 use super::request::{self, Bears, line};
 use super::run::{How, finish, known, pin_loads, record_all};
 use super::session;
-use crate::cli::{Format, ManagerArg, WatchArgs};
+use crate::cli::{Format, ManagerArg, OutputArgs, WatchArgs};
 use crate::run::exec::resolve;
 use crate::run::{Interrupt, Marks, Surroundings};
 use crate::scenario::{self, Scenario};
@@ -43,6 +44,40 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
     }
 }
 
+/// The load of a scenario of one step, which is a command of the user's that may mark its stages.
+pub(super) async fn while_command(
+    output: &OutputArgs,
+    force: bool,
+    scenario: Scenario,
+    notes: &[String],
+    tried: &Tried,
+) -> anyhow::Result<Exit> {
+    let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
+    let scenarios = pin_loads(known(vec![scenario]))?;
+    let marks = Marks::of_command().context("cannot make the pipe that GAPLESS_MARKS names")?;
+    let how = How {
+        manager: ManagerArg::System,
+        force,
+        surroundings: with_marks(Some(&marks), output, false),
+        is_patient: false,
+        show_bodies: output.show_bodies,
+        notes,
+        tried: Some(tried),
+        marks: Some(&RefCell::new(Some(marks))),
+    };
+    let folder = Folder::create(output.out.as_deref(), how.visibility(), Caller::of_sudo())?;
+    let (result, exit) = record_all(&scenarios, how, &folder, &interrupt).await?;
+    Ok(finish(&result, exit, &folder, output))
+}
+
+/// What a command gets that may write marks.
+fn with_marks(marks: Option<&Marks>, output: &OutputArgs, input_is_marks: bool) -> Surroundings {
+    // For as long as the process lives: a command may outlast the run.
+    let pipe = marks.and_then(Marks::pipe).map(|pipe| &*Box::leak(pipe.to_owned().into_boxed_path()));
+    // Only a table may stand below what the command prints.
+    Surroundings::Users { stdout_to_stderr: output.format != Format::Table, marks: pipe, input_is_marks }
+}
+
 async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     let scenarios = pin_loads(known(vec![scenario]))?;
@@ -56,14 +91,7 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     let surroundings = if args.command.is_empty() {
         Surroundings::Stated
     } else {
-        // Only a table may stand below what the command prints.
-        // For as long as the process lives: a command may outlast the run.
-        let pipe = marks.as_ref().and_then(Marks::pipe).map(|pipe| &*Box::leak(pipe.to_owned().into_boxed_path()));
-        Surroundings::Users {
-            stdout_to_stderr: args.output.format != Format::Table,
-            marks: pipe,
-            input_is_marks: args.marks.as_deref() == Some(Path::new("-")),
-        }
+        with_marks(marks.as_ref(), &args.output, args.marks.as_deref() == Some(Path::new("-")))
     };
     // There is no unit to act on.
     let how = How {
@@ -73,6 +101,7 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
         is_patient: false,
         show_bodies: args.output.show_bodies,
         notes: &[],
+        tried: None,
         marks: Some(&RefCell::new(marks)),
     };
     let folder = Folder::create(args.output.out.as_deref(), how.visibility(), Caller::of_sudo())?;

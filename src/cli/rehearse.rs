@@ -16,6 +16,9 @@ pub struct RehearseArgs {
     /// A service or a socket, as for try, or scenario files and folders, as for run
     #[arg(required = true, value_name = "UNIT|PATH")]
     pub targets: Vec<String>,
+    /// UNIT: run this command in the twin under load instead of an action: a deploy script, say
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
     /// UNIT: what to do to it
     #[arg(long, value_enum, default_value_t = TryAction::Restart)]
     pub action: TryAction,
@@ -52,6 +55,13 @@ pub struct RehearseArgs {
     /// Start this unit in the twin as well; may be given several times
     #[arg(long, value_name = "UNIT", help_heading = TWIN)]
     pub also: Vec<String>,
+    /// A unit file, or a drop-in in a folder such as app.service.d, that the twin has in the place of the machine's or as
+    /// well; may be given several times
+    #[arg(long, value_name = "FILE", help_heading = TWIN)]
+    pub with: Vec<PathBuf>,
+    /// Leave the twin running, and print how to enter and how to end it
+    #[arg(long, help_heading = TWIN)]
+    pub keep: bool,
     /// Keep what is written in the twin in a file in this folder, not in memory; the file has no name and ends with the twin
     #[arg(long, value_name = "DIR", help_heading = TWIN)]
     pub scratch: Option<PathBuf>,

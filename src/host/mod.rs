@@ -13,6 +13,7 @@ pub mod local;
 pub mod machine;
 mod message;
 pub mod process;
+pub mod reach;
 mod receiver;
 #[cfg(test)]
 pub(crate) mod scripted;

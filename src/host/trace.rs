@@ -72,9 +72,7 @@ impl Tracer {
     /// # Errors
     /// When this kernel, or this user, cannot.
     pub fn start(ports: &[u16]) -> Result<(Self, mpsc::Receiver<TraceEvent>), TraceError> {
-        let tracefs = TRACEFS.iter().map(Path::new).find(|path| path.join("instances").is_dir());
-        let tracefs = tracefs.ok_or_else(|| TraceError::Unavailable("no tracefs is mounted".to_owned()))?;
-        let (instance, lock) = new_instance(&tracefs.join("instances"))?;
+        let (instance, lock) = new_instance(&instances()?)?;
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         let (began, stop, left_out) = (clock::now(), Arc::default(), Arc::default());
         let mut tracer = Self { instance, _lock: lock, began, stop, left_out, thread: None };
@@ -155,8 +153,15 @@ impl Drop for Tracer {
     }
 }
 
+/// The folder of all instances.
+pub(super) fn instances() -> Result<PathBuf, TraceError> {
+    let folders = TRACEFS.iter().map(|tracefs| Path::new(tracefs).join("instances"));
+    let found = folders.into_iter().find(|folder| folder.is_dir());
+    found.ok_or_else(|| TraceError::Unavailable("no tracefs is mounted".to_owned()))
+}
+
 /// Makes an instance and locks it; removes those of runs that are no more. Two runs do so one after the other.
-fn new_instance(instances: &Path) -> Result<(PathBuf, File), TraceError> {
+pub(super) fn new_instance(instances: &Path) -> Result<(PathBuf, File), TraceError> {
     let unavailable = |error: io::Error| TraceError::Unavailable(error.to_string());
     let one_by_one = File::open(instances).map_err(unavailable)?;
     flock(&one_by_one, FlockOperation::LockExclusive).map_err(|error| unavailable(error.into()))?;
@@ -177,7 +182,7 @@ fn new_instance(instances: &Path) -> Result<(PathBuf, File), TraceError> {
 }
 
 /// Removes the instances that no run holds a lock on: their runs were killed.
-fn remove_abandoned(instances: &Path) {
+pub(super) fn remove_abandoned(instances: &Path) {
     let Ok(entries) = fs::read_dir(instances) else { return };
     for entry in entries.flatten() {
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(INSTANCE_PREFIX));

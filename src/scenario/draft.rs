@@ -7,6 +7,7 @@ use toml::Value;
 use super::plan::{Connections, Pace};
 use super::schema;
 use crate::model::UnitName;
+use crate::secrets::masked_arguments;
 use crate::visible::{escape, is_unsafe};
 
 /// What a scenario is written from.
@@ -24,6 +25,8 @@ pub(crate) struct Draft {
     pub step: DraftStep,
     /// `[run] max_unseen`, where it is not the default.
     pub max_unseen: Option<String>,
+    /// `[run] cooldown`, where it is not the default.
+    pub cooldown: Option<&'static str>,
     /// Lines of `[expect]` beside the usual ones, or instead of them.
     pub expect: Vec<String>,
     /// What limits the run, one sentence each.
@@ -67,6 +70,21 @@ pub(crate) struct DraftStep {
     pub times: u32,
     /// Start to start, such as `3s`.
     pub every: String,
+    /// The words of `exec`; empty for actions on units.
+    pub command: Vec<String>,
+}
+
+impl DraftStep {
+    /// What is done, and to which unit.
+    fn in_words(&self, unit: &str) -> String {
+        let (action, command) = (self.action, masked_arguments(&self.command).join(" "));
+        if command.is_empty() { format!("{action} of {unit}") } else { format!("{command} with {unit}") }
+    }
+
+    /// The value of its key.
+    fn value(&self) -> String {
+        if self.command.is_empty() { quoted(self.role) } else { written(&Value::from(self.command.clone())) }
+    }
 }
 
 impl Draft {
@@ -83,9 +101,10 @@ impl Draft {
         let step = &self.step;
         let acted_on = if step.role == "socket" { &self.socket } else { &self.service };
         let unit = acted_on.as_ref().map(ToString::to_string).unwrap_or_default();
-        writeln!(out, "# {} of {unit} under load. It runs as it is: gapless run FILE", step.action)?;
+        let what = step.in_words(&unit);
+        writeln!(out, "# {} under load. It runs as it is: gapless run FILE", escape(&what))?;
         writeln!(out, "name = {}", quoted(&self.name))?;
-        writeln!(out, "description = {}\n", quoted(&format!("{} of {unit} under load", step.action)))?;
+        writeln!(out, "description = {}\n", quoted(&format!("{what} under load")))?;
         self.write_target(out)?;
         self.write_load(out)?;
         writeln!(out, "# The units are there already: they are taken as they are found, and left so.\n[units]")?;
@@ -95,13 +114,17 @@ impl Draft {
             }
         }
         writeln!(out)?;
-        if let Some(max_unseen) = &self.max_unseen {
-            writeln!(out, "[run]\nmax_unseen = {}\n", quoted(max_unseen))?;
+        let of_run = [("max_unseen", self.max_unseen.as_deref()), ("cooldown", self.cooldown)];
+        let of_run: Vec<_> = of_run.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        for (place, (key, value)) in of_run.iter().enumerate() {
+            let head = if place == 0 { "[run]\n" } else { "" };
+            let end = if place + 1 == of_run.len() { "\n" } else { "" };
+            writeln!(out, "{head}{key} = {}{end}", quoted(value))?;
         }
         for note in &self.notes {
             writeln!(out, "# {}", escape(note))?;
         }
-        writeln!(out, "[[steps]]\n{} = {}", step.action, quoted(step.role))?;
+        writeln!(out, "[[steps]]\n{} = {}", step.action, step.value())?;
         if let Some(signal) = &step.signal {
             writeln!(out, "signal = {}", quoted(signal))?;
         }
@@ -207,7 +230,15 @@ mod tests {
             ],
             expect: Vec::new(),
             max_unseen: None,
-            step: DraftStep { action: "restart", role: "service", signal: None, times: 5, every: "3s".to_owned() },
+            cooldown: None,
+            step: DraftStep {
+                action: "restart",
+                role: "service",
+                signal: None,
+                times: 5,
+                every: "3s".to_owned(),
+                command: Vec::new(),
+            },
             notes: vec!["5 starts in 10 s are allowed.".to_owned()],
         }
     }

@@ -153,6 +153,8 @@ fn start_keeper(program: &Path) -> io::Result<Child> {
         .env("PATH", machine::path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // It may outlive us, and who reads what we say waits for the end of it.
+        .stderr(Stdio::null())
         .process_group(0)
         .spawn()
 }

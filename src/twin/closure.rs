@@ -145,6 +145,13 @@ pub async fn start(units: &[&str]) -> anyhow::Result<()> {
     systemctl(&[&["start", "--"], units].concat()).await
 }
 
+/// The last lines of a unit's journal; empty if there are none.
+pub async fn last_words(unit: &UnitName) -> String {
+    let arguments = ["--no-pager", "--quiet", "--lines=8", "--output=cat", "--unit", unit.as_str()];
+    let output = Command::new("journalctl").args(arguments).kill_on_drop(true).output().await;
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()).unwrap_or_default()
+}
+
 async fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
     let output = Command::new("systemctl").args(arguments).kill_on_drop(true).output().await?;
     if output.status.success() {

@@ -4,10 +4,11 @@
 //! It reads the spec from its standard input as one line, and ends the twin when that input ends, unless it is told to keep
 //! it. It says on its standard output, a line each: `init PID`, `note TEXT`, `built`, `error TEXT`.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::cgroup::{self, Cgroup};
@@ -15,6 +16,7 @@ use super::init::{self, Order};
 use super::scratch::Image;
 use super::spec::Spec;
 use super::{SUBCOMMAND, machine, network};
+use crate::host::reach;
 
 /// This process.
 pub(super) const ROLE: &str = "keeper";
@@ -54,6 +56,9 @@ fn keep(spec: Spec) -> Result<(), String> {
     let cgroup = Cgroup::create()
         .map_err(|error| format!("cannot make a cgroup for the twin: {error}; cgroup2 must be there and writable"))?;
     let ended = with_scratch(spec, &cgroup);
+    // The kernel's trace is one for all: what a run in the twin had of it is left if it was killed.
+    let _ = mount("tracefs", reach::tracing(), "tracefs", MountFlags::empty(), None);
+    reach::sweep();
     let removed = cgroup.remove().map_err(|error| format!("cannot remove the twin's cgroup: {error}"));
     ended.and(removed)
 }
@@ -84,6 +89,7 @@ fn start(spec: &Spec) -> io::Result<Child> {
         .env("PATH", machine::path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
 }
 
@@ -94,7 +100,7 @@ fn build(first: &mut Child, order: &Order, cgroup: &Cgroup) -> Result<(), String
         Some(line) => line.strip_prefix("init ").and_then(|pid| pid.parse::<i32>().ok()),
         None => None,
     };
-    let pid = pid.ok_or("cannot make namespaces: unshare says why above")?;
+    let Some(pid) = pid else { return Err(format!("cannot make namespaces: {}", complaint(first))) };
     cgroup.take(pid).map_err(|error| format!("cannot move the twin into its cgroup: {error}"))?;
     let order = serde_json::to_string(order).map_err(|error| error.to_string())?;
     let mut input = first.stdin.take().ok_or("unshare has no input")?;
@@ -111,6 +117,16 @@ fn build(first: &mut Child, order: &Order, cgroup: &Cgroup) -> Result<(), String
         }
     }
     Err("the twin's first process died before its file system was built".to_owned())
+}
+
+/// What unshare says is wrong. It has ended.
+fn complaint(first: &mut Child) -> String {
+    let mut said = String::new();
+    if let Some(mut stderr) = first.stderr.take() {
+        let _ = stderr.read_to_string(&mut said);
+    }
+    let said = said.trim();
+    if said.is_empty() { "unshare gives no reason".to_owned() } else { said.to_owned() }
 }
 
 fn next(lines: &mut io::Lines<BufReader<ChildStdout>>) -> Option<String> {

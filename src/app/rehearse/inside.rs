@@ -1,14 +1,17 @@
 //! The part of a rehearsal that runs in the twin: it starts what belongs to the unit, and then does what `try` or `run` does.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::tried::Tried;
 use super::{Refusal, Subject, overrides, subject};
 use crate::app::exit::Exit;
 use crate::app::output::{self, inform, say};
+use crate::app::try_unit::Rehearsal;
 use crate::app::{arguments, init, run, session, try_unit};
 use crate::check::Facts;
 use crate::cli::{Command, ManagerArg, RehearseArgs, RunArgs, SystemdArg, TryArgs};
@@ -39,6 +42,10 @@ pub(super) struct Order {
     /// The sockets that listen on the machine; none where it was not booted with systemd, and then those count that are
     /// enabled.
     pub(super) listening: Option<Vec<UnitName>>,
+    /// The TCP ports on which the machine listens, with the processes that do.
+    pub(super) served: BTreeMap<u16, String>,
+    /// The sockets that the twin has by `--with`.
+    pub(super) added: Vec<UnitName>,
 }
 
 /// The command line of this part.
@@ -61,23 +68,49 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
         // Refused outside already.
         Err(Refusal::Usage(_) | Refusal::Scenario(_)) => return Ok(Exit::Usage),
     };
-    let listening = order.listening.unwrap_or_else(closure::enabled_sockets);
+    let mut listening = order.listening.unwrap_or_else(closure::enabled_sockets);
+    listening.extend(order.added);
+    let tried = Tried::new(order.served);
     let started = match session::block_on(start(&subject, &args, &listening))? {
         Ok(closure) => closure,
-        Err(reasons) => {
+        Err(Obstacle::Impossible(reasons)) => {
             reasons.iter().for_each(|reason| say(&format!("error: {reason}")));
             return Ok(Exit::Harness);
+        }
+        Err(Obstacle::Fails(unit, reason)) => {
+            return session::block_on(does_not_start(&unit, &reason, &tried));
         }
     };
     let mut notes = order.notes;
     notes.insert(0, told(&started));
-    match subject {
-        Subject::Unit(unit) => {
-            session::block_on(wait_until_it_listens(&unit, &args))?;
-            try_unit::attempt(try_args(args), &notes)
+    let unit = match subject {
+        Subject::Unit(unit) => unit,
+        Subject::Scenarios(scenarios) => {
+            return session::block_on(run::run(run_args(args), scenarios, &notes, Some(&tried)));
         }
-        Subject::Scenarios(scenarios) => session::block_on(run::run(run_args(args), scenarios, &notes)),
+    };
+    if !session::block_on(wait_until_it_listens(&unit, &args))? {
+        return session::block_on(does_not_start(&unit, "it does not listen there", &tried));
     }
+    let command = std::mem::take(&mut args.command);
+    let rehearsal = Rehearsal { command: &command, notes: &notes, tried: Some(&tried) };
+    let exit = try_unit::attempt(try_args(args), &rehearsal)?;
+    if exit == Exit::Usage {
+        // It was never loaded, so that no report says why it does not answer as it should.
+        tried.sentences().iter().for_each(|sentence| say(sentence));
+    }
+    Ok(exit)
+}
+
+/// Says why a unit is not there to be loaded: what was tried in vain, and its last words.
+async fn does_not_start(unit: &UnitName, reason: &str, tried: &Tried) -> anyhow::Result<Exit> {
+    say(&format!("error: {unit} cannot be rehearsed: {reason}"));
+    tried.sentences().iter().for_each(|sentence| say(sentence));
+    let last = closure::last_words(unit).await;
+    if !last.is_empty() {
+        say(&format!("its last words in the twin:\n{}", output::secrets().hide(&last)));
+    }
+    Ok(Exit::Harness)
 }
 
 /// The units that are acted on and that the scenarios do not bring, and what is to be there as well.
@@ -100,12 +133,20 @@ fn existing_units(scenario: &Scenario) -> Vec<UnitName> {
     units
 }
 
+/// Why there is nothing to rehearse.
+enum Obstacle {
+    /// Units that cannot be had in a twin, a sentence each.
+    Impossible(Vec<String>),
+    /// A unit that does not start there, and what systemctl says.
+    Fails(UnitName, String),
+}
+
 /// Starts them with what they need: what was started, or why they cannot be.
 async fn start(
     subject: &Subject,
     args: &RehearseArgs,
     listening: &[UnitName],
-) -> anyhow::Result<Result<Closure, Vec<String>>> {
+) -> anyhow::Result<Result<Closure, Obstacle>> {
     let roots = roots(subject, &args.also)?;
     if roots.is_empty() {
         return Ok(Ok(Closure::default()));
@@ -117,12 +158,14 @@ async fn start(
         let in_words = |(unit, reason): &(UnitName, String)| {
             format!("{unit} cannot be started in a twin: {reason}; what is to be rehearsed requires it")
         };
-        return Ok(Err(closure.impossible.iter().map(in_words).collect()));
+        return Ok(Err(Obstacle::Impossible(closure.impossible.iter().map(in_words).collect())));
     }
     closure.mask_the_rest().await?;
     let sockets = closure.taken.iter().filter(|unit| unit.kind() == UnitKind::Socket);
     let to_start: Vec<&str> = sockets.chain(&roots).map(UnitName::as_str).collect();
-    closure::start(&to_start).await.context("the twin cannot start what is to be rehearsed")?;
+    if let Err(error) = closure::start(&to_start).await {
+        return Ok(Err(Obstacle::Fails(roots[0].clone(), format!("it does not start in the twin: {error:#}"))));
+    }
     Ok(Ok(closure))
 }
 
@@ -141,17 +184,19 @@ fn told(closure: &Closure) -> String {
     )
 }
 
-/// Waits until somebody listens for the unit, or it is clear that nobody will; which of the two, the rest finds out.
-async fn wait_until_it_listens(unit: &UnitName, args: &RehearseArgs) -> anyhow::Result<()> {
-    if args.url.is_some() || args.request.unix.is_some() {
-        return Ok(());
-    }
+/// Waits until somebody listens for the unit, or it is clear that nobody will: whether there is something to load. Where the
+/// user says what to load, it need not be the unit that listens there.
+async fn wait_until_it_listens(unit: &UnitName, args: &RehearseArgs) -> anyhow::Result<bool> {
+    let is_told = args.url.is_some() || args.request.unix.is_some();
     let begin = clock::now();
     loop {
         let facts = init::look(unit, SystemdArg::System).await?;
         let waited = Duration::from_nanos(clock::now().nanos_since(begin));
-        if listens(&facts) || is_down(&facts) || waited > LONGEST_START {
-            return Ok(());
+        if listens(&facts) {
+            return Ok(true);
+        }
+        if is_down(&facts) || waited > LONGEST_START {
+            return Ok(is_told);
         }
         tokio::time::sleep(LOOKS).await;
     }

@@ -212,3 +212,136 @@ fn an_interrupt_ends_the_rehearsal_with_what_was_measured() {
         differences(&before, &machine(&[])).into_iter().filter(|line| !line.contains(&of_folder)).collect();
     assert!(others.is_empty(), "{others:#?}");
 }
+
+/// A service that ends at once after a line of shell, without a socket.
+fn failing(script: &str) -> String {
+    format!("[Service]\nType=oneshot\nExecStart=/bin/bash -c '{script}; exit 1'\n")
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_unit_that_fails_for_want_of_another_host_is_said_to_and_one_that_fails_otherwise_is_not() {
+    let _units = Installed::new(&[
+        ("lonely.service", failing("echo > /dev/tcp/10.1.2.3/5432")),
+        ("broken.service", failing("echo it is broken")),
+    ]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let of = |unit: &str| {
+        let output = rehearse(folder.path(), &[unit, "--out", "out"]);
+        assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+        said(&output)
+    };
+    let lonely = of("lonely.service");
+    assert!(lonely.contains("tried to reach 10.1.2.3:5432 (TCP), which is outside"), "{lonely}");
+    let broken = of("broken.service");
+    assert!(!broken.contains("tried to reach") && broken.contains("it is broken"), "{broken}");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn what_a_socket_unit_would_save_is_seen_with_it_in_the_twin_alone() {
+    let serve = format!(
+        "[Service]\nExecStart={GAPLESS} demo-server --listen 127.0.0.1:18316 --idle-grace 300ms --start-delay 300ms\n"
+    );
+    let _units = Installed::new(&[("plain.service", serve.clone())]);
+    systemctl(&["start", "plain.service"]);
+    let begin = Instant::now();
+    while std::net::TcpStream::connect("127.0.0.1:18316").is_err() && begin.elapsed() < Duration::from_secs(15) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, more: &[&str]| {
+        let arguments = ["plain.service", "--times", "1", "--url", "http://127.0.0.1:18316/health", "--out", name];
+        let output = rehearse(folder.path(), &[&arguments, more].concat());
+        let text = said(&output);
+        assert!(folder.path().join(name).join("result.json").exists(), "{text}");
+        assert!(text.contains("the real plain.service is as it was") && !text.contains("tried"), "{text}");
+        result_in(&folder.path().join(name)).scenarios[0].dropped
+    };
+    fs::write(folder.path().join("plain.socket"), "[Socket]\nListenStream=127.0.0.1:18316\n").expect("written");
+    fs::create_dir(folder.path().join("plain.service.d")).expect("made");
+    let held =
+        format!("[Service]\nExecStart=\nExecStart={GAPLESS} demo-server --idle-grace 300ms --start-delay 300ms\n");
+    fs::write(folder.path().join("plain.service.d/held.conf"), held).expect("written");
+    assert!(run("without", &[]) > 0);
+    assert_eq!(run("with", &["--with", "plain.socket", "--with", "plain.service.d/held.conf"]), 0);
+    assert!(!Path::new("/etc/systemd/system/plain.socket").exists());
+    assert!(systemctl(&["show", "--value", "--property=DropInPaths", "plain.service"]).is_empty());
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_deploy_is_rehearsed_under_load_and_what_root_in_the_twin_writes_is_not_written_here() {
+    let _units = Installed::new(&pair("deployed.service", "deployed.socket", 18_317, ""));
+    systemctl(&["start", "deployed.socket", "deployed.service"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    // Each line is tried, and says whether it could be done.
+    let probe = "#!/bin/bash
+try() { if \"${@:2}\" 2>/dev/null; then echo \"$1: done\"; else echo \"$1: refused\"; fi; }
+put() { echo \"$1\" >\"$2\"; }
+try file put x /etc/gapless-probe
+try temporary put x /var/tmp/gapless-probe
+try sysctl put probe /proc/sys/kernel/domainname
+try sysrq put x /proc/sysrq-trigger
+try port_range put '30000 30100' /proc/sys/net/ipv4/ip_local_port_range
+try clock date --set '+1 hour'
+try node mknod /var/tmp/gapless-probe-disk b 7 0
+try sys put x /sys/power/state
+try machine test -e /proc/sys/kernel/random/uuid -a -d /run/systemd/system
+ls /sys/class/net
+systemctl restart deployed.service
+";
+    fs::write(folder.path().join("deploy.sh"), probe).expect("written");
+    let before = machine(&["deployed.service", "deployed.socket"]);
+    let ports = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("a setting");
+    let output = rehearse(folder.path(), &["deployed.service", "--out", "out", "--", "bash", "deploy.sh"]);
+    let text = said(&output);
+    assert_passed_unless_late(&output, &result_in(&folder.path().join("out")));
+    for line in [
+        "file: done",
+        "temporary: done",
+        "sysctl: refused",
+        "port_range: done",
+        "clock: refused",
+        "node: refused",
+        "sys: refused",
+    ] {
+        assert!(text.lines().any(|said| said == line), "{line}: {text}");
+    }
+    assert!(text.lines().any(|line| line == "lo") && !text.contains("eth0"), "{text}");
+    assert!(!Path::new("/etc/gapless-probe").exists() && !Path::new("/var/tmp/gapless-probe").exists());
+    assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("a setting"), ports);
+    let of_folder = folder.path().to_string_lossy().into_owned();
+    let after = machine(&["deployed.service", "deployed.socket"]);
+    let others: Vec<_> = differences(&before, &after).into_iter().filter(|line| !line.contains(&of_folder)).collect();
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_twin_that_is_kept_can_be_entered_and_ends_as_it_is_said_to() {
+    let _units = Installed::new(&pair("kept.service", "kept.socket", 18_318, ""));
+    systemctl(&["start", "kept.socket"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = machine(&["kept.socket"]);
+    let output = rehearse(folder.path(), &["kept.service", "--times", "1", "--keep", "--out", "out"]);
+    let text = said(&output);
+    let after =
+        |word: &str| text.lines().find_map(|line| line.split_once(word)).map(|(_, rest)| rest.trim().to_owned());
+    let enter =
+        after("enter it with: ").expect("how to enter").replace("-- bash", "-- systemctl is-active kept.service");
+    let state = Command::new("sh").args(["-c", &enter]).output().expect("nsenter");
+    assert_eq!(String::from_utf8_lossy(&state.stdout).trim(), "active", "{text}");
+    let ended = Command::new("sh").args(["-c", &after("end it with: ").expect("how to end")]).status().expect("kill");
+    assert!(ended.success());
+    let of_folder = folder.path().to_string_lossy().into_owned();
+    let left = || {
+        let all = differences(&before, &machine(&["kept.socket"])).into_iter();
+        all.filter(|line| !line.contains(&of_folder)).collect::<Vec<_>>()
+    };
+    let begin = Instant::now();
+    while !left().is_empty() && begin.elapsed() < Duration::from_secs(15) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(left(), Vec::<String>::new());
+}
