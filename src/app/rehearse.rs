@@ -5,6 +5,7 @@
 
 mod brought;
 mod inside;
+mod suggestion;
 mod tried;
 mod untouched;
 
@@ -23,7 +24,7 @@ use super::caller::Caller;
 use super::exit::Exit;
 use super::folder::{Folder, Visibility};
 use super::output::{self, complain, inform, say};
-use super::{github, session};
+use super::{compare, github, session};
 use crate::cli::{RehearseArgs, TryAction};
 use crate::model::UnitName;
 use crate::result::RunResult;
@@ -88,6 +89,9 @@ fn subject(args: &RehearseArgs) -> Result<Subject, Refusal> {
     }
     if !args.command.is_empty() {
         return Err(Refusal::Usage("a COMMAND goes with a UNIT; a scenario has steps".to_owned()));
+    }
+    if args.suggest {
+        return Err(Refusal::Usage("--suggest goes with a UNIT; a scenario names its units".to_owned()));
     }
     if let Some(option) = option_of_units(args) {
         return Err(Refusal::Usage(format!("{option} goes with a UNIT; a scenario says that itself")));
@@ -164,16 +168,10 @@ async fn rehearse(args: &RehearseArgs, subject: &Subject) -> anyhow::Result<Exit
     let listening = untouched.listening().await;
     let visibility = if args.output.show_bodies { Visibility::Owner } else { Visibility::Umask };
     let folder = Folder::reserve(args.output.out.as_deref(), visibility, Caller::of_sudo())?;
-    let spec = Spec { units: brought.files.clone(), ..spec(args, subject, &here, &folder)? };
+    let stage =
+        Stage { args, here: &here, interrupt: &interrupt, listening, spec: spec(args, subject, &here, &folder)? };
     let out = std::path::absolute(folder.path())?;
-    let order = |notes: Vec<String>| Order {
-        out,
-        notes: notes.into_iter().chain(brought.note()).collect(),
-        listening,
-        added: brought.sockets(),
-        served: tried::served_here(),
-    };
-    let exit = in_twin(&spec, order, &here, args.keep, &interrupt).await;
+    let exit = if args.suggest { stage.both(&out).await } else { stage.run(&out, &brought, None).await };
     // A run that never began leaves nothing, not even an empty folder.
     let _ = std::fs::remove_dir(folder.path());
     for sentence in untouched.compare().await {
@@ -182,11 +180,53 @@ async fn rehearse(args: &RehearseArgs, subject: &Subject) -> anyhow::Result<Exit
             Err(changed) => say(&changed),
         }
     }
-    let exit = exit?;
-    if folder.path().exists() {
-        told_outside(&folder, args);
+    exit
+}
+
+/// Where rehearsals take place, each in a twin of its own.
+struct Stage<'a> {
+    args: &'a RehearseArgs,
+    here: &'a Path,
+    interrupt: &'a Interrupt,
+    listening: Option<Vec<UnitName>>,
+    spec: Spec,
+}
+
+impl Stage<'_> {
+    /// One rehearsal, with its results in `out`.
+    async fn run(&self, out: &Path, brought: &Brought, suggested: Option<PathBuf>) -> anyhow::Result<Exit> {
+        let spec = Spec { units: brought.files.clone(), ..self.spec.clone() };
+        let order = |notes: Vec<String>| Order {
+            out: out.to_owned(),
+            notes: notes.into_iter().chain(brought.note()).collect(),
+            listening: self.listening.clone(),
+            added: brought.sockets(),
+            served: tried::served_here(),
+            suggested,
+        };
+        let exit = in_twin(&spec, order, self.here, self.args.keep, self.interrupt).await?;
+        told_outside(out, self.args);
+        Ok(exit)
     }
-    Ok(exit)
+
+    /// The unit as it is, then with what is suggested for it, and the two side by side.
+    async fn both(&self, out: &Path) -> anyhow::Result<Exit> {
+        let (before, after, suggested) = (out.join("as-it-is"), out.join("with-socket"), out.join("suggested"));
+        let exit = self.run(&before, &Brought::default(), Some(suggested.clone())).await?;
+        if !suggested.is_dir() {
+            // Why is said already.
+            return Ok(exit.worst(Exit::Harness));
+        }
+        let files = suggestion::written(&suggested)?;
+        let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        inform(&format!("once more, with what is suggested: {}", names.join(", ")));
+        let exit = self.run(&after, &Brought::read(&files)?, None).await?;
+        if after.join("result.json").exists() {
+            let (before, after) = (compare::read(&before)?, compare::read(&after)?);
+            compare::with_baseline(&before, &after, &[], self.args.output.format)?;
+        }
+        Ok(exit)
+    }
 }
 
 async fn in_twin(
@@ -222,13 +262,12 @@ async fn in_twin(
 }
 
 /// What is told outside of the twin, from the result that was saved.
-fn told_outside(folder: &Folder, args: &RehearseArgs) {
-    let saved = std::fs::read(folder.path().join("result.json")).ok();
+fn told_outside(out: &Path, args: &RehearseArgs) {
+    let saved = std::fs::read(out.join("result.json")).ok();
     let result = saved.and_then(|bytes| serde_json::from_slice::<RunResult>(&bytes).ok());
-    let report = folder.path().join("report.html");
-    if let Some(result) = result {
-        github::publish(&result, &report);
-    }
+    let report = out.join("report.html");
+    let Some(result) = result else { return };
+    github::publish(&result, &report);
     if args.output.open {
         output::open(&report);
     }

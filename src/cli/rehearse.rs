@@ -12,6 +12,7 @@ use super::{OutputArgs, RequestArgs, TryAction};
     A twin is a systemd of its own over a copy-on-write view of this machine, with loopback as its only network. It starts\n\
     the unit, its sockets and what it requires, and no other unit. Nothing outside --out is written. Needs root.\n\
     It is no sandbox: what runs in it runs as root on this machine's kernel.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct RehearseArgs {
     /// A service or a socket, as for try, or scenario files and folders, as for run
     #[arg(required = true, value_name = "UNIT|PATH")]
@@ -59,6 +60,10 @@ pub struct RehearseArgs {
     /// well; may be given several times
     #[arg(long, value_name = "FILE", help_heading = TWIN)]
     pub with: Vec<PathBuf>,
+    /// UNIT: rehearse it as it is and with a socket unit of its own, and compare the two. Results and the files go to folders
+    /// in --out; the exit code is that of the run with the socket
+    #[arg(long, conflicts_with_all = ["keep", "command", "with"], help_heading = TWIN)]
+    pub suggest: bool,
     /// Leave the twin running, and print how to enter and how to end it
     #[arg(long, help_heading = TWIN)]
     pub keep: bool,

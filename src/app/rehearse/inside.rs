@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::suggestion;
 use super::tried::Tried;
 use super::{Refusal, Subject, overrides, subject};
 use crate::app::exit::Exit;
@@ -36,7 +38,7 @@ const LONGEST_START: Duration = Duration::from_secs(30);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     /// The run's folder, which is the real one.
-    pub(super) out: std::path::PathBuf,
+    pub(super) out: PathBuf,
     /// What every report is to say.
     pub(super) notes: Vec<String>,
     /// The sockets that listen on the machine; none where it was not booted with systemd, and then those count that are
@@ -44,6 +46,8 @@ pub(super) struct Order {
     pub(super) listening: Option<Vec<UnitName>>,
     /// The TCP ports on which the machine listens, with the processes that do.
     pub(super) served: BTreeMap<u16, String>,
+    /// Where to leave what is suggested for the unit; none where nothing is asked for.
+    pub(super) suggested: Option<PathBuf>,
     /// The sockets that the twin has by `--with`.
     pub(super) added: Vec<UnitName>,
 }
@@ -95,11 +99,26 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
     let command = std::mem::take(&mut args.command);
     let rehearsal = Rehearsal { command: &command, notes: &notes, tried: Some(&tried) };
     let exit = try_unit::attempt(try_args(args), &rehearsal)?;
+    if let Some(folder) = order.suggested.filter(|_| matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive)) {
+        leave_suggestion(&unit, &folder)?;
+    }
     if exit == Exit::Usage {
         // It was never loaded, so that no report says why it does not answer as it should.
         tried.sentences().iter().for_each(|sentence| say(sentence));
     }
     Ok(exit)
+}
+
+/// Leaves what is suggested for the unit, by what is seen of it while it runs.
+fn leave_suggestion(unit: &UnitName, folder: &Path) -> anyhow::Result<()> {
+    let facts = session::block_on(init::look(unit, SystemdArg::System))?;
+    match suggestion::suggest(&facts) {
+        Ok(files) => suggestion::write(folder, &files).with_context(|| format!("cannot write to {}", folder.display())),
+        Err(reason) => {
+            say(&format!("error: nothing can be suggested: {reason}"));
+            Ok(())
+        }
+    }
 }
 
 /// Says why a unit is not there to be loaded: what was tried in vain, and its last words.

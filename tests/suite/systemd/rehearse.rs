@@ -345,3 +345,58 @@ fn a_twin_that_is_kept_can_be_entered_and_ends_as_it_is_said_to() {
     }
     assert_eq!(left(), Vec::<String>::new());
 }
+
+/// As good as uvicorn, as far as its command line goes.
+const LIKE_UVICORN: &str = "#!/usr/bin/python3
+import socket, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header('Content-Length', '2')
+        self.end_headers()
+        self.wfile.write(b'ok')
+    def log_message(self, *_):
+        pass
+class Server(ThreadingHTTPServer):
+    request_queue_size = 1024
+words = sys.argv[1:]
+value = lambda option: words[words.index(option) + 1]
+if '--fd' in words:
+    server = Server(('127.0.0.1', 0), Handler, bind_and_activate=False)
+    server.socket = socket.socket(fileno=int(value('--fd')))
+    server.server_name, server.server_port = 'localhost', 0
+else:
+    server = Server((value('--host'), int(value('--port'))), Handler)
+server.serve_forever()
+";
+
+#[test]
+#[ignore = "runs in the box"]
+fn what_is_suggested_is_rehearsed_next_to_the_unit_as_it_is() {
+    let place = Path::new("/var/lib/gapless-suggested");
+    fs::create_dir_all(place).expect("made");
+    let server = place.join("uvicorn");
+    fs::write(&server, LIKE_UVICORN).expect("written");
+    fs::set_permissions(&server, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let command = format!("{} app:app --host 127.0.0.1 --port 18319", server.display());
+    let _units = Installed::new(&[("bare.service", format!("[Service]\nExecStart={command}\n"))]);
+    systemctl(&["start", "bare.service"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let fixed = ["--times", "2", "--fresh", "--rate", "100", "--expect", "wrong=0"];
+    let output = rehearse(folder.path(), &[&["bare.service", "--suggest", "--out", "out"], &fixed[..]].concat());
+    let (text, out) = (said(&output), folder.path().join("out"));
+    let read = |name: &str| fs::read_to_string(out.join("suggested").join(name)).unwrap_or_else(|_| panic!("{text}"));
+    assert!(read("bare.socket").contains("ListenStream=127.0.0.1:18319\n"));
+    let told = format!("ExecStart=\nExecStart={} app:app --fd 3\n", server.display());
+    assert!(read("bare.service.d/10-socket.conf").contains(&told));
+    assert!(
+        result_in(&out.join("as-it-is")).scenarios[0].causes.contains_key(&gapless::model::Cause::NoListener),
+        "{text}"
+    );
+    let with_socket = result_in(&out.join("with-socket"));
+    assert!(!with_socket.scenarios[0].causes.contains_key(&gapless::model::Cause::NoListener), "{text}");
+    let result = fs::read_to_string(out.join("with-socket/report.md")).expect("a report");
+    assert!(result.contains("bare.socket"), "{result}");
+    fs::remove_dir_all(place).expect("ours");
+}
