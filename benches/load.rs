@@ -79,6 +79,7 @@ mod exchange {
                 headers: Vec::new(),
                 body: Vec::new(),
                 expect_status: vec![StatusPattern::Class(2)],
+                expect_grpc_status: Vec::new(),
                 expect_body: None,
                 instance: None,
                 timeout: Duration::from_secs(10),

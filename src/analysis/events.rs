@@ -16,7 +16,7 @@ use crate::model::{ActionKind, FailureClass, JobResult, UnitSnapshot};
 use crate::record::fold::window::Window;
 use crate::record::segment::{GoAways, Scope};
 use crate::result::{EventResult, GoAwayResult, GoAwayShape, StepResult};
-use crate::scenario::plan::{Action, Cohort, Protocol};
+use crate::scenario::plan::{Action, Cohort};
 
 /// Every event that was begun.
 pub(crate) fn events(facts: &Facts<'_>) -> Vec<EventResult> {
@@ -32,11 +32,15 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
     let since_begin = |at| round3(span_ms(begin.at, at));
     let mut outcomes = std::collections::BTreeMap::new();
     let mut unexpected_statuses = std::collections::BTreeMap::new();
+    let mut unexpected_grpc_statuses = std::collections::BTreeMap::new();
     for cell in facts.tally.windows_of(scope).flat_map(Window::cells) {
         for (key, n) in cell.failures.iter() {
             *outcomes.entry(key.class).or_default() += n;
             if let (FailureClass::UnexpectedStatus, Some(status)) = (key.class, key.status) {
                 *unexpected_statuses.entry(status).or_default() += n;
+            }
+            if let (FailureClass::UnexpectedGrpcStatus, Some(status)) = (key.class, key.grpc) {
+                *unexpected_grpc_statuses.entry(status).or_default() += n;
             }
         }
     }
@@ -67,6 +71,7 @@ fn event_result(event: &Event<'_>, facts: &Facts<'_>) -> EventResult {
         dropped: count(FailureClass::is_dropped),
         wrong: count(FailureClass::is_wrong),
         unexpected_statuses,
+        unexpected_grpc_statuses,
         causes: facts.attribution.causes(|_, of| of == scope),
         outcomes,
         goaway: goaway(event, facts),
@@ -96,7 +101,7 @@ fn name(event: &Event<'_>) -> Option<String> {
 
 /// How the ends of connections were announced; none where no cohort speaks HTTP/2.
 fn goaway(event: &Event<'_>, facts: &Facts<'_>) -> Option<GoAwayResult> {
-    let speaks = |cohort: &Cohort| cohort.target.protocol == Protocol::Http2;
+    let speaks = |cohort: &Cohort| cohort.target.protocol.is_http2();
     if !facts.timeline.plan.cohorts.iter().any(speaks) {
         return None;
     }

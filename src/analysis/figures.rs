@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::facts::Facts;
 use super::number::{finite_ms, float, ns_to_ms, worst};
-use crate::model::{Cause, FailureClass, FailureKey, Metric};
+use crate::model::{Cause, FailureClass, FailureKey, GrpcStatus, Metric};
 use crate::record::LatencyHistogram;
 use crate::record::fold::tally::Group;
 use crate::record::fold::window::{Cell, Distributions, add_counts};
@@ -46,6 +46,7 @@ pub(crate) struct Figures {
     pub(crate) http_000: u64,
     pub(crate) causes: BTreeMap<Cause, u64>,
     pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) grpc_statuses: BTreeMap<GrpcStatus, u64>,
     pub(crate) distributions: Distributions,
     pub(crate) stall_ms: Option<f64>,
     pub(crate) outage_ms: Option<f64>,
@@ -111,10 +112,14 @@ impl Figures {
     fn add_cell(&mut self, cell: &Cell, is_without_status: bool) {
         self.requests.ok += cell.ok;
         add_counts(&mut self.statuses, cell.statuses.iter());
+        add_counts(&mut self.grpc_statuses, cell.grpc_statuses.iter());
         for (key, n) in cell.failures.iter() {
             *self.outcomes.entry(key.class).or_default() += n;
             if let Some(status) = key.status {
                 *self.statuses.entry(status).or_default() += n;
+            }
+            if let Some(status) = key.grpc {
+                *self.grpc_statuses.entry(status).or_default() += n;
             }
             if key.is_http_000() && !is_without_status {
                 self.http_000 += n;

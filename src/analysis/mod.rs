@@ -125,6 +125,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         outcomes: whole.outcomes,
         causes: whole.causes,
         status_codes: whole.statuses,
+        grpc_statuses: whole.grpc_statuses,
         cohorts: (0_u16..)
             .zip(&begin.plan.cohorts)
             .map(|(index, cohort)| cohort_result(index, cohort, &facts))
@@ -160,6 +161,7 @@ fn cohort_result(index: u16, cohort: &Cohort, facts: &Facts<'_>) -> CohortResult
         outcomes: figures.outcomes,
         causes: figures.causes,
         status_codes: figures.statuses,
+        grpc_statuses: figures.grpc_statuses,
     }
 }
 

@@ -1,20 +1,21 @@
-//! What may be adopted: a path that answers 2xx or 3xx, over http or https; or what does not speak HTTP, by what it says.
+//! What may be adopted: a path that answers 2xx or 3xx, or a call that ends OK, over http or https; or what does not speak
+//! HTTP, by what it says.
 
-use std::error::Error;
 use std::io;
 use std::path::Path;
 
 use toml::Value;
 
+use super::hear::{SERVING, Said, Unheard, hear};
 use super::output::inform;
 use super::request;
 use crate::cli::RequestArgs;
-use crate::host::answer::{self, Greeting, Question};
-use crate::load::{self, LoadError};
-use crate::model::Endpoint;
+use crate::host::answer::{self, Greeting};
+use crate::load;
+use crate::model::{Endpoint, GrpcStatus, Instead};
 use crate::scenario;
 use crate::scenario::draft::TargetKeys;
-use crate::scenario::plan::StatusPattern;
+use crate::scenario::plan::{Cohort, GRPC_HEALTH, Protocol, StatusPattern};
 
 /// Paths that are asked for, the likeliest first.
 const PATHS: [&str; 4] = ["/health", "/healthz", "/ready", "/"];
@@ -38,7 +39,7 @@ pub(super) struct Candidate {
 
 /// What can be loaded at an endpoint.
 pub(super) enum Adopted {
-    /// A URL with the status it was answered with.
+    /// A URL with what it was answered with.
     Path(Asked),
     /// It speaks something else, at that URL; with what it says by itself, where nothing was said to it.
     Bytes { keys: TargetKeys, greeting: Option<Greeting> },
@@ -50,15 +51,16 @@ pub(super) enum Adopted {
 pub(super) struct Asked {
     /// Where it is: `url`, and `unix` for a socket in the file system.
     pub(super) keys: TargetKeys,
-    pub(super) status: u16,
+    pub(super) said: Said,
     /// What is wrong with its certificate, which is not checked then.
     pub(super) certificate: Option<String>,
 }
 
 /// What came of one question.
 enum Reply {
-    Status(u16, Option<String>),
-    NotHttp,
+    /// An answer; with what is wrong with the certificate, which is not checked then.
+    Said(Said, Option<String>),
+    AnotherProtocol(Option<Instead>),
     /// The certificate is not what `--ca-file` vouches for.
     Untrusted(String),
     Error(String),
@@ -67,8 +69,9 @@ enum Reply {
 impl Asking<'_> {
     /// Whether the options describe something that HTTP must not be spoken to.
     pub(super) fn is_bytes(&self) -> bool {
-        let RequestArgs { method, headers, body, body_file, expect_status, .. } = self.request;
-        (body.is_some() || body_file.is_some()) && method.is_none() && headers.is_empty() && expect_status.is_empty()
+        let RequestArgs { method, headers, body, body_file, expect_status, protocol, .. } = self.request;
+        let says_more = method.is_some() || !headers.is_empty() || !expect_status.is_empty() || protocol.is_some();
+        (body.is_some() || body_file.is_some()) && !says_more
     }
 
     /// Asks an endpoint. Where it is to be spoken to in bytes, no HTTP is spoken.
@@ -84,15 +87,19 @@ impl Asking<'_> {
         let mut is_http = false;
         for scheme in ["http", "https"] {
             let mut answers = Vec::new();
-            for path in PATHS {
+            for &path in self.paths() {
                 let keys = at(endpoint, scheme, path);
                 match self.reply(&keys) {
-                    Reply::Status(status, certificate) if self.accepts(status) => {
-                        let told = format!("{} {path} answered {status} over {scheme}", self.method());
-                        return Candidate { place, told, adopted: Adopted::Path(Asked { keys, status, certificate }) };
+                    Reply::Said(said, certificate) if self.accepts(said) => {
+                        let told = format!("{} {path} answered {said} over {scheme}", self.method());
+                        return Candidate { place, told, adopted: Adopted::Path(Asked { keys, said, certificate }) };
                     }
-                    Reply::Status(status, _) => answers.push(format!("{path} {status}")),
-                    Reply::NotHttp => break,
+                    Reply::Said(said, _) => answers.push(format!("{path} {said}")),
+                    Reply::AnotherProtocol(instead) => {
+                        let is_asked = self.request.protocol.is_some();
+                        told.extend(is_asked.then(|| format!("over {scheme}: {}", self.another(instead))));
+                        break;
+                    }
                     // One that answered in http at all does not fail for https as well.
                     Reply::Error(error) => {
                         told.extend((scheme == "http").then_some(error));
@@ -140,12 +147,12 @@ impl Asking<'_> {
         }
         let method = self.method();
         let (told, adopted) = match self.reply(&keys) {
-            Reply::Status(status, certificate) if self.accepts(status) => {
-                let told = format!("{method} answered {status}");
-                (told, Adopted::Path(Asked { keys, status, certificate }))
+            Reply::Said(said, certificate) if self.accepts(said) => {
+                let told = format!("{method} answered {said}");
+                (told, Adopted::Path(Asked { keys, said, certificate }))
             }
-            Reply::Status(status, _) => (format!("{method} answered {status}"), Adopted::Nothing),
-            Reply::NotHttp => ("it does not answer in HTTP".to_owned(), Adopted::Nothing),
+            Reply::Said(said, _) => (format!("{method} answered {said}"), Adopted::Nothing),
+            Reply::AnotherProtocol(instead) => (self.another(instead), Adopted::Nothing),
             Reply::Untrusted(why) => (format!("its certificate is not trusted: {why}"), Adopted::Nothing),
             Reply::Error(error) => (error, Adopted::Nothing),
         };
@@ -154,7 +161,8 @@ impl Asking<'_> {
 
     fn method(&self) -> String {
         let has_body = self.request.body.is_some() || self.request.body_file.is_some();
-        self.request.method.clone().unwrap_or_else(|| if has_body { "POST" } else { "GET" }.to_owned())
+        let is_post = has_body || self.is_grpc();
+        self.request.method.clone().unwrap_or_else(|| if is_post { "POST" } else { "GET" }.to_owned())
     }
 
     /// One request as the load would send it. A certificate that is not trusted is noted and, unless its CA was named,
@@ -162,30 +170,55 @@ impl Asking<'_> {
     fn reply(&self, keys: &TargetKeys) -> Reply {
         let shown: Vec<&str> = keys.iter().filter_map(|(_, value)| value.as_str()).collect();
         inform(&format!("asking {}", shown.join(" through ")));
-        let checked = self.status_of(keys, false);
+        let checked = self.heard(keys, false);
         let certificate = match &checked {
-            Err(error) => answer::certificate_error(error).or_else(|| {
-                let is_without_cas = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<LoadError>);
-                (is_without_cas && self.request.ca_file.is_none()).then(|| error.to_string())
-            }),
+            Err(unheard) => unheard
+                .certificate
+                .clone()
+                .or_else(|| (unheard.is_without_cas && self.request.ca_file.is_none()).then(|| unheard.why.clone())),
             Ok(_) => None,
         };
         let answered = match &certificate {
-            Some(_) if self.request.ca_file.is_none() => self.status_of(keys, true),
+            Some(_) if self.request.ca_file.is_none() => self.heard(keys, true),
             _ => checked,
         };
         match answered {
-            Ok(Some(status)) => Reply::Status(status, certificate),
-            Ok(None) => Reply::NotHttp,
-            Err(error) => certificate.map_or_else(|| Reply::Error(error.to_string()), Reply::Untrusted),
+            Ok(Said::AnotherProtocol(instead)) => Reply::AnotherProtocol(instead),
+            Ok(said) => Reply::Said(said, certificate),
+            Err(unheard) => certificate.map_or_else(|| Reply::Error(unheard.why), Reply::Untrusted),
         }
     }
 
-    fn status_of(&self, keys: &TargetKeys, insecure: bool) -> io::Result<Option<u16>> {
-        answer::status_of(&self.question(keys, insecure)?)
+    fn heard(&self, keys: &TargetKeys, insecure: bool) -> Result<Said, Unheard> {
+        hear(&self.cohort(keys, insecure)?)
     }
 
-    fn question(&self, keys: &TargetKeys, insecure: bool) -> io::Result<Question> {
+    /// What it speaks, where that is not what was asked for.
+    fn another(&self, instead: Option<Instead>) -> String {
+        let wanted = match self.request.protocol {
+            Some(Protocol::Grpc) => "gRPC",
+            Some(Protocol::Http2) => "HTTP/2",
+            Some(Protocol::Http1) | None => "HTTP",
+        };
+        let spoken = match instead {
+            Some(Instead::Http1) => ": it answered as HTTP/1.1",
+            Some(Instead::NoAlpn) => ": it did not choose h2 in its TLS handshake (ALPN)",
+            Some(Instead::NotGrpc) => ": it answered with something else over HTTP/2",
+            Some(Instead::Other) | None => "",
+        };
+        format!("it does not answer in {wanted}{spoken}")
+    }
+
+    fn is_grpc(&self) -> bool {
+        self.request.protocol == Some(Protocol::Grpc)
+    }
+
+    fn paths(&self) -> &'static [&'static str] {
+        if self.is_grpc() { &[GRPC_HEALTH] } else { &PATHS }
+    }
+
+    /// The cohort that asks for `keys`.
+    fn cohort(&self, keys: &TargetKeys, insecure: bool) -> io::Result<Cohort> {
         let is_https = keys.iter().any(|(_, value)| value.as_str().is_some_and(|url| url.starts_with("https:")));
         let mut all = keys.clone();
         let is_bytes = keys
@@ -196,9 +229,12 @@ impl Asking<'_> {
         if insecure && !self.request.insecure {
             all.push(("insecure", Value::from(true)));
         }
-        let cohort = request::cohort(&all, self.here).map_err(|mistakes| io::Error::other(request::told(&mistakes)))?;
-        let (endpoint, tls, bytes) = load::asks(&cohort).map_err(io::Error::other)?;
-        Ok(Question { endpoint, tls, bytes })
+        let mut cohort =
+            request::cohort(&all, self.here).map_err(|mistakes| io::Error::other(request::told(&mistakes)))?;
+        if self.is_grpc() && cohort.target.path == GRPC_HEALTH {
+            cohort.target.expect_body.get_or_insert_with(|| SERVING.to_owned());
+        }
+        Ok(cohort)
     }
 
     /// Says the body and looks whether what comes back matches.
@@ -209,9 +245,9 @@ impl Asking<'_> {
             let text = String::from_utf8_lossy(answer);
             pattern.as_ref().is_none_or(|pattern| pattern.is_match(&text))
         };
-        let question = self.question(&keys, false);
-        let is_fifo = question.as_ref().is_ok_and(|question| matches!(question.endpoint, Endpoint::Fifo(_)));
-        let reply = question.and_then(|question| answer::reply_of(&question.endpoint, &question.bytes, &matches));
+        let question = self.cohort(&keys, false).and_then(|cohort| load::asks(&cohort).map_err(io::Error::other));
+        let is_fifo = question.as_ref().is_ok_and(|(endpoint, ..)| matches!(endpoint, Endpoint::Fifo(_)));
+        let reply = question.and_then(|(endpoint, _, bytes)| answer::reply_of(&endpoint, &bytes, &matches));
         let (told, adopted) = match reply {
             Ok(_) if is_fifo => {
                 ("it took --body; nothing comes back from a FIFO".to_owned(), Adopted::Bytes { keys, greeting: None })
@@ -239,6 +275,10 @@ impl Asking<'_> {
                 let told = "it does not answer in HTTP and says nothing by itself".to_owned();
                 Candidate { place, told, adopted: Adopted::Nothing }
             }
+            Ok(Some(Greeting::Http2)) => {
+                let told = "it speaks HTTP/2: pass --protocol http2, or --protocol grpc".to_owned();
+                Candidate { place, told, adopted: Adopted::Nothing }
+            }
             Ok(greeting) => {
                 let adopted = Adopted::Bytes { keys: at(endpoint, "tcp", ""), greeting };
                 Candidate { place, told: "it does not answer in HTTP".to_owned(), adopted }
@@ -247,8 +287,17 @@ impl Asking<'_> {
         }
     }
 
-    /// Whether a status may be adopted: one that is expected, or 2xx and 3xx where nothing was said.
-    fn accepts(&self, status: u16) -> bool {
+    /// Whether an answer may be adopted: one that is expected, or where nothing was said, 2xx, 3xx and OK.
+    fn accepts(&self, said: Said) -> bool {
+        let status = match said {
+            Said::Status(status) => status,
+            Said::Call(status) => {
+                let expected = &self.request.expect_grpc_status;
+                let is_expected = expected.iter().any(|text| text.parse() == Ok(status));
+                return is_expected || expected.is_empty() && status == GrpcStatus::Ok;
+            }
+            Said::NotServing | Said::AnotherProtocol(_) => return false,
+        };
         let expected = &self.request.expect_status;
         if expected.is_empty() {
             return (200..400).contains(&status);
@@ -272,94 +321,4 @@ fn at(endpoint: &Endpoint, scheme: &str, path: &str) -> TargetKeys {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
-
-    use super::*;
-
-    /// A server that answers each connection by what it was sent, and the endpoint that it listens at.
-    fn server(answer: impl Fn(&str) -> String + Send + 'static) -> Endpoint {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            while let Ok((mut stream, _)) = listener.accept() {
-                let mut request = [0; 1024];
-                let Ok(length) = stream.read(&mut request) else { continue };
-                let _ = stream.write_all(answer(&String::from_utf8_lossy(&request[..length])).as_bytes());
-            }
-        });
-        endpoint
-    }
-
-    fn http(status: u16) -> String {
-        format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n")
-    }
-
-    fn ask(endpoint: &Endpoint, request: &RequestArgs) -> String {
-        let candidate = Asking { request, here: Path::new("/") }.ask(endpoint);
-        match &candidate.adopted {
-            Adopted::Path(asked) => format!("{} {}", candidate.told, asked.certificate.is_some()),
-            Adopted::Bytes { .. } => "bytes".to_owned(),
-            Adopted::Nothing => format!("nothing: {}", candidate.told),
-        }
-    }
-
-    #[test]
-    fn a_path_is_adopted_only_with_a_good_status() {
-        let asked = |answer: fn(&str) -> String| ask(&server(answer), &RequestArgs::default());
-        assert_eq!(asked(|_| http(200)), "GET /health answered 200 over http false");
-        let elsewhere = asked(|request| http(if request.starts_with("GET / ") { 302 } else { 404 }));
-        assert_eq!(elsewhere, "GET / answered 302 over http false");
-        for status in [401, 404, 500, 503] {
-            let answered = ask(&server(move |_| http(status)), &RequestArgs::default());
-            let all = ["/health", "/healthz", "/ready", "/"].map(|path| format!("{path} {status}")).join(", ");
-            assert_eq!(answered, format!("nothing: over http: {all}"));
-        }
-    }
-
-    #[test]
-    fn a_status_that_is_expected_is_good() {
-        let said = RequestArgs { expect_status: vec!["401".to_owned()], ..RequestArgs::default() };
-        assert_eq!(ask(&server(|_| http(401)), &said), "GET /health answered 401 over http false");
-        assert!(ask(&server(|_| http(200)), &said).starts_with("nothing"));
-    }
-
-    #[test]
-    fn a_service_is_asked_as_it_will_be_loaded() {
-        let server = server(|request| {
-            let is_right = request.starts_with("POST /health ")
-                && request.to_lowercase().contains("x-key: hunter2-x\r\n")
-                && request.ends_with("\r\n\r\n{}");
-            http(if is_right { 200 } else { 403 })
-        });
-        let request = RequestArgs {
-            headers: vec!["X-Key: hunter2-x".to_owned()],
-            body: Some("{}".to_owned()),
-            ..RequestArgs::default()
-        };
-        assert_eq!(ask(&server, &request), "POST /health answered 200 over http false");
-        assert!(ask(&server, &RequestArgs::default()).starts_with("nothing"));
-    }
-
-    #[test]
-    fn what_body_says_is_not_http_is_never_spoken_to_in_http() {
-        let (heard, hears) = std::sync::mpsc::channel();
-        let endpoint = server(move |request| {
-            heard.send(request.to_owned()).unwrap();
-            "+PONG\r\n".to_owned()
-        });
-        let said = |expect_body: &str| RequestArgs {
-            body: Some("PING\r\n".to_owned()),
-            expect_body: Some(expect_body.to_owned()),
-            ..RequestArgs::default()
-        };
-        assert_eq!(ask(&endpoint, &said("PONG")), "bytes");
-        assert_eq!(
-            ask(&endpoint, &said("ready")),
-            "nothing: its 7 bytes in answer to --body do not match --expect-body"
-        );
-        let all: Vec<String> = hears.try_iter().collect();
-        assert!(all.iter().all(|heard| heard == "PING\r\n") && all.len() == 2, "{all:?}");
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::adopt::{Adopted, Asking, Candidate};
+use super::hear::Said;
 use super::request::{self, Bears, CONNECTIONS};
 use crate::check::Facts;
 use crate::check::facts::{Machine, SocketFacts};
@@ -16,6 +17,7 @@ use crate::model::address::Listener;
 use crate::model::{Endpoint, UnitName};
 use crate::scenario::draft::{DraftLoad, TargetKeys};
 use crate::scenario::duration;
+use crate::scenario::plan::Protocol;
 
 /// A service, or a socket, and how to load it.
 #[derive(Clone, Debug)]
@@ -75,8 +77,8 @@ impl Found {
 
     /// The URL and the status that were chosen, and why.
     pub(super) fn chosen(&self) -> String {
-        let statuses =
-            self.target.iter().find(|(key, _)| *key == "expect_status").and_then(|(_, value)| value.as_array());
+        let is_status = |key: &str| matches!(key, "expect_status" | "expect_grpc_status");
+        let statuses = self.target.iter().find(|(key, _)| is_status(key)).and_then(|(_, value)| value.as_array());
         let statuses: Vec<&str> = statuses.into_iter().flatten().filter_map(Value::as_str).collect();
         let status = if statuses.is_empty() { String::new() } else { format!(", expecting {}", statuses.join(", ")) };
         let unix = self.target_text("unix").map(|path| format!(" through {path}")).unwrap_or_default();
@@ -95,7 +97,7 @@ impl Found {
         let none_is_broken = candidates.iter().all(|candidate| !matches!(candidate.adopted, Adopted::Nothing));
         let bytes = || candidates.iter().find(is_bytes).filter(|_| none_is_broken || asking.is_bytes());
         let Some(taken) = candidates.iter().find(is_path).or_else(bytes) else {
-            return Err(nothing_to_adopt(unit, candidates));
+            return Err(nothing_to_adopt(unit, candidates, asking.request));
         };
         self.take(taken, asking.request);
         let others = candidates.iter().filter(|candidate| candidate.place != taken.place);
@@ -124,10 +126,12 @@ impl Found {
                         more.push(("insecure", Value::from(true)));
                     }
                 }
-                let class =
-                    if (200..300).contains(&asked.status) { "2xx".to_owned() } else { asked.status.to_string() };
-                if args.expect_status.is_empty() {
+                if let (Said::Status(status), true) = (asked.said, args.expect_status.is_empty()) {
+                    let class = if (200..300).contains(&status) { "2xx".to_owned() } else { status.to_string() };
                     more.push(("expect_status", Value::from(vec![class])));
+                }
+                if let (Said::Call(status), true) = (asked.said, args.expect_grpc_status.is_empty()) {
+                    more.push(("expect_grpc_status", Value::from(vec![status.to_string()])));
                 }
             }
             Adopted::Bytes { keys: place, greeting } => {
@@ -173,15 +177,29 @@ fn nowhere(unit: &str, facts: &Facts) -> String {
 }
 
 /// What was asked, what came back, and what helps.
-fn nothing_to_adopt(unit: &str, candidates: &[Candidate]) -> String {
+fn nothing_to_adopt(unit: &str, candidates: &[Candidate], request: &RequestArgs) -> String {
     let told: Vec<String> =
         candidates.iter().map(|candidate| format!("  {}: {}", candidate.place, candidate.told)).collect();
-    format!(
-        "{unit} answers nothing that shows it is healthy (2xx or 3xx)\n{}\nIf it is healthy, pass --url URL of a path that \
-         answers so, --header for what it asks of its clients, or --expect-status STATUS; for a service that does not speak \
-         HTTP: --body TEXT --expect-body REGEX, such as --body $'PING\\r\\n' --expect-body PONG",
-        told.join("\n")
-    )
+    let (healthy, help) = match request.protocol {
+        Some(Protocol::Grpc) => (
+            "OK",
+            "pass --url http://HOST:PORT/package.Service/Method of a method that answers so, --body-file with its message, \
+             --header for what it asks of its clients, or --expect-grpc-status STATUS",
+        ),
+        Some(Protocol::Http1 | Protocol::Http2) => (
+            "2xx or 3xx",
+            "pass --url URL of a path that answers so, --header for what it asks of its clients, or --expect-status STATUS; \
+             or --protocol for what it speaks",
+        ),
+        None => (
+            "2xx or 3xx",
+            "pass --url URL of a path that answers so, --header for what it asks of its clients, or --expect-status STATUS; \
+             for a service of HTTP/2 alone, --protocol http2 or grpc; for a service that does not speak HTTP: --body TEXT \
+             --expect-body REGEX, such as --body $'PING\\r\\n' --expect-body PONG",
+        ),
+    };
+    let told = told.join("\n");
+    format!("{unit} answers nothing that shows it is healthy ({healthy})\n{told}\nIf it is healthy, {help}")
 }
 
 /// Where clients reach it: the socket's addresses, else what its processes listen at.

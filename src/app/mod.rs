@@ -14,6 +14,7 @@ pub mod exit;
 pub mod folder;
 mod found;
 pub mod github;
+mod hear;
 pub mod init;
 mod learn;
 pub mod man;

@@ -8,7 +8,7 @@ use super::output::{self, secrets};
 use crate::cli::{LoadArgs, RequestArgs};
 use crate::model::Metric;
 use crate::scenario::draft::{DraftLoad, TargetKeys, written};
-use crate::scenario::plan::{Cohort, Connections, Pace};
+use crate::scenario::plan::{Cohort, Connections, Pace, Protocol};
 use crate::scenario::{self, ScenarioErrors};
 
 /// The usual load: requests per second in total, and the share of new connections.
@@ -36,12 +36,18 @@ pub(super) fn target_keys(args: &RequestArgs, speaks_http: bool) -> TargetKeys {
     let mut keys = TargetKeys::new();
     let mut add = |key, value: Option<Value>| keys.extend(value.map(|value| (key, value)));
     let has_body = args.body.is_some() || args.body_file.is_some();
-    let post = (speaks_http && has_body).then(|| "POST".to_owned());
+    let is_call = args.protocol == Some(Protocol::Grpc);
+    let post = (speaks_http && has_body && !is_call).then(|| "POST".to_owned());
+    add("protocol", args.protocol.map(|protocol| Value::from(<&str>::from(protocol))));
     add("method", args.method.clone().or(post).map(Value::from));
     add("headers", (!args.headers.is_empty()).then(|| headers(&args.headers)));
     add("body", args.body.as_deref().map(Value::from));
     add("body_file", args.body_file.as_ref().map(|path| Value::from(path.display().to_string())));
     add("expect_status", (!args.expect_status.is_empty()).then(|| Value::from(args.expect_status.clone())));
+    add(
+        "expect_grpc_status",
+        (!args.expect_grpc_status.is_empty()).then(|| Value::from(args.expect_grpc_status.clone())),
+    );
     add("expect_body", args.expect_body.as_deref().map(Value::from));
     add("instance", args.instance.as_deref().map(Value::from));
     add("ca_file", args.ca_file.as_ref().map(|path| Value::from(path.display().to_string())));

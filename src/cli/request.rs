@@ -3,10 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use strum::IntoEnumIterator as _;
+
+use crate::scenario::plan::Protocol;
 
 /// Request options.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RequestArgs {
+    /// What is spoken to an http or https URL: http2 by prior knowledge or ALPN; grpc: unary calls of the URL's
+    /// /package.Service/Method, of the health service without one, with --body-file as the message [default: http1]
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol(), help_heading = HEADING)]
+    pub protocol: Option<Protocol>,
     /// The method of the requests [default: GET, or POST with --body]
     #[arg(short = 'X', long, value_name = "METHOD", help_heading = HEADING)]
     pub method: Option<String>,
@@ -24,6 +32,9 @@ pub struct RequestArgs {
     /// 3xx]
     #[arg(long, value_name = "STATUS", help_heading = HEADING)]
     pub expect_status: Vec<String>,
+    /// With --protocol grpc: an expected status by its name, such as NOT_FOUND; may be given several times [default: OK]
+    #[arg(long, value_name = "STATUS", help_heading = HEADING)]
+    pub expect_grpc_status: Vec<String>,
     /// A regular expression that the body of each answer must match; with a tcp URL, an answer is whole once it does,
     /// and without it when the target closes the connection
     #[arg(long, value_name = "REGEX", help_heading = HEADING)]
@@ -79,6 +90,11 @@ const LOAD: &str = "Load options";
 
 /// The most requests per second, as in a scenario.
 const FASTEST: f64 = 1_000_000.0;
+
+fn protocol() -> impl TypedValueParser<Value = Protocol> {
+    let names = PossibleValuesParser::new(Protocol::iter().map(<&str>::from));
+    names.try_map(|name| name.parse::<Protocol>())
+}
 
 fn rate(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().map_err(|_| format!("{text:?} is not a number"))?;

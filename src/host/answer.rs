@@ -100,6 +100,8 @@ pub enum Greeting {
     Closing,
     /// It speaks, and waits for more.
     Waiting,
+    /// It begins to speak HTTP/2.
+    Http2,
     /// Nothing.
     None,
 }
@@ -114,6 +116,7 @@ pub fn greeting_of(endpoint: &Endpoint) -> io::Result<Greeting> {
     let mut has_spoken = false;
     loop {
         match stream.read(&mut bytes) {
+            Ok(length) if !has_spoken && is_settings(&bytes[..length]) => return Ok(Greeting::Http2),
             Ok(0) if has_spoken => return Ok(Greeting::Closing),
             Ok(0) => return Ok(Greeting::None),
             Ok(_) => has_spoken = true,
@@ -122,6 +125,12 @@ pub fn greeting_of(endpoint: &Endpoint) -> io::Result<Greeting> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether it is the head of a SETTINGS frame, with which a server of HTTP/2 begins (RFC 9113, section 3.4).
+fn is_settings(bytes: &[u8]) -> bool {
+    const SETTINGS: u8 = 4;
+    matches!(bytes, [0, _, _, SETTINGS, 0, 0, 0, 0, 0, ..])
 }
 
 fn is_timeout(error: &io::Error) -> bool {
@@ -204,6 +213,7 @@ mod tests {
         };
         assert_eq!(greeting(b"hello\n", true), Greeting::Closing);
         assert_eq!(greeting(b"220 ready\r\n", false), Greeting::Waiting);
+        assert_eq!(greeting(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64", false), Greeting::Http2);
         assert_eq!([greeting(b"", false), greeting(b"", true)], [Greeting::None; 2]);
     }
 

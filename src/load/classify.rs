@@ -62,6 +62,10 @@ pub(super) enum Failure {
     Lost(Trouble),
     /// What came back is not HTTP.
     NotHttp,
+    /// What came back is HTTP, but not gRPC.
+    NotGrpc,
+    /// The answer of gRPC ended without its status.
+    NoGrpcStatus,
     /// The id of its stream is above the last one of a GOAWAY.
     StreamRefused,
     /// Its stream was reset with that code.
@@ -151,7 +155,8 @@ fn tls_fault(error: &rustls::Error) -> TlsFault {
 pub(super) fn exchange_class(failure: Failure, progress: Progress) -> FailureClass {
     let trouble = match failure {
         Failure::TimedOut => return FailureClass::ResponseTimeout,
-        Failure::NotHttp => return FailureClass::Malformed,
+        Failure::NotHttp | Failure::NotGrpc => return FailureClass::Malformed,
+        Failure::NoGrpcStatus => return FailureClass::ClosedMidResponse,
         Failure::StreamRefused | Failure::StreamReset(REFUSED_STREAM) => return FailureClass::StreamRefused,
         Failure::StreamReset(_) => return FailureClass::StreamReset,
         Failure::Interrupted => return FailureClass::Interrupted,
@@ -261,6 +266,8 @@ mod tests {
         for progress in [SENT, PARTIAL, HALF_WRITTEN] {
             assert_eq!(exchange_class(Failure::TimedOut, progress), FailureClass::ResponseTimeout);
             assert_eq!(exchange_class(Failure::NotHttp, progress), FailureClass::Malformed);
+            assert_eq!(exchange_class(Failure::NotGrpc, progress), FailureClass::Malformed);
+            assert_eq!(exchange_class(Failure::NoGrpcStatus, progress), FailureClass::ClosedMidResponse);
             assert_eq!(exchange_class(Failure::Lost(Trouble::Tls(TlsFault::Other)), progress), FailureClass::Tls);
             assert_eq!(exchange_class(Failure::Interrupted, progress), FailureClass::Interrupted);
             assert_eq!(exchange_class(Failure::StreamRefused, progress), FailureClass::StreamRefused);

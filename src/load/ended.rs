@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::instances::Named;
-use crate::model::{FailureKey, Instead, MonoTime};
+use crate::model::{FailureKey, GrpcStatus, Instead, MonoTime};
 
 /// One request, from its due time to its end.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Ended {
 pub(super) struct Accepted {
     /// Its status; none for `tcp` targets.
     pub(super) status: Option<u16>,
+    /// How the call ended; none unless it is one of gRPC.
+    pub(super) grpc: Option<GrpcStatus>,
     /// Nothing but the end of its connection says that it was whole.
     pub(super) unconfirmed: bool,
 }

@@ -145,7 +145,7 @@ impl Recording {
     pub fn ok(&mut self, due: MonoTime, sent: MonoTime, end: MonoTime) {
         self.tally.fell_due(&self.timeline, due);
         let trace = Trace { sent: Some(sent), connected: Some(due), nth: 2, ..Trace::default() };
-        let result = Ok(Accepted { status: Some(200), unconfirmed: false });
+        let result = Ok(Accepted { status: Some(200), grpc: None, unconfirmed: false });
         let lateness_ns = Some(sent.nanos_since(due));
         self.tally.ended(&self.timeline, &Ended { due, end, result, lateness_ns, trace });
     }

@@ -68,4 +68,4 @@ pub use error::LoadError;
 pub use handle::LoadHandle;
 pub use live::Live;
 pub use observation::{Observation, Receipt};
-pub use question::asks;
+pub use question::{Heard, ask, asks};

@@ -43,6 +43,9 @@ impl RowTally {
         if let Some(status) = accepted.status {
             count(&mut row.statuses, status);
         }
+        if let Some(status) = accepted.grpc {
+            count(&mut row.grpc_statuses, status);
+        }
         if accepted.unconfirmed {
             row.unframed += 1;
             row.unframed_ends = Some(hull(row.unframed_ends, end));
@@ -83,7 +86,7 @@ fn hull(of: Option<(MonoTime, MonoTime)>, at: MonoTime) -> (MonoTime, MonoTime) 
 }
 
 /// Adds 1 to the count of `key`; `counts` is ascending by key.
-fn count<N: std::ops::AddAssign + From<u8>>(counts: &mut Vec<(u16, N)>, key: u16) {
+fn count<K: Ord + Copy, N: std::ops::AddAssign + From<u8>>(counts: &mut Vec<(K, N)>, key: K) {
     match counts.binary_search_by_key(&key, |&(key, _)| key) {
         Ok(place) => counts[place].1 += N::from(1),
         Err(place) => counts.insert(place, (key, N::from(1))),

@@ -86,7 +86,7 @@ causes! {
     /// The client may not connect to the Unix socket.
     Permission =
         "Let the client in: SocketUser=, SocketGroup= and SocketMode= of the socket, and the modes of the folders above it.";
-    /// A proxy answered in place of a server it could not reach (502, 503, 504).
+    /// A proxy answered in place of a server it could not reach (502, 503, 504; gRPC's UNAVAILABLE).
     ProxyUpstream =
         "See why the proxy could not reach its server: a cohort straight to that has the cause.";
     /// The application itself gave a wrong answer.

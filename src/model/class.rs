@@ -79,7 +79,7 @@ failure_classes! {
     ClosedBeforeResponse: Dropped, curl Some(52);
     /// Reset when a part of the answer had come.
     ResetMidResponse: Dropped, curl Some(56);
-    /// Closed when a part of the answer had come.
+    /// Closed when a part of the answer had come, or a gRPC answer ended without its status.
     ClosedMidResponse: Dropped, curl Some(18);
     /// Sent, and the answer was not whole in time.
     ResponseTimeout: Dropped, curl Some(28);
@@ -95,6 +95,8 @@ failure_classes! {
     UnexpectedStatus: Wrong, curl Some(0);
     /// A complete answer with a body that was not expected.
     UnexpectedBody: Wrong, curl Some(0);
+    /// A complete gRPC answer with a status that was not expected.
+    UnexpectedGrpcStatus: Wrong, curl None;
     /// The generator had no local port left (EADDRNOTAVAIL).
     LocalPort: Unsent, curl None;
     /// The generator had no file descriptor left (EMFILE, ENFILE).
@@ -134,7 +136,9 @@ mod tests {
             let json = serde_json::to_string(&class).expect("a unit variant serialises");
             assert_eq!(json, format!("\"{}\"", class.name()));
             assert!(class.meaning().ends_with('.'), "{class} has no sentence");
-            assert_eq!(class.curl_exit().is_none(), class.is_unsent(), "{class}");
+            // curl does not speak gRPC.
+            let is_unknown_to_curl = class.is_unsent() || class == FailureClass::UnexpectedGrpcStatus;
+            assert_eq!(class.curl_exit().is_none(), is_unknown_to_curl, "{class}");
         }
     }
 }

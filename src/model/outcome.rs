@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailureClass, TlsFault};
+use super::{FailureClass, GrpcStatus, TlsFault};
 
 /// What became of one request that was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +46,15 @@ pub struct FailureKey {
     /// The code of the RST_STREAM that ended its stream (RFC 9113, section 7); 255 for one that HTTP/2 does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u8>,
+    /// How the gRPC call ended, once its status had come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcStatus>,
     /// What TLS did not take, for class `tls`. None in records from before this was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFault>,
 }
 
-/// What a server spoke instead of the HTTP/2 that it was asked for.
+/// What a server spoke instead of the HTTP/2, or the gRPC, that it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Instead {
@@ -61,13 +64,15 @@ pub enum Instead {
     Other,
     /// It did not choose h2 in its TLS handshake (ALPN).
     NoAlpn,
+    /// It answered in HTTP/2, but not as gRPC has it.
+    NotGrpc,
 }
 
 impl FailureKey {
     /// On a connection that no other request had used, with nothing more known.
     #[must_use]
     pub const fn new(class: FailureClass, disposition: Disposition) -> Self {
-        Self { class, disposition, reused: false, status: None, errno: None, code: None, tls: None }
+        Self { class, disposition, reused: false, status: None, errno: None, code: None, grpc: None, tls: None }
     }
 
     /// Whether curl's `%{http_code}` would print 000: dropped, and no complete status line arrived.

@@ -32,6 +32,22 @@ pub enum TlsFault {
     Other,
 }
 
+impl TlsFault {
+    /// Whether the certificate is why.
+    #[must_use]
+    pub fn is_of_certificate(self) -> bool {
+        match self {
+            Self::CertificateExpired
+            | Self::CertificateNotYetValid
+            | Self::WrongName
+            | Self::UnknownIssuer
+            | Self::CertificateRevoked
+            | Self::BadCertificate => true,
+            Self::NothingInCommon | Self::NotTls | Self::Alert(_) | Self::Ended | Self::Other => false,
+        }
+    }
+}
+
 impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

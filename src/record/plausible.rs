@@ -186,9 +186,15 @@ fn counts_of_generator(generator: &GeneratorUse) -> Vec<u64> {
 
 fn counts_of_row(row: &Row) -> Vec<u64> {
     let statuses = row.statuses.iter().map(|&(_, n)| n);
+    let grpc = row.grpc_statuses.iter().map(|&(_, n)| n);
     let failures = row.failures.iter().map(|failure| failure.n);
     // No latency is longer than the run, and none of the sum's parts.
-    [row.due, row.ok, row.sum_us, row.max_us, row.unframed].into_iter().chain(statuses).chain(failures).collect()
+    [row.due, row.ok, row.sum_us, row.max_us, row.unframed]
+        .into_iter()
+        .chain(statuses)
+        .chain(grpc)
+        .chain(failures)
+        .collect()
 }
 
 fn counts_of_segment(segment: &Segment) -> Vec<u64> {

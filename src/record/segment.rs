@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::LatencyHistogram;
 use super::instances::Instances;
-use crate::model::{EventId, FailureKey, Instead, MonoTime};
+use crate::model::{EventId, FailureKey, GrpcStatus, Instead, MonoTime};
 
 /// The length of a row, in nanoseconds: 100 ms.
 pub const ROW_NS: u64 = 100_000_000;
@@ -57,6 +57,9 @@ pub struct Row {
     /// Requests that ended `ok`, by the status of their answer; empty for `tcp` targets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statuses: Vec<(u16, u64)>,
+    /// Calls of gRPC that ended `ok`, by their status; empty for other targets.
+    #[serde(default, rename = "grpc", skip_serializing_if = "Vec::is_empty")]
+    pub grpc_statuses: Vec<(GrpcStatus, u64)>,
     /// Requests that ended otherwise, by kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailureCount>,
@@ -276,7 +279,7 @@ pub struct FailureSample {
     pub bytes_out: u64,
     /// Bytes of the answer that came.
     pub bytes_in: u64,
-    /// What the server spoke, where that was not the HTTP/2 that it was asked for.
+    /// What the server spoke, where that was not the HTTP/2, or the gRPC, that it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::charts::Charts;
-use crate::model::{ActionKind, Cause, FailureClass, JobResult, UnitName, Verdict};
+use crate::model::{ActionKind, Cause, FailureClass, GrpcStatus, JobResult, UnitName, Verdict};
 use crate::record::begin::{Host, ManagerKind, Tool};
 use crate::record::line::Note;
 
@@ -70,6 +70,9 @@ pub struct ScenarioResult {
     pub attested: BTreeMap<Cause, u64>,
     /// Complete status lines that came, by status.
     pub status_codes: BTreeMap<u16, u64>,
+    /// Calls of gRPC that were answered, by their status; absent without gRPC.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grpc_statuses: BTreeMap<GrpcStatus, u64>,
     /// Latencies.
     pub latency_ms: Latencies,
     /// The instrument's own error.
@@ -232,6 +235,9 @@ pub struct CohortResult {
     pub causes: BTreeMap<Cause, u64>,
     /// As for the scenario.
     pub status_codes: BTreeMap<u16, u64>,
+    /// As for the scenario.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grpc_statuses: BTreeMap<GrpcStatus, u64>,
     /// Latencies.
     pub latency_ms: Latencies,
     /// The instrument's own error.
@@ -299,6 +305,9 @@ pub struct EventResult {
     /// Of the wrong answers, those with an unexpected status, by status.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unexpected_statuses: BTreeMap<u16, u64>,
+    /// Of the wrong answers, those with an unexpected status of gRPC, by status.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unexpected_grpc_statuses: BTreeMap<GrpcStatus, u64>,
     /// What was not `ok`, by class.
     pub outcomes: BTreeMap<FailureClass, u64>,
     /// What failed, by mechanism.

@@ -15,7 +15,7 @@ use super::kind;
 use crate::model::time::{as_ns, as_ns_option};
 use crate::model::{ActionKind, ActiveState, Bound, JobResult, KillWho, Metric, Signal, UnitName, UnitVerb};
 
-pub use self::target::{Destination, InstanceSource, Protocol, Scheme, StatusPattern, Target};
+pub use self::target::{Destination, GRPC_HEALTH, InstanceSource, Protocol, Scheme, StatusPattern, Target};
 
 /// A scenario has at most so many steps, and so many `[[load]]`.
 pub const MOST_STEPS: usize = 1_000;

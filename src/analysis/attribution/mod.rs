@@ -18,7 +18,7 @@ use self::attest::Judged;
 use self::case::{Case, PhaseSpan, phases};
 use super::timeline::Timeline;
 use super::window::first_ok_end;
-use crate::model::{Cause, FailureClass, FailureKey, Instead, MonoTime, Span, TlsFault};
+use crate::model::{Cause, FailureClass, FailureKey, GrpcStatus, Instead, MonoTime, Span, TlsFault};
 use crate::record::fold::tally::Tally;
 use crate::record::fold::window::Window;
 use crate::record::segment::{FailureSample, Scope};
@@ -47,7 +47,9 @@ pub(crate) struct Finding {
     pub(crate) cohorts: BTreeSet<u16>,
     /// The statuses of wrong answers.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// What was spoken instead of HTTP/2.
+    /// And those of gRPC.
+    pub(crate) grpc_statuses: BTreeMap<GrpcStatus, u64>,
+    /// What was spoken instead of HTTP/2 or gRPC.
     pub(crate) instead: BTreeSet<Instead>,
     /// What TLS did not take.
     pub(crate) tls: BTreeMap<TlsFault, u64>,
@@ -63,8 +65,15 @@ impl Finding {
     fn add(&mut self, cohort: u16, failed: &Case<'_>, n: u64) {
         self.count += n;
         *self.classes.entry(failed.key.class).or_default() += n;
-        if let Some(status) = failed.key.status.filter(|_| failed.key.class.is_wrong()) {
-            *self.statuses.entry(status).or_default() += n;
+        match failed.key {
+            // The status of HTTP beside it says nothing.
+            FailureKey { grpc: Some(status), class, .. } if class.is_wrong() => {
+                *self.grpc_statuses.entry(status).or_default() += n;
+            }
+            FailureKey { status: Some(status), class, .. } if class.is_wrong() => {
+                *self.statuses.entry(status).or_default() += n;
+            }
+            _ => {}
         }
         if let Some(fault) = failed.key.tls {
             *self.tls.entry(fault).or_default() += n;

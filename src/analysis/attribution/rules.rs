@@ -5,7 +5,7 @@
 
 use super::case::{Case, Hold, RESET};
 use crate::analysis::timeline::ListenerView;
-use crate::model::{Cause, FailureClass};
+use crate::model::{Cause, FailureClass, GrpcStatus};
 use crate::result::EventPhase;
 
 /// A mechanism, and whether it explains a case.
@@ -194,7 +194,9 @@ fn permission_was_missing(case: &Case<'_>) -> bool {
 
 /// Only what is known to pass requests on answers for somebody else.
 fn proxy_had_no_upstream(case: &Case<'_>) -> bool {
-    case.is(&[FailureClass::UnexpectedStatus]) && matches!(case.key.status, Some(502..=504)) && case.has_front()
+    let is_of_http = case.is(&[FailureClass::UnexpectedStatus]) && matches!(case.key.status, Some(502..=504));
+    let is_of_grpc = case.is(&[FailureClass::UnexpectedGrpcStatus]) && case.key.grpc == Some(GrpcStatus::Unavailable);
+    (is_of_http || is_of_grpc) && case.has_front()
 }
 
 fn application_was_wrong(case: &Case<'_>) -> bool {

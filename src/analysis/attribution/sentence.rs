@@ -291,19 +291,21 @@ impl Scene<'_> {
         proxies.next().map_or_else(|| "a proxy".to_owned(), ToString::to_string)
     }
 
-    /// The statuses of wrong answers: `503 (12 times)`.
+    /// The statuses of wrong answers: `503 (12 times)`, `UNAVAILABLE (3 times)`.
     fn answers(&self) -> String {
-        let statuses: Vec<String> =
-            self.finding.statuses.iter().map(|(status, n)| format!("{status} ({n} times)")).collect();
+        let statuses = self.finding.statuses.iter().map(|(status, n)| format!("{status} ({n} times)"));
+        let of_grpc = self.finding.grpc_statuses.iter().map(|(status, n)| format!("{status} ({n} times)"));
+        let statuses: Vec<String> = statuses.chain(of_grpc).collect();
         if statuses.is_empty() { "with another body".to_owned() } else { statuses.join(", ") }
     }
 
-    /// What came from a server that was asked for HTTP/2.
+    /// What came from a server that was asked for HTTP/2 or gRPC.
     fn instead(&self) -> String {
         let told = self.finding.instead.iter().map(|instead| match instead {
             Instead::Http1 => "; HTTP/2 was asked for, and the server answered as HTTP/1.1",
             Instead::Other => "; HTTP/2 was asked for, and the server answered with other bytes",
             Instead::NoAlpn => "; HTTP/2 was asked for, and the server did not choose it in its TLS handshake (ALPN)",
+            Instead::NotGrpc => "; gRPC was asked for, and the server answered with something else over HTTP/2",
         });
         told.collect()
     }

@@ -13,7 +13,8 @@ use super::Attribution;
 use crate::model::holder::Holder;
 use crate::model::process::{ExitSource, Process};
 use crate::model::{
-    ActionKind, Cause, Endpoint, FailureClass, FailureKey, KillWho, ProcessId, Signal, SocketState, UnitName, UnitVerb,
+    ActionKind, Cause, Endpoint, FailureClass, FailureKey, GrpcStatus, KillWho, ProcessId, Signal, SocketState,
+    UnitName, UnitVerb,
 };
 use crate::record::line::{Counters, EndReason, Holders, Line, ProcessChange, UnitChange};
 use crate::record::segment::Segment;
@@ -517,6 +518,14 @@ fn a_wrong_answer_is_a_proxys_only_where_one_is_known_to_be_there() {
     }
     for application in [500, 404, 505, 301] {
         assert_eq!(held_by("nginx").cause(status(application), 2_030, 1), Cause::Application);
+    }
+    let call = |grpc| FailureKey { status: Some(200), grpc, ..of_reused(FailureClass::UnexpectedGrpcStatus) };
+    let unavailable = call(Some(GrpcStatus::Unavailable));
+    assert_eq!(held_by("nginx").cause(unavailable, 2_030, 1), Cause::ProxyUpstream);
+    assert_eq!(held_by("python3").cause(unavailable, 2_030, 1), Cause::Application);
+    assert_eq!(plain().cause(unavailable, 2_030, 1), Cause::Application, "who answered is not known");
+    for application in [GrpcStatus::Internal, GrpcStatus::Unknown, GrpcStatus::DeadlineExceeded] {
+        assert_eq!(held_by("nginx").cause(call(Some(application)), 2_030, 1), Cause::Application);
     }
     let body = FailureKey { status: Some(503), ..of_reused(FailureClass::UnexpectedBody) };
     assert_eq!(held_by("nginx").cause(body, 2_030, 1), Cause::Application, "503 was the expected status");

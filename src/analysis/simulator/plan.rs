@@ -40,6 +40,7 @@ pub(crate) fn cohort(name: &str, rate: f64, connections: Connections) -> Cohort 
             headers: Vec::new(),
             body: Vec::new(),
             expect_status: vec![StatusPattern::Class(2)],
+            expect_grpc_status: Vec::new(),
             expect_body: None,
             instance: None,
             timeout: Duration::from_secs(10),
@@ -183,7 +184,9 @@ pub(crate) fn failure(class: FailureClass, reused: bool) -> FailureKey {
         | FailureClass::ConnectTimeout
         | FailureClass::LocalPort => Disposition::Unsent,
         FailureClass::ResetMidResponse | FailureClass::ClosedMidResponse => Disposition::Partial,
-        FailureClass::UnexpectedStatus | FailureClass::UnexpectedBody => Disposition::Answered,
+        FailureClass::UnexpectedStatus | FailureClass::UnexpectedGrpcStatus | FailureClass::UnexpectedBody => {
+            Disposition::Answered
+        }
         _ => Disposition::Unanswered,
     };
     FailureKey { reused, ..FailureKey::new(class, disposition) }

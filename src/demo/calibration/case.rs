@@ -244,6 +244,7 @@ impl Case {
             expect_status: if is_datagram { Vec::new() } else { vec![StatusPattern::Class(2)] },
             expect_body: (is_datagram || fault == Some(FaultKind::WrongBody)).then(|| "^ok".to_owned()),
             instance: None,
+            expect_grpc_status: Vec::new(),
             timeout,
             connect_timeout: timeout,
             ca_file: None,
@@ -303,8 +304,8 @@ mod tests {
     #[test]
     fn every_class_is_calibrated() {
         let calibrated: BTreeSet<_> = Case::all().into_iter().filter_map(Case::class).collect();
-        // The demo server speaks HTTP/1.1 only: tests/suite/load/http2.rs has a server for these.
-        let of_http2 = [FailureClass::StreamRefused, FailureClass::StreamReset];
+        // The demo server speaks HTTP/1.1 only: tests/suite/load/http2.rs and grpc.rs have servers for these.
+        let of_http2 = [FailureClass::StreamRefused, FailureClass::StreamReset, FailureClass::UnexpectedGrpcStatus];
         let of_http1 = FailureClass::ALL.iter().copied().filter(|class| !of_http2.contains(class));
         assert_eq!(calibrated, of_http1.collect());
     }

@@ -224,11 +224,13 @@ pub enum Injector {
     Client(&'static str),
 }
 
-/// Classes that no fault of this server brings about: the client's own, and those of HTTP/2, which it does not speak.
+/// Classes that no fault of this server brings about: the client's own, and those of HTTP/2 and gRPC, which it does not
+/// speak.
 const CLIENT_INJECTORS: &[(FailureClass, &str)] = &[
     (FailureClass::NoConnection, "more requests due than connections, all of them held by `stall`"),
     (FailureClass::StreamRefused, "a server of HTTP/2: RST_STREAM with REFUSED_STREAM, or GOAWAY"),
     (FailureClass::StreamReset, "a server of HTTP/2: RST_STREAM with another code"),
+    (FailureClass::UnexpectedGrpcStatus, "a server of gRPC: another status"),
     (FailureClass::LocalPort, "connect errno EADDRNOTAVAIL: every local port towards the target in use"),
     (FailureClass::LocalFd, "socket errno EMFILE: RLIMIT_NOFILE reached"),
     (FailureClass::Interrupted, "SIGINT while a request is under way"),

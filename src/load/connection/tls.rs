@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::load::error::LoadError;
-use crate::scenario::plan::{Protocol, Target};
+use crate::scenario::plan::Target;
 use crate::trust;
 
 /// Where Debian, Ubuntu, Alpine and Arch keep the system's bundle.
@@ -44,7 +44,7 @@ impl Tls {
                 .map_err(|error| unusable(error.to_string()))?;
             builder.with_root_certificates(trusted(target.ca_file.as_deref())?).with_no_client_auth()
         };
-        let requires_h2 = target.protocol == Protocol::Http2;
+        let requires_h2 = target.protocol.is_http2();
         let offered = if requires_h2 { ALPN_H2 } else { b"http/1.1" };
         config.alpn_protocols = vec![offered.to_vec()];
         let server_name =

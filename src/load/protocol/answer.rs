@@ -3,7 +3,7 @@
 use crate::load::classify::{Failure, Trouble};
 use crate::load::connection::{Passed, Wire};
 use crate::load::instances::Named;
-use crate::model::Instead;
+use crate::model::{GrpcStatus, Instead};
 
 /// An exchange that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub(in crate::load) struct Exchanged {
     pub(in crate::load) passed: Passed,
     /// The connection may carry another exchange, or carries one.
     pub(in crate::load) keeps_connection: bool,
-    /// What the server spoke, where that was not HTTP/2.
+    /// What the server spoke, where that was not what it was asked for.
     pub(in crate::load) instead: Option<Instead>,
 }
 
@@ -30,6 +30,8 @@ impl Exchanged {
 pub(in crate::load) struct Answer {
     /// Its status; none for `tcp` targets.
     pub(in crate::load) status: Option<u16>,
+    /// How the call ended; none unless it is one of gRPC.
+    pub(in crate::load) grpc: Option<GrpcStatus>,
     /// How it compares with what was expected.
     pub(in crate::load) judgement: Judgement,
     /// The connection may serve another request.
@@ -49,6 +51,8 @@ pub(in crate::load) enum Judgement {
     Expected,
     /// Another status.
     OtherStatus,
+    /// Another status of gRPC.
+    OtherGrpcStatus,
     /// The status is fine, the body is not.
     OtherBody,
 }

@@ -66,6 +66,6 @@ impl BytesExchange {
 
     fn answer(&mut self, judgement: Judgement) -> Answer {
         let named = self.naming.named(&self.kept);
-        Answer { status: None, judgement, reusable: false, has_surplus: false, unframed: false, named }
+        Answer { status: None, grpc: None, judgement, reusable: false, has_surplus: false, unframed: false, named }
     }
 }

@@ -63,5 +63,5 @@ impl MessageExchange {
 }
 
 fn answer(judgement: Judgement, named: Option<Named>) -> Answer {
-    Answer { status: None, judgement, reusable: false, has_surplus: false, unframed: false, named }
+    Answer { status: None, grpc: None, judgement, reusable: false, has_surplus: false, unframed: false, named }
 }

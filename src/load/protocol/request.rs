@@ -10,13 +10,14 @@ use super::message::MessageRequest;
 use super::naming::NamedBy;
 use crate::load::connection::Passed;
 use crate::load::error::LoadError;
+use crate::model::GrpcStatus;
 use crate::scenario::plan::{Cohort, Protocol, Scheme, StatusPattern, Target};
 
 /// What is sent.
 pub(in crate::load) enum RequestTemplate {
     /// One request of HTTP/1.1.
     Http(HttpRequest),
-    /// One of HTTP/2.
+    /// One of HTTP/2, or a call of gRPC.
     Http2(Box<Http2Request>),
     /// These bytes.
     Tcp(Vec<u8>),
@@ -34,7 +35,9 @@ impl RequestTemplate {
                 is_answered: scheme == Scheme::Message,
             }),
             (Scheme::Http | Scheme::Https, Protocol::Http1) => Self::Http(HttpRequest::new(cohort, closes)?),
-            (Scheme::Http | Scheme::Https, Protocol::Http2) => Self::Http2(Box::new(Http2Request::new(cohort)?)),
+            (Scheme::Http | Scheme::Https, Protocol::Http2 | Protocol::Grpc) => {
+                Self::Http2(Box::new(Http2Request::new(cohort)?))
+            }
         })
     }
 
@@ -61,6 +64,8 @@ impl RequestTemplate {
 #[derive(Debug, Default)]
 pub(in crate::load) struct Expectation {
     statuses: Vec<StatusPattern>,
+    /// Statuses of gRPC; none unless it is spoken.
+    grpc: Option<Vec<GrpcStatus>>,
     /// What the body must match somewhere.
     pub(in crate::load) body: Option<Regex>,
     /// Where it names the instance that gave it.
@@ -73,7 +78,8 @@ impl Expectation {
         let compiled = |text: &str| Regex::new(text).map_err(|error| pattern(error.to_string()));
         let body = target.expect_body.as_deref().map(compiled).transpose()?;
         let named_by = target.instance.as_ref().map(NamedBy::new).transpose().map_err(pattern)?;
-        Ok(Self { statuses: target.expect_status.clone(), body, named_by })
+        let grpc = (target.protocol == Protocol::Grpc).then(|| target.expect_grpc_status.clone());
+        Ok(Self { statuses: target.expect_status.clone(), grpc, body, named_by })
     }
 
     /// Whether anything is looked for in the body.
@@ -86,11 +92,29 @@ impl Expectation {
         self.statuses.is_empty() || self.statuses.iter().any(|pattern| pattern.matches(status))
     }
 
+    /// Whether answers are those of gRPC.
+    pub(in crate::load) fn is_grpc(&self) -> bool {
+        self.grpc.is_some()
+    }
+
     /// How a complete answer compares with it.
     pub(in crate::load) fn judge(&self, status: u16, body: &KeptBody) -> Judgement {
-        if !self.takes_status(status) {
-            Judgement::OtherStatus
-        } else if self.body.as_ref().is_none_or(|pattern| body.matches(pattern)) {
+        if self.takes_status(status) { self.judge_body(body) } else { Judgement::OtherStatus }
+    }
+
+    /// How a complete answer of gRPC compares with it; `message` is what the answer carried.
+    pub(in crate::load) fn judge_call(&self, status: GrpcStatus, message: &KeptBody) -> Judgement {
+        let is_expected = self.grpc.as_ref().is_none_or(|expected| expected.contains(&status));
+        match status {
+            _ if !is_expected => Judgement::OtherGrpcStatus,
+            GrpcStatus::Ok => self.judge_body(message),
+            // A call that fails has no message.
+            _ => Judgement::Expected,
+        }
+    }
+
+    fn judge_body(&self, body: &KeptBody) -> Judgement {
+        if self.body.as_ref().is_none_or(|pattern| body.matches(pattern)) {
             Judgement::Expected
         } else {
             Judgement::OtherBody

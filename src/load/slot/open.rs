@@ -119,20 +119,26 @@ impl Open {
         match failure {
             Failure::Lost(trouble) => FailureKey { errno: trouble.errno(), tls: trouble.tls(), ..key },
             Failure::StreamReset(code) => FailureKey { code: Some(code), ..key },
-            Failure::NotHttp | Failure::StreamRefused | Failure::TimedOut | Failure::Interrupted => key,
+            Failure::NotHttp
+            | Failure::NotGrpc
+            | Failure::NoGrpcStatus
+            | Failure::StreamRefused
+            | Failure::TimedOut
+            | Failure::Interrupted => key,
         }
     }
 }
 
 fn judged(answer: Answer, is_late: bool, trace: Trace, target: &ReadyTarget) -> Result<Accepted, FailureKey> {
-    let Answer { status, judgement, unframed, .. } = answer;
+    let Answer { status, grpc, judgement, unframed, .. } = answer;
     let class = match judgement {
         _ if is_late => FailureClass::ResponseTimeout,
         Judgement::Expected => {
-            return Ok(Accepted { status, unconfirmed: unframed && target.expect.body.is_none() });
+            return Ok(Accepted { status, grpc, unconfirmed: unframed && target.expect.body.is_none() });
         }
         Judgement::OtherStatus => FailureClass::UnexpectedStatus,
+        Judgement::OtherGrpcStatus => FailureClass::UnexpectedGrpcStatus,
         Judgement::OtherBody => FailureClass::UnexpectedBody,
     };
-    Err(FailureKey { reused: trace.reused(), status, ..FailureKey::new(class, Disposition::Answered) })
+    Err(FailureKey { reused: trace.reused(), status, grpc, ..FailureKey::new(class, Disposition::Answered) })
 }

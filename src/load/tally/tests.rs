@@ -25,7 +25,7 @@ fn ended(due: u64, end: u64, result: Result<Accepted, FailureKey>) -> Ended {
     Ended { due: at(due), end: at(end), result, lateness_ns: Some(7), trace }
 }
 
-const OK: Result<Accepted, FailureKey> = Ok(Accepted { status: Some(200), unconfirmed: false });
+const OK: Result<Accepted, FailureKey> = Ok(Accepted { status: Some(200), grpc: None, unconfirmed: false });
 
 fn counting() -> (Tally, Timeline) {
     let mut timeline = Timeline::default();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::counts::Counts;
 use super::zones::Zones;
-use crate::model::{FailureClass, FailureKey, MonoTime, Span};
+use crate::model::{FailureClass, FailureKey, GrpcStatus, MonoTime, Span};
 use crate::record::histogram::LatencyHistogram;
 use crate::record::segment::{
     ConnectionCounts, FailureSample, Gap, GoAways, Row, Segment, SentOk, UnframedSample, density_bucket,
@@ -47,6 +47,7 @@ pub(crate) struct Cell {
     pub(crate) due: u64,
     pub(crate) ok: u64,
     pub(crate) statuses: Counts<u16>,
+    pub(crate) grpc_statuses: Counts<GrpcStatus>,
     pub(crate) failures: Counts<FailureKey>,
     /// Of the `ok`, those that only the end of their connection delimited.
     pub(crate) unframed: u64,
@@ -78,6 +79,7 @@ impl Cell {
         self.due += row.due;
         self.ok += row.ok;
         self.statuses.add_all(row.statuses.iter().copied());
+        self.grpc_statuses.add_all(row.grpc_statuses.iter().copied());
         self.failures.add_all(row.failures.iter().map(|failure| (failure.key, failure.n)));
         self.unframed += row.unframed;
         self.max_us = self.max_us.max(row.max_us);
@@ -93,6 +95,7 @@ impl Cell {
         self.due += other.due;
         self.ok += other.ok;
         self.statuses.add_all(other.statuses.iter());
+        self.grpc_statuses.add_all(other.grpc_statuses.iter());
         self.failures.add_all(other.failures.iter());
         self.unframed += other.unframed;
         self.max_us = self.max_us.max(other.max_us);

@@ -95,12 +95,14 @@ fn shortened(name: &str) -> String {
     }
 }
 
-/// `3 (503)`, or `3 (2 of 503, 1 of 500)`: how many, and with which status.
+/// `3 (503)`, or `3 (2 of 503, 1 of UNAVAILABLE)`: how many, and with which status.
 fn wrong(event: &EventResult) -> String {
-    let statuses = &event.unexpected_statuses;
-    let all: Vec<String> = match statuses.iter().next() {
-        Some((status, &count)) if statuses.len() == 1 && count == event.wrong => vec![status.to_string()],
-        _ => statuses.iter().map(|(status, count)| format!("{count} of {status}")).collect(),
+    let of_http = event.unexpected_statuses.iter().map(|(status, &count)| (status.to_string(), count));
+    let of_grpc = event.unexpected_grpc_statuses.iter().map(|(status, &count)| (status.to_string(), count));
+    let statuses: Vec<(String, u64)> = of_http.chain(of_grpc).collect();
+    let all: Vec<String> = match &statuses[..] {
+        [(status, count)] if *count == event.wrong => vec![status.clone()],
+        statuses => statuses.iter().map(|(status, count)| format!("{count} of {status}")).collect(),
     };
     if all.is_empty() { event.wrong.to_string() } else { format!("{} ({})", event.wrong, all.join(", ")) }
 }

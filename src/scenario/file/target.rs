@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::json;
 use strum::IntoEnumIterator as _;
 
+use crate::model::GrpcStatus;
 use crate::model::address::abstract_name;
 use crate::scenario::keys::keys;
 use crate::scenario::kind::{self, Kind};
@@ -38,7 +39,9 @@ keys! {
         ca_file: Field<PathBuf> = kind::path();
         /// Trust any certificate; https only.
         insecure: Field<bool> = kind::boolean(), default false;
-        /// What is spoken to an http or https URL: http1, or http2 by prior knowledge (http) or ALPN (https).
+        /// What is spoken to an http or https URL: http1; or http2, by prior knowledge (http) or ALPN (https); or grpc, one
+        /// unary call after the other over HTTP/2. The path of a grpc URL is /package.Service/Method; without one, the
+        /// service is asked for its health: /grpc.health.v1.Health/Check.
         protocol: Field<Protocol> = kind::one_of(Protocol::iter()), default "http1";
         /// Where an answer names the process, release or pod that gave it: header:NAME, or body:REGEX by its first group.
         instance: Field<InstanceSource> = instance();
@@ -63,11 +66,13 @@ keys! {
         headers: Field<Vec<Header>> = headers();
         /// What is sent.
         body: Field<String> = kind::text();
-        /// A file with the body; a relative path counts from the scenario's folder.
+        /// A file with the body; a relative path counts from the scenario's folder. With grpc: one serialized message.
         body_file: Field<PathBuf> = kind::path();
         /// Statuses that are expected: each one, or a class of them.
         expect_status: Field<Vec<Spanned<StatusPattern>>> = statuses(), default ["2xx"];
-        /// A regular expression (regex-lite) that the body must match somewhere.
+        /// With grpc: statuses that are expected, by name.
+        expect_grpc_status: Field<Vec<Spanned<GrpcStatus>>> = grpc_statuses(), default ["OK"];
+        /// A regular expression (regex-lite) that the body must match somewhere; with grpc, the message of a call that ends OK.
         expect_body: Field<String> = regex();
     }
 }
@@ -263,6 +268,18 @@ fn statuses() -> Kind<Vec<Spanned<StatusPattern>>> {
         },
     );
     let statuses = kind::list(HELP, status).then(|statuses, node, mistakes| {
+        if statuses.is_empty() {
+            mistakes.add(node.place, "no status is expected").help(HELP);
+            return None;
+        }
+        Some(statuses)
+    });
+    statuses.with("minItems", 1)
+}
+
+fn grpc_statuses() -> Kind<Vec<Spanned<GrpcStatus>>> {
+    const HELP: &str = "statuses of gRPC are an array of names: [\"OK\"], [\"OK\", \"NOT_FOUND\"]";
+    let statuses = kind::list(HELP, kind::one_of(GrpcStatus::iter())).then(|statuses, node, mistakes| {
         if statuses.is_empty() {
             mistakes.add(node.place, "no status is expected").help(HELP);
             return None;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::GrpcStatus;
 use crate::model::address::{self, Endpoint};
 use crate::model::time::as_ns;
 
@@ -29,11 +30,14 @@ pub struct Target {
     pub path: String,
     /// Headers in order, as given. Values of secret headers are masked in the record.
     pub headers: Vec<(String, String)>,
-    /// Request body; with `tcp`, what is sent. Base64 in the record.
+    /// Request body; with `tcp`, what is sent; with `grpc`, the message. Base64 in the record.
     #[serde(with = "as_base64")]
     pub body: Vec<u8>,
-    /// Statuses that are expected; empty for `tcp`.
+    /// Statuses that are expected; empty for `tcp` and `grpc`.
     pub expect_status: Vec<StatusPattern>,
+    /// Statuses of gRPC that are expected; empty for other protocols.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect_grpc_status: Vec<GrpcStatus>,
     /// A regular expression (regex-lite) that the body must match somewhere.
     pub expect_body: Option<String>,
     /// Where an answer names the process, release or pod that gave it.
@@ -96,7 +100,18 @@ impl Scheme {
 
 /// What is spoken to an HTTP target; means nothing for `tcp`.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -106,12 +121,25 @@ pub enum Protocol {
     Http1,
     /// HTTP/2: by prior knowledge in the clear, by ALPN over TLS.
     Http2,
+    /// gRPC over HTTP/2: one message there, one back.
+    Grpc,
+}
+
+impl Protocol {
+    /// Whether it is spoken over HTTP/2.
+    #[must_use]
+    pub fn is_http2(self) -> bool {
+        self != Self::Http1
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
 fn is_http1(protocol: &Protocol) -> bool {
     *protocol == Protocol::Http1
 }
+
+/// What a service of gRPC is asked where a URL names no method: for its health (grpc/health/v1/health.proto).
+pub const GRPC_HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// Where to connect. As written it may name a host; in the plan of a run, an address stands in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use crate::scenario::file::load::Health;
 use crate::scenario::file::steps::Action;
 use crate::scenario::file::{File, Load};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Cohort, Connections, Pace, Protocol, Target};
+use crate::scenario::plan::{Cohort, Connections, Pace, Target};
 use crate::scenario::reader::Given;
 use crate::scenario::source::{Place, Spanned};
 
@@ -170,7 +170,7 @@ fn connections(load: &Load, target: Option<&Target>, pace: Pace, mistakes: &mut 
 
 fn streams(load: &Load, target: Option<&Target>, connections: Connections, mistakes: &mut Mistakes) -> u32 {
     let Some(given) = load.streams.given().filter(|given| given.value > 1) else { return 1 };
-    if target.is_some_and(|target| target.protocol == Protocol::Http1) {
+    if target.is_some_and(|target| !target.protocol.is_http2()) {
         mistakes
             .add(given.key, "`streams` without HTTP/2: a connection carries one request at a time")
             .help("add protocol = \"http2\" to [target], or use `connections`");

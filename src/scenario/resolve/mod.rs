@@ -1,6 +1,7 @@
 //! From what a scenario file says to what it means: defaults, roles, files, and contradictions between keys.
 
 mod expect;
+mod grpc;
 mod load;
 mod message;
 mod steps;

@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::message;
+use super::{grpc, message};
 use crate::scenario::file::target::Header;
 use crate::scenario::file::{self, File, Load, Request};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Destination, InstanceSource, Protocol, Scheme, StatusPattern, Target};
+use crate::scenario::plan::{Destination, GRPC_HEALTH, InstanceSource, Protocol, Scheme, StatusPattern, Target};
 use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Place;
 use crate::scenario::url::Url;
@@ -35,25 +35,46 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         message::check(&url.value, own, base, &body, load, mistakes);
     }
     let protocol = protocol(file, &url.value, mistakes);
+    let is_grpc = protocol == Protocol::Grpc;
+    if is_grpc {
+        grpc::check_keys(own, base, mistakes);
+    } else if !is_bytes {
+        grpc::check_absence(file, own, base, mistakes);
+    }
     // A cohort with a URL of its own goes there.
     let place = if own.url.is_absent() && !says_where(own) { base } else { own };
     let connect = destination(url, place, mistakes);
     let (headers, host) =
         if is_bytes { (Vec::new(), None) } else { headers(&url.value, own.headers.over(&base.headers)) };
-    let method = if is_bytes { String::new() } else { own.method.over(&base.method).or_default() };
+    let method = match protocol {
+        _ if is_bytes => String::new(),
+        Protocol::Grpc => "POST".to_owned(),
+        Protocol::Http1 | Protocol::Http2 => own.method.over(&base.method).or_default(),
+    };
+    let path = if is_grpc {
+        grpc::path(url, load, mistakes)
+    } else {
+        load.and_then(|load| load.path.value()).unwrap_or(&url.value.path).clone()
+    };
+    let is_asked_for_health = is_grpc && url.value.path == "/" && path == GRPC_HEALTH;
     check_head(&method, own.expect_body.over(&base.expect_body), mistakes);
     let instance = instance(file, &method, &url.value, mistakes);
     Some(Target {
         scheme: url.value.scheme,
         protocol,
-        url: url.value.text.clone(),
+        url: if is_asked_for_health {
+            format!("{}{path}", url.value.text.trim_end_matches('/'))
+        } else {
+            url.value.text.clone()
+        },
         connect: connect?,
         authority: host.unwrap_or_else(|| url.value.authority()),
         method,
-        path: load.and_then(|load| load.path.value()).unwrap_or(&url.value.path).clone(),
+        path,
         headers,
         body,
-        expect_status: if is_bytes { Vec::new() } else { statuses(own, base) },
+        expect_status: if is_bytes || is_grpc { Vec::new() } else { statuses(own, base) },
+        expect_grpc_status: if is_grpc { grpc::statuses(own, base) } else { Vec::new() },
         expect_body: own.expect_body.over(&base.expect_body).value().cloned(),
         instance,
         timeout,
@@ -92,6 +113,9 @@ pub(super) fn of_request(
         return None;
     }
     let path = request.path.or_default();
+    if target.protocol == Protocol::Grpc {
+        grpc::check_path(request.path.given().map_or(key, |path| path.place), &path, mistakes);
+    }
     let origin = target.url.strip_suffix(&target.path).unwrap_or(&target.url);
     Some(Target { url: format!("{origin}{path}"), path, ..target })
 }
@@ -240,6 +264,7 @@ fn check_bytes(scheme: &str, own: &Request, base: &Request, load: Option<&Load>,
             ("method", request.method.key()),
             ("headers", request.headers.key()),
             ("expect_status", request.expect_status.key()),
+            ("expect_grpc_status", request.expect_grpc_status.key()),
         ]
     };
     let inherited = own.url.is_absent().then(|| keys(base)).into_iter().flatten();

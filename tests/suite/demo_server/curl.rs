@@ -20,6 +20,7 @@ const OF_THE_GENERATOR: &[(FailureClass, &str)] = &[
     (FailureClass::NoConnection, "one curl has its connection to itself: the 28 is that of waiting in vain"),
     (FailureClass::StreamRefused, "the demo server speaks no HTTP/2: tested against a server of frames"),
     (FailureClass::StreamReset, "the demo server speaks no HTTP/2: tested against a server of frames"),
+    (FailureClass::UnexpectedGrpcStatus, "curl speaks no gRPC"),
     (FailureClass::LocalPort, "the table has no exit code: it is no answer of the target"),
     (FailureClass::LocalFd, "the table has no exit code: it is no answer of the target"),
     (FailureClass::Interrupted, "the table has no exit code: curl dies of the signal"),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gapless::load::{LoadHandle, Observation};
-use gapless::model::{Endpoint, FailureClass, FailureKey};
+use gapless::model::{Endpoint, FailureClass, FailureKey, GrpcStatus};
 use gapless::record::generator::GeneratorUse;
 use gapless::record::request::RequestEnd;
 use gapless::record::segment::{ConnectionCounts, FailureSample, Gap, GoAways, Scope, SentOk, UnframedSample};
@@ -32,6 +32,7 @@ pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
             headers: vec![("x-test".to_owned(), "yes".to_owned())],
             body: Vec::new(),
             expect_status: vec![StatusPattern::Class(2)],
+            expect_grpc_status: Vec::new(),
             expect_body: Some("^hello$".to_owned()),
             instance: None,
             timeout: Duration::from_secs(20),
@@ -49,6 +50,7 @@ pub(crate) struct Totals {
     pub(crate) due: u64,
     pub(crate) ok: u64,
     pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) grpc_statuses: BTreeMap<GrpcStatus, u64>,
     pub(crate) failures: BTreeMap<FailureKey, u64>,
     pub(crate) connections: ConnectionCounts,
     pub(crate) goaways: Option<GoAways>,
@@ -78,6 +80,7 @@ impl Totals {
                 self.ok += row.ok;
                 self.unframed += row.unframed;
                 row.statuses.iter().for_each(|&(status, n)| *self.statuses.entry(status).or_default() += n);
+                row.grpc_statuses.iter().for_each(|&(status, n)| *self.grpc_statuses.entry(status).or_default() += n);
                 row.failures.iter().for_each(|failure| *self.failures.entry(failure.key).or_default() += failure.n);
             }),
             Observation::Segment(segment) => {

@@ -33,14 +33,14 @@ const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/load
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/load/localhost.key");
 
 /// A closed loop of as many clients as there are streams on one connection.
-fn clients(endpoint: &Endpoint, streams: u32) -> Cohort {
+pub(super) fn clients(endpoint: &Endpoint, streams: u32) -> Cohort {
     let pace = Pace::Clients(streams);
     let mut cohort = Cohort { pace, connections: Connections::Reused(1), streams, ..cohort(endpoint, 1.0) };
     cohort.target.protocol = Protocol::Http2;
     cohort
 }
 
-fn https(cohort: Cohort) -> Cohort {
+pub(super) fn https(cohort: Cohort) -> Cohort {
     let mut cohort = cohort;
     cohort.target.scheme = Scheme::Https;
     cohort.target.authority = "localhost".into();
@@ -49,7 +49,7 @@ fn https(cohort: Cohort) -> Cohort {
 }
 
 /// Loads until that many requests were answered.
-async fn load_until(cohort: Cohort, answered: u64) -> Totals {
+pub(super) async fn load_until(cohort: Cohort, answered: u64) -> Totals {
     let totals = load(&[cohort], async |load: LoadHandle| {
         until(&load.live().ok, answered).await;
         load
@@ -60,7 +60,7 @@ async fn load_until(cohort: Cohort, answered: u64) -> Totals {
 }
 
 /// Loads until that many requests were dropped.
-async fn load_until_dropped(cohort: Cohort, dropped: u64) -> Totals {
+pub(super) async fn load_until_dropped(cohort: Cohort, dropped: u64) -> Totals {
     let totals = load(&[cohort], async |load: LoadHandle| {
         until(&load.live().dropped, dropped).await;
         load
@@ -71,7 +71,7 @@ async fn load_until_dropped(cohort: Cohort, dropped: u64) -> Totals {
 }
 
 /// The only kind of failure, on new and on used connections, and how many there were.
-fn only(totals: &Totals) -> (FailureKey, u64) {
+pub(super) fn only(totals: &Totals) -> (FailureKey, u64) {
     let mut keys: Vec<FailureKey> = totals.failures.keys().map(|key| FailureKey { reused: false, ..*key }).collect();
     keys.dedup();
     let [key] = keys[..] else { panic!("{:?}", totals.failures) };
@@ -122,7 +122,7 @@ async fn hyper_over_tcp(alpn: Option<&[u8]>) -> (Endpoint, Arc<AtomicU64>) {
     (endpoint, served)
 }
 
-fn acceptor(alpn: &[u8]) -> TlsAcceptor {
+pub(super) fn acceptor(alpn: &[u8]) -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_file(CERTIFICATE).unwrap();
     let key = PrivateKeyDer::from_pem_file(KEY).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

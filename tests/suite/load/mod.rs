@@ -6,6 +6,7 @@ mod against_hyper;
 mod classes;
 mod connections;
 mod frames;
+mod grpc;
 mod harness;
 mod hostile;
 mod http2;

@@ -181,7 +181,7 @@ impl HttpExchange {
         let judgement = expect.judge(status, &self.body);
         let reusable = self.response.keeps_alive() && self.written == request.bytes.len();
         let named = self.naming.named(&self.body);
-        Answer { status: Some(status), judgement, reusable, has_surplus: false, unframed, named }
+        Answer { status: Some(status), grpc: None, judgement, reusable, has_surplus: false, unframed, named }
     }
 
     /// The status of the answer, once its status line is whole.

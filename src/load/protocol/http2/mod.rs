@@ -8,6 +8,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `request` | what is sent, rendered once |
+//! | `grpc` | what gRPC is beyond HTTP/2 |
 //! | `frames` | where frames begin and end in a sequence of bytes: no I/O |
 //! | `pipe` | the memory that h2 reads from and writes to |
 //! | `stream` | one request and its answer |
@@ -16,6 +17,7 @@
 
 mod connection;
 mod frames;
+mod grpc;
 mod pipe;
 mod request;
 mod stream;

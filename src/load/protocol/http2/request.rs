@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{Method, Request, Uri, Version};
 
+use super::grpc;
 use crate::load::error::LoadError;
-use crate::scenario::plan::{Cohort, Scheme};
+use crate::scenario::plan::{Cohort, Protocol, Scheme};
 
-/// One request.
+/// One request, or one call of gRPC.
 pub(in crate::load) struct Http2Request {
     head: Request<()>,
     pub(super) body: Bytes,
@@ -35,10 +36,15 @@ impl Http2Request {
             let value = HeaderValue::from_str(value).map_err(|error| invalid(error.to_string()))?;
             head.headers_mut().append(key, value);
         }
-        let body = Bytes::from(target.body.clone());
-        if !body.is_empty() {
-            head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        }
+        let body = if target.protocol == Protocol::Grpc {
+            grpc::add_headers(head.headers_mut(), target.timeout);
+            grpc::framed(&target.body).map_err(|error| invalid("message", error.to_string()))?
+        } else {
+            if !target.body.is_empty() {
+                head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(target.body.len()));
+            }
+            Bytes::from(target.body.clone())
+        };
         Ok(Self { head, body })
     }
 

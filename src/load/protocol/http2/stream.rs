@@ -6,14 +6,17 @@ use std::task::{Context, Poll, ready};
 
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
+use http::HeaderMap;
 
+use super::grpc::{Answered, Messages};
 use crate::load::classify::{Failure, Trouble};
 use crate::load::connection::Passed;
 use crate::load::instances::Named;
-use crate::load::protocol::answer::{Answer, Exchanged};
+use crate::load::protocol::answer::{Answer, Exchanged, Judgement};
 use crate::load::protocol::body::KeptBody;
 use crate::load::protocol::naming::Naming;
 use crate::load::protocol::request::Expectation;
+use crate::model::Instead;
 
 /// A code that HTTP/2 does not know (RFC 9113, section 7) is told as this one: what a server makes up is not counted
 /// apart.
@@ -38,7 +41,17 @@ pub(super) struct Stream {
     /// What its headers tell of the instance that gave it.
     named: Option<Named>,
     body: KeptBody,
+    /// Of a call of gRPC.
+    call: Option<Box<Call>>,
     stage: Stage,
+}
+
+/// What a call of gRPC is judged by.
+#[derive(Default)]
+struct Call {
+    headers: HeaderMap,
+    messages: Messages,
+    trailers: Option<HeaderMap>,
 }
 
 enum Stage {
@@ -65,6 +78,7 @@ impl Stream {
             status: None,
             named: None,
             body,
+            call: expect.is_grpc().then(Box::default),
             stage: Stage::Head(response),
         }
     }
@@ -78,10 +92,10 @@ impl Stream {
     ) -> Poll<Result<Answer, Failure>> {
         self.is_touched = false;
         match ready!(self.poll_whole(naming, cx)) {
-            Ok(()) => Poll::Ready(Ok(self.answer(expect, naming))),
+            Ok(()) => Poll::Ready(self.answer(expect, naming)),
             // A server that wants no more of the request may reset a stream that it has answered (RFC 9113, 8.1).
             Err(error) if self.was_ended && error.reason() == Some(Reason::NO_ERROR) => {
-                Poll::Ready(Ok(self.answer(expect, naming)))
+                Poll::Ready(self.answer(expect, naming))
             }
             Err(error) => Poll::Ready(Err(failure(&error))),
         }
@@ -91,32 +105,57 @@ impl Stream {
         loop {
             match &mut self.stage {
                 Stage::Head(response) => {
-                    let response = ready!(Pin::new(response).poll(cx))?;
-                    self.status = Some(response.status().as_u16());
-                    self.named = naming.see_all(response.headers());
-                    self.stage = Stage::Body { body: response.into_body(), is_at_end: false };
+                    let (head, body) = ready!(Pin::new(response).poll(cx))?.into_parts();
+                    self.status = Some(head.status.as_u16());
+                    self.named = naming.see_all(&head.headers);
+                    if let Some(call) = &mut self.call {
+                        call.headers = head.headers;
+                    }
+                    self.stage = Stage::Body { body, is_at_end: false };
                 }
                 Stage::Body { body, is_at_end } if !*is_at_end => match ready!(body.poll_data(cx)).transpose()? {
                     Some(bytes) => {
-                        self.body.feed(&bytes);
+                        match &mut self.call {
+                            Some(call) => call.messages.feed(&bytes, &mut self.body),
+                            None => self.body.feed(&bytes),
+                        }
                         body.flow_control().release_capacity(bytes.len())?;
                     }
                     None => *is_at_end = true,
                 },
-                Stage::Body { body, .. } => return body.poll_trailers(cx).map_ok(drop),
+                Stage::Body { body, .. } => {
+                    let trailers = ready!(body.poll_trailers(cx))?;
+                    if let Some(call) = &mut self.call {
+                        call.trailers = trailers;
+                    }
+                    return Poll::Ready(Ok(()));
+                }
             }
         }
     }
 
-    fn answer(&self, expect: &Expectation, naming: &mut Naming) -> Answer {
-        let judgement = expect.judge(self.status.unwrap_or_default(), &self.body);
+    /// What a stream that ended in order comes to.
+    fn answer(&self, expect: &Expectation, naming: &mut Naming) -> Result<Answer, Failure> {
+        let status = self.status.unwrap_or_default();
+        let (grpc, judgement) = match &self.call {
+            None => (None, expect.judge(status, &self.body)),
+            Some(call) => {
+                let Call { headers, messages, trailers } = &**call;
+                let answered = Answered { status, headers, trailers: trailers.as_ref(), messages };
+                match answered.grpc_status()? {
+                    None => (None, Judgement::OtherStatus),
+                    Some(grpc) => (Some(grpc), expect.judge_call(grpc, &self.body)),
+                }
+            }
+        };
         let named = self.named.or_else(|| naming.named(&self.body));
-        Answer { status: self.status, judgement, reusable: true, has_surplus: false, unframed: false, named }
+        Ok(Answer { status: self.status, grpc, judgement, reusable: true, has_surplus: false, unframed: false, named })
     }
 
     /// What became of it, on a connection that goes on.
     pub(super) fn ended(self, result: Result<Answer, Failure>) -> Exchanged {
-        Exchanged { result, status: self.status, passed: self.passed, keeps_connection: true, instead: None }
+        let instead = (result == Err(Failure::NotGrpc)).then_some(Instead::NotGrpc);
+        Exchanged { result, status: self.status, passed: self.passed, keeps_connection: true, instead }
     }
 }
 
