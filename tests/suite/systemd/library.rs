@@ -82,6 +82,7 @@ folders! {
     haproxy_does_what_its_scenarios_say: "haproxy",
     nginx_does_what_its_scenarios_say: "nginx-upgrade",
     asgi_servers_do_what_their_scenarios_say: "asgi-servers",
+    servers_of_http2_do_what_their_scenarios_say: "http2",
 }
 
 /// The one that is to fail: its file is none that a run of the folder takes.

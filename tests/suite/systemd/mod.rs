@@ -8,6 +8,7 @@ mod check;
 mod diagnosis;
 mod differential;
 mod fastapi;
+mod grpc;
 mod library;
 mod rehearse;
 mod run;
