@@ -117,6 +117,16 @@ impl View<'_, '_> {
         if timeline.is_watched(self.address) { timeline.looks_apart_ns(span) } else { length_ns(span) }
     }
 
+    /// What leaves less unseen.
+    fn more_often(&self, rate: f64) -> String {
+        match self.address {
+            Destination::Host { .. } | Destination::Unix(_) => {
+                format!("Make new connections (reuse = false) at a rate of {rate} per second or more")
+            }
+            _ => format!("Send messages at a rate of {rate} per second or more"),
+        }
+    }
+
     /// The gravest reason not to let the event pass.
     fn doubt(&self, limit: Duration) -> Option<Doubt> {
         self.gone().or_else(|| self.replaced_unseen()).or_else(|| self.unseen(limit))
@@ -136,7 +146,7 @@ impl View<'_, '_> {
             clause: format!(
                 "no process was listening on {address} for {gap} from {from_s:.3} s, in {name}, and no request met this gap"
             ),
-            remedy: format!("Make new connections (reuse = false) at a rate of {rate} per second or more."),
+            remedy: format!("{}.", self.more_often(rate)),
         })
     }
 
@@ -185,10 +195,13 @@ impl View<'_, '_> {
                 words::ms(ns_to_ms(unseen_ns)),
                 words::ms(ns_to_ms(attempts_ns)),
             );
-            let remedy = format!(
-                "Make new connections (reuse = false) at a rate of {rate} per second or more, or run as root on the \
-                 target's machine, where the kernel's trace attests the listener."
-            );
+            let more = self.more_often(rate);
+            let remedy = match self.address {
+                Destination::Host { .. } => format!(
+                    "{more}, or run as root on the target's machine, where the kernel's trace attests the listener."
+                ),
+                _ => format!("{more}, or run on the target's machine, where the kernel's table of sockets is looked at."),
+            };
             Doubt { clause, remedy }
         })
     }

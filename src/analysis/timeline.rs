@@ -313,6 +313,21 @@ impl<'a> Timeline<'a> {
         Some(view)
     }
 
+    /// How many datagrams the kernel dropped in `span` at the sockets of an address, for want of room; none where it was
+    /// never asked.
+    pub(crate) fn drops(&self, destination: &Destination, span: Span) -> Option<u64> {
+        let entered = self.queues.partition_point(|queue| queue.at <= span.from).saturating_sub(1);
+        let left = self.queues.partition_point(|queue| queue.at <= span.to);
+        let mut seen: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
+        let during = self.queues.get(entered..left)?.iter().flat_map(|queue| &queue.listeners);
+        for listener in during.filter(|listener| destination.reaches(&listener.endpoint)) {
+            if let Some(drops) = listener.drops {
+                seen.entry(listener.inode).or_insert((drops, drops)).1 = drops;
+            }
+        }
+        (!seen.is_empty()).then(|| seen.values().map(|(first, last)| u64::from(last.saturating_sub(*first))).sum())
+    }
+
     /// The spans around and in `within` in which nobody listened at an address, as the kernel showed it: by its trace
     /// to the microsecond, else one, as often as we looked. Empty if it showed none.
     pub(crate) fn listener_gaps(&self, destination: &Destination, within: Span) -> Vec<Span> {

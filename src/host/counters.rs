@@ -1,11 +1,18 @@
-//! Counters of the kernel's TCP, for the whole network namespace.
+//! Counters of the kernel's TCP and UDP, for the whole network namespace.
 
 use std::fs;
 use std::io;
 
-/// Those that tell of lost or saved connections, by their names in `/proc/net/netstat` and `/proc/net/snmp`.
-const WANTED: &[&str] =
-    &["ListenOverflows", "ListenDrops", "TCPMigrateReqSuccess", "TCPMigrateReqFailure", "EstabResets", "OutRsts"];
+/// Those that tell of lost or saved connections and of datagrams without room, by their names in `/proc/net/netstat` and `/proc/net/snmp`.
+const WANTED: &[&str] = &[
+    "ListenOverflows",
+    "ListenDrops",
+    "TCPMigrateReqSuccess",
+    "TCPMigrateReqFailure",
+    "EstabResets",
+    "OutRsts",
+    "RcvbufErrors",
+];
 
 /// Name and value since boot, ascending by name. A counter that this kernel does not have is left out.
 ///
@@ -21,7 +28,8 @@ pub fn read() -> io::Result<Vec<(String, u64)>> {
 /// The files hold pairs of lines: `TcpExt: names...` and `TcpExt: values...`.
 fn parse(text: &str) -> Vec<(String, u64)> {
     let lines: Vec<&str> = text.lines().collect();
-    let pairs = lines.chunks_exact(2).flat_map(|pair| {
+    // UDP-Lite has counters of the same names.
+    let pairs = lines.chunks_exact(2).filter(|pair| !pair[0].starts_with("UdpLite:")).flat_map(|pair| {
         let (names, values) = (pair[0].split_whitespace().skip(1), pair[1].split_whitespace().skip(1));
         names.zip(values)
     });
@@ -41,6 +49,12 @@ mod tests {
     fn only_the_wanted_counters_are_kept() {
         let text = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 2 3\n";
         assert_eq!(parse(text), [("ListenOverflows".to_owned(), 2), ("ListenDrops".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn the_datagrams_without_room_are_those_of_udp() {
+        let text = "Udp: InDatagrams RcvbufErrors\nUdp: 9 4\nUdpLite: InDatagrams RcvbufErrors\nUdpLite: 8 7\n";
+        assert_eq!(parse(text), [("RcvbufErrors".to_owned(), 4)]);
     }
 
     #[test]

@@ -213,7 +213,7 @@ fn unix_bound_to(socket: &OwnedFd, wanted: &Endpoint) -> io::Result<Vec<Listener
 
 /// The Unix sockets of the same type as the one that is wanted.
 fn unix_like(socket: &OwnedFd, wanted: &Endpoint) -> io::Result<Vec<Bound>> {
-    let states = if wanted.takes_datagrams() { receiver::UNCONNECTED } else { UnixStateFlags::LISTEN };
+    let states = if wanted.takes_datagrams() { receiver::DATAGRAM_STATES } else { UnixStateFlags::LISTEN };
     let mut found = unix(socket, states)?;
     found.retain(|bound| std::mem::discriminant(&bound.listener.endpoint) == std::mem::discriminant(wanted));
     Ok(found)

@@ -17,8 +17,9 @@ use super::listener::{bound_to, cookie_of, dump_inet, is_taken};
 use crate::model::Endpoint;
 use crate::model::address::Listener;
 
-/// A socket for datagrams that is connected to nobody is in TCP_CLOSE, include/net/tcp_states.h.
-pub(super) const UNCONNECTED: UnixStateFlags = UnixStateFlags::from_bits_retain(1 << 7);
+/// A Unix socket for datagrams is in TCP_CLOSE until somebody connects to it, and in TCP_ESTABLISHED from then on
+/// (include/net/tcp_states.h; `unix_dgram_connect`, net/unix/af_unix.c).
+pub(super) const DATAGRAM_STATES: UnixStateFlags = UnixStateFlags::from_bits_retain(1 << 7 | 1 << 1);
 
 /// The datagrams that a Unix socket queues where the kernel's setting cannot be read, and one more (net/unix/af_unix.c).
 const DEFAULT_DATAGRAMS: u32 = 10;
@@ -134,7 +135,10 @@ mod tests {
         let server = UnixDatagram::bind(&path).unwrap();
         let found = || at(&Endpoint::UnixDgram(path.clone())).unwrap().remove(0);
         assert_eq!((found().inode, found().queued), (inode_of(&server), 0));
-        UnixDatagram::unbound().unwrap().send_to(b"x", &path).unwrap();
+        let client = UnixDatagram::unbound().unwrap();
+        client.connect(&path).unwrap();
+        assert_eq!((found().inode, found().queued), (inode_of(&server), 0), "it is found once a client has connected");
+        client.send(b"x").unwrap();
         assert_eq!(found().queued, 1);
         assert_eq!(at(&Endpoint::Unix(path.clone())).unwrap(), []);
         assert_eq!(at(&Endpoint::UnixSeqpacket(path)).unwrap(), []);

@@ -41,7 +41,7 @@ causes! {
     /// Nobody listened on the address.
     NoListener =
         "Let a socket unit hold the listener: connections then wait while the service is away.";
-    /// The listener was closed while the connection waited in its accept queue.
+    /// The listener was closed while the connection waited in its accept queue, or the datagram in its receive queue.
     AcceptQueueReset =
         "Let a socket unit hold the listener: a queue dies with the last descriptor of its socket. Between listeners with SO_REUSEPORT, net.ipv4.tcp_migrate_req=1 hands it on.";
     /// The server accepted the connection and closed it without reading the request.
@@ -53,7 +53,7 @@ causes! {
     /// The process ended, or closed the connection as it stopped, with the request in hand.
     KilledInFlight =
         "Let requests end: a graceful stop on SIGTERM, and a TimeoutStopSec= longer than the slowest of them.";
-    /// The accept queue was full.
+    /// The accept queue, the receive buffer or the FIFO was full.
     QueueOverflow =
         "Raise Backlog= and net.core.somaxconn to the backlog that the report says is needed; a server that calls listen() again sets its own. Or shorten the stall.";
     /// The new process took longer to answer than the client waits.

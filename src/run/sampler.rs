@@ -103,7 +103,11 @@ impl Sampler {
         }
         self.looked_at = at;
         if moved || depth(&listeners) > depth(&self.deepest) {
-            self.deepest = listeners;
+            self.deepest.clone_from(&listeners);
+        }
+        for listener in &listeners {
+            let known = self.deepest.iter_mut().find(|known| known.inode == listener.inode);
+            known.into_iter().for_each(|known| known.drops = listener.drops);
         }
         self.looks_since_line += 1;
         let is_due = self.written.is_none() || self.looks_since_line == LOOKS_PER_LINE;

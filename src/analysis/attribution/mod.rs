@@ -6,6 +6,7 @@
 
 mod attest;
 mod case;
+mod datagram;
 mod rules;
 mod sentence;
 mod starts;

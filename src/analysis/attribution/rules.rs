@@ -4,6 +4,7 @@
 //! missing, where two apply it contradicts itself: both are [`Cause::Ambiguous`].
 
 use super::case::{Case, Hold, RESET};
+use super::datagram;
 use crate::analysis::timeline::ListenerView;
 use crate::model::{Cause, FailureClass, GrpcStatus};
 use crate::result::EventPhase;
@@ -14,10 +15,13 @@ type Rule = (Cause, fn(&Case<'_>) -> bool);
 const RULES: &[Rule] = &[
     (Cause::NoListener, nobody_listened),
     (Cause::AcceptQueueReset, listener_closed_over_its_queue),
+    (Cause::AcceptQueueReset, datagram::socket_closed_over_its_queue),
     (Cause::AcceptedUnread, accepted_but_never_read),
     (Cause::KeepAliveRace, closed_before_it_was_read),
     (Cause::KilledInFlight, process_ended_in_flight),
+    (Cause::KilledInFlight, datagram::process_ended_with_it),
     (Cause::QueueOverflow, accept_queue_was_full),
+    (Cause::QueueOverflow, datagram::receive_buffer_was_full),
     (Cause::SlowStart, new_process_was_too_slow),
     (Cause::SlowStop, old_process_was_too_slow),
     (Cause::NotAccepted, nobody_accepted),
@@ -141,10 +145,14 @@ fn accept_queue_was_full(case: &Case<'_>) -> bool {
 const NEVER_TAKEN: &[FailureClass] = &[FailureClass::ResponseTimeout, FailureClass::NoConnection];
 
 fn new_process_was_too_slow(case: &Case<'_>) -> bool {
-    case.is(NEVER_TAKEN) && is_starting(case) && !case.waited_for_stop() && !is_up_in_vain(case)
+    case.is(NEVER_TAKEN)
+        && is_starting(case)
+        && !case.waited_for_stop()
+        && !is_up_in_vain(case)
+        && !datagram::is_out_of_reach(case)
 }
 
-fn is_starting(case: &Case<'_>) -> bool {
+pub(super) fn is_starting(case: &Case<'_>) -> bool {
     case.is_in(EventPhase::Starting) || case.is_in_unasked_start()
 }
 
@@ -156,7 +164,11 @@ fn is_up_in_vain(case: &Case<'_>) -> bool {
 /// The greater part of the wait passed before the old process had ended. A kept connection was taken long before.
 fn old_process_was_too_slow(case: &Case<'_>) -> bool {
     let was_taken = case.key.reused && case.is(&[FailureClass::ResponseTimeout]);
-    case.is(NEVER_TAKEN) && case.waited_for_stop() && !was_taken && case.nothing_was_answered()
+    case.is(NEVER_TAKEN)
+        && case.waited_for_stop()
+        && !was_taken
+        && case.nothing_was_answered()
+        && !datagram::is_out_of_reach(case)
 }
 
 /// A process of the service ran, none stopped, and none took anything.
@@ -167,6 +179,7 @@ fn nobody_accepted(case: &Case<'_>) -> bool {
         && !case.is_in(EventPhase::Down)
         && !case.waited_for_stop()
         && case.nothing_was_answered()
+        && !datagram::is_out_of_reach(case)
 }
 
 fn start_limit_was_hit(case: &Case<'_>) -> bool {

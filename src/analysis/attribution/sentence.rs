@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Finding;
 use super::case::OBSERVER_LAG_NS;
+use super::datagram;
 use crate::analysis::event::Event;
 use crate::analysis::number::span_ms;
 use crate::analysis::timeline::{Timeline, UnitState};
@@ -32,6 +33,7 @@ pub(super) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, tim
             Cause::KilledInFlight => scene.remedy_of_kill(),
             Cause::AcceptedUnread => scene.remedy_of_limit(),
             Cause::AcceptQueueReset => scene.remedy_of_socket(),
+            Cause::QueueOverflow => scene.destinations().into_iter().find_map(datagram::remedy_of_overflow),
             _ => None,
         },
     }
@@ -68,6 +70,12 @@ impl Scene<'_> {
         let (address, when) = (self.addresses(), self.when());
         match cause {
             Cause::NoListener => self.no_listener(&address),
+            Cause::AcceptQueueReset if self.is_of_datagrams() => {
+                format!(
+                    "the socket of {address} was closed with them in its receive queue, before {when}{}",
+                    self.stop()
+                )
+            }
             Cause::AcceptQueueReset => {
                 format!("the listener on {address} was closed {when} with them in its accept queue{}", self.stop())
             }
@@ -76,7 +84,7 @@ impl Scene<'_> {
                 format!("the server closed kept connections {when} before it had read these requests{}", self.stop())
             }
             Cause::KilledInFlight => self.killed_in_flight(&when),
-            Cause::QueueOverflow => format!("the accept queue of {address} was full {when}{}", self.depth()),
+            Cause::QueueOverflow => self.queue_overflow(&address, &when),
             Cause::SlowStart => format!("{} had not answered yet {when}", self.new_process()),
             Cause::SlowStop => self.slow_stop(&when),
             Cause::NotAccepted => self.not_accepted(&address, &when),
@@ -334,6 +342,9 @@ impl Scene<'_> {
                 _ if view.absent => format!("; at times nobody listened on {address}"),
                 _ if view.changed => format!("; another listener took the place of the one on {address}"),
                 Some((0, _)) => format!("; the listener on {address} stayed, with an empty queue"),
+                Some((queued, backlog)) if destination.takes_datagrams() => {
+                    format!("; the socket of {address} stayed, with up to {queued} of {backlog} in its receive queue")
+                }
                 Some((queued, backlog)) => format!(
                     "; the listener on {address} stayed, and of {} places in its queue at most {queued} were taken",
                     u64::from(backlog) + 1
@@ -449,6 +460,20 @@ impl Scene<'_> {
     fn stop(&self) -> String {
         let gone = self.event.and_then(|event| Some((event.pid_before()?, event.gone_at()?)));
         gone.map_or_else(String::new, |(pid, gone)| format!("; PID {pid} was gone at {}", self.at(gone)))
+    }
+
+    fn queue_overflow(&self, address: &str, when: &str) -> String {
+        let of_messages = |destination| datagram::overflow(destination, self.span, self.event, self.timeline);
+        let told: Vec<String> = self.destinations().into_iter().filter_map(of_messages).collect();
+        if told.is_empty() {
+            return format!("the accept queue of {address} was full {when}{}", self.depth());
+        }
+        format!("{}, {when}", told.join(" and "))
+    }
+
+    fn is_of_datagrams(&self) -> bool {
+        let destinations = self.destinations();
+        !destinations.is_empty() && destinations.iter().all(|destination| destination.takes_datagrams())
     }
 
     fn depth(&self) -> String {

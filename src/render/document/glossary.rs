@@ -52,7 +52,7 @@ const COLUMNS: &[Definition] = &[
         "slowest ms = drain + queue + boot + rest",
         "The slowest answer, and how long it waited for the old process to go, without one, for the new one to answer, and besides.",
     ),
-    of("queue / backlog", "The most connections seen waiting in the accept queue, and how many fit."),
+    of("queue / backlog", "The most connections seen waiting in the accept queue, and how many fit; of UDP, bytes."),
     of("backlog needed", "Connections that arrive during a stall of this length: what Backlog= would have to hold."),
     of("instance", "A process, release or pod, by the name that its answers give."),
     of("answers", "Its complete answers to requests that fell due after the warmup, expected or wrong."),

@@ -183,6 +183,12 @@ impl Destination {
         }
     }
 
+    /// Whether it takes datagrams.
+    #[must_use]
+    pub fn takes_datagrams(&self) -> bool {
+        matches!(self, Self::Udp { .. } | Self::UnixDgram(_))
+    }
+
     /// The host and the port.
     #[must_use]
     pub fn host(&self) -> Option<(&str, u16)> {

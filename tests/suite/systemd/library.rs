@@ -81,6 +81,7 @@ folders! {
     single_mechanisms_do_what_their_scenarios_say: "mechanisms",
     haproxy_does_what_its_scenarios_say: "haproxy",
     nginx_does_what_its_scenarios_say: "nginx-upgrade",
+    services_that_take_messages_do_what_their_scenarios_say: "messages",
     asgi_servers_do_what_their_scenarios_say: "asgi-servers",
     servers_of_http2_do_what_their_scenarios_say: "http2",
 }
