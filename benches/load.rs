@@ -82,6 +82,7 @@ mod exchange {
                 expect_grpc_status: Vec::new(),
                 expect_body: None,
                 instance: None,
+                requests: Vec::new(),
                 timeout: Duration::from_secs(10),
                 connect_timeout: Duration::from_secs(10),
                 ca_file: None,

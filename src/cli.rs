@@ -54,7 +54,7 @@ pub enum Command {
     Rehearse(RehearseArgs),
     /// Render a saved run again and exit with its verdict's code
     Report(ReportArgs),
-    /// Compare two saved runs; exit with 1 when a --fail-on gate trips
+    /// Compare two or more saved runs; exit with 1 when a --fail-on gate trips
     Compare(CompareArgs),
     /// Print the JSON Schema of a format
     Schema(SchemaArgs),
@@ -207,6 +207,9 @@ pub struct CompareArgs {
     /// The folder of the run after
     #[arg(value_name = "AFTER")]
     pub after: PathBuf,
+    /// More runs: all are set next to each other, and --fail-on compares each with the first
+    #[arg(value_name = "DIR")]
+    pub more: Vec<PathBuf>,
     /// Fail when a figure grew by more than this, such as "p99 +20%"; may be given several times
     #[arg(long, value_name = "GATE")]
     pub fail_on: Vec<Gate>,
@@ -254,6 +257,10 @@ pub enum CompareFormat {
     Json,
     /// GitHub-flavoured Markdown
     Markdown,
+    /// A page of its own, with one chart of all
+    Html,
+    /// Only the chart
+    Svg,
 }
 
 /// `--manager`.

@@ -50,6 +50,7 @@ fn cohort(path: PathBuf) -> Cohort {
             expect_status: vec![StatusPattern::Class(2)],
             expect_body: Some("^hello$".to_owned()),
             instance: None,
+            requests: Vec::new(),
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             ca_file: None,

@@ -11,8 +11,7 @@ use super::number::{ns_to_ms, span_ms};
 use super::timeline::Timeline;
 use super::unframed;
 use super::window::{cold_start_ms, first_ok_end, outage_ms, recovery_ms};
-use crate::model::Span;
-use crate::model::{EventId, FailureClass};
+use crate::model::{ActionKind, EventId, FailureClass, Span};
 use crate::record::Record;
 use crate::record::fold::tally::{Group, Tally};
 use crate::record::fold::window::{Cell, Window};
@@ -136,6 +135,17 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// Until the first `ok` after the action. A command acts when the old main process goes: what was answered before
+/// tells nothing of it.
+fn first_ok_ms(window: &Window, event: &Event<'_>) -> f64 {
+    let gone = event.gone_at().filter(|_| event.begin.action == ActionKind::Exec);
+    let first = match gone {
+        Some(gone) => first_ok_end(window, gone).map(|end| span_ms(gone, end)),
+        None => window.first_ok.map(|ok| span_ms(event.begin.at, ok.end)),
+    };
+    first.unwrap_or(f64::INFINITY)
+}
+
 fn gates(record: &Record) -> BTreeMap<EventId, &GateOutcome> {
     let mut gates = BTreeMap::new();
     for line in &record.lines {
@@ -162,8 +172,7 @@ fn times_of(
         let scope = Scope::Event(event.begin.event);
         let Some(window) = tally.window(cohort, scope) else { continue };
         let entry = times.entry(scope).or_default();
-        let first_ok = window.first_ok.map(|ok| span_ms(event.begin.at, ok.end));
-        entry.first_ok = Some(first_ok.unwrap_or(f64::INFINITY));
+        entry.first_ok = Some(first_ok_ms(window, event));
         entry.recovery = limit_ms.and_then(|limit| recovery_ms(rows, (cohort, event), tally, timeline, limit));
         entry.boot = event
             .started_at()

@@ -22,6 +22,7 @@ mod generator;
 mod holders;
 mod instances;
 mod number;
+mod paths;
 mod processes;
 mod series;
 mod sight;
@@ -119,6 +120,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         outage_ms: finite_ms(whole.outage_ms),
         recovery_ms: finite_ms(whole.recovery_ms),
         queue_peak: whole.queue_peak,
+        requests_by_path: paths::results(&facts),
         stale: whole.stale.as_ref().map(|stale| stale.values().sum()),
         instances: instances::results(&facts),
         instances_unknown: instances::unknown(&facts),

@@ -1,6 +1,7 @@
-//! `gapless compare`, and `run --baseline`: two runs side by side.
+//! `gapless compare`, and `run --baseline`: two runs or more next to each other.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -12,17 +13,41 @@ use crate::analysis::compare::{Comparison, compare};
 use crate::analysis::gate::Gate;
 use crate::cli::{CompareArgs, CompareFormat, Format};
 use crate::render;
-use crate::result::RunResult;
-use crate::result::SCHEMA;
+use crate::result::{RunResult, SCHEMA, Strategy};
 
 /// Runs the command.
 ///
 /// # Errors
 /// When a folder cannot be read.
 pub fn main(args: &CompareArgs) -> anyhow::Result<Exit> {
-    let comparison = compare(&read(&args.before)?, &read(&args.after)?);
-    output::write(&rendered(&comparison, args.format))?;
-    Ok(judge(&comparison, &args.fail_on))
+    let folders: Vec<&Path> = [&args.before, &args.after].into_iter().chain(&args.more).map(PathBuf::as_path).collect();
+    let names = names(&folders);
+    let runs = folders.iter().zip(names).map(|(folder, name)| Ok((name, read(folder)?)));
+    let runs = runs.collect::<anyhow::Result<Vec<(String, RunResult)>>>()?;
+    let strategies = Strategy::of_runs(&runs);
+    let [(_, first), others @ ..] = runs.as_slice() else { return Ok(Exit::Passed) };
+    if let [(_, after)] = others {
+        let comparison = compare(first, after);
+        output::write(&rendered(&comparison, &strategies, args.format))?;
+        return Ok(judge(&comparison, &args.fail_on));
+    }
+    output::write(&rendered_all(&strategies, args.format))?;
+    let mut exit = Exit::Passed;
+    for (name, run) in others.iter().filter(|_| !args.fail_on.is_empty()) {
+        say(&format!("{name}, compared with the first:"));
+        if judge(&compare(first, run), &args.fail_on) != Exit::Passed {
+            exit = Exit::Failed;
+        }
+    }
+    Ok(exit)
+}
+
+/// What runs are called: by their folders, with as much of the path as tells them from each other.
+fn names(folders: &[&Path]) -> Vec<String> {
+    let last = |folder: &&Path| folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    let short: Option<Vec<String>> = folders.iter().map(last).collect();
+    let is_telling = |names: &Vec<String>| names.iter().collect::<BTreeSet<_>>().len() == names.len();
+    short.filter(is_telling).unwrap_or_else(|| folders.iter().map(|folder| folder.display().to_string()).collect())
 }
 
 /// Compares a run that is just over with a saved one. On stdout only where tables or Markdown stand there: the
@@ -37,7 +62,7 @@ pub(super) fn with_baseline(
     format: Format,
 ) -> anyhow::Result<Exit> {
     let comparison = compare(baseline, result);
-    let below = |format| output::write(&[b"\n", rendered(&comparison, format).as_slice()].concat());
+    let below = |format| output::write(&[b"\n", rendered(&comparison, &[], format).as_slice()].concat());
     match format {
         Format::Table => below(CompareFormat::Table)?,
         Format::Markdown => below(CompareFormat::Markdown)?,
@@ -71,13 +96,28 @@ pub(super) fn read(dir: &Path) -> anyhow::Result<RunResult> {
     Ok(result)
 }
 
-fn rendered(comparison: &Comparison, format: CompareFormat) -> Vec<u8> {
+fn rendered(comparison: &Comparison, strategies: &[Strategy], format: CompareFormat) -> Vec<u8> {
     match format {
         CompareFormat::Table => {
             render::terminal::render_comparison(comparison, output::width(), output::stdout_color())
         }
         CompareFormat::Json => render::json::render(comparison),
-        CompareFormat::Markdown => render::markdown::render_comparison(comparison),
+        CompareFormat::Markdown => render::markdown::render_comparison(comparison, strategies),
+        CompareFormat::Html => render::html::render_comparison(comparison, strategies),
+        CompareFormat::Svg => render::svg::comparison(strategies).unwrap_or_default(),
+    }
+}
+
+/// More than two runs.
+fn rendered_all(strategies: &[Strategy], format: CompareFormat) -> Vec<u8> {
+    match format {
+        CompareFormat::Table => {
+            render::terminal::render_strategies(strategies, output::width(), output::stdout_color())
+        }
+        CompareFormat::Json => render::json::render(&strategies),
+        CompareFormat::Markdown => render::markdown::render_strategies(strategies),
+        CompareFormat::Html => render::html::render_strategies(strategies),
+        CompareFormat::Svg => render::svg::comparison(strategies).unwrap_or_default(),
     }
 }
 

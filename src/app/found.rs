@@ -9,6 +9,7 @@ use toml::Value;
 use super::adopt::{Adopted, Asking, Candidate};
 use super::hear::Said;
 use super::request::{self, Bears, CONNECTIONS};
+use super::targets;
 use crate::check::Facts;
 use crate::check::facts::{Machine, SocketFacts};
 use crate::cli::RequestArgs;
@@ -68,6 +69,22 @@ impl Found {
         };
         found.choose(&unit, &candidates, asking)?;
         Ok(found)
+    }
+
+    /// The same, with the requests of `--requests` in the place of the one that was asked.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn with_requests(mut self, request: &RequestArgs) -> Result<Self, String> {
+        let Some(file) = &request.requests else { return Ok(self) };
+        let url = self.target_text("url").unwrap_or_default().to_owned();
+        let requests = targets::read(file, &url)?;
+        self.target.retain(|(key, _)| *key != "method");
+        if let Some((_, value)) = self.target.iter_mut().find(|(key, _)| *key == "url") {
+            *value = Value::from(targets::origin(&url));
+        }
+        self.target.push(("requests", requests));
+        Ok(self)
     }
 
     /// The value of a key of the target.

@@ -43,6 +43,13 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
+    let found = match found.with_requests(&request) {
+        Ok(found) => found,
+        Err(reason) => {
+            say(&format!("error: {reason}"));
+            return Ok(Exit::Usage);
+        }
+    };
     let told: Vec<String> = std::iter::once(found.chosen()).chain(found.notes.iter().cloned()).collect();
     let role = if found.service.is_some() { "service" } else { "socket" };
     let step =

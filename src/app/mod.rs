@@ -28,6 +28,7 @@ pub mod run;
 pub mod schema;
 pub mod session;
 pub mod stamp;
+mod targets;
 pub mod try_unit;
 pub mod watch;
 pub mod watcher;

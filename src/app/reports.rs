@@ -17,7 +17,10 @@ const RENDERERS: [(&str, Renderer); 6] = [
     ("report.md", |result| Ok(one("report.md", render::markdown::render(result)))),
     ("junit.xml", |result| Ok(one("junit.xml", render::junit::render(result)?))),
     ("metrics.prom", |result| Ok(one("metrics.prom", render::metrics::render(result)?))),
-    ("the charts", |result| Ok(result.scenarios.iter().flat_map(render::svg::files).collect())),
+    ("the charts", |result| {
+        let of_scenarios = result.scenarios.iter().flat_map(render::svg::files);
+        Ok(of_scenarios.chain(render::svg::comparison_file(result)).collect())
+    }),
 ];
 
 /// Every report of `result`. A renderer that fails or panics is an error of its own and takes no other with it.

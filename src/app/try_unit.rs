@@ -57,6 +57,10 @@ pub(super) fn attempt(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Resul
         Ok(found) => found,
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
+    let found = match found.with_requests(&args.request) {
+        Ok(found) => found,
+        Err(reason) => return Ok(wrong_usage(&reason)),
+    };
     let runs_command = !rehearsal.command.is_empty();
     let step = match step(&args, &unit, &found, rehearsal.command) {
         Ok(step) => step,

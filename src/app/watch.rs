@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use toml::Value;
 
 use super::caller::Caller;
 use super::exit::Exit;
@@ -17,6 +18,7 @@ use super::rehearse::Tried;
 use super::request::{self, Bears, line};
 use super::run::{How, finish, known, pin_loads, record_all};
 use super::session;
+use super::targets;
 use crate::cli::{Format, ManagerArg, OutputArgs, WatchArgs};
 use crate::run::exec::resolve;
 use crate::run::{Interrupt, Marks, Surroundings};
@@ -35,7 +37,14 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
         say(&format!("error: {reason}"));
         return Ok(Exit::Usage);
     }
-    match scenario::load_text(SOURCE, &text(args), &here) {
+    let requests = match args.request.requests.as_deref().map(|file| targets::read(file, &args.url)).transpose() {
+        Ok(requests) => requests,
+        Err(reason) => {
+            say(&format!("error: {reason}"));
+            return Ok(Exit::Usage);
+        }
+    };
+    match scenario::load_text(SOURCE, &text(args, requests), &here) {
         Ok(scenario) => session::block_on(watch(args, scenario)),
         Err(mistakes) => {
             output::say_mistakes(&mistakes);
@@ -142,12 +151,13 @@ fn cannot_run(program: &str, here: &Path) -> Option<String> {
 }
 
 /// The scenario that the command line describes.
-fn text(args: &WatchArgs) -> String {
+fn text(args: &WatchArgs, requests: Option<Value>) -> String {
     let request = &args.request;
     let speaks_http = scenario::speaks_http(&args.url);
     let mut text = format!("name = \"watch\"\n\n[target]\n{}", line("url", args.url.as_str()));
     text.extend(request.unix.iter().map(|path| line("unix", path.as_str())));
     text.extend(request::target_keys(request, speaks_http).into_iter().map(|(key, value)| line(key, value)));
+    text.extend(requests.map(|requests| line("requests", requests)));
     for load in request::loads(&request.load, speaks_http, Bears::USUAL) {
         text.extend(["\n", &load.text()]);
     }
@@ -191,7 +201,7 @@ mod tests {
         else {
             panic!("another command");
         };
-        text(&args)
+        text(&args, None)
     }
 
     fn plan(args: &[&str]) -> Plan {

@@ -28,6 +28,10 @@ pub struct RequestArgs {
     /// A file with the body of each request
     #[arg(long, value_name = "FILE", conflicts_with = "body", help_heading = HEADING)]
     pub body_file: Option<PathBuf>,
+    /// A file with several requests, sent in turns: lines of paths (/search?q=1), or vegeta's targets (GET URL, with
+    /// headers and @FILE for a body below it). One that comes several times is sent as often
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "body", "body_file"], help_heading = HEADING)]
+    pub requests: Option<PathBuf>,
     /// An expected status, such as 200 or 4xx; may be given several times [default: 2xx; try and init accept 2xx and
     /// 3xx]
     #[arg(long, value_name = "STATUS", help_heading = HEADING)]

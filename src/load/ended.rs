@@ -10,6 +10,8 @@ use crate::model::{FailureKey, GrpcStatus, Instead, MonoTime};
 pub(super) struct Ended {
     /// When it was to be sent.
     pub(super) due: MonoTime,
+    /// Which of the requests of its target.
+    pub(super) which: u16,
     /// When its answer was whole, or it was known to have failed.
     pub(super) end: MonoTime,
     /// What became of it.

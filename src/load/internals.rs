@@ -105,21 +105,21 @@ impl Pair {
         let target = ReadyTarget::new(cohort, false)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (ours, mut theirs) = runtime.block_on(async { UnixStream::pair() }).map_err(failed)?;
-        let mut request = vec![0; target.request.bytes().len()];
+        let mut request = vec![0; target.requests.first().map_or(0, |request| request.bytes().len())];
         runtime.spawn(async move {
             while theirs.read_exact(&mut request).await.is_ok() && theirs.write_all(answer).await.is_ok() {}
         });
         let wire = Wire::new(Stream::Plain(Socket::Unix(ours)), Scratch::new());
-        let protocol = Protocol::new(&target.request, &target.expect, Instances::default());
+        let protocol = Protocol::new(&target.requests, &target.expect, Instances::default());
         Ok(Self { runtime, target, wire, protocol, made: 0 })
     }
 
     /// Sends the request and reads its answer: whether that is the expected one.
     pub fn exchange(&mut self) -> bool {
         self.made += 1;
-        let Self { runtime, target: ReadyTarget { request, expect, .. }, wire, protocol, made } = self;
-        protocol.start(*made, expect, wire);
-        let event = runtime.block_on(poll_fn(|cx| protocol.poll(request, expect, wire, cx)));
+        let Self { runtime, target: ReadyTarget { requests, expect, .. }, wire, protocol, made } = self;
+        protocol.start(*made, 0, expect, wire);
+        let event = runtime.block_on(poll_fn(|cx| protocol.poll(requests, expect, wire, cx)));
         let ProtocolEvent::Ended(_, exchanged) = event else { return false };
         exchanged.result.is_ok_and(|answer| answer.judgement == Judgement::Expected)
     }
@@ -147,7 +147,7 @@ impl Recording {
         let trace = Trace { sent: Some(sent), connected: Some(due), nth: 2, ..Trace::default() };
         let result = Ok(Accepted { status: Some(200), grpc: None, unconfirmed: false });
         let lateness_ns = Some(sent.nanos_since(due));
-        self.tally.ended(&self.timeline, &Ended { due, end, result, lateness_ns, trace });
+        self.tally.ended(&self.timeline, &Ended { due, which: 0, end, result, lateness_ns, trace });
     }
 
     /// Hands over what was counted until `at`: how many rows and segments.

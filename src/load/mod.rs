@@ -19,6 +19,7 @@
 //! | `connection` | opens, and counts bytes |
 //! | `protocol` | starts exchanges: request and answer |
 //! | `classify` | from errors and bytes to a failure class |
+//! | `mix` | in which order several requests are sent |
 //! | `instances` | which instances answered |
 //! | `tally`, `row_tally`, `gaps`, `health`, `timeline`, `readiness`, `live` | what is counted, under which scope |
 //! | `outbox` | hands it over |
@@ -47,6 +48,7 @@ mod instances;
 #[doc(hidden)]
 pub mod internals;
 mod live;
+mod mix;
 mod observation;
 mod outbox;
 mod pacer;

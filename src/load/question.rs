@@ -9,7 +9,7 @@ use super::connection::Scratch;
 use super::error::LoadError;
 use super::guard::Interruption;
 use super::instances::Instances;
-use super::slot::{Slot, SlotEvent, SlotPolicy};
+use super::slot::{Due, Slot, SlotEvent, SlotPolicy};
 use super::target::ReadyTarget;
 use crate::clock;
 use crate::model::{Endpoint, FailureKey, GrpcStatus, Instead};
@@ -23,7 +23,8 @@ use crate::trust::Trusted;
 pub fn asks(cohort: &Cohort) -> Result<(Endpoint, Option<Trusted>, Vec<u8>), LoadError> {
     let ready = ReadyTarget::new(cohort, true)?;
     let tls = ready.tls.map(|tls| Trusted { config: Arc::clone(tls.connector.config()), server_name: tls.server_name });
-    Ok((ready.endpoint, tls, ready.request.bytes().to_vec()))
+    let first = ready.requests.first().map(|request| request.bytes().to_vec());
+    Ok((ready.endpoint, tls, first.unwrap_or_default()))
 }
 
 /// What became of a request that was sent once.
@@ -51,7 +52,7 @@ pub fn ask(cohort: &Cohort) -> Result<Heard, LoadError> {
     let ended = runtime.block_on(async {
         let mut slot = Slot::new(Rc::new(policy), Scratch::new(), Instances::default(), Interruption::new());
         let now = clock::now();
-        slot.start(now, now);
+        slot.start(Due { at: now, which: 0 }, now);
         loop {
             if let SlotEvent::Ended(ended) = poll_fn(|cx| slot.poll_event(cx)).await {
                 return ended;

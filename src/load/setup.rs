@@ -106,7 +106,9 @@ impl Prepared {
             ReadyPace::OnDemand => Agenda::clients(0, origin),
         };
         let tally = Tally::new(number, origin, Arc::clone(live)).with_health(self.health);
-        let tally = tally.with_instances(control.instances.clone());
+        let requests = self.policy.slot.target.requests.len();
+        let tally =
+            tally.with_instances(control.instances.clone()).with_requests(if requests > 1 { requests } else { 0 });
         let ReadyPolicy { slot, slots_max, streams, closed_loop, on_demand } = self.policy;
         let policy = Policy { slot: Rc::new(slot), slots_max, streams, closed_loop, on_demand };
         let cohort = Cohort::new(usize::from(number), policy, Rc::clone(control), tally, agenda);

@@ -32,6 +32,15 @@ pub(super) struct SlotPolicy {
     pub(super) connect_delay: Duration,
 }
 
+/// A request that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    /// When.
+    pub(super) at: MonoTime,
+    /// Which of the requests of its target.
+    pub(super) which: u16,
+}
+
 /// What happened in a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SlotEvent {
@@ -91,6 +100,8 @@ enum Place {
 #[derive(Clone, Copy)]
 struct Request {
     due: MonoTime,
+    /// Which of the requests of its target.
+    which: u16,
     could_start: MonoTime,
     /// It waits for room on a connection that others opened or use, which is not the instrument's own error.
     has_waited: bool,
@@ -110,7 +121,7 @@ impl Request {
         end: MonoTime,
     ) -> Ended {
         let lateness_ns = first_call.map(|called_at| called_at.nanos_since(self.could_start));
-        Ended { due: self.due, end, result, lateness_ns, trace }
+        Ended { due: self.due, which: self.which, end, result, lateness_ns, trace }
     }
 
     /// It had no connection, or no room on one.
@@ -141,9 +152,10 @@ impl Slot {
     }
 
     /// Takes on a request; there must be room for it, since `free_since`.
-    pub(super) fn start(&mut self, due: MonoTime, free_since: MonoTime) {
+    pub(super) fn start(&mut self, Due { at: due, which }: Due, free_since: MonoTime) {
         self.requests.push(Request {
             due,
+            which,
             could_start: due.max(free_since),
             has_waited: matches!(self.link, Link::Opening(_)),
             connect_call: None,
@@ -230,7 +242,7 @@ impl Slot {
             if std::mem::take(&mut request.has_waited) && request.connect_call.is_none() {
                 request.could_start = clock::now();
             }
-            (request.place, request.nth) = (Place::Current, open.start(target));
+            (request.place, request.nth) = (Place::Current, open.start(request.which, target));
         }
         let polled = open.poll(target, cx);
         self.events.extend(open.take_goaways().map(SlotEvent::GoAways));

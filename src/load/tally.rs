@@ -12,7 +12,8 @@ use super::row_tally::RowTally;
 use super::timeline::Timeline;
 use crate::model::{FailureClass, FailureKey, MonoTime};
 use crate::record::segment::{
-    FIRST_SAMPLES, FailureSample, Gap, GoAways, LAST_SAMPLES, ROW_NS, Row, Rows, Scope, Segment, SentOk, UnframedSample,
+    FIRST_SAMPLES, FailureSample, Gap, GoAways, LAST_SAMPLES, ROW_NS, RequestCount, Row, Rows, Scope, Segment, SentOk,
+    UnframedSample,
 };
 
 /// What one cohort has counted and not handed over yet, by scope.
@@ -27,6 +28,8 @@ pub(super) struct Tally {
     gap: GapWatch,
     health: Option<HealthWatch>,
     instances: Instances,
+    /// How many requests it sends, where each is counted.
+    requests: usize,
     outstanding: u64,
     /// Requests due before a moment that had not ended by then, and still have not.
     awaited: (MonoTime, u64),
@@ -70,6 +73,7 @@ impl Tally {
             gap: GapWatch::default(),
             health: None,
             instances: Instances::default(),
+            requests: 0,
             outstanding: 0,
             awaited: (MonoTime::default(), 0),
             unattempted_since: origin,
@@ -88,6 +92,11 @@ impl Tally {
     /// The same, with the instances that the whole load knows.
     pub(super) fn with_instances(self, instances: Instances) -> Self {
         Self { instances, ..self }
+    }
+
+    /// The same, counting each of so many requests.
+    pub(super) fn with_requests(self, requests: usize) -> Self {
+        Self { requests, ..self }
     }
 
     /// Since when there was no `ok` while requests were due; none if all is well.
@@ -207,6 +216,9 @@ impl Tally {
             self.segment(scope).flaps += 1;
         }
         self.instance(timeline, scope, ended);
+        if let Some(count) = self.segment(scope).requests.get_mut(usize::from(ended.which)) {
+            count.count(ended.result.err().map(|key| key.class));
+        }
         match ended.result {
             Ok(accepted) => {
                 self.ok(timeline, scope, began, ended);
@@ -339,9 +351,11 @@ impl Tally {
     }
 
     fn segment_tally(&mut self, scope: Scope) -> &mut SegmentTally {
-        let (cohort, from) = (self.cohort, self.cut_at);
+        let (cohort, from, requests) = (self.cohort, self.cut_at, self.requests);
+        let of_request = |request| RequestCount { request, ..RequestCount::default() };
+        let counts = || (0..).map(of_request).take(requests).collect();
         let empty = || SegmentTally {
-            segment: Segment::empty(cohort, scope, from),
+            segment: Segment { requests: counts(), ..Segment::empty(cohort, scope, from) },
             sampled: Default::default(),
             last: Default::default(),
             last_unframed: VecDeque::new(),
@@ -365,6 +379,7 @@ impl SegmentTally {
         let last = self.last.iter().flatten().map(|(key, ended)| sample(*key, ended));
         self.segment.samples.extend(last);
         self.segment.unframed.extend(self.last_unframed.iter().map(unframed_sample));
+        self.segment.requests.retain(|count| count.ended() > 0);
         let instances = self.instances.into_record(instances);
         Box::new(Segment { to, instances, ..self.segment })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connection::Tls;
 use super::error::LoadError;
+use super::mix::Mix;
 use super::protocol::{Expectation, RequestTemplate};
 use crate::model::Endpoint;
 use crate::scenario::plan::{Cohort, Destination, Scheme};
@@ -15,8 +16,10 @@ pub(super) struct ReadyTarget {
     pub(super) endpoint: Endpoint,
     /// For https.
     pub(super) tls: Option<Tls>,
-    /// What is sent.
-    pub(super) request: RequestTemplate,
+    /// What is sent: at least one request.
+    pub(super) requests: Vec<RequestTemplate>,
+    /// In which order, where there are several.
+    pub(super) mix: Mix,
     /// What must come back.
     pub(super) expect: Expectation,
     /// From the due time until the answer must be whole.
@@ -32,7 +35,8 @@ impl ReadyTarget {
         Ok(Self {
             endpoint: resolve(&cohort.name, &target.connect)?,
             tls: (target.scheme == Scheme::Https).then(|| Tls::new(&cohort.name, target)).transpose()?,
-            request: RequestTemplate::new(cohort, closes)?,
+            requests: RequestTemplate::all(cohort, closes)?,
+            mix: Mix::new(&target.requests.iter().map(|request| request.weight).collect::<Vec<_>>()),
             expect: Expectation::new(&cohort.name, target)?,
             timeout: target.timeout,
             connect_timeout: target.connect_timeout.min(target.timeout),
@@ -41,7 +45,7 @@ impl ReadyTarget {
 
     /// Whether a request has no bytes.
     pub(super) fn is_silent(&self) -> bool {
-        matches!(&self.request, RequestTemplate::Tcp(bytes) if bytes.is_empty())
+        matches!(&self.requests[..], [RequestTemplate::Tcp(bytes)] if bytes.is_empty())
     }
 }
 

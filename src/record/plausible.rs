@@ -219,7 +219,8 @@ fn counts_of_segment(segment: &Segment) -> Vec<u64> {
             .flat_map(|instance| instance.stale.iter().map(|stale| stale.n).chain([instance.answers]));
         named.chain([instances.unnamed, instances.unnamed_ok, instances.left_out])
     });
-    counts.into_iter().chain(goaways).chain(instances).collect()
+    let requests = segment.requests.iter().flat_map(|count| [count.ok, count.dropped, count.wrong, count.unsent]);
+    counts.into_iter().chain(goaways).chain(instances).chain(requests).collect()
 }
 
 #[cfg(test)]

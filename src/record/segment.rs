@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::LatencyHistogram;
 use super::instances::Instances;
-use crate::model::{EventId, FailureKey, GrpcStatus, Instead, MonoTime};
+use crate::model::{EventId, FailureClass, FailureKey, GrpcStatus, Instead, MonoTime};
 
 /// The length of a row, in nanoseconds: 100 ms.
 pub const ROW_NS: u64 = 100_000_000;
@@ -131,6 +131,9 @@ pub struct Segment {
     /// Which instances answered; none where no answer is asked for its instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
+    /// What became of each request, where the cohort sends several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestCount>,
     /// The longest spans without an `ok` while requests were due, longest first; at most eight.
     pub gaps: Vec<Gap>,
     /// Longest time without a connection attempt, in nanoseconds, from the scope's beginning to its end: its edges
@@ -174,6 +177,7 @@ impl Segment {
             connections: ConnectionCounts::default(),
             goaways: None,
             instances: None,
+            requests: Vec::new(),
             gaps: Vec::new(),
             connect_gap_ns: None,
             first_ok: None,
@@ -233,6 +237,52 @@ impl GoAways {
             streams_open: self.streams_open + other.streams_open,
             answered_after: self.answered_after + other.answered_after,
         }
+    }
+}
+
+/// What became of one of several requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCount {
+    /// Which, by its place in the plan.
+    pub request: u16,
+    /// How many of it ended `ok`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ok: u64,
+    /// Dropped.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// Wrong.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wrong: u64,
+    /// Not sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsent: u64,
+}
+
+impl RequestCount {
+    /// Counts one that ended like this.
+    pub fn count(&mut self, failure: Option<FailureClass>) {
+        let of = match failure {
+            None => &mut self.ok,
+            Some(class) if class.is_unsent() => &mut self.unsent,
+            Some(class) if class.is_wrong() => &mut self.wrong,
+            Some(_) => &mut self.dropped,
+        };
+        *of += 1;
+    }
+
+    /// Adds what another part counted of the same request.
+    pub fn add(&mut self, other: &Self) {
+        self.ok += other.ok;
+        self.dropped += other.dropped;
+        self.wrong += other.wrong;
+        self.unsent += other.unsent;
+    }
+
+    /// How many have ended.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.ok + self.dropped + self.wrong + self.unsent
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::document::blocks::Subject;
-use super::document::{self, Block, Cause, Cell, Content, Document, Kind, Level, Part, Shown, Span, Table, Tone};
+use super::document::{self, Block, Cause, Cell, Content, Document, Kind, Level, Part, Shown, Span, Table, Tone, bars};
 use super::text::escape;
 use crate::analysis::compare::Comparison;
-use crate::result::RunResult;
+use crate::result::{RunResult, Strategy};
 
 /// The result for a file, a pull request or a job's summary: without images, which would not be there when it is pasted.
 #[must_use]
@@ -16,8 +16,14 @@ pub fn render(result: &RunResult) -> Vec<u8> {
 
 /// Two runs, compared.
 #[must_use]
-pub fn render_comparison(comparison: &Comparison) -> Vec<u8> {
-    Page::default().lay_out(&document::other::comparison(comparison))
+pub fn render_comparison(comparison: &Comparison, strategies: &[Strategy]) -> Vec<u8> {
+    Page::default().lay_out(&document::other::comparison(comparison, strategies))
+}
+
+/// Several runs next to each other.
+#[must_use]
+pub fn render_strategies(strategies: &[Strategy]) -> Vec<u8> {
+    Page::default().lay_out(&document::other::strategies(strategies))
 }
 
 #[derive(Default)]
@@ -56,6 +62,7 @@ impl Page {
             Block::Table(table) => self.table(table),
             // An image of a file would be broken wherever this is pasted.
             Block::Charts(_) => {}
+            Block::Strategies(strategies) => self.strategies(strategies),
             Block::Causes(causes) => causes.iter().for_each(|cause| self.cause(cause)),
             Block::Facts(facts) => self.list(facts.iter().map(|(name, value)| format!("{name}: {value}"))),
             Block::Folded { summary, is_open, content } => {
@@ -63,7 +70,7 @@ impl Page {
                 self.push(&format!("<details{open}><summary>{}</summary>", text(summary)));
                 match content {
                     Content::Table(table) => self.table(table),
-                    Content::File(lines) => self.fence(lines),
+                    Content::File(lines) => self.fence("toml", lines),
                 }
                 self.push("</details>");
             }
@@ -104,11 +111,17 @@ impl Page {
         self.push(&format!("What helps: {}", text(&cause.remedy)));
     }
 
-    /// A scenario in a fence that nothing in it can close.
-    fn fence(&mut self, lines: &[&str]) {
+    /// The bars of a chart, as text: they are there wherever this is pasted.
+    fn strategies(&mut self, strategies: &[Strategy]) {
+        let lines = bars(strategies);
+        self.fence("text", &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// Lines in a fence that nothing in it can close.
+    fn fence(&mut self, language: &str, lines: &[&str]) {
         let lines: Vec<String> = lines.iter().map(|line| escape(&line.replace('\t', "    "))).collect();
         let fence = "`".repeat(longest_run(&lines, '`').max(2) + 1);
-        let _ = writeln!(self.text, "{fence}toml");
+        let _ = writeln!(self.text, "{fence}{language}");
         for line in &lines {
             let _ = writeln!(self.text, "{line}");
         }

@@ -277,13 +277,13 @@ fn text_from_outside_cannot_break_out_of_the_terminal_s_sections_or_of_a_compari
     let shown = [
         terminal::render(&after, 80, false),
         terminal::render_comparison(&comparison, 80, false),
-        markdown::render_comparison(&comparison),
+        markdown::render_comparison(&comparison, &[]),
     ];
     for document in shown.map(text) {
         assert!(document.chars().all(|c| c == '\n' || !c.is_control()), "a raw control character: {document}");
         assert!(!document.contains('\u{202e}'), "text that runs backwards: {document}");
     }
-    let comparison = text(markdown::render_comparison(&comparison));
+    let comparison = text(markdown::render_comparison(&comparison, &[]));
     assert!(!comparison.contains("<script") && !comparison.contains("![i]"), "{comparison}");
 }
 
@@ -303,6 +303,6 @@ fn a_comparison_shows_what_changed() {
     let [before, after] = records.map(|record| result(&[record]));
     let comparison = crate::analysis::compare::compare(&before, &after);
     insta::assert_snapshot!("comparison-terminal", text(terminal::render_comparison(&comparison, 80, false)));
-    insta::assert_snapshot!("comparison-md", text(markdown::render_comparison(&comparison)));
+    insta::assert_snapshot!("comparison-md", text(markdown::render_comparison(&comparison, &[])));
     insta::assert_snapshot!("comparison-json", text(json::render(&comparison)));
 }

@@ -5,11 +5,14 @@
 //! | file | subject |
 //! |---|---|
 //! | `run` | `result.json`: runs, scenarios, cohorts, events, steps, checks, evidence |
+//! | `strategy` | what scenarios are compared by on one page |
 //! | `value` | its figures by their metric |
 //! | [`charts`] | what charts draw, which `result.json` leaves out |
 
 pub mod charts;
 mod run;
+mod strategy;
 mod value;
 
 pub use self::run::*;
+pub use self::strategy::Strategy;

@@ -87,6 +87,9 @@ pub struct ScenarioResult {
     pub recovery_ms: Option<f64>,
     /// Deepest accept queue seen.
     pub queue_peak: Option<u32>,
+    /// What became of each of several requests (`[[target.requests]]`), in their order; empty for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests_by_path: Vec<PathResult>,
     /// Answers to requests sent after an event was over, of an instance that had answered before it began; null without
     /// `instance` in `[target]`.
     #[serde(default)]
@@ -184,6 +187,25 @@ pub struct Connections {
     pub closed_idle: u64,
     /// Answers that only the end of the connection delimited: a cut-short one would have gone unseen.
     pub unframed: u64,
+}
+
+/// What became of one of several requests, over all cohorts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PathResult {
+    /// Its method.
+    pub method: String,
+    /// Its path and query.
+    pub path: String,
+    /// How many of it fell due after the warmup and have ended.
+    pub due: u64,
+    /// The expected answer, whole and in time.
+    pub ok: u64,
+    /// As for the scenario.
+    pub dropped: u64,
+    /// As for the scenario.
+    pub wrong: u64,
+    /// Not sent.
+    pub unsent: u64,
 }
 
 /// A process, release or pod that answered, by the name that its answers give.
@@ -286,7 +308,8 @@ pub struct EventResult {
     pub stop_ms: Option<f64>,
     /// From the new main process's start to the first `ok` it gave.
     pub boot_ms: Option<f64>,
-    /// Until the end of the first `ok` sent after the event began, in the worst cohort.
+    /// From the action until the end of the first `ok` after it, in the worst cohort: from the beginning of the event; for
+    /// a command that replaced the main process, from when the old one was gone.
     pub first_ok_ms: Option<f64>,
     /// First failed due time to the end of the first lasting `ok`, in the worst cohort; 0 if none failed.
     pub outage_ms: Option<f64>,

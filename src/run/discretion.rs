@@ -119,6 +119,10 @@ impl Discretion {
             values
                 .chain([&mut target.url, &mut target.path, &mut target.authority, &mut target.method])
                 .for_each(|text| self.hide_known(text));
+            for request in &mut target.requests {
+                let values = request.headers.iter_mut().map(|(_, value)| value);
+                values.chain([&mut request.path, &mut request.method]).for_each(|text| self.hide_known(text));
+            }
             target.expect_body.iter_mut().for_each(|text| self.hide_known(text));
             if let Some(InstanceSource::Body(text) | InstanceSource::Header(text)) = &mut target.instance {
                 self.hide_known(text);

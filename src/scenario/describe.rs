@@ -44,6 +44,9 @@ pub(crate) fn target(cohort: &Cohort) -> String {
         if matches!(target.method.as_str(), "" | "GET") { String::new() } else { format!("{} ", target.method) };
     let authority = target.url.find("://").map_or(0, |scheme| scheme + 3);
     let origin = target.url[authority..].find('/').map_or(target.url.as_str(), |path| &target.url[..authority + path]);
+    if !target.requests.is_empty() {
+        return format!("{} requests to {origin}", target.requests.len());
+    }
     // A tcp URL has no path.
     let path = if target.method.is_empty() { "" } else { &target.path };
     let url = if path == "/" && !target.url.ends_with('/') { origin.to_owned() } else { format!("{origin}{path}") };

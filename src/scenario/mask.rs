@@ -22,6 +22,13 @@ pub fn masked(plan: &Plan, show_bodies: bool) -> Plan {
         if !target.body.is_empty() && !show_bodies {
             target.body = MASK.into();
         }
+        for request in &mut target.requests {
+            request.path = masked_text(&request.path);
+            request.headers.iter_mut().for_each(|(name, value)| *value = masked_header(name, value));
+            if !request.body.is_empty() && !show_bodies {
+                request.body = MASK.into();
+            }
+        }
         if let Some(ca_file) = &mut target.ca_file
             && let Ok(relative) = ca_file.strip_prefix(&plan.directory)
         {
@@ -51,6 +58,11 @@ pub fn learn_plan(secrets: &Secrets, plan: &Plan) {
         [&target.url, &target.path].into_iter().for_each(|text| secrets.learn_text(text));
         target.headers.iter().for_each(|(name, value)| secrets.learn_header(name, value));
         secrets.learn_body(&target.body);
+        for request in &target.requests {
+            secrets.learn_text(&request.path);
+            request.headers.iter().for_each(|(name, value)| secrets.learn_header(name, value));
+            secrets.learn_body(&request.body);
+        }
     }
     if let Some(units) = &plan.units {
         let named = units.files.iter().map(|file| &file.unit).chain(&units.service).chain(&units.socket);

@@ -31,4 +31,5 @@ pub use load::{Scenario, load, load_all, load_text};
 pub use mask::{learn_plan, masked};
 pub use mistake::{Mistake, ScenarioErrors};
 pub use overrides::Overrides;
+pub(crate) use url::Url;
 pub use url::speaks_http;

@@ -15,7 +15,9 @@ use super::kind;
 use crate::model::time::{as_ns, as_ns_option};
 use crate::model::{ActionKind, ActiveState, Bound, JobResult, KillWho, Metric, Signal, UnitName, UnitVerb};
 
-pub use self::target::{Destination, GRPC_HEALTH, InstanceSource, Protocol, Scheme, StatusPattern, Target};
+pub use self::target::{
+    Destination, GRPC_HEALTH, InstanceSource, Protocol, Scheme, StatusPattern, Target, WeightedRequest,
+};
 
 /// A scenario has at most so many steps, and so many `[[load]]`.
 pub const MOST_STEPS: usize = 1_000;
@@ -23,6 +25,12 @@ pub const MOST_STEPS: usize = 1_000;
 /// A plan has at most so many cohorts: those of `[[load]]`, and one for each `request` step. Their numbers are 16 bits
 /// wide.
 pub const MOST_COHORTS: usize = 2 * MOST_STEPS;
+
+/// A target has at most so many requests,
+pub const MOST_REQUESTS: u16 = 1_000;
+
+/// each with at most this weight.
+pub const LARGEST_WEIGHT: u32 = 1_000;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -27,3 +27,4 @@ mod secrets;
 mod support;
 mod systemd;
 mod watch;
+mod weights;

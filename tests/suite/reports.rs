@@ -177,6 +177,48 @@ fn a_comparison_says_first_what_is_worse_new_and_gone() {
 }
 
 #[test]
+fn more_than_two_runs_are_set_next_to_each_other_and_each_is_judged_against_the_first() {
+    let [first, plain, again] = ["ledger-socket", "ledger-plain", "ledger-socket"].map(|name| saved_run(&[name]));
+    let compare = |more: &[&str]| {
+        let mut compare = gapless();
+        compare.arg("compare").args([first.path(), plain.path(), again.path()]).args(more);
+        let output = compare.output().expect("it runs");
+        (output.status.code(), output.stdout, String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (code, json, _) = compare(&["--format", "json"]);
+    let rows: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let rows = rows.as_array().expect("a list");
+    let names: Vec<_> = rows.iter().map(|row| row["scenario"].as_str().expect("a name")).collect();
+    assert_eq!((code, names), (Some(0), vec!["ledger-socket", "ledger-socket", "ledger-plain"]));
+    assert_eq!(rows[0]["dropped"], 0);
+    for (format, beginning) in
+        [("svg", "<svg "), ("html", "<!doctype html>"), ("markdown", "# 3 runs"), ("table", "3 runs")]
+    {
+        let (_, text, _) = compare(&["--format", format]);
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(text.starts_with(beginning) && text.contains("ledger-plain"), "{format}: {text}");
+    }
+    let (code, _, said) = compare(&["--fail-on", "p99 +1%"]);
+    assert!(code == Some(1) && said.matches("it was not run").count() == 1, "the second lacks the scenario: {said}");
+}
+
+#[test]
+fn a_run_of_several_scenarios_has_one_chart_of_all_and_a_run_of_one_has_none() {
+    let several = saved_run(&["ledger-socket", "ledger-plain"]);
+    let _ = gapless().arg("report").arg(several.path()).assert();
+    let chart = fs::read_to_string(several.path().join("charts/comparison.svg")).expect("it is there");
+    let page = fs::read_to_string(several.path().join("report.html")).expect("it is there");
+    let markdown = fs::read_to_string(several.path().join("report.md")).expect("it is there");
+    for text in [&chart, &page] {
+        assert!(text.contains("longest stall") && text.contains("requests lost"), "{text}");
+    }
+    assert!(markdown.contains("```text\n") && markdown.contains('█'), "{markdown}");
+    let one = saved_run(&["ledger-socket"]);
+    let _ = gapless().arg("report").arg(one.path()).assert();
+    assert!(!one.path().join("charts/comparison.svg").exists());
+}
+
+#[test]
 fn the_schemas_are_json() {
     for of in ["scenario", "result"] {
         let output = gapless().args(["schema", of]).output().expect("it runs");

@@ -43,6 +43,7 @@ pub(crate) fn cohort(name: &str, rate: f64, connections: Connections) -> Cohort 
             expect_grpc_status: Vec::new(),
             expect_body: None,
             instance: None,
+            requests: Vec::new(),
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             ca_file: None,

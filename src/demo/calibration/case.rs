@@ -245,6 +245,7 @@ impl Case {
             expect_body: (is_datagram || fault == Some(FaultKind::WrongBody)).then(|| "^ok".to_owned()),
             instance: None,
             expect_grpc_status: Vec::new(),
+            requests: Vec::new(),
             timeout,
             connect_timeout: timeout,
             ca_file: None,

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::load::control::Control;
 use crate::load::ended::{Ended, Trace};
 use crate::load::protocol::Over;
-use crate::load::slot::{Slot, SlotEvent, SlotPolicy};
+use crate::load::slot::{Due, Slot, SlotEvent, SlotPolicy};
 use crate::load::tally::Tally;
 use crate::load::thread_use::Scheduled;
 use crate::load::timeline::Timeline;
@@ -52,6 +52,8 @@ pub(in crate::load) struct Cohort {
     /// What steps ask for; none for a cohort that loads of its own accord.
     sequence: Option<RefCell<Sequence>>,
     scheduled: Cell<Scheduled>,
+    /// Requests that were given out: by this number, the next one is chosen.
+    given: Cell<u64>,
 }
 
 /// The connections' tasks: made on demand, never ended.
@@ -87,6 +89,7 @@ impl Cohort {
             slots: RefCell::default(),
             sequence,
             scheduled: Cell::default(),
+            given: Cell::new(0),
         })
     }
 
@@ -162,12 +165,12 @@ impl Cohort {
     }
 
     /// Counts a request whose slot is free again, and gives that slot its next one; without one it is idle.
-    fn finished(&self, ended: &Ended, slot: &Rc<Mailbox>) -> Option<MonoTime> {
+    fn finished(&self, ended: &Ended, slot: &Rc<Mailbox>) -> Option<Due> {
         self.ended(ended);
         if self.policy.closed_loop && !self.control.is_stopped() {
             if ended.result.is_ok() || ended.trace.connected.is_some() {
                 self.count(|tally, timeline| tally.fell_due(timeline, ended.end));
-                return Some(ended.end);
+                return Some(self.choose(ended.end));
             }
             self.agenda.borrow_mut().client_due(ended.end + CLIENT_BACKOFF);
             self.control.attention.notify_one();
@@ -212,14 +215,22 @@ impl Cohort {
     }
 
     /// The next one that waits, for a connection to take up.
-    fn begin_waiting(&self) -> Option<MonoTime> {
+    fn begin_waiting(&self) -> Option<Due> {
         let due = self.take_waiting()?;
         self.scheduled.update(|scheduled| Scheduled { begun: scheduled.begun + 1, ..scheduled });
         Some(due)
     }
 
-    fn take_waiting(&self) -> Option<MonoTime> {
-        self.agenda.borrow_mut().take_waiting()
+    fn take_waiting(&self) -> Option<Due> {
+        let due = self.agenda.borrow_mut().take_waiting()?;
+        Some(self.choose(due))
+    }
+
+    /// Chooses which request is made of one that is due.
+    fn choose(&self, at: MonoTime) -> Due {
+        let number = self.given.get();
+        self.given.set(number + 1);
+        Due { at, which: self.policy.slot.target.mix.nth(number) }
     }
 
     fn ended(&self, ended: &Ended) {
@@ -313,7 +324,7 @@ impl Drop for PanicWatch<'_> {
     }
 }
 
-fn never_sent(class: FailureClass, due: MonoTime, end: MonoTime) -> Ended {
+fn never_sent(class: FailureClass, Due { at: due, which }: Due, end: MonoTime) -> Ended {
     let key = FailureKey::new(class, Disposition::Unsent);
-    Ended { due, end, result: Err(key), lateness_ns: None, trace: Trace::default() }
+    Ended { due, which, end, result: Err(key), lateness_ns: None, trace: Trace::default() }
 }

@@ -4,18 +4,19 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
+use crate::load::slot::Due;
 use crate::model::MonoTime;
 
 /// Holds requests until its task takes them: as many as there is room for.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    posted: RefCell<VecDeque<(MonoTime, MonoTime)>>,
+    posted: RefCell<VecDeque<(Due, MonoTime)>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Mailbox {
     /// Gives the slot, which has had room since `free_since`, a request to make.
-    pub(super) fn post(&self, due: MonoTime, free_since: MonoTime) {
+    pub(super) fn post(&self, due: Due, free_since: MonoTime) {
         self.posted.borrow_mut().push_back((due, free_since));
         self.wake();
     }
@@ -29,7 +30,7 @@ impl Mailbox {
 
     /// Takes the first that was posted, and since when there was room for it. The task is woken by whatever comes later; it
     /// is always the same one.
-    pub(super) fn take(&self, cx: &Context<'_>) -> Option<(MonoTime, MonoTime)> {
+    pub(super) fn take(&self, cx: &Context<'_>) -> Option<(Due, MonoTime)> {
         if self.waker.borrow().is_none() {
             *self.waker.borrow_mut() = Some(cx.waker().clone());
         }

@@ -49,21 +49,30 @@ pub(in crate::load) enum Room {
 /// A protocol that makes one exchange after the other.
 pub(in crate::load) struct OneAtATime<E> {
     exchange: E,
-    in_flight: Option<u64>,
+    in_flight: Option<InFlight>,
+}
+
+/// An exchange that has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::load) struct InFlight {
+    /// Its number on the connection, from 1.
+    nth: u64,
+    /// Which request it makes.
+    which: u16,
 }
 
 impl Protocol {
     /// For a connection that no request has used.
-    pub(in crate::load) fn new(request: &RequestTemplate, expect: &Expectation, instances: Instances) -> Self {
-        match request {
-            RequestTemplate::Http(_) => {
+    pub(in crate::load) fn new(requests: &[RequestTemplate], expect: &Expectation, instances: Instances) -> Self {
+        match requests.first() {
+            Some(RequestTemplate::Http(_)) => {
                 Self::Http(OneAtATime { exchange: Box::new(HttpExchange::new(expect, instances)), in_flight: None })
             }
-            RequestTemplate::Http2(_) => Self::Http2(Box::new(Http2::new(expect, instances))),
-            RequestTemplate::Tcp(_) => {
+            Some(RequestTemplate::Http2(_)) => Self::Http2(Box::new(Http2::new(expect, instances))),
+            Some(RequestTemplate::Tcp(_)) | None => {
                 Self::Bytes(OneAtATime { exchange: BytesExchange::new(expect, instances), in_flight: None })
             }
-            RequestTemplate::Message(_) => {
+            Some(RequestTemplate::Message(_)) => {
                 Self::Message(OneAtATime { exchange: MessageExchange::new(expect, instances), in_flight: None })
             }
         }
@@ -80,23 +89,23 @@ impl Protocol {
         if is_busy { Room::Later } else { Room::Now }
     }
 
-    /// Starts the exchange with that number; there must be room for it.
-    pub(in crate::load) fn start(&mut self, nth: u64, expect: &Expectation, wire: &mut Wire) {
+    /// Starts the exchange with that number, of that request; there must be room for it.
+    pub(in crate::load) fn start(&mut self, nth: u64, which: u16, expect: &Expectation, wire: &mut Wire) {
         match self {
             Self::Http(http) => {
                 wire.begin();
-                http.in_flight = Some(nth);
+                http.in_flight = Some(InFlight { nth, which });
                 http.exchange.start(expect, nth);
             }
-            Self::Http2(http2) => http2.start(nth),
+            Self::Http2(http2) => http2.start(nth, which),
             Self::Bytes(bytes) => {
                 wire.begin();
-                bytes.in_flight = Some(nth);
+                bytes.in_flight = Some(InFlight { nth, which });
                 bytes.exchange.start(expect);
             }
             Self::Message(message) => {
                 wire.begin();
-                message.in_flight = Some(nth);
+                message.in_flight = Some(InFlight { nth, which });
                 message.exchange.start(expect);
             }
         }
@@ -105,29 +114,32 @@ impl Protocol {
     /// Sends and reads; without an exchange in flight, watches the connection.
     pub(in crate::load) fn poll(
         &mut self,
-        request: &RequestTemplate,
+        requests: &[RequestTemplate],
         expect: &Expectation,
         wire: &mut Wire,
         cx: &mut Context<'_>,
     ) -> Poll<ProtocolEvent> {
-        let (in_flight, answered) = match (&mut *self, request) {
-            (Self::Http(http), RequestTemplate::Http(request)) => {
-                let Some(nth) = http.in_flight else {
+        let request = |in_flight: InFlight| requests.get(usize::from(in_flight.which));
+        // A protocol is made for the requests of its target: there are no others.
+        let (in_flight, answered) = match self {
+            Self::Http(http) => {
+                let Some(in_flight) = http.in_flight else {
                     return HttpExchange::poll_over(wire, cx).map(ProtocolEvent::Over);
                 };
-                (nth, ready!(http.exchange.poll(request, expect, wire, cx)))
+                let Some(RequestTemplate::Http(request)) = request(in_flight) else { return Poll::Pending };
+                (in_flight.nth, ready!(http.exchange.poll(request, expect, wire, cx)))
             }
-            (Self::Bytes(bytes), RequestTemplate::Tcp(request)) => {
-                let Some(nth) = bytes.in_flight else { return Poll::Pending };
-                (nth, ready!(bytes.exchange.poll(request, expect, wire, cx)))
+            Self::Bytes(bytes) => {
+                let Some(in_flight) = bytes.in_flight else { return Poll::Pending };
+                let Some(RequestTemplate::Tcp(request)) = request(in_flight) else { return Poll::Pending };
+                (in_flight.nth, ready!(bytes.exchange.poll(request, expect, wire, cx)))
             }
-            (Self::Message(message), RequestTemplate::Message(request)) => {
-                let Some(nth) = message.in_flight else { return Poll::Pending };
-                (nth, ready!(message.exchange.poll(request, expect, wire, cx)))
+            Self::Message(message) => {
+                let Some(in_flight) = message.in_flight else { return Poll::Pending };
+                let Some(RequestTemplate::Message(request)) = request(in_flight) else { return Poll::Pending };
+                (in_flight.nth, ready!(message.exchange.poll(request, expect, wire, cx)))
             }
-            (Self::Http2(http2), RequestTemplate::Http2(request)) => return http2.poll(request, expect, wire, cx),
-            // A protocol is made for the request of its target.
-            _ => return Poll::Pending,
+            Self::Http2(http2) => return http2.poll(requests, expect, wire, cx),
         };
         Poll::Ready(match answered {
             Err(NoAnswer::NotSent(over)) => ProtocolEvent::NotSent(in_flight, over),

@@ -11,7 +11,7 @@ use super::naming::NamedBy;
 use crate::load::connection::Passed;
 use crate::load::error::LoadError;
 use crate::model::GrpcStatus;
-use crate::scenario::plan::{Cohort, Protocol, Scheme, StatusPattern, Target};
+use crate::scenario::plan::{Cohort, Protocol, Scheme, StatusPattern, Target, WeightedRequest};
 
 /// What is sent.
 pub(in crate::load) enum RequestTemplate {
@@ -26,8 +26,24 @@ pub(in crate::load) enum RequestTemplate {
 }
 
 impl RequestTemplate {
+    /// Builds the requests of a cohort, at least one.
+    pub(in crate::load) fn all(cohort: &Cohort, closes: bool) -> Result<Vec<Self>, LoadError> {
+        if cohort.target.requests.is_empty() {
+            return Ok(vec![Self::new(cohort, closes)?]);
+        }
+        let one = |request: &WeightedRequest| {
+            let WeightedRequest { method, path, headers, body, .. } = request.clone();
+            let own = |name: &str| headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+            let mut target = Target { requests: Vec::new(), method, path, body, ..cohort.target.clone() };
+            target.headers.retain(|(name, _)| !own(name));
+            target.headers.extend(headers);
+            Self::new(&Cohort { target, ..cohort.clone() }, closes)
+        };
+        cohort.target.requests.iter().map(one).collect()
+    }
+
     /// Builds the request of a cohort. `closes` asks the server to close the connection after each answer.
-    pub(in crate::load) fn new(cohort: &Cohort, closes: bool) -> Result<Self, LoadError> {
+    fn new(cohort: &Cohort, closes: bool) -> Result<Self, LoadError> {
         Ok(match (cohort.target.scheme, cohort.target.protocol) {
             (Scheme::Tcp, _) => Self::Tcp(cohort.target.body.clone()),
             (scheme @ (Scheme::Message | Scheme::Fifo), _) => Self::Message(MessageRequest {

@@ -37,7 +37,7 @@ impl Open {
         let SlotPolicy { target, connect_delay, .. } = policy;
         Self {
             wire: Wire::new(stream, scratch),
-            protocol: Protocol::new(&target.request, &target.expect, instances),
+            protocol: Protocol::new(&target.requests, &target.expect, instances),
             local,
             since,
             exchanges: 0,
@@ -55,11 +55,11 @@ impl Open {
         self.protocol.take_goaways()
     }
 
-    /// Starts an exchange: its number.
-    pub(super) fn start(&mut self, target: &ReadyTarget) -> u64 {
+    /// Starts an exchange of that request: its number.
+    pub(super) fn start(&mut self, which: u16, target: &ReadyTarget) -> u64 {
         self.exchanges += 1;
         self.in_flight += 1;
-        self.protocol.start(self.exchanges, &target.expect, &mut self.wire);
+        self.protocol.start(self.exchanges, which, &target.expect, &mut self.wire);
         self.exchanges
     }
 
@@ -79,7 +79,7 @@ impl Open {
             ready!(delay.as_mut().poll(cx));
             self.delay = None;
         }
-        self.protocol.poll(&target.request, &target.expect, &mut self.wire, cx)
+        self.protocol.poll(&target.requests, &target.expect, &mut self.wire, cx)
     }
 
     pub(super) fn ended(&self, request: Request, exchanged: &Exchanged, target: &ReadyTarget, end: MonoTime) -> Ended {
@@ -99,18 +99,18 @@ impl Open {
         let is_late = end > request.due + target.timeout;
         let result = match exchanged.result {
             Ok(answer) => judged(answer, is_late, trace, target),
-            Err(failure) => Err(self.failed(failure, exchanged, trace, target)),
+            Err(failure) => {
+                let template = target.requests.get(usize::from(request.which));
+                let is_written = template.is_some_and(|request| request.is_written(&exchanged.passed));
+                Err(self.failed(failure, exchanged, trace, is_written))
+            }
         };
         request.ended(result, request.connect_call.or(first_write), trace, end)
     }
 
-    fn failed(&self, failure: Failure, exchanged: &Exchanged, trace: Trace, target: &ReadyTarget) -> FailureKey {
-        let progress = Progress {
-            is_written: target.request.is_written(&exchanged.passed),
-            bytes_out: trace.bytes_out,
-            bytes_in: trace.bytes_in,
-            unix: self.wire.is_unix(),
-        };
+    fn failed(&self, failure: Failure, exchanged: &Exchanged, trace: Trace, is_written: bool) -> FailureKey {
+        let progress =
+            Progress { is_written, bytes_out: trace.bytes_out, bytes_in: trace.bytes_in, unix: self.wire.is_unix() };
         let key = FailureKey {
             reused: trace.reused(),
             status: exchanged.status,

@@ -71,10 +71,10 @@ const LONG: Duration = Duration::from_secs(20);
 async fn it_opens_a_connection_for_its_first_request_and_keeps_it_for_the_next() {
     let (mut slot, _) = slot(server(2), LONG);
     let due = clock::now();
-    slot.start(due, MonoTime::default());
+    slot.start(Due { at: due, which: 0 }, MonoTime::default());
     let (seen, first) = until_ended(&mut slot).await;
     assert_eq!((seen.as_str(), first.due, first.trace.nth), ("co", due, 1));
-    slot.start(due, first.end);
+    slot.start(Due { at: due, which: 0 }, first.end);
     let (seen, second) = until_ended(&mut slot).await;
     assert_eq!((seen.as_str(), second.trace.nth), ("", 2));
     assert!(first.result.is_ok() && second.result.is_ok(), "{first:?} {second:?}");
@@ -84,10 +84,10 @@ async fn it_opens_a_connection_for_its_first_request_and_keeps_it_for_the_next()
 #[tokio::test]
 async fn it_tells_of_the_end_of_an_idle_connection_and_replaces_it() {
     let (mut slot, _) = slot(server(1), LONG);
-    slot.start(clock::now(), MonoTime::default());
+    slot.start(Due { at: clock::now(), which: 0 }, MonoTime::default());
     assert_eq!(until_ended(&mut slot).await.0, "co");
     assert!(matches!(event(&mut slot).await, SlotEvent::IdleOver(Over::Ended, _)));
-    slot.start(clock::now(), MonoTime::default());
+    slot.start(Due { at: clock::now(), which: 0 }, MonoTime::default());
     let (seen, ended) = until_ended(&mut slot).await;
     assert!(seen == "co" && ended.result.is_ok(), "{seen} {ended:?}");
 }
@@ -96,7 +96,7 @@ async fn it_tells_of_the_end_of_an_idle_connection_and_replaces_it() {
 async fn a_connect_that_is_refused_ends_the_request_that_asked_for_it() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (mut slot, _) = slot(gone, LONG);
-    slot.start(clock::now(), MonoTime::default());
+    slot.start(Due { at: clock::now(), which: 0 }, MonoTime::default());
     let (seen, ended) = until_ended(&mut slot).await;
     assert_eq!((seen.as_str(), ended.result.unwrap_err().class), ("c", FailureClass::Refused));
     assert!(ended.trace.local.is_some() && ended.trace.connected.is_none());
@@ -107,7 +107,7 @@ async fn a_request_ends_when_its_time_is_over_and_its_connection_with_it() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut slot, _) = slot(listener.local_addr().unwrap(), Duration::from_millis(30));
     for _ in 0..2 {
-        slot.start(clock::now(), MonoTime::default());
+        slot.start(Due { at: clock::now(), which: 0 }, MonoTime::default());
         let (seen, ended) = until_ended(&mut slot).await;
         assert_eq!((seen.as_str(), ended.result.unwrap_err().class), ("co", FailureClass::ResponseTimeout));
     }
@@ -117,7 +117,7 @@ async fn a_request_ends_when_its_time_is_over_and_its_connection_with_it() {
 async fn a_request_that_is_interrupted_ends_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut slot, interruption) = slot(listener.local_addr().unwrap(), LONG);
-    slot.start(clock::now(), MonoTime::default());
+    slot.start(Due { at: clock::now(), which: 0 }, MonoTime::default());
     assert!(matches!(event(&mut slot).await, SlotEvent::ConnectCalled(_)));
     assert!(matches!(event(&mut slot).await, SlotEvent::Opened(_)));
     interruption.interrupt();
@@ -129,7 +129,7 @@ async fn a_request_that_is_interrupted_ends_at_once() {
 async fn an_answer_that_came_before_its_request_was_sent_is_malformed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut slot, _) = slot(listener.local_addr().unwrap(), LONG);
-    slot.start(clock::now(), MonoTime::default());
+    slot.start(Due { at: clock::now(), which: 0 }, MonoTime::default());
     assert!(matches!(event(&mut slot).await, SlotEvent::ConnectCalled(_)));
     let (mut stream, _) = listener.accept().unwrap();
     stream.write_all(ANSWER).unwrap();
@@ -144,7 +144,7 @@ async fn an_answer_that_came_before_its_request_was_sent_is_malformed() {
 async fn bytes_between_two_requests_end_the_connection_before_the_next_one_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut slot, _) = slot(listener.local_addr().unwrap(), LONG);
-    slot.start(clock::now(), MonoTime::default());
+    slot.start(Due { at: clock::now(), which: 0 }, MonoTime::default());
     assert!(matches!(event(&mut slot).await, SlotEvent::ConnectCalled(_)));
     let (mut stream, _) = listener.accept().unwrap();
     let server = std::thread::spawn(move || {
@@ -155,7 +155,7 @@ async fn bytes_between_two_requests_end_the_connection_before_the_next_one_is_se
     assert!(until_ended(&mut slot).await.1.result.is_ok());
     let mut stream = server.join().unwrap();
     stream.write_all(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").unwrap();
-    slot.start(clock::now(), MonoTime::default());
+    slot.start(Due { at: clock::now(), which: 0 }, MonoTime::default());
     assert!(matches!(event(&mut slot).await, SlotEvent::IdleOver(Over::Unasked, _)));
     assert!(matches!(event(&mut slot).await, SlotEvent::ConnectCalled(_)));
     // A connection that is closed with something unread is reset.

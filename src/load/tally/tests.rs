@@ -22,7 +22,7 @@ fn key(class: FailureClass) -> FailureKey {
 
 fn ended(due: u64, end: u64, result: Result<Accepted, FailureKey>) -> Ended {
     let trace = Trace { sent: Some(at(due)), nth: 1, ..Trace::default() };
-    Ended { due: at(due), end: at(end), result, lateness_ns: Some(7), trace }
+    Ended { due: at(due), which: 0, end: at(end), result, lateness_ns: Some(7), trace }
 }
 
 const OK: Result<Accepted, FailureKey> = Ok(Accepted { status: Some(200), grpc: None, unconfirmed: false });

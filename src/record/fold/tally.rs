@@ -16,8 +16,8 @@ use super::zones::Zones;
 use crate::model::{EventId, MonoTime};
 use crate::record::begin::Begin;
 use crate::record::line::{Line, Phase};
-use crate::record::segment::{ROW_NS, Rows, Scope};
-use crate::scenario::plan::Cohort;
+use crate::record::segment::{ROW_NS, RequestCount, Rows, Scope};
+use crate::scenario::plan::{Cohort, MOST_REQUESTS};
 
 /// More of them than any run of the harness has.
 const WINDOWS_MAX: usize = 100_000;
@@ -36,6 +36,8 @@ pub(crate) struct Tally {
     /// Rows count from here.
     pub(super) load_start: MonoTime,
     clients: Vec<Client>,
+    /// What became of each request of a cohort that sends several.
+    pub(crate) requests: BTreeMap<(u16, u16), RequestCount>,
     /// Who answered.
     pub(crate) instances: Instances,
     pub(super) zones: Zones,
@@ -82,6 +84,11 @@ impl Tally {
                 let (cohort, scope) = self.place(segment.cohort, segment.scope);
                 if let Some(counted) = &segment.instances {
                     self.instances.add(cohort, scope, counted);
+                }
+                if scope != Scope::Warmup {
+                    for count in segment.requests.iter().filter(|count| count.request < MOST_REQUESTS) {
+                        self.requests.entry((cohort, count.request)).or_default().add(count);
+                    }
                 }
                 let group = self.group(scope);
                 self.distributions.entry((cohort, group)).or_default().add_segment(segment);

@@ -2,7 +2,7 @@
 
 use super::shown::Shown;
 use super::table::Table;
-use crate::result::ScenarioResult;
+use crate::result::{ScenarioResult, Strategy};
 
 /// How much a document tells: each level has all of the one before, and more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +90,8 @@ pub(crate) enum Block<'a> {
     Table(Table),
     /// The scenario over time: as text, as drawings, or as links to them.
     Charts(&'a ScenarioResult),
+    /// Scenarios next to each other: as a drawing, or as bars of text.
+    Strategies(Vec<Strategy>),
     Causes(Vec<Cause>),
     /// Names and values.
     Facts(Vec<(&'static str, String)>),

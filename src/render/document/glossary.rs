@@ -26,6 +26,7 @@ const COLUMNS: &[Definition] = &[
     of("p99 ms", "99 % of the requests took at most this long from their due time; a dropped request never ends."),
     of("p99.9 ms", "99.9 % of the requests took at most this long from their due time; a dropped request never ends."),
     of("max ms", "The slowest request, from its due time."),
+    of("of run", "The folder of the run."),
     of("run", "The step and which run of it, both from 1: 2.3 is the third run of the second step."),
     of("action", "What was done to which unit, the command that ran, or the mark that was announced."),
     of("job", "How systemd's job ended."),
@@ -37,7 +38,7 @@ const COLUMNS: &[Definition] = &[
     of("boot ms", "From the start of the new main process until the first answer that it gave."),
     of(
         "first ok ms",
-        "From the beginning of the event until the end of the first expected answer to a request sent after it, in the worst cohort.",
+        "From the action (of a command: from when it had ended the old main process) until the end of the first expected answer after it, in the worst cohort.",
     ),
     of(
         "outage ms",
@@ -54,6 +55,7 @@ const COLUMNS: &[Definition] = &[
     ),
     of("queue / backlog", "The most connections seen waiting in the accept queue, and how many fit; of UDP, bytes."),
     of("backlog needed", "Connections that arrive during a stall of this length: what Backlog= would have to hold."),
+    of("request", "One of the requests of [[target.requests]]."),
     of("instance", "A process, release or pod, by the name that its answers give."),
     of("answers", "Its complete answers to requests that fell due after the warmup, expected or wrong."),
     of("first answer s", "When its first answer was whole, from the first counted due time; negative in the warmup."),

@@ -15,11 +15,13 @@
 //! | [`run`] | the document of a run, and its comparison of scenarios |
 //! | [`scenario`] | the sections of one scenario |
 //! | [`events`] | the section of its events |
+//! | `bars` | scenarios next to each other, as bars of text |
 //! | [`glossary`] | what columns and bands mean |
 //! | `instances` | who answered |
 //! | [`losses`] | the sections of what was lost and why |
 //! | [`other`] | the documents of a comparison of runs and of a calibration |
 
+mod bars;
 pub(crate) mod blocks;
 mod events;
 pub(crate) mod glossary;
@@ -33,6 +35,7 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::bars::bars;
 pub(crate) use self::blocks::{Block, Cause, Content, Document, Level, Part, Span, Tile};
 pub(crate) use self::events::subject;
 pub(crate) use self::shown::Shown;

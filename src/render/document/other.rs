@@ -8,6 +8,8 @@ use super::{Block, Cell, Document, Level, Part, Table};
 use crate::analysis::compare::{Change, Comparison, FigureChange, ScenarioComparison};
 use crate::demo::calibration::{Calibration, Row};
 use crate::model::{FailureClass, Verdict};
+use crate::render::text::{latency, ms};
+use crate::result::Strategy;
 
 const FIGURES: &[Column<FigureChange>] = &[
     Column::words("figure", Level::Brief, |figure| Cell::code(figure.metric)),
@@ -20,7 +22,7 @@ const FIGURES: &[Column<FigureChange>] = &[
 ];
 
 /// Two runs: the figures of each scenario that changed, and those that say the most.
-pub(crate) fn comparison(comparison: &Comparison) -> Document<'static> {
+pub(crate) fn comparison(comparison: &Comparison, strategies: &[Strategy]) -> Document<'static> {
     let scenario = |(number, scenario): (usize, &ScenarioComparison)| {
         let table = Table::of(FIGURES, Level::Full, scenario.telling());
         let table = (!scenario.figures.is_empty()).then_some(Block::Table(table));
@@ -32,10 +34,41 @@ pub(crate) fn comparison(comparison: &Comparison) -> Document<'static> {
         }
     };
     let scenarios = (1..).zip(&comparison.scenarios).map(scenario);
+    let mut blocks = vec![text(comparison.summary())];
+    blocks.extend((!strategies.is_empty()).then(|| Block::Strategies(strategies.to_vec())));
     Document {
-        parts: std::iter::once(untitled(vec![text(comparison.summary())])).chain(scenarios).collect(),
+        title: "comparison of two runs".to_owned(),
+        parts: std::iter::once(untitled(blocks)).chain(scenarios).collect(),
         ..Document::default()
     }
+}
+
+const STRATEGIES: &[Column<Strategy>] = &[
+    Column::words("scenario", Level::Brief, |it| Cell::plain(&it.scenario)),
+    Column::words("of run", Level::Brief, |it| Cell::value(it.run.as_ref())),
+    Column::words("verdict", Level::Brief, |it| Cell::verdict(it.verdict)),
+    Column::number("dropped", Level::Brief, |it| Cell::loss(it.dropped)),
+    Column::number("wrong", Level::Brief, |it| Cell::loss(it.wrong)),
+    spare(Column::number("due", Level::Brief, |it| Cell::plain(it.due))),
+    spare(Column::number("p50 ms", Level::Brief, |it| Cell::plain(latency(it.p50_ms, it.due)))),
+    Column::number("p99 ms", Level::Brief, |it| Cell::plain(latency(it.p99_ms, it.due))),
+    Column::number("stall ms", Level::Brief, |it| Cell::plain(ms(it.stall_ms))),
+];
+
+/// Several runs: their scenarios next to each other.
+pub(crate) fn strategies(strategies: &[Strategy]) -> Document<'static> {
+    let mut runs: Vec<&str> = strategies.iter().filter_map(|it| it.run.as_deref()).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    let title = format!("{} runs compared", runs.len());
+    let table = Block::Table(Table::of(STRATEGIES, Level::Full, strategies));
+    let part = Part {
+        subject: Subject::Whole,
+        verdict: None,
+        title: title.clone(),
+        blocks: vec![table, Block::Strategies(strategies.to_vec())],
+    };
+    Document { title, parts: vec![part], ..Document::default() }
 }
 
 const ROWS: &[Column<Row>] = &[

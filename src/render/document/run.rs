@@ -5,7 +5,7 @@ use super::table::{Column, spare};
 use super::{Block, Cell, Document, Level, Part, Shown, Span, Table, Tone, glossary, scenario};
 use crate::model::Verdict;
 use crate::render::text::{latency, ms};
-use crate::result::{RunResult, ScenarioResult};
+use crate::result::{RunResult, ScenarioResult, Strategy};
 
 /// All that a report of that level says.
 pub(crate) fn document(result: &RunResult, level: Level) -> Document<'_> {
@@ -66,7 +66,7 @@ fn comparison<'a>(
         subject: Subject::Whole,
         verdict: Some(result.into()),
         title: format!("{alike} of {} scenarios {}{}", result.scenarios.len(), result.verdict, result.host.rehearsed()),
-        blocks: vec![Block::Table(table)],
+        blocks: vec![Block::Table(table), Block::Strategies(Strategy::of_run(result))],
     }
 }
 

@@ -8,10 +8,13 @@ use crate::model::Verdict;
 use crate::record::begin::ManagerKind;
 use crate::record::line::NoteKind;
 use crate::render::text::{latency, ms};
-use crate::result::{CheckResult, CohortResult, Latencies, Requests, RunResult, ScenarioResult};
+use crate::result::{CheckResult, CohortResult, Latencies, PathResult, Requests, RunResult, ScenarioResult};
 
 /// The longest scenario file that is shown without being asked for, where the verdict is not passed.
 const SHORT_LINES: usize = 60;
+
+/// The most requests with losses that a terminal shows.
+const PATHS_MAX: usize = 10;
 
 /// All sections that have something to say.
 pub(super) fn part<'a>(result: &RunResult, number: usize, scenario: &'a ScenarioResult, level: Level) -> Part<'a> {
@@ -122,10 +125,29 @@ fn requests(scenario: &ScenarioResult, level: Level) -> Vec<Block<'static>> {
     let mut figures: Vec<Figures> = scenario.cohorts.iter().map(of_cohort).collect();
     figures.extend((scenario.cohorts.len() > 1).then_some(all));
     let mut blocks = vec![Block::Heading("Requests".to_owned()), Block::Table(Table::of(REQUESTS, level, &figures))];
+    blocks.extend(paths(scenario, level));
     if level >= Level::Full {
         blocks.push(Block::Asides(scenario.cohorts.iter().map(connections).collect()));
     }
     blocks
+}
+
+const PATHS: &[Column<PathResult>] = &[
+    Column::words("request", Level::Brief, |path| Cell::plain(format!("{} {}", path.method, path.path))),
+    Column::number("due", Level::Brief, |path| Cell::plain(path.due)),
+    Column::number("ok", Level::Brief, |path| Cell::plain(path.ok)),
+    Column::number("dropped", Level::Brief, |path| Cell::loss(path.dropped)),
+    Column::number("wrong", Level::Brief, |path| Cell::loss(path.wrong)),
+];
+
+/// Each of several requests; on a terminal, those that lost something.
+fn paths(scenario: &ScenarioResult, level: Level) -> Option<Block<'static>> {
+    let lost = |path: &&PathResult| path.dropped + path.wrong > 0;
+    let paths: Vec<&PathResult> = match level {
+        Level::Brief => scenario.requests_by_path.iter().filter(lost).take(PATHS_MAX).collect(),
+        Level::Normal | Level::Full => scenario.requests_by_path.iter().collect(),
+    };
+    (!paths.is_empty()).then(|| Block::Table(Table::of(PATHS, level, paths)))
 }
 
 /// How a cohort loads what, and how often it flapped where it plays a check.

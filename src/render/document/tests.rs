@@ -28,7 +28,7 @@ fn block(block: &Block<'_>) -> Vec<String> {
         sentences.chain([cause.name.to_owned(), cause.count.to_string(), cause.remedy.clone()]).collect::<Vec<_>>()
     };
     match block {
-        Block::Heading(_) | Block::Charts(_) => Vec::new(),
+        Block::Heading(_) | Block::Charts(_) | Block::Strategies(_) => Vec::new(),
         Block::Lead(text) | Block::Aside(text) => vec![text.clone()],
         Block::Reasons(items) | Block::List(items) | Block::Asides(items) => items.clone(),
         Block::Tiles(tiles) => tiles.iter().map(|tile| tile.value.clone()).collect(),

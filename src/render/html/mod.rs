@@ -7,7 +7,8 @@ use super::document::blocks::Subject;
 use super::document::{self, Block, Cause, Content, Document, Level, Part, Span};
 use super::markup::{Attributes, Markup};
 use super::svg;
-use crate::result::{RunResult, ScenarioResult};
+use crate::analysis::compare::Comparison;
+use crate::result::{RunResult, ScenarioResult, Strategy};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -17,11 +18,26 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// The result as a page: the verdict and its reasons first.
 #[must_use]
 pub fn render(result: &RunResult) -> Vec<u8> {
-    let document = document::run::document(result, Level::Full);
+    lay_out(&document::run::document(result, Level::Full))
+}
+
+/// Two runs, compared, as a page.
+#[must_use]
+pub fn render_comparison(comparison: &Comparison, strategies: &[Strategy]) -> Vec<u8> {
+    lay_out(&document::other::comparison(comparison, strategies))
+}
+
+/// Several runs next to each other, as a page.
+#[must_use]
+pub fn render_strategies(strategies: &[Strategy]) -> Vec<u8> {
+    lay_out(&document::other::strategies(strategies))
+}
+
+fn lay_out(document: &Document<'_>) -> Vec<u8> {
     let mut page = Markup::default();
     page.constant("<!doctype html>\n");
     page.nested("html", &[("lang", &"en")], |html| {
-        html.nested("head", &[], |head| self::head(head, &document));
+        html.nested("head", &[], |head| self::head(head, document));
         html.nested("body", &[], |body| {
             body.nested("main", &[], |main| {
                 for (place, part) in document.parts.iter().enumerate() {
@@ -84,6 +100,7 @@ fn block(section: &mut Markup, block: &Block<'_>) {
         Block::Asides(items) => section.nested("div", &[("class", &"quiet")], |quiet| list(quiet, items)),
         Block::Table(rows) => table(section, rows),
         Block::Charts(scenario) => charts(section, scenario),
+        Block::Strategies(strategies) => svg::inline_comparison(section, strategies),
         Block::Causes(causes) => {
             section.nested("dl", &[], |list| causes.iter().for_each(|cause| self::cause(list, cause)));
         }

@@ -2,11 +2,12 @@
 
 mod axis;
 mod percentiles;
+mod strategies;
 mod timeline;
 mod waits;
 
 use super::markup::{Attributes, Markup};
-use crate::result::ScenarioResult;
+use crate::result::{RunResult, ScenarioResult, Strategy};
 
 /// The colours and fonts of charts, for the page that holds them.
 pub(crate) const STYLE: &str = include_str!("chart.css");
@@ -40,6 +41,29 @@ pub(crate) fn charts(scenario: &ScenarioResult) -> Vec<Chart> {
 pub fn files(scenario: &ScenarioResult) -> Vec<(String, Vec<u8>)> {
     charts(scenario).into_iter().map(|chart| (path(scenario, chart.name), chart.file(&scenario.name))).collect()
 }
+
+/// The scenarios of a run next to each other; none of a single one.
+#[must_use]
+pub fn comparison_file(result: &RunResult) -> Option<(String, Vec<u8>)> {
+    Some(("charts/comparison.svg".to_owned(), comparison(&Strategy::of_run(result))?))
+}
+
+/// The same for any of them, as a file of its own.
+#[must_use]
+pub fn comparison(strategies: &[Strategy]) -> Option<Vec<u8>> {
+    strategies::draw(strategies).map(|chart| chart.file(COMPARED))
+}
+
+/// As part of a page that has [`STYLE`].
+pub(crate) fn inline_comparison(page: &mut Markup, strategies: &[Strategy]) {
+    if let Some(chart) = strategies::draw(strategies) {
+        page.element("h3", &[], chart.title);
+        page.nested("div", &[("class", &"wide figure")], |figure| chart.inline(figure, COMPARED));
+    }
+}
+
+/// What a chart of several scenarios is about.
+const COMPARED: &str = "comparison";
 
 /// Scenario names are file names, but a record may come from anywhere: nothing may lead out of the folder, or
 /// out of a link.

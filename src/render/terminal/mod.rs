@@ -8,7 +8,7 @@ use super::document::{self, Block, Cause, Content, Document, Level, Span};
 use crate::analysis::compare::Comparison;
 use crate::demo::calibration::Calibration;
 use crate::render::text::ms;
-use crate::result::{RunResult, ScenarioResult};
+use crate::result::{RunResult, ScenarioResult, Strategy};
 
 /// The result for a terminal of `width` columns. Colour only where it means something, and none without `color`.
 #[must_use]
@@ -26,7 +26,13 @@ pub fn render_overview(result: &RunResult, width: usize, color: bool) -> Vec<u8>
 /// Two runs, compared.
 #[must_use]
 pub fn render_comparison(comparison: &Comparison, width: usize, color: bool) -> Vec<u8> {
-    lay_out(&document::other::comparison(comparison), width, color)
+    lay_out(&document::other::comparison(comparison, &[]), width, color)
+}
+
+/// Several runs next to each other.
+#[must_use]
+pub fn render_strategies(strategies: &[Strategy], width: usize, color: bool) -> Vec<u8> {
+    lay_out(&document::other::strategies(strategies), width, color)
 }
 
 /// A calibration, one line for each case.
@@ -71,6 +77,8 @@ fn block(page: &mut Page, block: &Block<'_>) {
         Block::Text(spans) => page.paragraph("", &plain(spans)),
         Block::Table(table) => page.table(table),
         Block::Charts(scenario) => spark(page, scenario),
+        // The table before it has the figures, and no room for more.
+        Block::Strategies(_) => {}
         Block::Causes(causes) => causes.iter().for_each(|cause| self::cause(page, cause)),
         Block::Facts(facts) => facts.iter().for_each(|(name, value)| page.paragraph("", &format!("{name}: {value}"))),
         Block::Folded { summary, content, .. } => {

@@ -14,7 +14,7 @@ use crate::model::address::abstract_name;
 use crate::scenario::keys::keys;
 use crate::scenario::kind::{self, Kind};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Destination, InstanceSource, Protocol, StatusPattern};
+use crate::scenario::plan::{Destination, InstanceSource, LARGEST_WEIGHT, Protocol, StatusPattern};
 use crate::scenario::reader::{Field, Given};
 use crate::scenario::source::Spanned;
 use crate::scenario::tree::{Node, Value};
@@ -45,8 +45,29 @@ keys! {
         protocol: Field<Protocol> = kind::one_of(Protocol::iter()), default "http1";
         /// Where an answer names the process, release or pod that gave it: header:NAME, or body:REGEX by its first group.
         instance: Field<InstanceSource> = instance();
+        /// Several requests by weight, instead of the one that url, method and body make.
+        requests: Field<Vec<Spanned<OneOf>>> = kind::tables::<OneOf>();
         /// A proxy in front of the service listens there: nginx, HAProxy, a load balancer.
         front: Field<bool> = kind::boolean(), default false;
+    }
+}
+
+keys! {
+    /// One of several requests to the target.
+    #[derive(Clone, Debug)]
+    pub(crate) struct OneOf = "target.requests" {
+        /// Path and query.
+        path: Field<String> = super::load::path(), required "this request has no path", "add path = \"/\"";
+        /// Its method, in capitals.
+        method: Field<String> = method(), default "GET";
+        /// Headers beside those of the target.
+        headers: Field<Vec<Header>> = headers();
+        /// What is sent.
+        body: Field<String> = kind::text();
+        /// A file with the body; a relative path counts from the scenario's folder.
+        body_file: Field<PathBuf> = kind::path();
+        /// How often it is sent, compared with the others: 3 is three times as often as 1, in a fixed order.
+        weight: Field<u32> = kind::whole(1..=LARGEST_WEIGHT), default 1;
     }
 }
 

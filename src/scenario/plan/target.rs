@@ -33,6 +33,9 @@ pub struct Target {
     /// Request body; with `tcp`, what is sent; with `grpc`, the message. Base64 in the record.
     #[serde(with = "as_base64")]
     pub body: Vec<u8>,
+    /// What is sent instead of the one request that `method`, `path` and `body` make, by weight; empty for that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<WeightedRequest>,
     /// Statuses that are expected; empty for `tcp` and `grpc`.
     pub expect_status: Vec<StatusPattern>,
     /// Statuses of gRPC that are expected; empty for other protocols.
@@ -56,6 +59,22 @@ pub struct Target {
     /// A proxy in front of the service listens there, not the service.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub front: bool,
+}
+
+/// One of several requests to a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WeightedRequest {
+    /// Request method.
+    pub method: String,
+    /// Path and query; starts with `/`.
+    pub path: String,
+    /// Headers beside the target's. Values of secret headers are masked in the record.
+    pub headers: Vec<(String, String)>,
+    /// Request body. Base64 in the record.
+    #[serde(with = "as_base64")]
+    pub body: Vec<u8>,
+    /// How often it is sent, compared with the others; at least 1.
+    pub weight: u32,
 }
 
 /// Where an answer names the instance that gave it: `header:NAME`, or `body:REGEX` by its first group.

@@ -4,6 +4,7 @@ mod expect;
 mod grpc;
 mod load;
 mod message;
+mod requests;
 mod steps;
 mod target;
 mod units;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{grpc, message};
+use super::{grpc, message, requests};
 use crate::scenario::file::target::Header;
 use crate::scenario::file::{self, File, Load, Request};
 use crate::scenario::mistake::Mistakes;
@@ -22,7 +22,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     let nothing = Request::default();
     let base = file.target.value().map_or(&nothing, |target| &target.request);
     let own = load.map_or(&nothing, |load| &load.request);
-    let body = body(own, base, directory, mistakes);
+    let body = body([own, base].map(|request| (&request.body, &request.body_file)), directory, mistakes);
     let (timeout, connect_timeout) = timeouts(file, mistakes);
     let ca_file = ca_file(file, directory, mistakes);
     let url = url(file, own, base, mistakes)?;
@@ -45,7 +45,7 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     let place = if own.url.is_absent() && !says_where(own) { base } else { own };
     let connect = destination(url, place, mistakes);
     let (headers, host) =
-        if is_bytes { (Vec::new(), None) } else { headers(&url.value, own.headers.over(&base.headers)) };
+        if is_bytes { (Vec::new(), None) } else { headers(Some(&url.value), own.headers.over(&base.headers)) };
     let method = match protocol {
         _ if is_bytes => String::new(),
         Protocol::Grpc => "POST".to_owned(),
@@ -58,6 +58,14 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
     };
     let is_asked_for_health = is_grpc && url.value.path == "/" && path == GRPC_HEALTH;
     check_head(&method, own.expect_body.over(&base.expect_body), mistakes);
+    let requests = requests::resolve(file, load, &url.value, (protocol, directory), mistakes);
+    for request in &requests {
+        check_head(&request.method, own.expect_body.over(&base.expect_body), mistakes);
+    }
+    // What is shown and asked of a target with several requests is the first of them.
+    let first = requests.first().cloned();
+    let method = first.as_ref().map_or(method, |first| first.method.clone());
+    let path = first.as_ref().map_or(path, |first| first.path.clone());
     let instance = instance(file, &method, &url.value, mistakes);
     Some(Target {
         scheme: url.value.scheme,
@@ -72,7 +80,8 @@ pub(super) fn resolve(file: &File, load: Option<&Load>, directory: &Path, mistak
         method,
         path,
         headers,
-        body,
+        body: first.map_or(body, |first| first.body),
+        requests,
         expect_status: if is_bytes || is_grpc { Vec::new() } else { statuses(own, base) },
         expect_grpc_status: if is_grpc { grpc::statuses(own, base) } else { Vec::new() },
         expect_body: own.expect_body.over(&base.expect_body).value().cloned(),
@@ -116,8 +125,14 @@ pub(super) fn of_request(
     if target.protocol == Protocol::Grpc {
         grpc::check_path(request.path.given().map_or(key, |path| path.place), &path, mistakes);
     }
-    let origin = target.url.strip_suffix(&target.path).unwrap_or(&target.url);
-    Some(Target { url: format!("{origin}{path}"), path, ..target })
+    // The URL of a target with several requests has no path.
+    let (own_path, method, body) = if target.requests.is_empty() {
+        (target.path.as_str(), target.method.clone(), target.body.clone())
+    } else {
+        ("/", "GET".to_owned(), Vec::new())
+    };
+    let origin = target.url.strip_suffix(own_path).unwrap_or(&target.url);
+    Some(Target { url: format!("{origin}{path}"), path, method, body, requests: Vec::new(), ..target })
 }
 
 fn url<'a>(file: &File, own: &'a Request, base: &'a Request, mistakes: &mut Mistakes) -> Option<&'a Given<Url>> {
@@ -241,13 +256,14 @@ fn of_socket(url: &Url, socket: PathBuf) -> Destination {
 
 /// Headers as given, with the URL's credentials unless they have an Authorization; a Host among them is taken out,
 /// since it is the authority.
-fn headers(url: &Url, given: &Field<Vec<Header>>) -> (Vec<(String, String)>, Option<String>) {
+pub(super) fn headers(url: Option<&Url>, given: &Field<Vec<Header>>) -> (Vec<(String, String)>, Option<String>) {
     let given = given.value().map_or(&[][..], Vec::as_slice);
     let is = |name: &'static str| move |header: &&Header| header.name.eq_ignore_ascii_case(name);
     let host = given.iter().find(is("host")).map(|header| header.value.value.clone());
     let others = given.iter().filter(|header| !is("host")(header));
     let mut headers: Vec<_> = others.map(|header| (header.name.clone(), header.value.value.clone())).collect();
-    if let (Some(credentials), None) = (&url.authorization, given.iter().find(is("authorization"))) {
+    let credentials = url.and_then(|url| url.authorization.as_ref());
+    if let (Some(credentials), None) = (credentials, given.iter().find(is("authorization"))) {
         headers.push(("Authorization".to_owned(), credentials.clone()));
     }
     (headers, host)
@@ -297,19 +313,23 @@ fn timeouts(file: &File, mistakes: &mut Mistakes) -> (Duration, Duration) {
     (timeout, connect_timeout)
 }
 
-/// The body a cohort sends: its own, else the target's. A file that cannot be read stands for an empty one.
-fn body(own: &Request, base: &Request, directory: &Path, mistakes: &mut Mistakes) -> Vec<u8> {
-    for request in [own, base] {
-        if let (Some(body), Some(file)) = (request.body.key(), request.body_file.key()) {
+/// The first body that is given: a cohort's own, else the target's. A file that cannot be read stands for an empty one.
+pub(super) fn body<'a>(
+    given: impl IntoIterator<Item = (&'a Field<String>, &'a Field<PathBuf>)>,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> Vec<u8> {
+    for (body, body_file) in given {
+        if let (Some(body), Some(file)) = (body.key(), body_file.key()) {
             mistakes
                 .add(file, "`body_file` together with `body`")
                 .help("keep one of the two")
                 .and(body, "the body already");
         }
-        if let Some(text) = request.body.value() {
+        if let Some(text) = body.value() {
             return text.clone().into_bytes();
         }
-        if let Some(given) = request.body_file.given() {
+        if let Some(given) = body_file.given() {
             return read(given, directory, LARGEST_BODY_BYTES, mistakes).unwrap_or_default();
         }
     }

@@ -35,6 +35,7 @@ pub(crate) fn cohort(endpoint: &Endpoint, rate: f64) -> Cohort {
             expect_grpc_status: Vec::new(),
             expect_body: Some("^hello$".to_owned()),
             instance: None,
+            requests: Vec::new(),
             timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(20),
             ca_file: None,
@@ -70,6 +71,8 @@ pub(crate) struct Totals {
     pub(crate) instances: BTreeMap<String, (u64, u64)>,
     /// Answers that named none, and that named one too many.
     pub(crate) unknown_instances: (u64, u64),
+    /// Of several requests, how many of each were ok and how many failed.
+    pub(crate) requests_by_place: BTreeMap<u16, (u64, u64)>,
 }
 
 impl Totals {
@@ -97,6 +100,11 @@ impl Totals {
                 self.unframed_samples.extend(segment.unframed);
                 self.gaps.extend(segment.gaps);
                 self.first_ok = self.first_ok.or(segment.first_ok);
+                for count in segment.requests {
+                    let (ok, failed) = self.requests_by_place.entry(count.request).or_default();
+                    *ok += count.ok;
+                    *failed += count.dropped + count.wrong;
+                }
                 if let Some(instances) = segment.instances {
                     self.unknown_instances.0 += instances.unnamed;
                     self.unknown_instances.1 += instances.left_out;

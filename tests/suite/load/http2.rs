@@ -1,10 +1,11 @@
 //! HTTP/2 against hyper's server and against one that fails frame by frame: what the server did is what is counted.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gapless::load::LoadHandle;
@@ -96,6 +97,25 @@ async fn serve(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, served:
     });
     // A client that is done ends it.
     let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service).await;
+}
+
+/// hyper's server, and what it was asked for: how often for which path.
+pub(super) async fn hyper_that_tells() -> (Endpoint, Arc<Mutex<BTreeMap<String, u64>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (endpoint, asked) = (Endpoint::Tcp(listener.local_addr().unwrap()), Arc::<Mutex<BTreeMap<_, _>>>::default());
+    let counts = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let counts = Arc::clone(&counts);
+            let service = service_fn(move |request: Request<Incoming>| {
+                *counts.lock().unwrap().entry(request.uri().path_and_query().unwrap().to_string()).or_default() += 1;
+                async { Ok::<_, Infallible>(Response::new(String::new())) }
+            });
+            let served = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(served);
+        }
+    });
+    (endpoint, asked)
 }
 
 async fn hyper_over_tcp(alpn: Option<&[u8]>) -> (Endpoint, Arc<AtomicU64>) {

@@ -17,3 +17,4 @@ mod messages;
 mod requests;
 pub(crate) mod server;
 mod targets;
+mod weights;

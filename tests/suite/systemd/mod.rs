@@ -9,6 +9,7 @@ mod diagnosis;
 mod differential;
 mod fastapi;
 mod grpc;
+mod instances;
 mod library;
 mod rehearse;
 mod run;

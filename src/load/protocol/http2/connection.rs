@@ -13,7 +13,6 @@ use h2::client::{Builder, Connection, SendRequest};
 use tokio::time::{Sleep, sleep};
 
 use super::pipe::{Pipe, Woken};
-use super::request::Http2Request;
 use super::stream::Stream;
 use super::tap::Tap;
 use crate::clock;
@@ -23,7 +22,7 @@ use crate::load::instances::Instances;
 use crate::load::protocol::answer::{Exchanged, NoAnswer, Over};
 use crate::load::protocol::exchange::{ProtocolEvent, Room};
 use crate::load::protocol::naming::Naming;
-use crate::load::protocol::request::Expectation;
+use crate::load::protocol::request::{Expectation, RequestTemplate};
 use crate::record::segment::GoAways;
 
 /// Room that the server has for the answer of a stream. What comes is taken at once, so it costs no memory.
@@ -46,8 +45,8 @@ pub(in crate::load) struct Http2 {
     /// None once h2 is done with the connection.
     h2: Option<(SendRequest<Bytes>, Connection<Pipe, Bytes>)>,
     woken: (Arc<Woken>, Waker),
-    /// Exchanges that were started and are not given to h2 yet.
-    unsent: VecDeque<u64>,
+    /// Exchanges that were started and are not given to h2 yet, each with the request that it makes.
+    unsent: VecDeque<(u64, u16)>,
     events: VecDeque<ProtocolEvent>,
     /// A request was given to h2.
     was_used: bool,
@@ -126,14 +125,14 @@ impl Http2 {
     }
 
     /// Starts the exchange with that number on the connection.
-    pub(in crate::load) fn start(&mut self, nth: u64) {
-        self.unsent.push_back(nth);
+    pub(in crate::load) fn start(&mut self, nth: u64, which: u16) {
+        self.unsent.push_back((nth, which));
     }
 
     /// Sends and reads. Whatever came is read before a request is sent, so that none follows a GOAWAY.
     pub(in crate::load) fn poll(
         &mut self,
-        request: &Http2Request,
+        requests: &[RequestTemplate],
         expect: &Expectation,
         wire: &mut Wire,
         cx: &mut Context<'_>,
@@ -151,7 +150,7 @@ impl Http2 {
             let is_first = !self.was_used && !self.unsent.is_empty() && self.turn.is_none();
             // What a server did to a connection before its first request must fail that request.
             let has_read = !is_first && self.read(expect, wire, cx);
-            let has_sent = self.events.is_empty() && self.send(request, expect, has_read, wire, cx);
+            let has_sent = self.events.is_empty() && self.send(requests, expect, has_read, wire, cx);
             let has_written = self.write(expect, wire, cx);
             let is_unserved = self.use_for == Use::Exchanges || !self.tap.streams.is_empty();
             if self.h2.is_none() && self.use_for != Use::Nothing && is_unserved {
@@ -243,7 +242,7 @@ impl Http2 {
     }
 
     fn not_sent(&mut self) {
-        let unsent = self.unsent.drain(..).map(|nth| ProtocolEvent::NotSent(nth, Over::Ended));
+        let unsent = self.unsent.drain(..).map(|(nth, _)| ProtocolEvent::NotSent(nth, Over::Ended));
         self.events.extend(unsent);
     }
 
@@ -257,7 +256,7 @@ impl Http2 {
         if !self.was_used {
             // A connection that never served is not replaced, but has failed those that it was opened for.
             let passed = Passed::default();
-            let unsent = |nth| (nth, Exchanged { passed, ..Exchanged::failed(failure) });
+            let unsent = |(nth, _)| (nth, Exchanged { passed, ..Exchanged::failed(failure) });
             ended.extend(self.unsent.drain(..).map(unsent));
         }
         self.not_sent();
@@ -278,7 +277,7 @@ impl Http2 {
     /// Gives h2 the requests that wait: whether there was any.
     fn send(
         &mut self,
-        request: &Http2Request,
+        requests: &[RequestTemplate],
         expect: &Expectation,
         has_read: bool,
         wire: &mut Wire,
@@ -293,7 +292,8 @@ impl Http2 {
             return false;
         }
         let mut has_sent = false;
-        while let Some(&nth) = self.unsent.front() {
+        while let Some(&(nth, which)) = self.unsent.front() {
+            let Some(RequestTemplate::Http2(request)) = requests.get(usize::from(which)) else { break };
             let Some((h2, _)) = &mut self.h2 else { break };
             if self.tap.streams.len() >= h2.current_max_send_streams() || h2.poll_ready(cx).is_pending() {
                 break;
@@ -380,7 +380,7 @@ impl Http2 {
 
     /// Gives up an exchange. Its connection goes on, unless nothing at all has come since the request was sent.
     pub(in crate::load) fn abandon(&mut self, nth: u64, why: Failure) -> Exchanged {
-        self.unsent.retain(|unsent| *unsent != nth);
+        self.unsent.retain(|(unsent, _)| *unsent != nth);
         let Some(place) = self.tap.streams.iter().position(|stream| stream.nth == nth) else {
             return Exchanged { keeps_connection: true, ..Exchanged::failed(why) };
         };
