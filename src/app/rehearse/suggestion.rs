@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::check::Facts;
 use crate::check::server::{Launch, Taking};
+use crate::model::Endpoint;
 
 /// The options of uvicorn that bind what it is to be passed.
 const BINDING: [&str; 3] = ["--host", "--port", "--uds"];
@@ -28,17 +29,20 @@ pub(super) fn suggest(facts: &Facts) -> Result<BTreeMap<String, String>, String>
         ));
     }
     let listens_at = service.live.as_ref().map(|live| live.listens_at.as_slice()).unwrap_or_default();
+    // A socket unit of streams: what takes messages has its own keys, and is not what a restart drops connections of.
+    let of_streams = |endpoint: &&Endpoint| matches!(endpoint, Endpoint::Tcp(_) | Endpoint::Unix(_));
+    let listens_at: Vec<Endpoint> = listens_at.iter().filter(of_streams).cloned().collect();
     if listens_at.is_empty() {
-        return Err(format!("{name} listens nowhere in the twin"));
+        return Err(format!("{name} listens for no connections in the twin"));
     }
     let mut socket = format!("[Unit]\nDescription=Holds the listeners of {name} while it restarts\n\n[Socket]\n");
-    for endpoint in listens_at {
+    for endpoint in &listens_at {
         let _ = writeln!(socket, "ListenStream={endpoint}"); // writing to a String cannot fail
     }
     socket.push_str("\n[Install]\nWantedBy=sockets.target\n");
     let mut files = BTreeMap::from([(format!("{}.socket", name.stem()), socket)]);
     let launch = service.launch();
-    let takes = |launch: &Launch| launch.takes(listens_at, &service.unit.exec.environment, &service.configuration);
+    let takes = |launch: &Launch| launch.takes(&listens_at, &service.unit.exec.environment, &service.configuration);
     if let Some((launch, Taking::No(advice))) = launch.as_ref().map(|launch| (launch, takes(launch))) {
         let command = service.source.file.last("Service", "ExecStart").map(|entry| entry.value.as_str());
         let told = command.filter(|_| launch.is("uvicorn")).and_then(told_to_take);
