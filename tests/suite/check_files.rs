@@ -27,6 +27,19 @@ impl Units {
         let output = command.output().expect("it is built");
         (output.status.code().expect("it was not killed"), String::from_utf8(output.stdout).expect("text"))
     }
+
+    fn findings(&self, options: &[&str]) -> Vec<Value> {
+        let (_, text) = self.check(&[&["--format", "json"], options].concat());
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        document["findings"].as_array().expect("a list").clone()
+    }
+
+    /// The first one of that rule.
+    #[track_caller]
+    fn finding(&self, id: &str, options: &[&str]) -> Value {
+        let found = self.findings(options);
+        found.iter().find(|finding| finding["id"] == id).unwrap_or_else(|| panic!("{id}: {found:?}")).clone()
+    }
 }
 
 fn gapless() -> Command {
@@ -80,10 +93,53 @@ const FAULTS: &[(&str, Change, Change)] = &[
     ("GL020", ("127.0.0.1:", ""), ("", "")),
     ("GL021", ("127.0.0.1:8008", "/run/app/a.sock"), ("--serve\n", "--serve\nRuntimeDirectory=app\n")),
     ("GL023", ("127.0.0.1:8008", "/run/a.sock\nSocketMode=0600"), ("--serve\n", "--serve\nUser=app\n")),
+    ("GL022", ("[Socket]\n", "[Socket]\nReusePort=yes\n"), ("", "")),
     ("GL024", ("[Socket]\n", "[Socket]\nFlushPending=yes\n"), ("", "")),
     ("GL025", ("127.0.0.1:8008", "/run/a.sock\nRemoveOnStop=yes"), ("", "")),
     ("GL033", ("[Socket]\n", "[Socket]\nTriggerLimitBurst=1\n"), ("", "")),
     ("GL034", ("", ""), ("StartLimitIntervalSec=0\n[Service]\n", "[Service]\nRestart=on-failure\n")),
+    (
+        "GL042",
+        ("", ""),
+        ("[Service]\nExecStart=/bin/app --serve", "[Service]\nType=notify\nExecStart=/bin/uvicorn a:b --fd 3"),
+    ),
+    (
+        "GL050",
+        ("", ""),
+        ("/bin/app --serve", "/bin/uvicorn a:b --fd 3 --timeout-graceful-shutdown 30\nTimeoutStopSec=30"),
+    ),
+    ("GL051", ("", ""), ("[Service]\n", "[Service]\nKillMode=process\n")),
+    ("GL052", ("", ""), ("[Service]\n", "[Service]\nKillSignal=SIGKILL\n")),
+    ("GL053", ("", ""), ("/bin/app --serve", "/bin/gunicorn a:b")),
+];
+
+/// The same where the advice is words: a fault, and what a reader does then. In the socket, then in the service.
+const FAULTS_MENDED_BY_HAND: &[(&str, Change, Change, Change)] = &[
+    (
+        "GL005",
+        ("[Socket]\n", "[Socket]\nFileDescriptorName=a\nFileDescriptorName=b\n"),
+        ("", ""),
+        ("FileDescriptorName=a\n", ""),
+    ),
+    (
+        "GL032",
+        ("[Socket]\n", "[Socket]\nBacklog=100\n"),
+        ("/bin/app --serve", "/bin/uvicorn a:b --fd 3"),
+        ("Backlog=100\n", "Backlog=2048\n"),
+    ),
+    ("GL040", ("", ""), ("/bin/app --serve", "/bin/uvicorn a:b"), ("uvicorn a:b", "uvicorn a:b --fd 3")),
+    (
+        "GL041",
+        ("", ""),
+        ("/bin/app --serve", "/bin/gunicorn --bind fd://3 a:b\nKillMode=mixed"),
+        (" --bind fd://3", ""),
+    ),
+    (
+        "GL044",
+        ("", ""),
+        ("/bin/app --serve", "/bin/gunicorn a:b\nKillMode=mixed\nType=notify"),
+        ("gunicorn a:b", "gunicorn --preload a:b"),
+    ),
 ];
 
 /// Does to the text of a unit file what the advice says: lines to add, or a word to take out of a key.
@@ -96,26 +152,49 @@ fn mended(text: &str, fix: &str) -> String {
     text.replace(&format!("{key}={unit}\n"), "")
 }
 
+fn changed(text: &str, (from, to): Change) -> String {
+    assert!(text.contains(from), "{from}");
+    if from.is_empty() { text.to_owned() } else { text.replacen(from, to, 1) }
+}
+
+/// The sound pair with these changes.
+fn with_fault(in_socket: Change, in_service: Change) -> Units {
+    Units::new(&changed(SOUND_SOCKET, in_socket), &changed(SOUND_SERVICE, in_service))
+}
+
 #[test]
 fn what_is_advised_for_a_file_mends_it_and_breaks_nothing_else() {
-    for (id, in_socket, in_service) in FAULTS {
-        let changed = |text: &str, (from, to): (&str, &str)| {
-            assert!(text.contains(from), "{id}");
-            if from.is_empty() { text.to_owned() } else { text.replacen(from, to, 1) }
-        };
-        let units = Units::new(&changed(SOUND_SOCKET, *in_socket), &changed(SOUND_SERVICE, *in_service));
-        let findings = |units: &Units| {
-            let (_, text) = units.check(&["--format", "json"]);
-            let document: Value = serde_json::from_str(&text).expect("JSON");
-            document["findings"].as_array().expect("a list").clone()
-        };
-        let found = findings(&units);
-        let finding = found.iter().find(|finding| finding["id"] == *id).unwrap_or_else(|| panic!("{id}: {found:?}"));
+    for &(id, in_socket, in_service) in FAULTS {
+        let units = with_fault(in_socket, in_service);
+        let finding = units.finding(id, &[]);
         let file = units.0.path().join(finding["file"].as_str().expect("a path"));
         let text = std::fs::read_to_string(&file).expect("it is ours");
         std::fs::write(&file, mended(&text, finding["fix"].as_str().expect("advice"))).expect("it is ours");
-        assert_eq!(findings(&units), [Value::Null; 0], "{id}: {}", finding["fix"]);
+        assert_eq!(units.findings(&[]), [Value::Null; 0], "{id}: {}", finding["fix"]);
     }
+}
+
+#[test]
+fn what_is_advised_in_words_mends_the_file_and_breaks_nothing_else() {
+    for &(id, in_socket, in_service, by_hand) in FAULTS_MENDED_BY_HAND {
+        let units = with_fault(in_socket, in_service);
+        let finding = units.finding(id, &[]);
+        let file = units.0.path().join(finding["file"].as_str().expect("a path"));
+        let text = std::fs::read_to_string(&file).expect("it is ours");
+        std::fs::write(&file, changed(&text, by_hand)).expect("it is ours");
+        assert_eq!(units.findings(&[]), [Value::Null; 0], "{id}: {}", finding["fix"]);
+    }
+}
+
+#[test]
+fn the_backlog_that_is_advised_for_a_load_suffices_for_it() {
+    let load = ["--rate", "500", "--gap", "2s"];
+    let units = with_fault(("[Socket]\n", "[Socket]\nBacklog=100\n"), ("", ""));
+    let advice = units.finding("GL031", &load)["fix"].as_str().expect("advice").to_owned();
+    let file = units.0.path().join("a.socket");
+    let text = std::fs::read_to_string(&file).expect("it is ours");
+    std::fs::write(&file, mended(&text, &advice)).expect("it is ours");
+    assert_eq!(units.findings(&load), [Value::Null; 0], "{advice}");
 }
 
 #[test]

@@ -106,6 +106,34 @@ async fn processes_find_what_the_unit_promises() {
 }
 
 #[tokio::test]
+async fn credentials_lie_where_their_specifier_and_variable_point_while_the_service_runs_and_no_longer() {
+    let text = "[Service]\nType=oneshot\nRemainAfterExit=yes\nLoadCredential=key:{dir}/key\nSetCredential=set:as written\n\
+                Environment=KEY=%d/key\nStandardInput=data\nStandardInputText=x\n\
+                ExecStart=sh -c 'cat $$KEY $$CREDENTIALS_DIRECTORY/set %d/key - > {dir}/found; \
+                stat -c %%a $$KEY >> {dir}/found; echo %d > {dir}/place'\n";
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("key"), "secret\n").expect("written");
+    let rig = Rig::with(&[("a.service", &text.replace("{dir}", directory.path().to_str().expect("ASCII")))]).await;
+    rig.done(UnitVerb::Start, "a.service").await;
+    let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).expect("written");
+    assert_eq!(read("found"), "secret\nas writtensecret\nx\n400\n");
+    let place = std::path::PathBuf::from(read("place").trim());
+    assert!(place.exists());
+    rig.done(UnitVerb::Stop, "a.service").await;
+    assert!(!place.exists(), "{}", place.display());
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_be_loaded_fails_the_start_and_names_it() {
+    let text = "[Service]\nType=exec\nLoadCredential=key:/nowhere/at-all\nExecStart=sleep 1000\n";
+    let rig = Rig::with(&[("a.service", text)]).await;
+    let job = rig.perform(UnitVerb::Start, "a.service").await;
+    assert_eq!(job.result, JobResult::Failed);
+    let reason = job.reason.expect("a reason");
+    assert!(reason.contains("cannot load the credential key from /nowhere/at-all"), "{reason}");
+}
+
+#[tokio::test]
 async fn a_reload_keeps_the_process_and_tells_it() {
     let text = "[Service]\nType=exec\nExecReload=sh -c 'echo $$MAINPID > {dir}/reloaded'\nExecStart=sleep 1000\n";
     let rig = Rig::with(&[("a.service", text)]).await;
