@@ -108,15 +108,15 @@ async fn processes_find_what_the_unit_promises() {
 #[tokio::test]
 async fn credentials_lie_where_their_specifier_and_variable_point_while_the_service_runs_and_no_longer() {
     let text = "[Service]\nType=oneshot\nRemainAfterExit=yes\nLoadCredential=key:{dir}/key\nSetCredential=set:as written\n\
-                Environment=KEY=%d/key\nStandardInput=data\nStandardInputText=x\n\
-                ExecStart=sh -c 'cat $$KEY $$CREDENTIALS_DIRECTORY/set %d/key - > {dir}/found; \
+                Environment=KEY=%d/key\n\
+                ExecStart=sh -c 'cat $$KEY $$CREDENTIALS_DIRECTORY/set %d/key > {dir}/found; \
                 stat -c %%a $$KEY >> {dir}/found; echo %d > {dir}/place'\n";
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("key"), "secret\n").expect("written");
     let rig = Rig::with(&[("a.service", &text.replace("{dir}", directory.path().to_str().expect("ASCII")))]).await;
     rig.done(UnitVerb::Start, "a.service").await;
     let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).expect("written");
-    assert_eq!(read("found"), "secret\nas writtensecret\nx\n400\n");
+    assert_eq!(read("found"), "secret\nas writtensecret\n400\n");
     let place = std::path::PathBuf::from(read("place").trim());
     assert!(place.exists());
     rig.done(UnitVerb::Stop, "a.service").await;
