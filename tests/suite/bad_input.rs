@@ -64,7 +64,7 @@ fn a_host_that_does_not_resolve_exits_4() {
 
 #[test]
 fn a_scheme_that_is_not_known_exits_2() {
-    Bad::url("gopher://127.0.0.1/").assert_refused(2, &["unknown scheme", "http, https or tcp"]);
+    Bad::url("gopher://127.0.0.1/").assert_refused(2, &["unknown scheme", "http, https, tcp"]);
 }
 
 #[test]
