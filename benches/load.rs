@@ -29,7 +29,7 @@ mod exchange {
     const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\ndate: Sat, 21 Nov 2026 12:00:00 GMT\r\nserver: uvicorn\r\n\
         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nf\r\n{\"status\":\"ok\"}\r\n0\r\n\r\n";
 
-    /// Reads one answer that comes in parts of so many bytes.
+    /// Reads one answer that comes in parts of this number of bytes.
     fn read(bencher: Bencher<'_, '_>, answer: &[u8], part_bytes: usize) {
         let mut reader = AnswerReader::new("GET");
         bencher.counter(BytesCount::of_slice(answer)).bench_local(|| {

@@ -111,7 +111,7 @@ pub struct RunArgs {
 /// `gapless demo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: gapless demo --out demo\n\nIts scenarios and unit files are left beside the reports, to be read, changed and run again."
+    after_help = "Example: gapless demo --out demo\n\nIts scenarios and unit files are left next to the reports, to be read, changed and run again."
 )]
 pub struct DemoArgs {
     /// Where to leave scenarios, records and reports [default: a new folder under reports/]

@@ -16,9 +16,9 @@ pub struct Gate {
 /// How much a figure may grow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Allowance {
-    /// By so many percent of what it was.
+    /// By a percentage of what it was.
     Percent(f64),
-    /// By so many, or by so many milliseconds.
+    /// By a number, or by a number of milliseconds.
     Absolute(f64),
 }
 

@@ -12,7 +12,7 @@ use crate::record::segment::FailureSample;
 use crate::scenario::plan::Destination;
 
 /// A listener that closes resets its queue one by one, and the kernel lets others run in between (cond_resched in
-/// inet_csk_listen_stop, net/ipv4/inet_connection_sock.c): on a busy machine the last goes so much later. A reset that
+/// inet_csk_listen_stop, net/ipv4/inet_connection_sock.c): on a busy machine the last goes this much later. A reset that
 /// is further away, and of which the kernel does not tell the reason, has another one.
 const WITH_ITS_LISTENER: Duration = Duration::from_millis(20);
 

@@ -9,7 +9,7 @@ use crate::cli::{CalibrateArgs, CalibrateFormat};
 use crate::demo::calibration::{Calibration, Case, calibrate};
 use crate::render;
 
-/// On stderr, a line after so many cases.
+/// On stderr, a line after each of this number of cases.
 const CASES_PER_LINE: usize = 20;
 
 /// Runs the command.
@@ -49,7 +49,7 @@ mod tests {
     use crate::demo::server::{FaultKind, Transport};
     use crate::model::FailureClass;
 
-    /// Eight were injected each time, and so many were counted.
+    /// Eight were injected each time, and this number was counted.
     fn calibration(counted: &[u64]) -> Calibration {
         let row = |&counted| Row {
             fault: Injection::Fault(FaultKind::Stall),

@@ -83,7 +83,7 @@ impl Watcher {
         self.rate.get()
     }
 
-    /// The line of figures in so many columns.
+    /// The line of figures, in this number of columns.
     fn line(&self, figures: Figures, columns: usize) -> String {
         let elapsed = self.started.get().map_or(Duration::ZERO, |started| started.elapsed());
         let expected = self.expected.filter(|&expected| elapsed < expected);

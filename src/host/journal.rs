@@ -15,7 +15,7 @@ use crate::clock;
 use crate::model::{MonoTime, UnitName};
 use crate::record::line::JournalEntry;
 
-/// At most so many lines of each unit are kept.
+/// The maximum number of lines kept of each unit.
 pub const LINES_PER_UNIT: u64 = 1_000;
 
 /// What is kept of one line, so that a program that dumps its memory does not fill the record.

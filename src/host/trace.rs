@@ -32,7 +32,7 @@ const INSTANCE_PREFIX: &str = "gapless-";
 /// meanwhile, and says so if that was not enough.
 const READ_EVERY: Duration = Duration::from_millis(50);
 
-/// At most so many events wait to be recorded.
+/// The maximum number of events that wait to be recorded.
 const CHANNEL_CAPACITY: usize = 8_192;
 
 /// What is traced.

@@ -35,7 +35,7 @@ pub enum LoadError {
         /// `clients`, `connections` or `interval`.
         what: &'static str,
     },
-    /// The process may not open so many connections.
+    /// The process may not open that number of connections.
     #[error(
         "the load needs up to {needed} file descriptors, the limit is {limit}; lower rate x timeout or connections, \
          or raise the limit (ulimit -n {needed})"
@@ -56,8 +56,8 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
-    /// `expect_body` is no regular expression.
-    #[error("expect_body of cohort {cohort:?} is no regular expression: {reason}")]
+    /// `expect_body` is not a regular expression.
+    #[error("expect_body of cohort {cohort:?} is not a regular expression: {reason}")]
     Pattern {
         /// Whose.
         cohort: String,

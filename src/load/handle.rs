@@ -26,7 +26,7 @@ use crate::clock;
 use crate::model::{EventId, MonoTime};
 use crate::scenario::plan::{Cohort, Destination};
 
-/// The first request is due so long after the thread has begun, for it to have set up its cohorts by then.
+/// The first request is due this long after the thread has begun, so that its cohorts are set up by then.
 const START_MARGIN: Duration = Duration::from_millis(5);
 
 /// A load that runs. Dropping it interrupts the load.

@@ -33,7 +33,7 @@ pub struct AnswerReader {
 pub enum Progress {
     /// The answer goes on.
     More,
-    /// The answer is whole, and so many bytes are behind it.
+    /// The answer is whole, and this number of bytes follows it.
     Whole {
         /// Bytes that nobody has asked for.
         surplus: usize,
@@ -162,7 +162,7 @@ impl Recording {
 pub struct OpenLoop(Agenda);
 
 impl OpenLoop {
-    /// So many requests per second from `start`; none if that is no rate.
+    /// N requests per second from `start`; none if N is not a rate.
     #[must_use]
     pub fn new(start: MonoTime, rate: f64) -> Option<Self> {
         Some(Self(Agenda::open(Schedule::by_rate(start, rate_micros(rate)?))))

@@ -41,7 +41,7 @@ impl Pacer {
         })
     }
 
-    /// Resolves at `wake_at`, but never sooner than so long after it last did.
+    /// Resolves at `wake_at`, but never sooner than this long after it last did.
     ///
     /// # Errors
     /// Those of timerfd_settime(2).

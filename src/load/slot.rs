@@ -19,7 +19,7 @@ use crate::clock;
 use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
 use crate::record::segment::GoAways;
 
-/// From so many retired connections on, one without a request is closed for each that is added.
+/// With this number of retired connections, one without a request is closed for each that is added.
 const RETIRED_IDLE_MAX: usize = 8;
 
 /// How all connections of a cohort are used.

@@ -94,7 +94,7 @@ causes! {
         "See the application's own log: it was reached, and answered.";
     /// The evidence is missing or contradicts itself.
     Ambiguous =
-        "See the service's own log of that time: one that listens and does not answer is none of the others. More evidence comes with root, tracefs and Linux 6.10 or later, and with a lower rate for a sample of every failure.";
+        "See the service's own log of that time: a service that listens but never answers matches no other cause. More evidence comes with root, tracefs and Linux 6.10 or later, and with a lower rate for a sample of every failure.";
 }
 
 #[cfg(test)]

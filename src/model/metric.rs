@@ -169,7 +169,7 @@ mod tests {
         let outcomes = FailureClass::ALL.iter().map(|class| format!("outcome.{class}"));
         let causes = Cause::ALL.iter().map(|cause| format!("cause.{cause}"));
         for key in keys.chain(outcomes).chain(causes) {
-            let metric = Metric::from_key(&key).unwrap_or_else(|| panic!("{key} is no metric"));
+            let metric = Metric::from_key(&key).unwrap_or_else(|| panic!("{key} is not a metric"));
             assert_eq!(metric.to_string(), key);
         }
         assert_eq!(Metric::from_key("p98"), None);

@@ -283,7 +283,7 @@ pub struct ServiceState {
     pub processes: Vec<ProcessId>,
     /// MemoryCurrent in bytes, or the sum of Pss of the processes where systemd does not account memory.
     pub memory_bytes: Option<u64>,
-    /// StartLimitBurst and StartLimitIntervalUSec: at most so many starts within so many microseconds; none
+    /// StartLimitBurst and StartLimitIntervalUSec: the maximum number of starts, and the interval in microseconds; none
     /// when the limit is off.
     pub start_limit: Option<(u32, u64)>,
     /// Restart=, such as `on-failure`.

@@ -270,7 +270,7 @@ mod tests {
         let many: Vec<u64> = (0..20_000).collect();
         sum.add(&read(&many));
         sum.add(&read(&many));
-        assert!(sum.room.is_some(), "of so many there is");
+        assert!(sum.room.is_some(), "there is room for this number");
         assert_eq!((sum.len(), sum.max_ns()), (40_007, 19_999));
     }
 }

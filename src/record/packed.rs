@@ -15,11 +15,11 @@ const OUTER_COOKIE: u32 = 0x1c84_9314;
 const INNER_COOKIE: u32 = 0x1c84_9313;
 /// What is before the counts: four numbers of four bytes and three of eight.
 const HEADER_BYTES: usize = 40;
-/// A number has at most so many bytes; all bits of the last are its own.
+/// The maximum number of bytes of a number; all bits of the last are its own.
 const NUMBER_BYTES: usize = 9;
 /// From 2048 ns on, each power of two has 1024 places: three significant digits.
 const PLACE_BITS: u32 = 10;
-/// Room for what is inflated: by so much it is longer at most, as a rule.
+/// Room for what is inflated: the most by which it grows, as a rule.
 const USUAL_RATIO: usize = 4;
 
 /// Times with their counts, packed as they were stored: some two bytes for each.
@@ -46,7 +46,7 @@ pub(super) enum Mistake {
     Places,
     #[error("the histogram counts more of one time than there can be")]
     Count,
-    #[error("the histogram holds a time longer than any that is told apart")]
+    #[error("the histogram contains a value above the supported maximum")]
     TooLong,
 }
 

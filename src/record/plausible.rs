@@ -14,13 +14,13 @@ use crate::scenario::plan::{MOST_COHORTS, MOST_STEPS};
 /// No run takes longer.
 const RUN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// What is told may have happened so long before the record begins.
+/// How long before the beginning of the record an event that it tells of may have happened.
 const BEFORE_MAX: Duration = Duration::from_secs(3600);
 
-/// At most so much is counted in one place, be it requests, bytes or microseconds,
+/// The most that is counted in one place, be it requests, bytes or microseconds,
 const COUNT_MAX: u64 = 1 << 43;
 
-/// and so much in all of them together: whatever figures are made of them, each adds up none of them more than twice.
+/// and in all of them together: whatever figures are made of them, each adds up none of them more than twice.
 const TOTAL_MAX: u64 = 1 << 62;
 
 /// The last density bucket: see [`super::segment::density_bucket`].
@@ -29,7 +29,7 @@ const BUCKET_MAX: u16 = 63 * 8 + 7;
 /// No text that somebody else wrote is longer: of what a command prints, 64 KiB are kept.
 const TEXT_MAX_BYTES: usize = 256 << 10;
 
-/// So many notes, checks and caps are shown at most.
+/// The maximum number of notes, checks and caps that are shown.
 const REMARKS_MAX: u32 = 10_000;
 
 /// What the lines of one record may say.
@@ -72,7 +72,7 @@ impl Limits {
         if matches!(line, Line::Note(_) | Line::Check(_) | Line::Cap(_)) {
             match self.remarks_left.checked_sub(1) {
                 Some(left) => self.remarks_left = left,
-                None => return Some("it is one of more remarks than a run makes"),
+                None => return Some("the record has more remarks than a run makes"),
             }
         }
         let rows = match line {

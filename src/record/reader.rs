@@ -20,7 +20,7 @@ pub enum RecordError {
     #[error("cannot read the record: {0}")]
     Io(#[from] io::Error),
     /// It has no first line, or that is something else.
-    #[error("this is no record: {0}")]
+    #[error("this is not a record: {0}")]
     NotARecord(String),
     /// It is from another version.
     #[error("the record has schema {found}, this version reads {SCHEMA}; use the version that wrote it")]
@@ -51,7 +51,7 @@ pub enum RecordError {
     #[error("the record is too large to be read: {0}")]
     TooLarge(&'static str),
     /// There is something behind the last line.
-    #[error("the record goes on behind its end, at line {0}")]
+    #[error("the record continues after its end marker, at line {0}")]
     BehindEnd(u64),
 }
 

@@ -12,10 +12,10 @@ use crate::model::{EventId, FailureClass, FailureKey, GrpcStatus, Instead, MonoT
 /// The length of a row, in nanoseconds: 100 ms.
 pub const ROW_NS: u64 = 100_000_000;
 
-/// Of each class and segment, so many failure samples from its beginning are kept at most,
+/// The number of failure samples that are kept of each class and segment, from its beginning,
 pub const FIRST_SAMPLES: usize = 500;
 
-/// and so many from its end.
+/// and from its end.
 pub const LAST_SAMPLES: usize = 100;
 
 /// What a request is counted under.

@@ -104,7 +104,7 @@ pub struct QueueStep {
 pub struct Curve {
     /// `all`, `answered` or `service`, as in `latency_ms`.
     pub name: &'static str,
-    /// Share of the requests, 0 to below 1, and the latency in milliseconds that so many kept; ascending.
+    /// Share of the requests, 0 to below 1, and the latency in milliseconds that this share kept; ascending.
     pub points: Vec<(f64, f64)>,
     /// The share from which on requests were never answered; none if all were.
     pub never_from: Option<f64>,

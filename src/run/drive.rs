@@ -45,7 +45,7 @@ use crate::scenario::plan::{Cohort, Plan, Scheme, UnitFile};
 /// How often the load is asked whether a request of the warmup has failed.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Requests of the warmup have at least so long to end before the first step.
+/// Requests of the warmup have at least this long to end before the first step.
 const SETTLE_MIN: Duration = Duration::from_secs(1);
 
 /// What a run is made of.

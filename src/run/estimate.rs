@@ -16,7 +16,7 @@ pub fn duration(plan: &Plan) -> Duration {
     plan.run.warmup + steps + plan.run.cooldown
 }
 
-/// A start limit: so many starts in so long.
+/// A start limit: a number of starts, and an interval.
 pub type StartLimit = (u32, Duration);
 
 /// As [`duration`], with the pauses that keep the harness from tripping the start limits of services that were last

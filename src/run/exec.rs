@@ -17,7 +17,7 @@ use super::marks;
 use crate::clock;
 use crate::model::MonoTime;
 
-/// So much of what a command printed is kept, from its end.
+/// Bytes kept of what a command printed, from its end.
 pub const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
 
 /// A longer word at a cut is not taken for one.
@@ -31,7 +31,7 @@ const ENVIRONMENT: &[&str] =
 /// interrupt is repeated.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Once a command has ended, so long for what it wrote before and is still in the pipes.
+/// Once a command has ended, this long is left for what it wrote before and is still in the pipes.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a command gets of ours, and who sees what it prints.

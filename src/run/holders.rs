@@ -18,7 +18,7 @@ use crate::record::line::{Holders, Line};
 /// From one look for new processes to the next: a few small files.
 const LOOK_FOR_PROCESSES_EVERY: Duration = Duration::from_millis(100);
 
-/// A look at the holders goes over the descriptors of every process: so many looks for processes come before the next.
+/// A look at the holders goes over the descriptors of every process: this number of looks for processes comes before the next.
 const LOOKS_BETWEEN_HOLDERS: u32 = 20;
 
 pub(super) struct HoldersLook {

@@ -17,7 +17,7 @@ pub struct UnitView {
     pub unit: UnitName,
     /// One clause: `active (running)`, `installed for this run only`.
     pub state: String,
-    /// Its start limit: so many starts in so long.
+    /// Its start limit: a number of starts, and an interval.
     pub start_limit: Option<StartLimit>,
     /// Units that stop with it, and come back with it if it is restarted.
     pub stop_along: Vec<Along>,

@@ -20,7 +20,7 @@ use crate::record::line::{Counters, Line, Queue};
 /// what the probes cost is that: with looks every 20 ms all of them took 1.1 % of a core at the default load.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// A queue is written down at most once in so many looks, at its deepest. That a listener came or went is, at once.
+/// A queue is written down at most once in this number of looks, at its deepest. That a listener came or went is, at once.
 const LOOKS_PER_LINE: u32 = 5;
 
 /// What has been seen and written so far.

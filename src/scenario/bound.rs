@@ -87,12 +87,12 @@ fn number_limit(text: &str, dimension: Dimension) -> Result<Limit, String> {
     if dimension == Dimension::Count {
         let count = text.parse::<u64>().ok().filter(|count| *count <= LARGEST);
         #[expect(clippy::cast_precision_loss, reason = "at most 2^53")]
-        return count.map(|count| Limit::Number(count as f64)).ok_or_else(|| format!("{text:?} is no count"));
+        return count.map(|count| Limit::Number(count as f64)).ok_or_else(|| format!("{text:?} is not a count"));
     }
     let (digits, scale) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits.trim_end(), 100.0));
     let share = digits.parse::<f64>().ok().map(|number| number / scale);
     let share = share.filter(|share| (0.0..=1.0).contains(share));
-    share.map(Limit::Number).ok_or_else(|| format!("{text:?} is no share between 0 and 1, or 0% and 100%"))
+    share.map(Limit::Number).ok_or_else(|| format!("{text:?} must be between 0 and 1, or 0% and 100%"))
 }
 
 fn at_most(limit: Limit) -> Bound {

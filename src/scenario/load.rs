@@ -139,7 +139,7 @@ fn add_syntax_errors(errors: &[toml::de::Error], text: &str, source: usize, mist
     let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
     if let Some(first) = errors.first().filter(|_| broken_lines.len() > 5 && broken_lines.len() * 2 > lines) {
         mistakes.retain(|place| place.source != source);
-        let what = format!("this file is no scenario: {} of its {lines} lines are not TOML", broken_lines.len());
+        let what = format!("this file is not a scenario: {} of its {lines} lines are not TOML", broken_lines.len());
         let span = span(first);
         mistakes
             .add(Place { source, start: span.start, end: span.end }, what)
@@ -161,7 +161,7 @@ fn read(path: &Path) -> Result<String, ScenarioErrors> {
     let unreadable = |error: std::io::Error| ScenarioErrors::unreadable(path, &error);
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() > LARGEST_BYTES {
-        let message = format!("{} is no scenario: not a regular file of at most 1 MiB", path.display());
+        let message = format!("{} is not a scenario: it is not a regular file of at most 1 MiB", path.display());
         return Err(ScenarioErrors::one(message, "give a scenario file, or a folder of them"));
     }
     String::from_utf8(fs::read(path).map_err(unreadable)?).map_err(|error| {

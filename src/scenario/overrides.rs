@@ -52,7 +52,7 @@ fn parse(text: &str, source: usize, mistakes: &mut Mistakes) -> Option<Assignmen
     let (document, errors) = tree::parse_document(&format!("{key}=0"), source);
     let path = path(&document);
     if !errors.is_empty() || path.is_empty() || key.contains(['\n', '#']) {
-        mistakes.add(Place { end: key.len(), ..whole }, format!("{key:?} is no key")).help(HELP);
+        mistakes.add(Place { end: key.len(), ..whole }, format!("{key:?} is not a key")).help(HELP);
         return None;
     }
     let start = text.len() - value.trim_start().len();

@@ -19,10 +19,10 @@ pub use self::target::{
     Destination, GRPC_HEALTH, InstanceSource, Protocol, Scheme, StatusPattern, Target, WeightedRequest,
 };
 
-/// A scenario has at most so many steps, and so many `[[load]]`.
+/// The maximum number of steps of a scenario, and of `[[load]]`.
 pub const MOST_STEPS: usize = 1_000;
 
-/// A plan has at most so many cohorts: those of `[[load]]`, and one for each `request` step. Their numbers are 16 bits
+/// The maximum number of cohorts of a plan: those of `[[load]]`, and one for each `request` step. Their numbers are 16 bits
 /// wide.
 pub const MOST_COHORTS: usize = 2 * MOST_STEPS;
 
@@ -90,9 +90,9 @@ fn is_one(count: &u32) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
-    /// Open loop: so many a second, whatever the target does. More than 0, may be fractional.
+    /// Open loop: requests per second, whatever the target does. More than 0, may be fractional.
     Rate(f64),
-    /// Closed loop: so many clients, each due again when its last request ended.
+    /// Closed loop: N clients, each due again when its last request ended.
     Clients(u32),
     /// Only when a step asks: one client, one request after the other.
     OnDemand,
@@ -112,7 +112,7 @@ pub enum Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connections {
-    /// At most so many, kept alive, least recently used first; a due request waits for a free one.
+    /// The maximum number, kept alive, least recently used first; a due request waits for a free one.
     Reused(u32),
     /// Every request has its own, connected when it is due.
     New,
@@ -197,10 +197,10 @@ keys! {
     /// When to give up early.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct Abort = "abort" {
-        /// No `ok` for so long while requests were due.
+        /// No `ok` for this long while requests were due.
         #[serde(rename = "outage_ns", with = "as_ns_option", default, skip_serializing_if = "Option::is_none")]
         outage: Option<Duration> = kind::span(MILLISECOND..=DAY);
-        /// So many dropped requests.
+        /// The number of dropped requests.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dropped: Option<u64> = kind::whole(1..=u64::MAX);
     }

@@ -13,7 +13,7 @@ use super::arguments::pieces;
 use super::find::{Finder, Kind, blot, masked};
 use super::{MASK, shape};
 
-/// So many are known at most: who names more has another file in hand than he thinks.
+/// The maximum number of known secrets: a list that is longer is not a list of secrets.
 const MOST: usize = 4096;
 
 /// A longer value is a text, not a secret.

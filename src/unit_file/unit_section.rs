@@ -31,7 +31,7 @@ pub struct UnitSection {
     pub refuse_manual_start: bool,
     /// RefuseManualStop=.
     pub refuse_manual_stop: bool,
-    /// StartLimitBurst= and StartLimitIntervalSec=: at most so many starts in so long; none when it is off.
+    /// StartLimitBurst= and StartLimitIntervalSec=: the maximum number of starts, and the interval; none when the limit is off.
     pub start_limit: Option<(u32, Duration)>,
 }
 

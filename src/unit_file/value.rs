@@ -8,7 +8,7 @@ use crate::model::Signal;
 /// A time span, systemd.time(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TimeSpan {
-    /// So long.
+    /// This length of time.
     Finite(Duration),
     /// `infinity`.
     Infinity,

@@ -11,13 +11,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
-/// It freezes so long after the first request came, and for so long.
+/// It freezes this long after the first request came, and for this long.
 pub(crate) const FREEZE_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const FREEZE_FOR: Duration = Duration::from_secs(1);
 /// What came while it was frozen it answers one after the other, so far apart that whoever reads the answers is not
 /// kept busy by them: what is measured then is the server, not the machine.
 const THAW_EVERY: Duration = Duration::from_micros(500);
-/// Of these it drops every so many: closes the connection without an answer.
+/// Of these it drops every Nth: closes the connection without an answer.
 const DROPS_EVERY: u32 = 100;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

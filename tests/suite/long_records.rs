@@ -11,10 +11,10 @@ mod hour;
 
 use hour::Shape;
 
-/// So many events, whatever the length.
+/// The number of events, whatever the length.
 const EVENTS: u64 = 12;
 
-/// The most memory that `gapless report` had of a record of so many seconds, in KiB: the kernel's own count.
+/// The most memory that `gapless report` had for a record of this number of seconds, in KiB: the kernel's own count.
 fn peak_kib(seconds: u64) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("records")).expect("made");

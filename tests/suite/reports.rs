@@ -262,7 +262,7 @@ fn a_record_that_cannot_be_trusted_is_refused_with_its_path_and_the_reason() {
         },
         "changed after it was written: its number of lines",
     );
-    refused(&|text| lines(text, &|lines| lines.push("{}")), "goes on behind its end");
+    refused(&|text| lines(text, &|lines| lines.push("{}")), "continues after its end marker");
     refused(&|text| lines(text, &|lines| lines[2] = "{\"type\":\"rows\""), "line 3 of the record is damaged");
     refused(
         &|text| {
@@ -270,9 +270,9 @@ fn a_record_that_cannot_be_trusted_is_refused_with_its_path_and_the_reason() {
                 lines.remove(0);
             })
         },
-        "this is no record",
+        "this is not a record",
     );
-    refused(&|_| String::new(), "this is no record");
+    refused(&|_| String::new(), "this is not a record");
     let far_away = "{\"type\":\"phase\",\"phase\":\"load\",\"at\":18446744073709551615}";
     refused(&|text| lines(text, &|lines| lines[1] = far_away), "line 2 of the record is damaged: its time");
 }

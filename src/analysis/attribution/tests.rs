@@ -96,7 +96,7 @@ impl Simulation {
         self
     }
 
-    /// The cause of one failure that was due and sent at that time and over so much later.
+    /// The cause of one failure that was due and sent at that time, and ended that much later.
     fn cause(self, key: FailureKey, due_ms: u64, took_ms: u64) -> Cause {
         self.cause_on(None, key, due_ms, took_ms)
     }

@@ -11,9 +11,9 @@ const EPIPE: i32 = 32;
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
-    /// Answered with 200 so many microseconds after its due time.
+    /// Answered with 200 this number of microseconds after its due time.
     Ok(u64),
-    /// Failed so many microseconds after its due time.
+    /// Failed this number of microseconds after its due time.
     Failed(FailureKey, u64),
 }
 

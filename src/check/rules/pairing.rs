@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "GL012",
         severity: Severity::Error,
-        title: "socket ordered behind its service",
+        title: "socket ordered after its service",
         why: "systemd orders a socket before its service: the cycle is broken at boot by leaving one of them out",
         find: ordering_cycle,
     },
@@ -88,7 +88,7 @@ fn ordering_cycle(facts: &Facts) -> Vec<Hit> {
     let (socket_name, service_name) = (&socket.unit.name, &service.unit.name);
     let mut hits = Vec::new();
     if socket.unit.unit.after.contains(service_name) {
-        let message = format!("{socket_name} is ordered behind the service it starts");
+        let message = format!("{socket_name} is ordered after the service it starts");
         hits.push(socket.source.at("Unit", "After").says(message, format!("# remove {service_name} from After=")));
     }
     if service.unit.unit.before.contains(socket_name) {

@@ -33,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "GL053",
         severity: Severity::Info,
         title: "KillMode=control-group signals the workers as well",
-        why: "systemd ends the workers beside the main process that is to see to their end, and may start new ones meanwhile",
+        why: "systemd signals the workers as well as the main process, which ends them itself and may start new ones meanwhile",
         find: signals_workers,
     },
 ];

@@ -28,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "GL003",
         severity: Severity::Error,
-        title: "comment behind a value",
+        title: "comment after a value",
         why: "a comment needs a line of its own: here it is part of the value, which is then refused or wrong",
         find: comment_behind_value,
     },

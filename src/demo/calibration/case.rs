@@ -60,9 +60,9 @@ pub enum Injection {
     ConnectionHeld,
     /// The run is interrupted while every client waits for its answer.
     Interrupt,
-    /// The process has no descriptor left while so many requests are made.
+    /// The process has no descriptor left while this number of requests is made.
     DescriptorsHeld,
-    /// The network has no local port left while so many requests are made.
+    /// The network has no local port left while this number of requests is made.
     PortsHeld,
 }
 

@@ -189,7 +189,7 @@ async fn send_without(resource: Resource, load: &LoadHandle) -> Result<(), Calib
     Ok(())
 }
 
-/// Makes so many requests, one after the other.
+/// Makes this number of requests, one after the other.
 async fn request(load: &LoadHandle, times: u64) {
     let times = u32::try_from(times).unwrap_or(u32::MAX);
     // A load that ended before says at its end why.
@@ -197,7 +197,7 @@ async fn request(load: &LoadHandle, times: u64) {
 }
 
 impl Counted {
-    /// So many failures of that class are no strays.
+    /// The number of failures of that class that are not strays.
     fn expect(&mut self, class: FailureClass, expected: u64) {
         if self.failures.get(&class) == Some(&expected) {
             self.failures.remove(&class);

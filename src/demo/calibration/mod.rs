@@ -27,7 +27,7 @@ use crate::model::FailureClass;
 /// The identifier of the JSON that `gapless calibrate --format json` prints.
 pub const SCHEMA: &str = "gapless/calibration/1";
 
-/// So many cases run at once: most of their time is waiting.
+/// The number of cases that run at once: most of their time is waiting.
 const CASES_AT_ONCE: usize = 4;
 
 /// What was injected on this machine, and what was counted for it.

@@ -20,7 +20,7 @@ pub(super) struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     Text(String),
-    /// So many times `x`.
+    /// `x`, repeated this number of times.
     Fill(u64),
 }
 

@@ -28,7 +28,7 @@ pub struct ServerOptions {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub backlog: u32,
 
-    /// Sleep so long before it binds, accepts and says READY=1: an application that loads
+    /// Sleep this long before it binds, accepts and says READY=1: an application that loads
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub start_delay: Duration,
 
@@ -36,11 +36,11 @@ pub struct ServerOptions {
     #[arg(long)]
     pub never_ready: bool,
 
-    /// Sleep so long before each accept
+    /// Sleep this long before each accept
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub accept_delay: Duration,
 
-    /// Take so long for each answer
+    /// Take this long for each answer
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub service_time: Duration,
 
@@ -48,11 +48,11 @@ pub struct ServerOptions {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = StopMode::Graceful)]
     pub stop: StopMode,
 
-    /// A graceful stop waits at most so long for requests in flight
+    /// The longest that a graceful stop waits for requests in flight
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     pub drain: Duration,
 
-    /// At a graceful stop, let an idle connection bring one more request for so long before it is closed; with 0s,
+    /// At a graceful stop, let an idle connection bring one more request for this long before it is closed; with 0s,
     /// a request that is in the air just then is lost
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub idle_grace: Duration,
@@ -70,15 +70,15 @@ pub struct ServerOptions {
     #[arg(long)]
     pub unlink_own_path: bool,
 
-    /// Stop gracefully once so many requests were answered
+    /// Stop gracefully after answering this number of requests
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub exit_after: Option<u64>,
 
-    /// Crash so long after the start delay: everything is dropped at once, and it exits 1
+    /// Crash this long after the start delay: everything is dropped at once, and it exits 1
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub crash_after: Option<Duration>,
 
-    /// Freeze so long after the start delay: answers that fall due wait for the end of --freeze-for
+    /// Freeze this long after the start delay: answers that fall due wait for the end of --freeze-for
     #[arg(long, value_name = "TIME", requires = "freeze_for", value_parser = parse_duration)]
     pub freeze_at: Option<Duration>,
 

@@ -22,13 +22,13 @@ pub(super) enum Bytes {
     Cut(&'static str),
     /// A whole answer of this status and body.
     Whole(u16, &'static str),
-    /// The first, so many times the second, then what `/` answers.
+    /// The first, then the second this number of times, then what `/` answers.
     Prelude(&'static str, u32),
     /// The first, then the second over and over.
     Endless(&'static str, &'static str),
     /// These, one a second.
     Drip(&'static str),
-    /// The end of our side. Of the body that comes all the same, so many bytes are read.
+    /// The end of our side. This number of bytes is read of a body that comes all the same.
     End(u64),
 }
 

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::load::classify::Trouble;
 use crate::model::MonoTime;
 
-/// At most so many bytes are read at once.
+/// Maximum number of bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 
 /// What all connections of a load share.

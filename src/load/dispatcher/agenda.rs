@@ -34,7 +34,7 @@ impl Agenda {
         Self::Open { schedule, front: 0, next: 0, closed: false }
     }
 
-    /// A closed loop of so many clients, all due at `start`.
+    /// A closed loop of N clients, all due at `start`.
     pub(in crate::load) fn clients(clients: u32, start: MonoTime) -> Self {
         Self::Clients { later: (0..clients).map(|_| start).collect(), waiting: VecDeque::new() }
     }

@@ -23,14 +23,14 @@ use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
 use crate::record::request::RequestEnd;
 use crate::record::segment::SentOk;
 
-/// After a failed connect, a client of a closed loop is due again so much later.
+/// How long after a failed connect a client of a closed loop is due again.
 const CLIENT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// What a cohort does, fixed from the start.
 pub(in crate::load) struct Policy {
     /// How it uses its connections.
     pub(in crate::load) slot: Rc<SlotPolicy>,
-    /// At most so many connections.
+    /// The maximum number of connections.
     pub(in crate::load) slots_max: usize,
     /// The most requests at once on each connection.
     pub(in crate::load) streams: u32,

@@ -25,7 +25,7 @@ pub(in crate::load) fn rate_micros(rate: f64) -> Option<u64> {
 }
 
 impl Schedule {
-    /// So many millionths of a request each second, from `start`; `rate_micros` is at least 1.
+    /// Sends `rate_micros` millionths of a request each second from `start`; `rate_micros` is at least 1.
     pub(in crate::load) fn by_rate(start: MonoTime, rate_micros: u64) -> Self {
         Self { start, numerator: 1_000_000_000_000_000, denominator: u128::from(rate_micros) }
     }

@@ -10,7 +10,7 @@ use crate::load::timeline::Timeline;
 use crate::model::{EventId, MonoTime};
 use crate::record::request::RequestEnd;
 
-/// What a step asks for: so many requests, each due so long after the end of the one before.
+/// What a step asks for: a number of requests, each due a fixed time after the end of the one before.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     /// The event that they are counted under.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use regex_lite::Regex;
 
-/// At most so much of a body is kept for `expect_body`; what follows is read and dropped.
+/// Bytes of a body that are kept for `expect_body`; what follows is read and dropped.
 pub(in crate::load) const BODY_KEPT_BYTES: usize = 1 << 20;
 
 /// Keeps the start of a body, if anybody is to look at it.

@@ -28,7 +28,7 @@ const LINES_MAX: usize = 100_000;
 /// Fewer lines are all kept.
 const LINES_MIN: usize = 4_096;
 
-/// What explains a failure was seen at most so long before it was known.
+/// The longest time between what explains a failure and the moment the failure was known.
 const KEPT_FOR: Duration = Duration::from_secs(120);
 
 /// A record as far as it was read.
@@ -42,9 +42,9 @@ pub struct Record {
     pub lines: Vec<Line>,
     /// The last moment that it knows of.
     pub(crate) last: MonoTime,
-    /// So many lines there were when they were thinned.
+    /// The number of lines when they were last thinned.
     thinned: usize,
-    /// So many more there are that were not kept.
+    /// The number of further ones that were not kept.
     pub(crate) left_out: u64,
     /// The last line; none if the record is incomplete.
     pub end: Option<End>,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::window::Cell;
 use crate::record::segment::density_floor_us;
 
-/// A second, in rows: recovery is judged over so many in a row.
+/// A second, in rows: recovery is judged over this number in a row.
 pub(crate) const ROWS_PER_SECOND: u64 = 10;
 
 /// The p99 that counts as recovered, for that p99 in the warmup.

@@ -13,20 +13,20 @@ use super::zones::{AROUND, Zones};
 use crate::model::{EventId, Span};
 use crate::record::segment::{ROW_NS, Scope};
 
-/// So many rows may be one point of a chart, or be added up: up to two minutes are kept in tenths of a second, twenty in
+/// The number of rows that may be one point of a chart, or be added up: up to two minutes are kept in tenths of a second, twenty in
 /// seconds, ...
 const GRAINS: [u64; 4] = [1, 10, 100, 600];
 
 /// The most points, but for runs of more than 20 hours.
 const POINTS: u64 = 1_200;
 
-/// Rows are added up so many at a time.
+/// The number of rows that are added up at a time.
 const BATCH: u64 = 200;
 
 /// More rows than these of one cohort are added up whatever happened in them.
 const ROWS_MAX: usize = 20_000;
 
-/// So many of a run of that length are one point.
+/// The number of rows of a run of that length that make one point.
 pub(crate) fn grain(rows: u64) -> u64 {
     grain_for(rows, POINTS)
 }
@@ -39,7 +39,7 @@ fn grain_for(rows: u64, points: u64) -> u64 {
 /// How far the rows were added up.
 #[derive(Clone, Debug)]
 pub(super) struct Settled {
-    /// So many rows are kept, or sums of them.
+    /// The number of rows that are kept, or of sums of them.
     pub(super) points: u64,
     /// Of how many rows the sums are; 0 for none.
     pub(super) grain: u64,
@@ -212,7 +212,7 @@ impl Tally {
         }
     }
 
-    /// However much happened, no more than so many rows are kept.
+    /// The number of rows that are kept has a limit, whatever happened.
     fn limit_rows(&mut self, cohort: u16) {
         let windows = || self.windows().filter(|&(of, ..)| of == cohort).map(|(.., window)| window);
         if windows().map(|window| window.rows.len()).sum::<usize>() <= ROWS_MAX {

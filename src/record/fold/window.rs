@@ -10,10 +10,10 @@ use crate::record::segment::{
     ConnectionCounts, FailureSample, Gap, GoAways, Row, Segment, SentOk, UnframedSample, density_bucket,
 };
 
-/// Of a window, so many failures are kept one by one from its beginning, and half as many from its end.
+/// The number of failures of a window that are kept one by one from its beginning; half as many are from its end.
 const SAMPLES_MAX: usize = 4_000;
 
-/// Of a window, so many gaps are kept.
+/// The number of gaps that are kept of a window.
 const GAPS_MAX: usize = 500;
 
 /// What one cohort counted under one scope.
@@ -23,7 +23,7 @@ pub(crate) struct Window {
     pub(crate) rows: BTreeMap<u64, Cell>,
     /// Those in which nothing happened, of a long record: sums by their first row.
     pub(super) sums: BTreeMap<u64, Cell>,
-    /// Of so many rows each.
+    /// Of this number of rows each.
     grain: u64,
     /// Spans without an `ok` while requests were due.
     pub(crate) gaps: Vec<Gap>,

@@ -9,7 +9,7 @@ use crate::record::line::{Line, Traced};
 /// took longer is added up with others.
 pub(super) const AROUND: Duration = Duration::from_secs(1);
 
-/// An action that lasts longer is kept in full only so long at its beginning.
+/// An action that lasts longer is kept in full only for this long from its beginning.
 const LONG_ACTION: Duration = Duration::from_secs(600);
 
 /// More of them than any run of the harness has: what a record claims beyond is not kept in full.

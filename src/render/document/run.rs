@@ -91,7 +91,7 @@ fn footer(result: &RunResult, level: Level) -> Vec<Span> {
         return vec![Span::Plain(origin)];
     }
     vec![
-        Span::Plain(format!("{origin}. Every figure is computed from the records beside this page; ")),
+        Span::Plain(format!("{origin}. Every figure is computed from the records next to this page; ")),
         Span::Code("gapless report DIR".to_owned()),
         Span::Plain(" renders it again, byte for byte.".to_owned()),
     ]

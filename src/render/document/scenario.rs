@@ -233,7 +233,7 @@ fn reproduce<'a>(result: &RunResult, scenario: &'a ScenarioResult, level: Level)
     let more = lines.len().saturating_sub(level.scenario_lines_max());
     lines.truncate(level.scenario_lines_max());
     let how = vec![
-        Span::Plain("Save the scenario below beside the files it names, put back what is masked, and run ".to_owned()),
+        Span::Plain("Save the scenario below next to the files it names, put back what is masked, and run ".to_owned()),
         Span::Code(command),
         Span::Plain(".".to_owned()),
     ];

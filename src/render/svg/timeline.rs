@@ -32,7 +32,7 @@ const SHADES: [&str; 5] = ["heat h1", "heat h2", "heat h3", "heat h4", "heat h5"
 /// Density buckets drawn as one cell: a quarter of an octave, 19 % wide.
 const BUCKETS_PER_CELL: u16 = 2;
 
-/// Of the slowest answers, so many are drawn as points, each from another column.
+/// The number of slowest answers that are drawn as points, each from another column.
 const SLOWEST: usize = 40;
 
 /// Colours of failure classes; more classes than these share one.

@@ -30,9 +30,9 @@ keys! {
         health: Field<Health> = kind::table::<Health>();
         /// Keep connections and use them again; false: every request has its own.
         reuse: Field<bool> = kind::boolean(), default true;
-        /// With reuse: at most so many; a due request waits for a free one.
+        /// With reuse: the maximum number; a due request waits for a free one.
         connections: Field<u32> = kind::whole(1..=MOST_CONNECTIONS), default 16;
-        /// HTTP/2: at most so many requests at once on each connection.
+        /// HTTP/2: the maximum number of concurrent requests on each connection.
         streams: Field<u32> = kind::whole(1..=MOST_STREAMS), default 1;
         /// A pause between a new connection and its first request.
         connect_delay: Field<Duration> = kind::span(Duration::ZERO..=LONGEST), default "0s";

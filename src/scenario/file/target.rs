@@ -163,7 +163,7 @@ fn method() -> Kind<String> {
 
 fn checked_method(text: String, node: &Node, mistakes: &mut Mistakes) -> Option<String> {
     if Method::from_bytes(text.as_bytes()).is_err() {
-        mistakes.add(node.place, format!("{text:?} is no method")).help("such as GET, HEAD, POST or PUT");
+        mistakes.add(node.place, format!("{text:?} is not a method")).help("such as GET, HEAD, POST or PUT");
         return None;
     }
     if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
@@ -173,7 +173,7 @@ fn checked_method(text: String, node: &Node, mistakes: &mut Mistakes) -> Option<
         return None;
     }
     if text == "CONNECT" {
-        mistakes.add(node.place, "CONNECT is no request to a service").help("use another method");
+        mistakes.add(node.place, "CONNECT does not ask a service for anything").help("use another method");
         return None;
     }
     Some(text)
@@ -283,7 +283,7 @@ fn statuses() -> Kind<Vec<Spanned<StatusPattern>>> {
             };
             let pattern = StatusPattern::try_from(text.clone());
             if pattern.is_err() {
-                mistakes.add(node.place, format!("{text:?} is no status")).help("100 to 599, or a class: \"2xx\"");
+                mistakes.add(node.place, format!("{text:?} is not a status")).help("100 to 599, or a class: \"2xx\"");
             }
             pattern.ok()
         },

@@ -289,7 +289,7 @@ impl TryFrom<String> for StatusPattern {
             let digit = text.strip_suffix("xx")?.parse::<u8>().ok()?;
             (1..6).contains(&digit).then_some(Self::Class(digit))
         };
-        exact.or_else(class).ok_or_else(|| format!("{text:?} is no status; say 200 or 2xx"))
+        exact.or_else(class).ok_or_else(|| format!("{text:?} is not a status; say 200 or 2xx"))
     }
 }
 

@@ -360,7 +360,7 @@ fn read(given: &Given<PathBuf>, directory: &Path, limit_bytes: u64, mistakes: &m
 pub(super) fn read_file(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     if metadata.len() > limit_bytes {
         return Err(io::Error::other(format!("it is larger than {limit_bytes} bytes")));

@@ -104,7 +104,7 @@ fn text(path: &Spanned<std::path::PathBuf>, directory: &Path, mistakes: &mut Mis
     if tells_what_is_private(&path.value, directory) {
         mistakes
             .add(path.place, format!("{} is a link to a file that not everybody may read", path.value.display()))
-            .help("what is behind a link may be another user's: put a copy of the file in the scenario's folder");
+            .help("the target of a link may belong to another user: put a copy of the file in the scenario's folder");
         return None;
     }
     let bytes = read_file(&directory.join(&path.value), LARGEST_UNIT_FILE_BYTES)

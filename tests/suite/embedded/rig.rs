@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::support::GAPLESS;
 
-/// So long a condition is awaited before a test gives up: far longer than any machine needs.
+/// How long a condition is awaited before a test gives up: far longer than any machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A manager with its units installed and held.

@@ -147,7 +147,7 @@ async fn a_body_without_end_ends_at_its_timeout_and_costs_no_other_request() {
 #[tokio::test]
 async fn no_free_connection_in_time() {
     let server = Server::tcp(Fault::Stall, u64::MAX);
-    // So many are due at once that most have passed their timeout when the only connection is given up.
+    // Enough are due at once for most to have passed their timeout when the only connection is given up.
     let one = Cohort { connections: Connections::Reused(1), ..quick(cohort(&server.endpoint, 20_000.0)) };
     let totals = load(&[one], async |load: LoadHandle| {
         until(&load.live().dropped, 400).await;

@@ -140,7 +140,7 @@ impl Peer {
         }
     }
 
-    /// The streams of the next so many requests.
+    /// The streams of the next N requests.
     pub(crate) fn requests(&mut self, n: usize) -> io::Result<Vec<u32>> {
         (0..n).map(|_| self.next_request()).collect()
     }

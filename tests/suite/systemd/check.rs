@@ -98,7 +98,7 @@ fn shown(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// So many restarts were proven and nothing was lost. On a busy machine the generator is late, which leaves a doubt
+/// That number of restarts was proven and nothing was lost. On a busy machine the generator is late, which leaves a doubt
 /// (3), but no loss.
 fn lost_nothing(ran: &Output, restarts: usize) {
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{}", shown(ran));

@@ -38,7 +38,7 @@ fn listener_down(us: u64) -> Line {
 }
 
 impl Simulation {
-    /// The result of one failure from port 40000, due and sent at that time and over so much later.
+    /// The result of one failure from port 40000, due and sent at that time, ended that much later.
     pub(super) fn losing(mut self, key: FailureKey, due_ms: u64, took_ms: u64) -> ScenarioResult {
         let (due_us, end_us) = (due_ms * 1_000, Some((due_ms + took_ms) * 1_000));
         self.requests.push(Request { cohort: 1, due_us, sent_us: Some(due_us), end_us, fate: Err(key) });

@@ -2,7 +2,7 @@
 
 use super::head::{HEADERS_MAX, NotHttp};
 
-/// At most so many bytes of chunk extensions in a body, and of trailers.
+/// Maximum number of bytes of chunk extensions in a body, and of trailers.
 const EXTENSION_BYTES_MAX: usize = 16 * 1024;
 const TRAILER_BYTES_MAX: usize = 16 * 1024;
 

@@ -40,7 +40,7 @@ pub(super) struct Head {
 /// Where the body of an answer ends (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// After so many bytes.
+    /// The number of bytes after which it ended.
     Length(u64),
     /// With the last chunk.
     Chunked,

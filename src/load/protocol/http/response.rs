@@ -37,7 +37,7 @@ enum State {
 pub(in crate::load) enum Taken {
     /// The answer goes on.
     More,
-    /// The answer is whole, and so many bytes are behind it.
+    /// The answer is whole, and this number of bytes follows it.
     Whole {
         /// Bytes that nobody has asked for.
         surplus: usize,

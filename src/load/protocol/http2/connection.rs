@@ -34,7 +34,7 @@ const HEADER_LIST_BYTES_MAX: u32 = 256 * 1024;
 /// The number of abandoned streams that are remembered, so that what still arrives for them is not taken for a fault.
 const GIVEN_UP_MAX: usize = 1024;
 
-/// After a GOAWAY, so long may the server take to say more, or to close: a connection without streams is of no use then.
+/// The longest that a server may take after a GOAWAY to say more or to close: a connection without streams is of no use then.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What one connection needs to make its exchanges.

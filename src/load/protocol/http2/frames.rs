@@ -3,7 +3,7 @@
 /// The length of a frame's head.
 const HEAD_BYTES: usize = 9;
 
-/// So much of a payload is kept: what GOAWAY says of streams.
+/// Bytes of a payload that are kept: what GOAWAY says of streams.
 const KEPT_BYTES: usize = 8;
 
 /// The head of a frame.
@@ -72,7 +72,7 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    /// Of a sequence with so many bytes before its first frame.
+    /// Reads a sequence that has this number of bytes before its first frame.
     pub(super) fn after(skip: usize) -> Self {
         let (head, partial, payload) = (FrameHead::default(), [0; HEAD_BYTES], [0; KEPT_BYTES]);
         Self { skip, partial, held: 0, head, left: 0, payload, kept: 0 }
@@ -122,7 +122,7 @@ mod tests {
         [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
     }
 
-    /// Each whole frame with its length and the start of its payload, of bytes that come in parts of so many.
+    /// Each whole frame with its length and the start of its payload, of bytes that come in parts of this size.
     fn frames(bytes: &[u8], part: usize) -> Vec<(FrameHead, u64, Vec<u8>)> {
         let (mut scanner, mut frames, mut length) = (Scanner::after(3), Vec::new(), 0);
         for part in bytes.chunks(part) {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// From so many bytes on that the wire has not taken, h2 waits: and reads nothing more, so that what a server provokes
+/// With this number of bytes that the wire has not taken, h2 waits and reads nothing more, so that what a server provokes
 /// is bounded.
 const OUTGOING_BYTES_MAX: usize = 64 * 1024;
 

@@ -11,7 +11,7 @@ use crate::record::segment::GoAways;
 /// What a client sends before its first frame.
 const PREFACE_BYTES: usize = 24;
 
-/// Until the first frame is known, so much is held at most: a status line.
+/// Bytes held at most until the first frame is known: room for a status line.
 const FIRST_BYTES_MAX: usize = 512;
 
 const FRAME_HEAD_BYTES: usize = 9;

@@ -151,7 +151,7 @@ impl Diagnosis {
         self
     }
 
-    /// So many notes say this.
+    /// The number of notes that say this.
     #[track_caller]
     pub(crate) fn notes_times(self, words: &str, times: usize) -> Self {
         let count = self.result.notes.iter().filter(|note| note.message.contains(words)).count();

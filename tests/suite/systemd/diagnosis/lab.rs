@@ -153,7 +153,7 @@ impl Lab {
         self.under(&format!("name = \"new\"\nrate = {rate}\nreuse = false\n"))
     }
 
-    /// A cohort that connects, and sends its request so much later.
+    /// A cohort that connects, and sends its request this much later.
     pub(crate) fn under_hesitant_connections(self, rate: u32, delay: &str) -> Self {
         self.under(&format!("name = \"hesitant\"\nrate = {rate}\nreuse = false\nconnect_delay = \"{delay}\"\n"))
     }
