@@ -363,8 +363,11 @@ async fn a_goaway_on_an_idle_connection_is_no_failure() {
     });
     let cohort = Cohort { pace: Pace::Rate(100.0), ..clients(&server.endpoint, 1) };
     let totals = load_until(cohort, 10).await;
-    assert_eq!((totals.failed(), totals.ok), (0, Counts::of(&server.counts.requests)));
-    assert!(totals.connections.closed_idle >= 8, "{totals:?}");
+    let answered = Counts::of(&server.counts.answered);
+    // On a busy machine the next request may cross the GOAWAY: the server then reads it.
+    let crossed = Counts::of(&server.counts.requests) - answered;
+    assert_eq!((totals.failed(), totals.ok), (crossed, answered));
+    assert!(totals.connections.closed_idle + crossed >= 8, "{totals:?}");
 }
 
 #[tokio::test]

@@ -72,7 +72,8 @@ impl Served {
         assert!(right > 0 && wrong > 0 && silent > 0);
         assert_eq!((totals.ok, totals.of(FailureClass::UnexpectedBody)), (right, wrong));
         assert_eq!(totals.of(FailureClass::ResponseTimeout), silent);
-        assert_eq!(totals.due, right + wrong + silent);
+        // A Unix socket has room for ten datagrams, which a busy machine may leave there for a while.
+        assert_eq!(totals.due, right + wrong + silent + totals.of(FailureClass::QueueFull));
         assert!(totals.statuses.is_empty());
     }
 }
