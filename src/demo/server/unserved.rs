@@ -94,10 +94,19 @@ fn occupy_datagrams(kind: FaultKind, endpoint: &Endpoint) -> io::Result<Unserved
         // Its file stays.
         (FaultKind::Refuse, _) => Ok(Unserved { endpoint, held: Vec::new() }),
         (FaultKind::QueueFull, Endpoint::UnixDgram(_)) => {
-            let client = open()?;
-            rustix::net::connect(&client, &bound)?;
-            while rustix::net::send(&client, b"x", SendFlags::DONTWAIT).is_ok() {}
-            Ok(Unserved { endpoint, held: vec![socket, client] })
+            let mut held = vec![socket];
+            // The send buffer of one client may be full before the queue is.
+            loop {
+                let client = open()?;
+                rustix::net::connect(&client, &bound)?;
+                let sends = || rustix::net::send(&client, b"x", SendFlags::DONTWAIT).is_ok();
+                if !sends() {
+                    break;
+                }
+                while sends() {}
+                held.push(client);
+            }
+            Ok(Unserved { endpoint, held })
         }
         _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("there is no {kind} on such an address"))),
     }
