@@ -218,7 +218,9 @@ impl Gatherer {
         let holders = self.holders.get(&listener.inode).cloned().unwrap_or_default();
         let systemd = self.inspector.pid();
         let is_systemd = |holder: &Holder| Some(holder.pid) == systemd;
-        let known = systemd.is_some_and(holder::may_read);
+        // Of a FIFO, a socket's inode tells no holder.
+        let is_fifo = matches!(listener.endpoint, Endpoint::Fifo(_));
+        let known = !is_fifo && systemd.is_some_and(holder::may_read);
         HeldListener {
             listener: listener.clone(),
             held_by_systemd: !known || holders.iter().any(is_systemd),

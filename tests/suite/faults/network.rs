@@ -37,6 +37,8 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        // The namespace lives on for as long as the kernel has connections of it to end; its link would, too.
+        let _ = Command::new("ip").args(["link", "delete", "gapless0"]).status();
         let _ = Command::new("ip").args(["netns", "delete", HOST]).status();
     }
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 use gapless::model::{UnitKind, UnitName};
 use gapless::unit_file::specifier::Directories;
 use gapless::unit_file::{
-    CommandLine, ServiceUnit, Severity, SocketUnit, Specifiers, TimeSpan, UnitFile, UnitSection, value,
+    CommandLine, ListenAddress, ListenType, ServiceUnit, Severity, SocketUnit, Specifiers, TimeSpan, UnitFile,
+    UnitSection, value,
 };
 
 /// Where the vendor's units are.
@@ -189,16 +190,26 @@ fn of_socket(socket: &SocketUnit) -> Facts {
         ("KeepAlive", yes(socket.keep_alive)),
         ("ReusePort", yes(socket.reuse_port)),
         ("MaxConnections", socket.max_connections.to_string()),
-        (
-            "Listen",
-            socket.listen.iter().map(|(address, _)| format!("{address} (Stream)")).collect::<Vec<_>>().join(" "),
-        ),
+        ("Listen", socket.listen.iter().map(|(address, _)| listened(address)).collect::<Vec<_>>().join(" ")),
     ]);
     if let Some((burst, interval)) = socket.trigger_limit {
         facts.extend([("TriggerLimitBurst", burst.to_string()), ("TriggerLimitIntervalUSec", finite(interval))]);
     }
     of_section(&socket.unit, &mut facts);
     facts
+}
+
+/// How systemd writes what a socket unit listens at, of the kinds that are read.
+const LISTENED: [&str; 4] = [" (Stream)", " (Datagram)", " (SequentialPacket)", " (FIFO)"];
+
+fn listened(address: &ListenAddress) -> String {
+    let kind = match address {
+        ListenAddress::OfType(ListenType::Datagram, _) => LISTENED[1],
+        ListenAddress::OfType(ListenType::SequentialPacket, _) => LISTENED[2],
+        ListenAddress::OfType(ListenType::Fifo, _) => LISTENED[3],
+        _ => LISTENED[0],
+    };
+    format!("{address}{kind}")
 }
 
 /// One property of systemd in the words of [`Facts`].
@@ -219,7 +230,10 @@ fn in_our_words(property: &str, values: &[String]) -> String {
     match property {
         // Who does not say so gets all that the kernel grants, which every version of systemd writes its own way.
         "Backlog" => values[0].parse().map_or_else(|_| values[0].clone(), backlog),
-        "Listen" => values.iter().filter(|value| value.ends_with(" (Stream)")).cloned().collect::<Vec<_>>().join(" "),
+        "Listen" => {
+            let is_read = |value: &&String| LISTENED.iter().any(|kind| value.ends_with(kind));
+            values.iter().filter(is_read).cloned().collect::<Vec<_>>().join(" ")
+        }
         "RuntimeDirectory" => sorted(&values.join(" ")),
         _ => values.join(" "),
     }
