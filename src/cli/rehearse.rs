@@ -11,7 +11,7 @@ use super::{OutputArgs, RequestArgs, TryAction};
 #[command(after_help = "Example: gapless rehearse ledger-api.service --times 3\n\n\
     A twin is a systemd of its own over a copy-on-write view of this machine, with loopback as its only network. It starts\n\
     the unit, its sockets and what it requires, and no other unit. Nothing outside --out is written. Needs root.\n\
-    It is no sandbox: what runs in it runs as root on this machine's kernel.")]
+    It is not a sandbox: what runs in it runs as root on this machine's kernel.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct RehearseArgs {
     /// A service or a socket, as for try, or scenario files and folders, as for run
