@@ -73,6 +73,12 @@ impl InDoubt {
 /// What kept the load thread from its work, adding up the spans in which something did.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Shortage {
+    /// Without enough memory.
+    pub(crate) short_of_memory_ns: u64,
+    /// Of that time: how long a task waited for memory,
+    pub(crate) memory_wait_ns: u64,
+    /// and how often a socket was refused it.
+    pub(crate) socket_memory_denied: u64,
     pub(crate) saturated_ns: u64,
     pub(crate) paused_ns: u64,
     /// Of the saturated time: requests that were due,
@@ -126,12 +132,21 @@ impl<'a> Generator<'a> {
     /// How much of `span` the load thread did not give to the target.
     fn taken_ns(&self, span: Span) -> u64 {
         let of = |generator: &&GeneratorUse| {
-            if generator.is_saturated() {
+            if generator.is_saturated() || generator.is_short_of_memory() {
                 return overlap_ns(span, Span::new(generator.from, generator.to));
             }
             generator.pauses.iter().map(|pause| overlap_ns(span, Span::new(pause.from, pause.to))).sum()
         };
         self.during(span).map(|generator| of(&generator)).sum()
+    }
+
+    /// Whether it was short of memory for so long that the p99 of a latency may be its own: a hundredth of the time.
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        let spans_ns = |is_counted: fn(&GeneratorUse) -> bool| -> u64 {
+            self.0.iter().filter(|generator| is_counted(generator)).map(|generator| generator.span_ns()).sum()
+        };
+        let (short_ns, all_ns) = (spans_ns(GeneratorUse::is_short_of_memory), spans_ns(|_| true));
+        short_ns > 0 && short_ns >= all_ns / 100
     }
 
     fn during(&self, span: Span) -> impl Iterator<Item = &'a GeneratorUse> {
@@ -144,6 +159,11 @@ impl<'a> Generator<'a> {
         let mut shortage = Shortage::default();
         for generator in self.during(span) {
             shortage.waiting = shortage.waiting.max(generator.waiting);
+            if generator.is_short_of_memory() {
+                shortage.short_of_memory_ns += generator.span_ns();
+                shortage.memory_wait_ns += generator.taken.memory_wait_ns.unwrap_or_default();
+                shortage.socket_memory_denied += generator.taken.socket_memory_denied.unwrap_or_default();
+            }
             if !generator.is_saturated() {
                 shortage.paused_ns += generator.pauses.iter().map(Pause::length_ns).sum::<u64>();
                 continue;
@@ -178,6 +198,21 @@ impl Shortage {
     /// What was exhausted, and what helps.
     pub(crate) fn sentence(&self) -> String {
         let seconds = |ns: u64| format!("{:.1} s", Duration::from_nanos(ns).as_secs_f64());
+        if self.short_of_memory_ns > self.saturated_ns {
+            let span = seconds(self.short_of_memory_ns);
+            return if self.socket_memory_denied > 0 {
+                let times = self.socket_memory_denied;
+                format!(
+                    "within {span} the memory limit of its cgroup was in the way of its sockets {times} times; raise it \
+                     (MemoryHigh=, MemoryMax=, or memory.kmem.tcp.limit_in_bytes of version 1)"
+                )
+            } else {
+                let waited = seconds(self.memory_wait_ns);
+                format!(
+                    "it waited {waited} of {span} for memory; raise the limit of its cgroup (MemoryHigh=, MemoryMax=)"
+                )
+            };
+        }
         if self.saturated_ns == 0 && self.paused_ns == 0 {
             return "the kernel had no memory for connections of this machine; free memory, or raise the limits of sockets"
                 .to_owned();
@@ -336,6 +371,17 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_ran_out_of_time_while_memory_was_refused_may_have_lacked_it() {
+        let with = |memory_wait_ns, socket_memory_denied| {
+            let taken = Taken { memory_wait_ns, socket_memory_denied, ..Taken::default() };
+            let uses = [GeneratorUse { taken, ..second(0, 100, 20, 880) }, second(1, 100, 20, 880)];
+            is_own(&uses, FailureClass::ResponseTimeout, 200)
+        };
+        assert!(with(None, Some(1)) && with(Some(200 * MS), Some(0)));
+        assert!(!with(None, None) && !with(None, Some(0)) && !with(Some(50 * MS), None));
+    }
+
+    #[test]
     fn what_our_own_memory_failed_is_not_the_targets_doing() {
         let due = Span::new(at(0), at(100));
         let is_own = |errno| {
@@ -356,9 +402,23 @@ mod tests {
         let asked = GeneratorUse { due: 100_000, begun: 25_000, ..second(0, 985, 5, 100) };
         assert!(told(asked).contains("100000 requests were due and it began 25000, each for 39 us of CPU time"));
         assert!(told(second(0, 100, 880, 890)).contains("a core that something else used"));
-        let taken = |throttled_ns, steal_ns| Taken { throttled_ns: Some(throttled_ns), steal_ns: Some(steal_ns) };
+        let taken = |throttled_ns, steal_ns| Taken {
+            throttled_ns: Some(throttled_ns),
+            steal_ns: Some(steal_ns),
+            ..Taken::default()
+        };
         assert!(told(GeneratorUse { taken: taken(800 * MS, 0), ..second(0, 190, 800, 790) }).contains("CPU quota"));
         assert!(told(GeneratorUse { taken: taken(0, 800 * MS), ..second(0, 190, 800, 790) }).contains("hypervisor"));
+        let short = |wait_ms, denied| Taken {
+            memory_wait_ns: Some(wait_ms * MS),
+            socket_memory_denied: Some(denied),
+            ..Taken::default()
+        };
+        assert!(told(GeneratorUse { taken: short(0, 7), ..second(0, 50, 5, 940) }).contains("its sockets 7 times"));
+        assert!(
+            told(GeneratorUse { taken: short(400, 0), ..second(0, 50, 5, 940) })
+                .contains("waited 0.4 s of 1.0 s for memory")
+        );
         assert!(told(second(0, 50, 5, 10)).contains("waited in the kernel"));
         assert!(told(second(0, 50, 5, 940)).contains("no memory"));
     }

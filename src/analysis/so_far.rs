@@ -2,7 +2,7 @@
 
 use super::checks::Judged;
 use super::checks::bounds::bounds;
-use super::checks::instrument::is_late;
+use super::checks::instrument::slowed_by_generator;
 use super::facts::Facts;
 use super::figures::{Figures, Part};
 use super::step_gate;
@@ -20,7 +20,8 @@ use crate::scenario::plan::Expectations;
 pub fn judge_so_far(record: &Record, expect: &Expectations, event: EventId, at: MonoTime) -> GateOutcome {
     let facts = Facts::of(record);
     let ended = Figures::of(&facts, None, Part::Ended);
-    let bounds = bounds("gate", expect, Part::Ended, (&facts, &ended), is_late(&ended));
+    let slowed = slowed_by_generator(&facts, &ended);
+    let bounds = bounds("gate", expect, Part::Ended, (&facts, &ended), slowed.as_deref());
     let evidence = step_gate::evidence_so_far(&facts, &ended);
     let doubtful = evidence.into_iter().filter(|judged| judged.check.status != Verdict::Passed);
     let notes = verdict::doubts(&facts).into_iter().map(|note| GateCheck {

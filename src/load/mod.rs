@@ -13,7 +13,7 @@
 //! | `setup`, `target`, `error` | from the plan to what runs, and all that can be wrong with it |
 //! | `question` | what a cohort would send, to be sent once outside any load |
 //! | `engine`, `control`, `pacer`, `priority` | the loop of the thread, what its tasks share, the timer, and before whom it runs |
-//! | `heartbeat`, `thread_use`, `cpu_taken` | whether the thread runs when it should, what it has of the machine, and what is taken away |
+//! | `heartbeat`, `thread_use`, `taken`, `cgroup` | whether the thread runs when it should, what it has of the machine, and what is taken away |
 //! | `dispatcher` | what is due when, and which slot makes it |
 //! | `slot`, `guard`, `ended` | requests on one connection after the other, and what becomes of them |
 //! | `connection` | opens, and counts bytes |
@@ -31,10 +31,10 @@
 //! A request is counted by exactly one `Ended`, made in `slot` or, if it never got to one, in
 //! `dispatcher`; so `due = ok + failed + unsent` holds by construction once all have ended.
 
+mod cgroup;
 mod classify;
 mod connection;
 mod control;
-mod cpu_taken;
 mod dispatcher;
 mod ended;
 mod engine;
@@ -59,15 +59,16 @@ mod readiness;
 mod row_tally;
 mod setup;
 mod slot;
+mod taken;
 mod tally;
 mod target;
 mod thread_use;
 mod timeline;
 
-pub use cpu_taken::CpuTaken;
 pub use dispatcher::Asked;
 pub use error::LoadError;
 pub use handle::LoadHandle;
 pub use live::Live;
 pub use observation::{Observation, Receipt};
 pub use question::{Heard, ask, asks};
+pub use taken::TakenMeter;

@@ -65,7 +65,7 @@ pub struct GeneratorUse {
     pub taken: Taken,
 }
 
-/// CPU time that was taken away. Read on the control thread, so its span is that of the line only roughly.
+/// CPU time and memory that were taken away. Read on the control thread, so its span is that of the line only roughly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// Time that the quota of the process's cgroup, or of one above it, kept it from running (throttled_usec of cpu.stat).
@@ -74,6 +74,14 @@ pub struct Taken {
     /// Time that the hypervisor kept from this machine's cores, all of them together (steal of /proc/stat).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal_ns: Option<u64>,
+    /// Time that a task of the process's own cgroup waited for memory (memory.pressure).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_wait_ns: Option<u64>,
+    /// How often a limit of the process's cgroup, or of one above it, was in the way of a socket: refusals that the kernel
+    /// counts (memory.kmem.tcp.failcnt, or sock_throttled of memory.events), and limits of version 1 that were exceeded when
+    /// this was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_memory_denied: Option<u64>,
 }
 
 impl GeneratorUse {
@@ -98,6 +106,13 @@ impl GeneratorUse {
         // What is shorter than a pause says nothing of a share.
         u128::from(span_ns) >= PAUSE_MIN.as_nanos()
             && ((self.idle_ns() as f64) < span_ns as f64 * IDLE_SHARE_MIN || self.is_asked_too_much())
+    }
+
+    /// Sockets were refused memory, or tasks waited for it for a tenth of the span.
+    #[must_use]
+    pub fn is_short_of_memory(&self) -> bool {
+        let waited_ns = self.taken.memory_wait_ns.unwrap_or_default();
+        self.taken.socket_memory_denied.is_some_and(|denied| denied > 0) || waited_ns > self.span_ns() / 10
     }
 
     /// Whether the requests that were due would have needed more of a core than there is, by what those took that were begun.

@@ -180,8 +180,10 @@ fn times_of_generator(generator: &GeneratorUse) -> Vec<MonoTime> {
 fn counts_of_generator(generator: &GeneratorUse) -> Vec<u64> {
     let GeneratorUse { cpu_ns, run_delay_ns, parked_ns, due, begun, waiting, pauses_left_out, taken, .. } = generator;
     // Nanoseconds are more than there can be of anything that is counted.
-    let times = [Some(*cpu_ns), *run_delay_ns, Some(*parked_ns), taken.throttled_ns, taken.steal_ns];
-    times.into_iter().flatten().map(|ns| ns / 1_000).chain([*due, *begun, *waiting, *pauses_left_out]).collect()
+    let times =
+        [Some(*cpu_ns), *run_delay_ns, Some(*parked_ns), taken.throttled_ns, taken.steal_ns, taken.memory_wait_ns];
+    let denied = taken.socket_memory_denied.unwrap_or_default();
+    times.into_iter().flatten().map(|ns| ns / 1_000).chain([*due, *begun, *waiting, *pauses_left_out, denied]).collect()
 }
 
 fn counts_of_row(row: &Row) -> Vec<u64> {

@@ -33,7 +33,7 @@ use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
 use crate::host::Host;
-use crate::load::{CpuTaken, LoadHandle, Observation};
+use crate::load::{LoadHandle, Observation, TakenMeter};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
@@ -435,7 +435,7 @@ fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -
     let observations = load.take_observations();
     tokio::task::spawn_local(async move {
         let Some(mut observations) = observations else { return };
-        let mut machine = CpuTaken::begin();
+        let mut machine = TakenMeter::begin();
         while let Some(observation) = observations.recv().await {
             match observation {
                 Observation::Rows(rows) => {

@@ -9,7 +9,7 @@ use crate::analysis::figures::Figures;
 use crate::analysis::number::ns_to_ms;
 use crate::analysis::statistics::is_surely_above;
 use crate::analysis::{sight, step_gate, words};
-use crate::model::{FailureClass, MonoTime, Verdict};
+use crate::model::{FailureClass, MonoTime, Span, Verdict};
 use crate::record::line::EndReason;
 use crate::record::segment::Scope;
 use crate::scenario::plan::{Cohort, Pace};
@@ -19,8 +19,19 @@ use crate::scenario::plan::{Cohort, Pace};
 pub const LATENESS_P99_LIMIT: Duration = Duration::from_millis(10);
 
 /// Whether the p99 of lateness, as measured, is over its limit: then a latency may be the generator's own.
-pub(crate) fn is_late(figures: &Figures) -> bool {
+fn is_late(figures: &Figures) -> bool {
     figures.lateness_p99_ns().is_some_and(|ns| u128::from(ns) > LATENESS_P99_LIMIT.as_nanos())
+}
+
+/// Why a latency may be the generator's own: a sentence to follow another, empty where a check of its own says it. None if
+/// the latency is the target's.
+pub(crate) fn slowed_by_generator(facts: &Facts<'_>, figures: &Figures) -> Option<String> {
+    let timeline = &facts.timeline;
+    if !timeline.generator.is_short_of_memory() {
+        return is_late(figures).then(String::new);
+    }
+    let shortage = timeline.generator.shortage(Span::new(timeline.load_start, timeline.last));
+    Some(format!(" The generator itself may be why: {}.", shortage.sentence()))
 }
 
 /// What there is to say of it.
