@@ -2,7 +2,8 @@
 
 use super::simulator::stories;
 use super::{ScenarioResult, analyse};
-use crate::model::{Cause, FailureClass, Verdict};
+use crate::model::{ActionKind, Cause, FailureClass, Verdict};
+use crate::record::line::Line;
 use crate::result::{EventPhase, Slowest};
 
 fn check<'r>(result: &'r ScenarioResult, name: &str) -> &'r crate::result::CheckResult {
@@ -43,6 +44,18 @@ fn a_restart_behind_a_socket_passes_and_says_how_sure_that_is() {
     assert_eq!((event.main_pid_before, event.main_pid_after), (Some(812), Some(840)));
     assert_eq!(result.status_codes, [(200, 813)].into());
     assert_eq!(result.steps[0].resolution_ms, Some(40.0));
+}
+
+#[test]
+fn the_first_answer_after_a_command_counts_from_when_the_old_process_went() {
+    let mut record = stories::socket_restart().record();
+    for line in &mut record.lines {
+        if let Line::StepBegin(begin) = line {
+            begin.action = ActionKind::Exec;
+        }
+    }
+    // The process went after 20 ms: what the old one answered until then tells nothing of the command.
+    assert_eq!(analyse(&record).events[0].first_ok_ms, Some(281.5));
 }
 
 #[test]
