@@ -135,6 +135,18 @@ const FAULTS_MENDED_BY_HAND: &[(&str, Change, Change, Change)] = &[
         (" --bind fd://3", ""),
     ),
     (
+        "GL043",
+        ("127.0.0.1:8008", "/run/a.sock"),
+        ("/bin/app --serve", "/bin/uvicorn a:b --uds /run/a.sock"),
+        ("--uds /run/a.sock", "--fd 3"),
+    ),
+    (
+        "GL043",
+        ("127.0.0.1:8008", "/run/a.sock"),
+        ("/bin/app --serve", "/bin/gunicorn --bind fd://3 a:b\nUnsetEnvironment=LISTEN_FDS\nKillMode=mixed"),
+        ("--bind fd://3 a:b\nUnsetEnvironment=LISTEN_FDS", "a:b"),
+    ),
+    (
         "GL044",
         ("", ""),
         ("/bin/app --serve", "/bin/gunicorn a:b\nKillMode=mixed\nType=notify"),

@@ -62,7 +62,10 @@ fn above_somaxconn(facts: &Facts) -> Vec<Hit> {
     let known = if facts.machine.somaxconn.is_some() { "" } else { " unless it was set" };
     let spot =
         socket.source.at("Socket", "Backlog").seen(format!("Backlog={asked}; net.core.somaxconn is {most}{known}"));
-    let fix = format!("# /etc/sysctl.d/90-backlog.conf\nnet.core.somaxconn = {asked}");
+    let fix = format!(
+        "# in /etc/sysctl.d/90-backlog.conf; run sysctl --system, and the socket has the longer queue from its next start on\n\
+         net.core.somaxconn = {asked}"
+    );
     vec![spot.says(format!("the queue holds {most}, not {asked}"), fix)]
 }
 

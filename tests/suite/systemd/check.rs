@@ -37,7 +37,7 @@ impl Pair {
     }
 
     fn write_socket(&self, listen: &str) {
-        let socket = format!("[Socket]\nListenStream={listen}\nBacklog=77\n[Install]\nWantedBy=sockets.target\n");
+        let socket = format!("[Socket]\nBacklog=77\nListenStream={listen}\n[Install]\nWantedBy=sockets.target\n");
         std::fs::write(installed(&self.socket()), socket).expect("we are root");
     }
 
@@ -205,6 +205,34 @@ fn a_socket_that_nothing_starts_is_not_that_of_a_service_that_holds_its_own_port
         scenario["checks"].as_array().expect("a list").iter().filter(|check| check["status"] == "failed").collect();
     assert!(failed.iter().all(|check| check["name"] == "expect.dropped"), "{failed:?}");
     assert!(scenario["causes"].get("socket_unit_down").is_none(), "{}", scenario["causes"]);
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn the_remedy_for_a_backlog_that_the_kernel_cuts_down_works_from_the_next_start_of_the_socket() {
+    let pair = Pair::new("gapless-check-backlog", "127.0.0.1:17917\nBacklog=5000", "");
+    let socket = pair.socket();
+    let queue = || {
+        let listeners = Command::new("ss").args(["-Hltn", "sport = :17917"]).output().expect("it is there").stdout;
+        let text = String::from_utf8(listeners).expect("ASCII");
+        text.split_whitespace().nth(2).expect("its Send-Q").to_owned()
+    };
+    let finding = |id: &str| {
+        let document = document(&pair.run(&["check", &socket, "--format", "json"]));
+        document["findings"].as_array().expect("a list").iter().find(|finding| finding["id"] == id).cloned()
+    };
+    let before = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("it is there");
+    assert_eq!(queue(), before.trim(), "the kernel cut it down");
+    let advice = finding("GL030").expect("it is found")["fix"].as_str().expect("advice").to_owned();
+    let file = pair.folder.path().join("90-backlog.conf");
+    std::fs::write(&file, advice).expect("ours");
+    assert!(Command::new("sysctl").arg("-qp").arg(&file).status().expect("it is there").success());
+    assert!(finding("GL030").is_none());
+    assert_eq!(queue(), before.trim(), "a listener keeps the queue that it began with");
+    systemctl(&["stop", &socket, &pair.service()]);
+    systemctl(&["start", &socket]);
+    assert_eq!(queue(), "5000");
+    std::fs::write("/proc/sys/net/core/somaxconn", before).expect("we are root");
 }
 
 #[test]
