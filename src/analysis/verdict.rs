@@ -8,9 +8,10 @@ use super::number::ns_to_ms;
 use super::sight;
 use super::timeline::UnitState;
 use super::words;
-use crate::model::Span;
-use crate::model::{ActionKind, UnitKind, Verdict};
+use crate::model::{ActionKind, FailureClass, Span, UnitKind, Verdict};
+use crate::record::fold::window::{Cell, Window};
 use crate::record::line::{Line, Note, NoteKind};
+use crate::record::segment::Scope;
 use crate::result::StepResult;
 use crate::scenario::describe;
 use crate::scenario::plan::MaxUnseen;
@@ -101,19 +102,30 @@ const CLEAN_FOR_5_PERCENT: u32 = 59;
 fn confidence(result: &StepResult, facts: &Facts<'_>) -> Option<String> {
     let index = u16::try_from(result.step.checked_sub(1)?).ok()?;
     let step = facts.timeline.plan.steps.get(usize::from(index))?;
-    let acting = facts.timeline.events.iter().filter(|event| event.begin.step == index && event.is_acting()).count();
-    if acting == 0 {
+    let acting = facts.timeline.events.iter().filter(|event| event.begin.step == index && event.is_acting());
+    let acting: Vec<_> = acting.map(|event| event.begin.event).collect();
+    if acting.is_empty() {
         return None;
     }
-    let done = u32::try_from(acting).unwrap_or(u32::MAX);
+    let done = u32::try_from(acting.len()).unwrap_or(u32::MAX);
     let (bad, all) = (result.events_with_drops, describe::times(done, step));
     if bad > 0 {
         return Some(format!("{bad} of {all} dropped something."));
     }
     let percent = result.drop_probability_upper_95? * 100.0;
     let listener = listener(index, result, facts).unwrap_or_default();
-    let verb = if done == 1 { "was" } else { "were" };
-    let clean = format!("{done} of {all} {verb} clean: at 95 % confidence fewer than {percent:.1} % drop anything");
+    let is_wrong = |cell: &Cell| cell.count(FailureClass::is_wrong) > 0;
+    let wrong = acting
+        .iter()
+        .filter(|&&event| facts.tally.windows_of(Scope::Event(event)).flat_map(Window::cells).any(is_wrong));
+    let shown = format!("at 95 % confidence fewer than {percent:.1} % drop anything");
+    let clean = match (wrong.count(), done) {
+        (0, 1) => format!("1 of {all} was clean: {shown}"),
+        (0, _) => format!("{done} of {all} were clean: {shown}"),
+        (wrong, _) => {
+            return Some(format!("{wrong} of {all} had wrong answers and none dropped anything: {shown}{listener}."));
+        }
+    };
     let more = (done < CLEAN_FOR_5_PERCENT)
         .then(|| format!("; {CLEAN_FOR_5_PERCENT} clean ones in a row would show that fewer than 5 % do"));
     Some(format!("{clean}{}{listener}.", more.unwrap_or_default()))

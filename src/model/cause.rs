@@ -67,7 +67,7 @@ causes! {
         "Have the server use the socket it was passed (sd_listen_fds(3)), or listen on the address that clients use; if it hangs, see its log and what it waits for.";
     /// The stream crossed the server's GOAWAY.
     GoawayRace =
-        "Have the server send GOAWAY twice, the second with the last stream that it processed; clients may send the others again.";
+        "Have the server send GOAWAY twice, at least one round trip apart: first with the largest stream id, then with the last stream that it processed; clients may send the others again.";
     /// The TLS handshake failed, or a TLS record ended the connection.
     Tls =
         "See the reason: renew the certificate, issue it for the name that clients use, or give the client the CA with ca_file.";
@@ -88,7 +88,7 @@ causes! {
         "Let the client in: SocketUser=, SocketGroup= and SocketMode= of the socket, and the modes of the folders above it.";
     /// A proxy answered in place of a server it could not reach (502, 503, 504; gRPC's UNAVAILABLE).
     ProxyUpstream =
-        "See why the proxy could not reach its server: a cohort straight to that has the cause.";
+        "See why the proxy could not reach its server: add a cohort that connects to the server directly (`[[load]] url` or `unix`); it shows the cause.";
     /// The application itself gave a wrong answer.
     Application =
         "See the application's own log: it was reached, and answered.";

@@ -52,6 +52,15 @@ fn a_negative_control_passes_when_it_loses_what_it_should() {
 }
 
 #[test]
+fn an_event_with_a_wrong_answer_is_not_called_clean() {
+    let result = losing(socket_restart(), 1_600, FailureClass::UnexpectedStatus);
+    assert!(says(&result, "1 of 3 restarts had wrong answers and none dropped anything"), "{:?}", result.reasons);
+    assert!(!says(&result, "clean"), "{:?}", result.reasons);
+    let outside = losing(socket_restart(), 1_200, FailureClass::UnexpectedStatus);
+    assert!(says(&outside, "3 of 3 restarts were clean"), "{:?}", outside.reasons);
+}
+
+#[test]
 fn a_latency_bound_fails_unless_the_generator_was_late_itself() {
     let bound = [(Metric::P99, at_most_ms(100))];
     assert_eq!(expecting(socket_restart(), &bound).verdict, Verdict::Failed);

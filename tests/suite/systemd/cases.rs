@@ -248,3 +248,98 @@ fn runs_in_different_pid_namespaces_do_not_take_each_others_trace() {
         assert!(!record.contains("the kernel's trace cannot be set up"), "{out}");
     }
 }
+
+/// A Rack application, and Puma, which takes the passed socket whose address is that of its own option.
+const RACK: &str = "run lambda { |env| [200, {\"Content-Type\" => \"text/plain\"}, [\"hi #{Process.pid}\\n\"]] }\n";
+
+/// Puma at `bound`, behind a socket at the port of the bench.
+fn puma_at(bound: &str, warmup: &str, rest: &str) -> Bench {
+    let socket = "[Socket]\nListenStream=127.0.0.1:{port}\nBacklog=1024\n[Install]\nWantedBy=sockets.target\n";
+    let service = format!(
+        "[Unit]\nRequires=gapless-puma.socket\nStartLimitIntervalSec=0\n[Service]\nWorkingDirectory={{folder}}\n\
+         ExecStart=/usr/bin/puma -b tcp://127.0.0.1:{bound} hello.ru\n"
+    );
+    let rest = format!(
+        "service = \"gapless-puma.service\"\nsocket = \"gapless-puma.socket\"\n[run]\nready_timeout = \"6s\"\nwarmup = \"{warmup}\"\n\
+         [[load]]\nname = \"keep-alive\"\nrate = 50\nconnections = 4\n[[load]]\nname = \"new\"\nrate = 30\nreuse = false\n\
+         {rest}"
+    );
+    Bench::new(&[("gapless-puma.socket", socket), ("gapless-puma.service", &service), ("hello.ru", RACK)], "", &rest)
+}
+
+/// The errors of `check` on its files.
+fn errors_of_check(bench: &Bench) -> Vec<String> {
+    let mut command = Command::new(GAPLESS);
+    command.args(["check", "./gapless-puma.socket", "./gapless-puma.service", "--format", "json"]);
+    let output = command.current_dir(bench.path()).output().expect("it is built");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = document["findings"].as_array().expect("a list").iter();
+    let errors = findings.filter(|finding| finding["severity"] == "error");
+    errors.map(|finding| finding["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn puma_at_the_address_of_its_socket_takes_it_and_loses_nothing() {
+    let bench =
+        puma_at("{port}", "1s", "[[steps]]\nrestart = \"service\"\ntimes = 2\nevery = \"4s\"\n[expect]\ndropped = 0\n");
+    assert_eq!(errors_of_check(&bench), [""; 0]);
+    let (verdict, reasons) = bench.came_to();
+    assert_eq!(verdict, Verdict::Passed, "{reasons}");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn puma_at_another_address_than_its_socket_takes_nothing_from_it_and_check_says_so_before() {
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = elsewhere.local_addr().expect("bound").port().to_string();
+    drop(elsewhere);
+    let bench = puma_at(&port, "0s", "[[steps]]\nrestart = \"service\"\n");
+    assert_eq!(errors_of_check(&bench), ["GL040"]);
+    let (scenario, _) = bench.run();
+    assert_eq!(scenario.verdict, Verdict::Failed, "{:?}", scenario.reasons);
+    assert_eq!(scenario.causes.keys().collect::<Vec<_>>(), [&Cause::NotAccepted], "{:?}", scenario.evidence);
+}
+
+const FPM: &str = "[global]\nerror_log = {folder}/fpm.log\ndaemonize = no\n[shop]\nuser = root\ngroup = root\n\
+    listen = {folder}/shop.sock\npm = static\npm.max_children = 8\n";
+
+/// In front of PHP: it writes down each answer that it could not get.
+const FPM_FRONT: &str =
+    "user root; daemon off; pid {folder}/nginx.pid; error_log {folder}/front.log error; worker_processes 1;
+events { worker_connections 1024; }
+http { access_log off;
+  server { listen 127.0.0.1:{port}; root {folder};
+    location / { include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME {folder}/index.php;
+      fastcgi_pass unix:{folder}/shop.sock; } } }
+";
+
+#[test]
+#[ignore = "runs in the box"]
+fn what_a_reload_of_php_fpm_cuts_off_is_the_proxys_answer_for_its_server_as_often_as_the_proxy_wrote_down() {
+    let fpm = std::fs::read_dir("/usr/sbin").expect("it is there").flatten().map(|entry| entry.path());
+    let fpm = fpm.filter(|path| path.display().to_string().starts_with("/usr/sbin/php-fpm")).max();
+    let service = format!(
+        "[Service]\nType=notify\nExecStart={} --allow-to-run-as-root --nodaemonize --fpm-config {{folder}}/fpm.conf\n\
+         ExecReload=/bin/kill -USR2 $MAINPID\n",
+        fpm.expect("PHP is installed").display()
+    );
+    let front = "[Unit]\nAfter=gapless-fpm.service\n[Service]\nExecStart=/usr/sbin/nginx -c {folder}/nginx.conf\n";
+    let files = [
+        ("gapless-fpm.service", service.as_str()),
+        ("gapless-fpm-front.service", front),
+        ("fpm.conf", FPM),
+        ("nginx.conf", FPM_FRONT),
+        ("index.php", "<?php usleep(100000); echo \"ok\\n\";"),
+    ];
+    let rest = "service = \"gapless-fpm.service\"\n[[load]]\nname = \"users\"\nrate = 40\nconnections = 16\n\
+                [[steps]]\nreload = \"service\"\ntimes = 3\nevery = \"3s\"\n[expect]\nfailed = 0\n";
+    let bench = Bench::new(&files, "front = true", rest);
+    let (scenario, _) = bench.run();
+    let log = std::fs::read_to_string(bench.path().join("front.log")).expect("nginx wrote it");
+    let cut_off = log.lines().filter(|line| line.contains("while reading response header from upstream")).count();
+    assert!(cut_off > 0, "{log}");
+    assert_eq!(scenario.causes, [(Cause::ProxyUpstream, cut_off as u64)].into(), "{:?}", scenario.evidence);
+    assert_eq!(scenario.dropped, 0);
+    assert!(!scenario.reasons.iter().any(|reason| reason.contains("clean")), "{:?}", scenario.reasons);
+}
