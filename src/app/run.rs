@@ -8,9 +8,9 @@ use super::caller::Caller;
 use super::choose::{self, Machine};
 use super::exit::Exit;
 use super::folder::{Folder, Visibility};
+use super::live::watcher::Watcher;
 use super::output::{self, complain, inform, say};
 use super::rehearse::Tried;
-use super::watcher::Watcher;
 use super::{compare, github, learn, plan, session, stamp};
 use crate::analysis;
 use crate::cli::{ManagerArg, OutputArgs, RunArgs};
@@ -21,7 +21,7 @@ use crate::record::line::{EndReason, Line, NoteKind};
 use crate::record::{Record, RecordWriter, SCHEMA};
 use crate::result::{RunResult, ScenarioResult};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Discretion, Ended, Interrupt, Marks, Recorder, Surroundings, estimate};
+use crate::run::{Discretion, Ended, Interrupt, Marks, Recorder, Surroundings};
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides, Scenario};
 
@@ -234,12 +234,7 @@ async fn record_one(
             scenario_text: if how.show_bodies { &scenario.text_with_bodies } else { &scenario.text }.clone(),
         }))
     };
-    let watcher = match how.surroundings {
-        Surroundings::Stated => Watcher::new(&plan.name),
-        // A bar and the output of a command would write over each other.
-        Surroundings::Users { .. } => Watcher::in_lines(&plan.name),
-    };
-    let watcher = watcher.expecting(estimate::duration(plan));
+    let watcher = Watcher::new(plan, how.surroundings);
     let Ended { reason, not_put_back } = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),

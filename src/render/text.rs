@@ -46,6 +46,16 @@ pub(crate) fn trimmed(value: f64) -> String {
     format!("{rounded}")
 }
 
+/// A moment in which something was dropped or answered wrong, in a strip of latencies.
+pub(crate) const LOSS: char = '×';
+
+/// A latency in a strip, as a share of the one at which the scale ends.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 8, clamped below")]
+pub(crate) fn block(share: f64) -> char {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    BLOCKS[((share * 8.0) as usize).min(7)]
+}
+
 /// A latency of answered and unanswered requests: none is never, unless there was no request.
 pub(crate) fn latency(latency: Option<f64>, requests: u64) -> String {
     if latency.is_none() && requests > 0 { "never".to_owned() } else { ms(latency) }

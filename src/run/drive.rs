@@ -173,10 +173,11 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, begun: &mut Begun, end: &Earl
     let acts = setup.plan.steps.iter().any(|step| step.action.unit().is_some());
     let (sender, ended) = mpsc::unbounded_channel();
     let ended_sender = (!acts).then_some(sender);
-    let observers = Observers::start(setup.plan, &setup.host, setup.recorder, units, &processes, ended_sender).await;
+    let so_far = Rc::new(RefCell::new(SoFar::default()));
+    let observers =
+        Observers::start(setup.plan, &setup.host, setup.recorder, units, &processes, ended_sender, &so_far).await;
     let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
     let mut load = start(&setup.plan.cohorts)?;
-    let so_far = Rc::new(RefCell::new(SoFar::default()));
     let pump = pump(&mut load, setup.recorder.clone(), Rc::clone(&so_far));
     let started_at = load.started_at();
     let earlier = RefCell::new(Earlier::default());
@@ -477,8 +478,9 @@ async fn report_figures(
         let live = load.live();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let failed = read(&live.dropped) + read(&live.wrong);
-        let p99_ms = so_far.borrow().p99_ms();
-        progress.figures(Figures { due: read(&live.due), ok: read(&live.ok), failed, p99_ms });
+        let mut so_far = so_far.borrow_mut();
+        let (p99_ms, recent, accepting) = (so_far.p99_ms(), so_far.recent(), so_far.take_accepting());
+        progress.figures(Figures { ok: read(&live.ok), failed, p99_ms, recent, accepting });
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Each gives evidence when it can and says once when it cannot. None is needed for a verdict.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -14,6 +15,7 @@ use super::holders::HoldersLook;
 use super::processes::Processes;
 use super::recorder::Recorder;
 use super::sampler::Sampler;
+use super::so_far::SoFar;
 use crate::host::journal::Scope;
 use crate::host::{Feed, Host};
 use crate::model::{Endpoint, UnitName};
@@ -91,6 +93,7 @@ impl Observers {
         units: Option<(ManagerKind, &[UnitName])>,
         processes: &Processes,
         ended: Option<mpsc::UnboundedSender<Ended>>,
+        so_far: &Rc<RefCell<SoFar>>,
     ) -> Self {
         let mut observers = Self {
             looks: Vec::new(),
@@ -105,7 +108,8 @@ impl Observers {
             recorder.note(NoteKind::Unavailable, message);
         } else {
             observers.trace = start_trace(&endpoints, &**host, recorder);
-            match Sampler::new(Rc::clone(host), endpoints.clone(), recorder.clone(), processes.changed()).await {
+            let (changed, so_far) = (processes.changed(), Rc::clone(so_far));
+            match Sampler::new(Rc::clone(host), endpoints.clone(), recorder.clone(), changed, so_far).await {
                 Ok(sampler) => observers.looks.push(Follower::start(|stop| sampler.run(stop))),
                 Err(error) => recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}")),
             }

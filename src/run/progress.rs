@@ -28,10 +28,8 @@ pub enum Stage {
 }
 
 /// Figures of the load so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// Requests due.
-    pub due: u64,
     /// Requests that ended `ok`.
     pub ok: u64,
     /// Dropped and wrong.
@@ -39,6 +37,37 @@ pub struct Figures {
     /// The 99th percentile so far, in milliseconds and to 9 %: infinite if it falls on a failed request, none before
     /// the first second is over.
     pub p99_ms: Option<f64>,
+    /// The last half minute of due times, the warmup's too, up to a second ago; ascending.
+    pub recent: Vec<Tenth>,
+    /// What was seen of the target's listeners since the last figures; none if they cannot be seen from here.
+    pub accepting: Option<Accepting>,
+}
+
+/// A tenth of a second of due times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tenth {
+    /// Which one, counted from the start of the load.
+    pub index: u64,
+    /// Requests that fell due.
+    pub due: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// The slowest `ok` request, in microseconds; none if none ended `ok`.
+    pub slowest_us: Option<u64>,
+}
+
+/// Who takes what is sent to the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepting {
+    /// Nobody.
+    Nobody,
+    /// The deepest queue; see [`Listener`](crate::model::address::Listener) for what is counted.
+    Queue {
+        /// What waits in it, at most.
+        queued: u32,
+        /// How much may wait; 0 where it is not known.
+        backlog: u32,
+    },
 }
 
 /// Is told how a run goes. Must not block.

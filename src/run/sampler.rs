@@ -2,6 +2,7 @@
 //!
 //! What is the same as before is not written down, so that an hour stays small.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::looks::LookLog;
 use super::recorder::Recorder;
+use super::so_far::SoFar;
 use crate::host::Host;
 use crate::model::address::Listener;
 use crate::model::{Endpoint, MonoTime};
@@ -35,6 +37,7 @@ pub(super) struct Sampler {
     looked_at: MonoTime,
     looks_since_line: u32,
     log: LookLog,
+    so_far: Rc<RefCell<SoFar>>,
     written: Option<Vec<Listener>>,
     counted: Option<Vec<(String, u64)>>,
 }
@@ -47,6 +50,7 @@ impl Sampler {
         endpoints: Vec<Endpoint>,
         recorder: Recorder,
         changed: Rc<Notify>,
+        so_far: Rc<RefCell<SoFar>>,
     ) -> io::Result<Self> {
         let sampler = Self {
             looked_at: host.now(),
@@ -57,6 +61,7 @@ impl Sampler {
             deepest: Vec::new(),
             looks_since_line: 0,
             log: LookLog::default(),
+            so_far,
             written: None,
             counted: None,
         };
@@ -78,6 +83,7 @@ impl Sampler {
             // One that fails tells nothing; the next one may.
             if let Ok(listeners) = self.listeners().await {
                 self.log.look(at, &mut |looks| self.recorder.write(&Line::Looks(looks)));
+                self.so_far.borrow_mut().look(&listeners);
                 self.see(at, listeners, is_last).await;
             }
         }

@@ -17,6 +17,7 @@ mod examples;
 mod faults;
 mod hostile;
 mod instances;
+mod live_view;
 mod load;
 mod long_records;
 mod mutated_records;

@@ -1,11 +1,7 @@
 //! The run in two lines: how slow the slowest answer of each moment was, and where the events began.
 
+use crate::render::text::{LOSS, block};
 use crate::result::{ScenarioResult, SeriesPoint};
-
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-
-/// A moment in which something was dropped or answered wrong.
-const LOSS: char = '×';
 
 /// A run as lines of text.
 pub(super) struct Spark {
@@ -70,9 +66,4 @@ impl Moment {
             Some(max_ms) => block(max_ms / peak_ms.max(f64::MIN_POSITIVE)),
         }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 8, clamped below")]
-fn block(share: f64) -> char {
-    BLOCKS[((share * 8.0) as usize).min(7)]
 }
