@@ -343,3 +343,65 @@ fn what_a_reload_of_php_fpm_cuts_off_is_the_proxys_answer_for_its_server_as_ofte
     assert_eq!(scenario.dropped, 0);
     assert!(!scenario.reasons.iter().any(|reason| reason.contains("clean")), "{:?}", scenario.reasons);
 }
+
+/// A server that upgrades itself at SIGHUP: the new process gets the listener, and the old one ends its requests.
+const FLIP: &str = r#"
+package main
+
+import (
+    "context"
+    "fmt"
+    "net/http"
+    "os"
+    "os/signal"
+    "syscall"
+
+    "github.com/cloudflare/tableflip"
+)
+
+func main() {
+    upgrader, err := tableflip.New(tableflip.Options{PIDFile: os.Args[1]})
+    if err != nil {
+        panic(err)
+    }
+    go func() {
+        signals := make(chan os.Signal, 1)
+        signal.Notify(signals, syscall.SIGHUP)
+        for range signals {
+            upgrader.Upgrade()
+        }
+    }()
+    listener, err := upgrader.Fds.Listen("tcp", os.Args[2])
+    if err != nil {
+        panic(err)
+    }
+    answer := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, os.Getpid()) }
+    server := &http.Server{Handler: http.HandlerFunc(answer)}
+    go server.Serve(listener)
+    if err := upgrader.Ready(); err != nil {
+        panic(err)
+    }
+    <-upgrader.Exit()
+    server.Shutdown(context.Background())
+}
+"#;
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_reload_by_which_a_service_replaces_its_own_process_is_proven_by_what_happened() {
+    let service = "[Service]\nExecStart={folder}/flip {folder}/flip.pid 127.0.0.1:{port}\nPIDFile={folder}/flip.pid\n\
+                   ExecReload=/bin/kill -HUP $MAINPID\n";
+    let rest = "service = \"gapless-flip.service\"\n[[load]]\nname = \"new\"\nrate = 50\nreuse = false\n\
+                [[steps]]\nreload = \"service\"\ntimes = 3\nevery = \"3s\"\n[expect]\ndropped = 0\n";
+    let bench = Bench::new(&[("gapless-flip.service", service), ("main.go", FLIP)], "", rest);
+    let mut go = Command::new("go");
+    go.args(["build", "-o", "flip", "main.go"]).current_dir(bench.path());
+    go.env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode").env("GOCACHE", bench.path().join("cache"));
+    assert!(go.status().expect("Go is installed").success());
+    let (scenario, _) = bench.run();
+    assert_eq!(scenario.verdict, Verdict::Passed, "{:?}", scenario.reasons);
+    assert!(scenario.events.iter().all(|event| event.proven == Some(true)), "{:?}", scenario.events);
+    let processes: Vec<_> = scenario.events.iter().map(|event| (event.main_pid_before, event.main_pid_after)).collect();
+    assert!(processes.iter().all(|(before, after)| before != after), "{processes:?}");
+    assert!(scenario.events.iter().all(|event| event.listener_inode_changed == Some(false)));
+}
