@@ -49,7 +49,9 @@ impl Journal {
     /// When there is no journalctl.
     pub fn follow(scope: Scope, units: &[UnitName]) -> io::Result<Self> {
         let mut command = Command::new("journalctl");
-        command.args(["--follow", "--boot", "--lines=50", "--quiet", "--output=json"]);
+        // From a little before: where it begins at the end of a journal that has no line of these units, it passes over
+        // the first ones that come.
+        command.args(["--follow", "--boot", "--since=-2s", "--lines=all", "--quiet", "--output=json"]);
         command.arg("--output-fields=MESSAGE,PRIORITY,_SYSTEMD_UNIT,UNIT,_SYSTEMD_USER_UNIT,USER_UNIT");
         for unit in units {
             match scope {
