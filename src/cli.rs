@@ -62,6 +62,9 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print a page of the manual, or write all of them into a directory
     Man(ManArgs),
+    /// Tell another gapless, as lines of JSON on stdin and stdout, what can be seen on this machine
+    #[command(hide = true)]
+    Probe(ProbeArgs),
     /// The service that the demo, the tests and the scenarios restart
     DemoServer(crate::demo::server::ServerOptions),
 }
@@ -235,6 +238,21 @@ pub enum SchemaOf {
     /// result.json
     Result,
 }
+
+/// `gapless probe`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+gapless starts it by itself on the hosts of --host and [fleet], as `ssh HOST gapless probe`.
+
+It looks and changes nothing: processes, listeners and who holds them, accept queues, counters of the network, the units' \
+journal (journalctl), and, as root with tracefs mounted, the kernel's trace of listeners and resets, in a tracing instance \
+of its own. It ends when its input ends, on SIGTERM, SIGINT and SIGHUP, or when no request came for a minute, and removes \
+that instance.
+
+Format gapless/probe/1: its first line says what it is and what it can see; each line of input is a request with a number, \
+such as {\"id\":1,\"ask\":{\"process\":{\"pid\":1}}}, and each request is answered by a line with that number. At most 4,096 \
+requests may wait. A line of input that is not a request, or has more than 64 KiB, ends it with exit code 4.")]
+pub struct ProbeArgs {}
 
 /// `gapless man`.
 #[derive(Debug, Args)]

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => app::compare::main(&args),
         Command::Schema(args) => app::schema::main(&args),
         Command::Man(args) => app::man::main(&args),
+        Command::Probe(_) => app::probe::main(),
         Command::DemoServer(options) => app::demo_server::main(options),
     })
 }

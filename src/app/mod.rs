@@ -21,6 +21,7 @@ pub mod live;
 pub mod man;
 pub mod output;
 mod plan;
+pub mod probe;
 pub mod rehearse;
 pub mod report;
 mod reports;

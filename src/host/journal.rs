@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::process::Stdio;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -22,7 +22,8 @@ pub const LINES_PER_UNIT: u64 = 1_000;
 const MESSAGE_LIMIT_BYTES: usize = 4 * 1024;
 
 /// Which journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Of the system's units.
     System,
@@ -129,7 +130,7 @@ fn parse(line: &str, units: &[UnitName]) -> Option<JournalEntry> {
         Message::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
     };
     Some(JournalEntry {
-        at: MonoTime::from_micros(fields.monotonic_us.parse().ok()?),
+        at: clock::of_manager(MonoTime::from_micros(fields.monotonic_us.parse().ok()?)),
         unit: unit.clone(),
         // Informational, syslog(3), is what stdout of a service is logged with.
         priority: fields.priority.and_then(|priority| priority.parse().ok()).unwrap_or(6),

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,13 +9,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::journal::{Journal, Scope};
 use super::trace::{TraceError, Tracer};
-use super::{Answer, Feed, Host, counters, holder, listener, machine, process};
+use super::{Answer, Feed, Host, Look, counters, holder, listener, machine, process};
 use crate::clock;
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
 use crate::model::process::{Exit, Process};
 use crate::model::{MonoTime, ProcessId, UnitName};
-use crate::record::line::{JournalEntry, TraceEvent};
+use crate::record::line::{HostClock, JournalEntry, TraceEvent};
 
 /// At most this many lines of the journal wait to be recorded.
 const JOURNAL_CAPACITY: usize = 256;
@@ -30,74 +29,100 @@ impl Host for Local {
         clock::now()
     }
 
-    fn is_local(&self, ip: IpAddr) -> bool {
-        machine::is_local(ip)
+    fn clock(&self) -> Option<HostClock> {
+        None
     }
 
-    fn listeners<'a>(&'a self, at: &'a Endpoint) -> Answer<'a, io::Result<Vec<Listener>>> {
-        Box::pin(async { listener::at(at) })
+    fn lost(&self) -> Option<String> {
+        None
+    }
+
+    fn own_group(&self) -> Answer<'_, Option<String>> {
+        Box::pin(async { process::describe(std::process::id())?.control_group })
+    }
+
+    fn has<'a>(&'a self, at: &'a Endpoint) -> Answer<'a, io::Result<bool>> {
+        Box::pin(async { Ok(at.ip().is_none_or(|address| machine::is_local(address.ip()))) })
+    }
+
+    fn listeners<'a>(&'a self, at: &'a [Endpoint]) -> Answer<'a, io::Result<Look<Vec<Listener>>>> {
+        Box::pin(async move {
+            let began = clock::now();
+            let mut seen = Vec::new();
+            for endpoint in at {
+                seen.extend(listener::at(endpoint)?);
+            }
+            Ok(Look { at: began, seen })
+        })
     }
 
     // It goes over the descriptors of every process, which takes milliseconds: not on the thread that dates exits.
-    fn holders<'a>(&'a self, at: &'a Endpoint, inode: u64) -> Answer<'a, Vec<Holder>> {
-        let at = at.clone();
-        let look = tokio::task::spawn_blocking(move || holder::of_listener(&at, inode));
-        Box::pin(async { look.await.unwrap_or_default() })
+    fn holders<'a>(&'a self, at: &'a Endpoint, inode: u64) -> Answer<'a, io::Result<Look<Vec<Holder>>>> {
+        let (endpoint, began) = (at.clone(), clock::now());
+        let look = tokio::task::spawn_blocking(move || holder::of_listener(&endpoint, inode));
+        Box::pin(async move { Ok(Look { at: began, seen: look.await.unwrap_or_default() }) })
     }
 
-    fn listens(&self, pid: u32) -> Answer<'_, Vec<Endpoint>> {
-        Box::pin(async move { holder::listens(pid) })
+    fn listens(&self, pid: u32) -> Answer<'_, io::Result<Vec<Endpoint>>> {
+        Box::pin(async move { Ok(holder::listens(pid)) })
     }
 
-    fn process(&self, pid: u32) -> Answer<'_, Option<Process>> {
-        Box::pin(async move { process::describe(pid) })
+    fn process(&self, pid: u32) -> Answer<'_, io::Result<Option<Process>>> {
+        Box::pin(async move { Ok(process::describe(pid)) })
     }
 
-    fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, Vec<ProcessId>> {
-        Box::pin(async { process::in_cgroup(control_group) })
+    fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Vec<ProcessId>>> {
+        Box::pin(async { Ok(process::in_cgroup(control_group)) })
     }
 
-    fn exit(&self, process: ProcessId) -> Answer<'static, Exit> {
-        Box::pin(process::exit_of(process))
+    fn exit(&self, process: ProcessId) -> Answer<'static, io::Result<Exit>> {
+        Box::pin(async move { Ok(process::exit_of(process).await) })
     }
 
     fn counters(&self) -> Answer<'_, io::Result<Vec<(String, u64)>>> {
         Box::pin(async { counters::read() })
     }
 
-    fn has_path<'a>(&'a self, path: &'a Path) -> Answer<'a, bool> {
-        Box::pin(async { path.exists() })
+    fn has_path<'a>(&'a self, path: &'a Path) -> Answer<'a, io::Result<bool>> {
+        Box::pin(async { Ok(path.exists()) })
     }
 
-    fn trace(&self, ports: &[u16]) -> Result<Feed<TraceEvent>, TraceError> {
-        let (tracer, events) = Tracer::start(ports)?;
-        Ok(Feed { began: tracer.began(), events, stop: Box::new(|| tracer.finish()) })
+    fn trace<'a>(&'a self, ports: &'a [u16]) -> Answer<'a, Result<Feed<TraceEvent>, TraceError>> {
+        Box::pin(async {
+            let (tracer, events) = Tracer::start(ports)?;
+            let began = tracer.began();
+            Ok(Feed { began, events, stop: Box::new(|| Box::pin(async { Ok(tracer.finish()) })) })
+        })
     }
 
-    fn journal(&self, scope: Scope, units: &[UnitName]) -> io::Result<Feed<JournalEntry>> {
-        let mut journal = Journal::follow(scope, units)?;
-        let (began, left_out) = (clock::now(), Rc::new(Cell::new(0)));
-        let (entries, events) = mpsc::channel(JOURNAL_CAPACITY);
-        let (stop, mut stopped) = oneshot::channel::<()>();
-        let counted = Rc::clone(&left_out);
-        tokio::task::spawn_local(async move {
-            loop {
-                let entry = tokio::select! {
-                    entry = journal.next() => entry,
-                    _ = &mut stopped => None,
-                };
-                let Some(entry) = entry else { break };
-                if entries.send(entry).await.is_err() {
-                    break;
-                }
-                counted.set(journal.left_out());
+    fn journal<'a>(&'a self, scope: Scope, units: &'a [UnitName]) -> Answer<'a, io::Result<Feed<JournalEntry>>> {
+        Box::pin(async move { follow(scope, units) })
+    }
+}
+
+fn follow(scope: Scope, units: &[UnitName]) -> io::Result<Feed<JournalEntry>> {
+    let mut journal = Journal::follow(scope, units)?;
+    let (began, left_out) = (clock::now(), Rc::new(Cell::new(0)));
+    let (entries, events) = mpsc::channel(JOURNAL_CAPACITY);
+    let (stop, mut stopped) = oneshot::channel::<()>();
+    let counted = Rc::clone(&left_out);
+    tokio::task::spawn_local(async move {
+        loop {
+            let entry = tokio::select! {
+                entry = journal.next() => entry,
+                _ = &mut stopped => None,
+            };
+            let Some(entry) = entry else { break };
+            if entries.send(entry).await.is_err() {
+                break;
             }
-        });
-        let stop = move || {
-            // Fails only if journalctl has ended by itself.
-            let _ = stop.send(());
-            left_out.get()
-        };
-        Ok(Feed { began, events, stop: Box::new(stop) })
-    }
+            counted.set(journal.left_out());
+        }
+    });
+    let stop = move || -> Answer<'static, io::Result<u64>> {
+        // Fails only if journalctl has ended by itself.
+        let _ = stop.send(());
+        Box::pin(async move { Ok(left_out.get()) })
+    };
+    Ok(Feed { began, events, stop: Box::new(stop) })
 }

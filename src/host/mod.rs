@@ -2,7 +2,8 @@
 //! clock.
 //!
 //! [`Host`] is the second seam of the project: `run` asks through it and knows neither `/proc` nor netlink. What
-//! crosses it is owned and can be written down: no descriptor, no borrowed path.
+//! crosses it is owned and can be written down: no descriptor, no borrowed path. [`Local`] is this machine, [`Remote`]
+//! another one, where [`probe`] serves what a `Local` there sees. Every time that crosses is on our own clock.
 
 pub mod answer;
 pub mod counters;
@@ -12,62 +13,96 @@ pub mod listener;
 pub mod local;
 pub mod machine;
 mod message;
+pub mod offset;
+pub mod probe;
 pub mod process;
 pub mod reach;
 mod receiver;
+pub mod remote;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod trace;
 
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
 use futures_util::future::LocalBoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use self::journal::Scope;
 pub use self::local::Local;
+pub use self::remote::Remote;
 use self::trace::TraceError;
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
 use crate::model::process::{Exit, Process};
 use crate::model::{MonoTime, ProcessId, UnitName};
-use crate::record::line::{JournalEntry, TraceEvent};
+use crate::record::line::{HostClock, JournalEntry, TraceEvent};
 
 /// What comes when the host has been asked.
 pub type Answer<'a, T> = LocalBoxFuture<'a, T>;
 
 /// The machine that the service runs on. Used on one thread only.
+///
+/// An error means that nothing was seen: it is never evidence that there is nothing. On another machine a question also
+/// fails once the connection to it is lost.
 pub trait Host {
-    /// Its CLOCK_MONOTONIC.
+    /// Now, on our CLOCK_MONOTONIC.
     fn now(&self) -> MonoTime;
 
-    /// Whether `ip` is an address of it.
-    fn is_local(&self, ip: IpAddr) -> bool;
+    /// How its clock is to ours; none where it is the same one.
+    fn clock(&self) -> Option<HostClock>;
 
-    /// The listening sockets that a connection to `at` could reach.
+    /// Why it answers no more; none while it does.
+    fn lost(&self) -> Option<String>;
+
+    /// The control group of whoever looks: what else runs there is not the service's.
+    fn own_group(&self) -> Answer<'_, Option<String>>;
+
+    /// Whether what we send to `at` goes to a socket of this host, as far as the address tells.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    fn has<'a>(&'a self, at: &'a Endpoint) -> Answer<'a, io::Result<bool>>;
+
+    /// The listening sockets that a connection to one of these could reach, in that order.
     ///
     /// # Errors
     /// When the kernel cannot be asked.
-    fn listeners<'a>(&'a self, at: &'a Endpoint) -> Answer<'a, io::Result<Vec<Listener>>>;
+    fn listeners<'a>(&'a self, at: &'a [Endpoint]) -> Answer<'a, io::Result<Look<Vec<Listener>>>>;
 
     /// Who holds the listener with that inode at `at`, by PID. Of processes whose descriptors may not be read nothing
     /// is known: without root, those of other users.
-    fn holders<'a>(&'a self, at: &'a Endpoint, inode: u64) -> Answer<'a, Vec<Holder>>;
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    fn holders<'a>(&'a self, at: &'a Endpoint, inode: u64) -> Answer<'a, io::Result<Look<Vec<Holder>>>>;
 
     /// Where a process listens.
-    fn listens(&self, pid: u32) -> Answer<'_, Vec<Endpoint>>;
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    fn listens(&self, pid: u32) -> Answer<'_, io::Result<Vec<Endpoint>>>;
 
     /// The process that has this PID now; none if there is none.
-    fn process(&self, pid: u32) -> Answer<'_, Option<Process>>;
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    fn process(&self, pid: u32) -> Answer<'_, io::Result<Option<Process>>>;
 
     /// Every process of a control group and of the groups below it, by PID. `control_group` is a path such as
     /// `/system.slice/ledger-api.service`.
-    fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, Vec<ProcessId>>;
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Vec<ProcessId>>>;
 
     /// When `process` has ended; at once if it is gone already. A zombie has ended: its sockets are closed.
-    fn exit(&self, process: ProcessId) -> Answer<'static, Exit>;
+    ///
+    /// # Errors
+    /// When it can no longer be seen: it may run or not.
+    fn exit(&self, process: ProcessId) -> Answer<'static, io::Result<Exit>>;
 
     /// Counters of the kernel's TCP, by name, since boot.
     ///
@@ -76,19 +111,32 @@ pub trait Host {
     fn counters(&self) -> Answer<'_, io::Result<Vec<(String, u64)>>>;
 
     /// Whether there is a file at `path`.
-    fn has_path<'a>(&'a self, path: &'a Path) -> Answer<'a, bool>;
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    fn has_path<'a>(&'a self, path: &'a Path) -> Answer<'a, io::Result<bool>>;
 
     /// The kernel's own word on the listeners and resets of these ports, from now on.
     ///
     /// # Errors
-    /// When this kernel, or this user, cannot.
-    fn trace(&self, ports: &[u16]) -> Result<Feed<TraceEvent>, TraceError>;
+    /// When that kernel, or that user, cannot.
+    fn trace<'a>(&'a self, ports: &'a [u16]) -> Answer<'a, Result<Feed<TraceEvent>, TraceError>>;
 
     /// The journal of some units, from now on. Its events end early only where the journal cannot be read.
     ///
     /// # Errors
     /// When there is no journal.
-    fn journal(&self, scope: Scope, units: &[UnitName]) -> io::Result<Feed<JournalEntry>>;
+    fn journal<'a>(&'a self, scope: Scope, units: &'a [UnitName]) -> Answer<'a, io::Result<Feed<JournalEntry>>>;
+}
+
+/// What a look showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look<T> {
+    /// When it began: what changed after that may not show in it.
+    pub at: MonoTime,
+    /// What was there.
+    pub seen: T,
 }
 
 /// What a host goes on telling until it is stopped.
@@ -97,6 +145,10 @@ pub struct Feed<T> {
     pub began: MonoTime,
     /// Bounded; what nobody takes in time is counted.
     pub events: mpsc::Receiver<T>,
-    /// Ends it: what was seen before is still delivered. Returns the number of events that were left out.
-    pub stop: Box<dyn FnOnce() -> u64>,
+    /// Ends it.
+    pub stop: Stop,
 }
+
+/// Ends a feed: what was seen before is still delivered. Comes to the number of events that were left out; to an error if
+/// that is not known, because the host was lost.
+pub type Stop = Box<dyn FnOnce() -> Answer<'static, io::Result<u64>>>;

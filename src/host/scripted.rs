@@ -3,20 +3,19 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
 use tokio::sync::watch;
 
 use super::journal::Scope;
 use super::trace::TraceError;
-use super::{Answer, Feed, Host};
+use super::{Answer, Feed, Host, Look};
 use crate::clock;
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
 use crate::model::process::{Exit, ExitSource, Process};
 use crate::model::{MonoTime, ProcessId, UnitName};
-use crate::record::line::{JournalEntry, TraceEvent};
+use crate::record::line::{HostClock, JournalEntry, TraceEvent};
 
 /// What the machine is like now. A test changes it as it goes.
 #[derive(Debug, Default)]
@@ -59,44 +58,59 @@ impl Host for Scripted {
         clock::now()
     }
 
-    fn is_local(&self, ip: IpAddr) -> bool {
-        ip.is_loopback()
+    fn clock(&self) -> Option<HostClock> {
+        None
     }
 
-    fn listeners<'a>(&'a self, at: &'a Endpoint) -> Answer<'a, io::Result<Vec<Listener>>> {
-        let listeners =
-            self.listeners.borrow().iter().filter(|listener| listener.endpoint.takes(at)).cloned().collect();
-        Box::pin(async { Ok(listeners) })
+    fn lost(&self) -> Option<String> {
+        None
     }
 
-    fn holders<'a>(&'a self, _at: &'a Endpoint, inode: u64) -> Answer<'a, Vec<Holder>> {
-        let holders = self.holders.borrow().get(&inode).cloned().unwrap_or_default();
-        Box::pin(async { holders })
+    fn own_group(&self) -> Answer<'_, Option<String>> {
+        let group = self.processes.borrow().get(&std::process::id()).and_then(|(own, _)| own.control_group.clone());
+        Box::pin(async { group })
     }
 
-    fn listens(&self, _pid: u32) -> Answer<'_, Vec<Endpoint>> {
-        Box::pin(async { Vec::new() })
+    fn has<'a>(&'a self, at: &'a Endpoint) -> Answer<'a, io::Result<bool>> {
+        Box::pin(async { Ok(at.ip().is_none_or(|address| address.ip().is_loopback())) })
     }
 
-    fn process(&self, pid: u32) -> Answer<'_, Option<Process>> {
+    fn listeners<'a>(&'a self, at: &'a [Endpoint]) -> Answer<'a, io::Result<Look<Vec<Listener>>>> {
+        let listeners = self.listeners.borrow();
+        let of = |endpoint| listeners.iter().filter(move |listener| listener.endpoint.takes(endpoint)).cloned();
+        let seen = at.iter().flat_map(of).collect();
+        Box::pin(async { Ok(Look { at: clock::now(), seen }) })
+    }
+
+    fn holders<'a>(&'a self, _at: &'a Endpoint, inode: u64) -> Answer<'a, io::Result<Look<Vec<Holder>>>> {
+        let seen = self.holders.borrow().get(&inode).cloned().unwrap_or_default();
+        Box::pin(async { Ok(Look { at: clock::now(), seen }) })
+    }
+
+    fn listens(&self, _pid: u32) -> Answer<'_, io::Result<Vec<Endpoint>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn process(&self, pid: u32) -> Answer<'_, io::Result<Option<Process>>> {
         let process = self.processes.borrow().get(&pid).map(|(process, _)| process.clone());
-        Box::pin(async { process })
+        Box::pin(async { Ok(process) })
     }
 
-    fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, Vec<ProcessId>> {
+    fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Vec<ProcessId>>> {
         let processes = self.processes.borrow();
         let of_group =
             processes.values().filter(|(process, _)| process.control_group.as_deref() == Some(control_group));
         let of_group = of_group.map(|(process, _)| process.id).collect();
-        Box::pin(async { of_group })
+        Box::pin(async { Ok(of_group) })
     }
 
-    fn exit(&self, process: ProcessId) -> Answer<'static, Exit> {
+    fn exit(&self, process: ProcessId) -> Answer<'static, io::Result<Exit>> {
         let ended = self.processes.borrow().get(&process.pid).map(|(_, ended)| ended.subscribe());
         Box::pin(async move {
-            let Some(mut ended) = ended else { return Exit { at: clock::now(), source: ExitSource::Late } };
-            let _ = ended.wait_for(|ended| *ended).await;
-            Exit { at: clock::now(), source: ExitSource::Pidfd }
+            let Some(mut ended) = ended else { return Ok(Exit { at: clock::now(), source: ExitSource::Late }) };
+            // It fails where the test that the process belongs to is over.
+            ended.wait_for(|ended| *ended).await.map_err(io::Error::other)?;
+            Ok(Exit { at: clock::now(), source: ExitSource::Pidfd })
         })
     }
 
@@ -104,15 +118,15 @@ impl Host for Scripted {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn has_path<'a>(&'a self, _path: &'a Path) -> Answer<'a, bool> {
-        Box::pin(async { true })
+    fn has_path<'a>(&'a self, _path: &'a Path) -> Answer<'a, io::Result<bool>> {
+        Box::pin(async { Ok(true) })
     }
 
-    fn trace(&self, _ports: &[u16]) -> Result<Feed<TraceEvent>, TraceError> {
-        Err(TraceError::Unavailable("it is a script".to_owned()))
+    fn trace<'a>(&'a self, _ports: &'a [u16]) -> Answer<'a, Result<Feed<TraceEvent>, TraceError>> {
+        Box::pin(async { Err(TraceError::Unavailable("it is a script".to_owned())) })
     }
 
-    fn journal(&self, _scope: Scope, _units: &[UnitName]) -> io::Result<Feed<JournalEntry>> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn journal<'a>(&'a self, _scope: Scope, _units: &'a [UnitName]) -> Answer<'a, io::Result<Feed<JournalEntry>>> {
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
 }

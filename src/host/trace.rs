@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, flock};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -52,6 +52,9 @@ pub enum TraceError {
         /// Why.
         error: io::Error,
     },
+    /// Another machine's, in its own words.
+    #[error("{0}")]
+    Elsewhere(String),
 }
 
 /// Traces the listeners and resets of some ports until it is dropped.
@@ -82,7 +85,10 @@ impl Tracer {
         let read = move || {
             read_until(pipe, &stop, &mut |line: Said| {
                 let missed = match line {
-                    Said::Event(event) => u64::from(event.traced.concerns(&ports) && sender.try_send(event).is_err()),
+                    Said::Event(event) => {
+                        let event = TraceEvent { at: clock::of_kernel(event.at), ..event };
+                        u64::from(event.traced.concerns(&ports) && sender.try_send(event).is_err())
+                    }
                     Said::Lost(events) => events,
                     Said::Destroyed { .. } => 0,
                 };
@@ -158,6 +164,16 @@ pub(super) fn instances() -> Result<PathBuf, TraceError> {
     let folders = TRACEFS.iter().map(|tracefs| Path::new(tracefs).join("instances"));
     let found = folders.into_iter().find(|folder| folder.is_dir());
     found.ok_or_else(|| TraceError::Unavailable("no tracefs is mounted".to_owned()))
+}
+
+/// Whether a trace can be had.
+///
+/// # Errors
+/// When this kernel, or this user, cannot.
+pub fn is_available() -> Result<(), TraceError> {
+    let instances = instances()?;
+    let writable = rustix::fs::access(&instances, Access::WRITE_OK | Access::EXEC_OK);
+    writable.map_err(|error| TraceError::Unavailable(io::Error::from(error).to_string()))
 }
 
 /// Makes an instance and locks it; removes those of runs that are no more. Two runs do so one after the other.

@@ -40,6 +40,8 @@ pub enum Line {
     Queue(Queue),
     /// Looks at the listeners followed one another.
     Looks(Looks),
+    /// How the clock of the service's machine is to ours.
+    Clock(HostClock),
     /// The load thread did not run.
     Pause(Pause),
     /// Counters of the kernel.
@@ -315,6 +317,21 @@ pub enum Traced {
         /// The client's address.
         to: SocketAddr,
     },
+}
+
+/// How the CLOCK_MONOTONIC of the service's machine is to ours, where that is another machine. All times of a record are on
+/// our clock: those that were read on the other one were mapped, and are known to `half_width_ns` only. Written when the
+/// host is first asked, when the bound grows, and at the end; of several lines, the widest counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostClock {
+    /// When.
+    pub at: MonoTime,
+    /// The name of the machine.
+    pub host: String,
+    /// What that clock was ahead of ours, in nanoseconds; negative where it was behind.
+    pub offset_ns: i64,
+    /// The most that a time which was mapped until now can be off, in nanoseconds.
+    pub half_width_ns: u64,
 }
 
 /// A process that matters was found, or ended: of a unit of the scenario, a holder of the target's listener, or of the

@@ -64,6 +64,7 @@ impl Limits {
             Line::Rows(rows) => (times_of_rows(rows), rows.rows.iter().flat_map(counts_of_row).collect()),
             Line::Segment(segment) => (times_of_segment(segment), counts_of_segment(segment)),
             Line::Generator(generator) => (times_of_generator(generator), counts_of_generator(generator)),
+            Line::Clock(clock) => (vec![clock.at], vec![clock.half_width_ns]),
             other => (time_of(other).into_iter().collect(), Vec::new()),
         };
         if texts_of(line).into_iter().any(|text| text.len() > TEXT_MAX_BYTES) {
@@ -109,6 +110,7 @@ fn time_of(line: &Line) -> Option<MonoTime> {
         Line::Unit(change) => Some(change.at),
         Line::Queue(queue) => Some(queue.at),
         Line::Counters(counters) => Some(counters.at),
+        Line::Clock(clock) => Some(clock.at),
         Line::Trace(event) => Some(event.at),
         Line::Process(change) => Some(change.at),
         Line::Holders(holders) => Some(holders.at),
@@ -140,6 +142,7 @@ fn texts_of(line: &Line) -> Vec<&str> {
             let named = segment.instances.iter().flat_map(|instances| &instances.named);
             named.map(|instance| instance.name.as_str()).collect()
         }
+        Line::Clock(clock) => vec![&clock.host],
         Line::Journal(entry) => vec![&entry.message],
         Line::Exec(outcome) => vec![&outcome.output],
         Line::StepEnd(end) => {

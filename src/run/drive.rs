@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -128,6 +129,9 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
     }
     for sentence in &not_put_back {
         setup.recorder.note(NoteKind::Doubt, sentence);
+    }
+    if let Some(why) = setup.host.lost() {
+        setup.recorder.note(NoteKind::Doubt, format!("what happened on the host after this was not seen: {why}"));
     }
     let reason = match ran {
         Ok(Ok(())) => EndReason::Completed,
@@ -405,8 +409,8 @@ async fn check_end_state<M: Manager>(
         setup.plan.cohorts.iter().filter_map(|cohort| cohort.target.connect.endpoint()).collect();
     let mut targets = Some(Vec::new());
     for address in addresses {
-        match setup.host.listeners(&address).await {
-            Ok(listeners) => targets.iter_mut().for_each(|known| known.push((address.clone(), listeners.clone()))),
+        match setup.host.listeners(slice::from_ref(&address)).await {
+            Ok(look) => targets.iter_mut().for_each(|known| known.push((address.clone(), look.seen.clone()))),
             Err(error) => {
                 setup.recorder.note(NoteKind::Unavailable, format!("the kernel's listeners cannot be read: {error}"));
                 targets = None;
@@ -417,7 +421,7 @@ async fn check_end_state<M: Manager>(
     let mut missing = Vec::new();
     for endpoint in paths {
         if let Some(path) = endpoint.path()
-            && !setup.host.has_path(path).await
+            && !setup.host.has_path(path).await.unwrap_or(true)
         {
             missing.push(path.to_owned());
         }

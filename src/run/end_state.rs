@@ -120,11 +120,12 @@ fn front_check(front: &Served, seen: &Final<'_>) -> StateCheck {
     let is_there = now.is_some_and(|now| {
         !now.listeners.is_empty() && (front.units().is_empty() || !front.units().is_disjoint(&now.units()))
     });
+    let status = if now.is_some() { status(is_there) } else { Verdict::Inconclusive };
     StateCheck {
         name: "end.front".to_owned(),
         expected: format!("{}: {}", front.address, front.who()),
         actual: now.map_or_else(|| "it cannot be looked at".to_owned(), Served::who),
-        status: status(is_there),
+        status,
     }
 }
 

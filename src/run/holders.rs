@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::slice;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -10,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::exits::Ended;
 use super::processes::Processes;
 use super::recorder::Recorder;
-use crate::host::Host;
+use crate::host::{Host, Look};
 use crate::model::holder::Holder;
 use crate::model::{Endpoint, ProcessId};
 use crate::record::line::{Holders, Line};
@@ -92,7 +93,7 @@ impl HoldersLook {
         let mut elsewhere = Vec::new();
         for process in self.processes.running() {
             if holders.iter().all(|holder| holder.process.id != process.id) {
-                let also_listens = self.host.listens(process.id.pid).await;
+                let also_listens = self.host.listens(process.id.pid).await.unwrap_or_default();
                 if !also_listens.is_empty() {
                     elsewhere.push(Holder { process, accepted: 0, also_listens });
                 }
@@ -104,10 +105,10 @@ impl HoldersLook {
     async fn look(&mut self) {
         for endpoint in self.endpoints.clone() {
             // One that fails tells nothing; the next one may.
-            let Ok(listeners) = self.host.listeners(&endpoint).await else { continue };
-            for listener in listeners {
-                let at = self.host.now();
-                let holders = self.host.holders(&endpoint, listener.inode).await;
+            let Ok(listeners) = self.host.listeners(slice::from_ref(&endpoint)).await else { continue };
+            for listener in listeners.seen {
+                let looked = self.host.holders(&endpoint, listener.inode).await;
+                let Ok(Look { at, seen: holders }) = looked else { continue };
                 for holder in holders.iter().filter(|holder| !holder.is_manager()) {
                     self.processes.see(holder.process.id.pid, None).await;
                 }

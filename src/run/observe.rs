@@ -4,6 +4,7 @@
 //! Each gives evidence when it can and says once when it cannot. None is needed for a verdict.
 
 use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -17,7 +18,7 @@ use super::recorder::Recorder;
 use super::sampler::Sampler;
 use super::so_far::SoFar;
 use crate::host::journal::Scope;
-use crate::host::{Feed, Host};
+use crate::host::{Feed, Host, Stop};
 use crate::model::{Endpoint, UnitName};
 use crate::record::begin::ManagerKind;
 use crate::record::line::{Cap, Line, NoteKind, TraceEvent, Traced};
@@ -34,7 +35,7 @@ pub(super) struct Observers {
 
 /// Writes down what the host tells until it is stopped.
 struct Pump {
-    stop: Box<dyn FnOnce() -> u64>,
+    stop: Stop,
     task: JoinHandle<()>,
 }
 
@@ -55,8 +56,11 @@ impl Pump {
     }
 
     /// After what the host still had to tell: the number of events that were left out.
-    async fn end(self) -> u64 {
-        let left_out = (self.stop)();
+    ///
+    /// # Errors
+    /// When that is not known, because the host was lost.
+    async fn end(self) -> io::Result<u64> {
+        let left_out = (self.stop)().await;
         let ended = self.task.await;
         debug_assert!(ended.is_ok(), "a pump neither panics nor is aborted");
         left_out
@@ -98,16 +102,19 @@ impl Observers {
         let mut observers = Self {
             looks: Vec::new(),
             trace: None,
-            journal: units.and_then(|(manager, units)| start_journal(manager, units, &**host, recorder)),
+            journal: match units {
+                Some((manager, units)) => start_journal(manager, units, &**host, recorder).await,
+                None => None,
+            },
             host: Rc::clone(host),
             recorder: recorder.clone(),
         };
-        let endpoints = local_endpoints(plan, &**host);
+        let endpoints = local_endpoints(plan, &**host).await;
         if endpoints.is_empty() {
             let message = "the target is not on this machine: the kernel's evidence is not available";
             recorder.note(NoteKind::Unavailable, message);
         } else {
-            observers.trace = start_trace(&endpoints, &**host, recorder);
+            observers.trace = start_trace(&endpoints, &**host, recorder).await;
             let (changed, so_far) = (processes.changed(), Rc::clone(so_far));
             match Sampler::new(Rc::clone(host), endpoints.clone(), recorder.clone(), changed, so_far).await {
                 Ok(sampler) => observers.looks.push(Follower::start(|stop| sampler.run(stop))),
@@ -129,16 +136,27 @@ impl Observers {
                 let message = "the journal cannot be read: journalctl has ended";
                 self.recorder.note(NoteKind::Unavailable, message);
             }
-            let left_out = journal.end().await;
-            cap(&self.recorder, "lines of the journal", left_out);
+            match journal.end().await {
+                Ok(left_out) => cap(&self.recorder, "lines of the journal", left_out),
+                Err(error) => unfinished(&self.recorder, "the journal", &error),
+            }
         }
         if let Some(trace) = self.trace {
             let at = self.host.now();
-            let left_out = trace.end().await;
-            self.recorder.write(&Line::Trace(TraceEvent { at, traced: Traced::Ended { left_out } }));
-            cap(&self.recorder, "events of the kernel's trace", left_out);
+            match trace.end().await {
+                Ok(left_out) => {
+                    self.recorder.write(&Line::Trace(TraceEvent { at, traced: Traced::Ended { left_out } }));
+                    cap(&self.recorder, "events of the kernel's trace", left_out);
+                }
+                // Without its end it attests nothing.
+                Err(error) => unfinished(&self.recorder, "the kernel's trace", &error),
+            }
         }
     }
+}
+
+fn unfinished(recorder: &Recorder, what: &str, error: &io::Error) {
+    recorder.note(NoteKind::Unavailable, format!("{what} was not read to its end: {error}"));
 }
 
 fn cap(recorder: &Recorder, what: &str, left_out: u64) {
@@ -148,19 +166,21 @@ fn cap(recorder: &Recorder, what: &str, left_out: u64) {
 }
 
 /// The distinct addresses of the host that the cohorts connect to.
-pub(super) fn local_endpoints(plan: &Plan, host: &dyn Host) -> Vec<Endpoint> {
-    let mut endpoints = Vec::new();
-    for cohort in &plan.cohorts {
-        let endpoint = cohort.target.connect.endpoint();
-        let local = endpoint.filter(|endpoint| endpoint.ip().is_none_or(|address| host.is_local(address.ip())));
-        endpoints.extend(local);
-    }
+pub(super) async fn local_endpoints(plan: &Plan, host: &dyn Host) -> Vec<Endpoint> {
+    let mut endpoints: Vec<Endpoint> =
+        plan.cohorts.iter().filter_map(|cohort| cohort.target.connect.endpoint()).collect();
     endpoints.sort();
     endpoints.dedup();
-    endpoints
+    let mut local = Vec::new();
+    for endpoint in endpoints {
+        if host.has(&endpoint).await.unwrap_or(false) {
+            local.push(endpoint);
+        }
+    }
+    local
 }
 
-fn start_trace(endpoints: &[Endpoint], host: &dyn Host, recorder: &Recorder) -> Option<Pump> {
+async fn start_trace(endpoints: &[Endpoint], host: &dyn Host, recorder: &Recorder) -> Option<Pump> {
     if let Some(datagrams) = endpoints.iter().find(|endpoint| endpoint.takes_datagrams()) {
         let message = format!(
             "the kernel's trace tells of TCP alone: when the socket at {datagrams} was made and closed is known from looks \
@@ -179,7 +199,7 @@ fn start_trace(endpoints: &[Endpoint], host: &dyn Host, recorder: &Recorder) -> 
         return None;
     }
     let ports: Vec<u16> = targets.iter().map(SocketAddr::port).collect();
-    match host.trace(&ports) {
+    match host.trace(&ports).await {
         Ok(feed) => {
             recorder.write(&Line::Trace(TraceEvent { at: feed.began, traced: Traced::Began { targets } }));
             Some(Pump::start(feed, recorder, Line::Trace))
@@ -192,7 +212,7 @@ fn start_trace(endpoints: &[Endpoint], host: &dyn Host, recorder: &Recorder) -> 
 }
 
 /// Follows the journal of units that systemd manages.
-fn start_journal(manager: ManagerKind, units: &[UnitName], host: &dyn Host, recorder: &Recorder) -> Option<Pump> {
+async fn start_journal(manager: ManagerKind, units: &[UnitName], host: &dyn Host, recorder: &Recorder) -> Option<Pump> {
     let scope = match manager {
         ManagerKind::System => Scope::System,
         ManagerKind::User => Scope::User,
@@ -201,7 +221,7 @@ fn start_journal(manager: ManagerKind, units: &[UnitName], host: &dyn Host, reco
     if units.is_empty() {
         return None;
     }
-    match host.journal(scope, units) {
+    match host.journal(scope, units).await {
         Ok(feed) => Some(Pump::start(feed, recorder, Line::Journal)),
         Err(error) => {
             recorder.note(NoteKind::Unavailable, format!("the journal cannot be read: journalctl: {error}"));

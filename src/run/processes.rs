@@ -33,7 +33,7 @@ struct Shared {
     /// Raised when a process is found or ends.
     changed: Rc<Notify>,
     watched: RefCell<BTreeMap<ProcessId, Watched>>,
-    /// Ours: what the embedded manager starts is in it, and whatever else runs beside us.
+    /// Of whoever looks: what the embedded manager starts is in ours, and whatever else runs beside us.
     own_group: Option<String>,
     /// Whose processes matter, the ones to come as well.
     control_groups: RefCell<BTreeMap<String, Option<UnitName>>>,
@@ -47,7 +47,7 @@ impl Drop for Shared {
 
 impl Processes {
     pub(super) async fn new(host: Rc<dyn Host>, recorder: Recorder) -> Self {
-        let own_group = host.process(std::process::id()).await.and_then(|own| own.control_group);
+        let own_group = host.own_group().await;
         let (changed, watched, control_groups) = (Rc::default(), RefCell::default(), RefCell::default());
         Self(Rc::new(Shared { host, recorder, changed, watched, own_group, control_groups }))
     }
@@ -71,7 +71,8 @@ impl Processes {
 
     /// The process that has this PID now; with its control group, if that is a service's.
     pub(super) async fn see(&self, pid: u32, unit: Option<&UnitName>) {
-        let Some(mut process) = self.0.host.process(pid).await else { return };
+        // Where it cannot be looked at, nothing is known of it.
+        let Ok(Some(mut process)) = self.0.host.process(pid).await else { return };
         let is_service = process.unit.as_ref().is_some_and(|unit| unit.kind() == UnitKind::Service);
         match process.control_group.as_ref().filter(|group| is_service && self.0.own_group.as_ref() != Some(*group)) {
             Some(group) => {
@@ -86,7 +87,7 @@ impl Processes {
     pub(super) async fn look(&self) {
         let groups = self.0.control_groups.borrow().clone();
         for (group, unit) in groups {
-            for process in self.0.host.processes(&group).await {
+            for process in self.0.host.processes(&group).await.unwrap_or_default() {
                 if !self.0.watched.borrow().contains_key(&process) {
                     self.see(process.pid, unit.as_ref()).await;
                 }
@@ -128,7 +129,8 @@ impl Processes {
         let ended_at = Rc::<Cell<Option<MonoTime>>>::default();
         let noted = Rc::clone(&ended_at);
         let task = tokio::task::spawn_local(async move {
-            let exit = exit.await;
+            // Out of sight it may run or not.
+            let Ok(exit) = exit.await else { return };
             noted.set(Some(exit.at));
             recorder.write(&Line::Process(ProcessChange { at: exit.at, ended: Some(exit.source), ..found }));
             changed.notify_one();

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::looks::LookLog;
 use super::recorder::Recorder;
 use super::so_far::SoFar;
-use crate::host::Host;
+use crate::host::{Host, Look};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, MonoTime};
 use crate::record::line::{Counters, Line, Queue};
@@ -65,7 +65,8 @@ impl Sampler {
             written: None,
             counted: None,
         };
-        sampler.listeners().await.map(|_| sampler)
+        let looked = sampler.host.listeners(&sampler.endpoints).await.map(drop);
+        looked.map(|()| sampler)
     }
 
     /// Looks until it is told to stop, and once more then: what did not change since the line before is known to be so.
@@ -78,24 +79,14 @@ impl Sampler {
                 _ = tick.tick() => false,
                 _ = &mut stopped => true,
             };
-            // As of then: what has changed since may not show in it.
-            let at = self.host.now();
             // One that fails tells nothing; the next one may.
-            if let Ok(listeners) = self.listeners().await {
+            if let Ok(Look { at, seen }) = self.host.listeners(&self.endpoints).await {
                 self.log.look(at, &mut |looks| self.recorder.write(&Line::Looks(looks)));
-                self.so_far.borrow_mut().look(&listeners);
-                self.see(at, listeners, is_last).await;
+                self.so_far.borrow_mut().look(&seen);
+                self.see(at, seen, is_last).await;
             }
         }
         self.log.finish(&mut |looks| self.recorder.write(&Line::Looks(looks)));
-    }
-
-    async fn listeners(&self) -> io::Result<Vec<Listener>> {
-        let mut listeners = Vec::new();
-        for endpoint in &self.endpoints {
-            listeners.extend(self.host.listeners(endpoint).await?);
-        }
-        Ok(listeners)
     }
 
     async fn see(&mut self, at: MonoTime, listeners: Vec<Listener>, is_last: bool) {

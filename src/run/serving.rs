@@ -1,6 +1,7 @@
 //! Who listens at the addresses of the load: an answer is the unit's only if its processes hold the listener.
 
 use std::collections::BTreeSet;
+use std::{io, slice};
 
 use super::observe::local_endpoints;
 use crate::host::Host;
@@ -79,15 +80,20 @@ fn name(holder: &Holder) -> String {
 /// Looks at every address of the load that is the host's own. One that cannot be looked at is left out.
 pub(super) async fn look(plan: &Plan, host: &dyn Host) -> Vec<Served> {
     let mut served = Vec::new();
-    for address in local_endpoints(plan, host) {
-        let Ok(found) = host.listeners(&address).await else { continue };
-        let mut listeners = Vec::new();
-        for listener in found {
-            listeners.push(Held { inode: listener.inode, holders: host.holders(&address, listener.inode).await });
-        }
+    for address in local_endpoints(plan, host).await {
+        let Ok(listeners) = held(host, &address).await else { continue };
         served.push(Served { is_front: is_front(plan, &address), address, listeners });
     }
     served
+}
+
+async fn held(host: &dyn Host, address: &Endpoint) -> io::Result<Vec<Held>> {
+    let mut listeners = Vec::new();
+    for listener in host.listeners(slice::from_ref(address)).await?.seen {
+        let holders = host.holders(address, listener.inode).await?.seen;
+        listeners.push(Held { inode: listener.inode, holders });
+    }
+    Ok(listeners)
 }
 
 fn is_front(plan: &Plan, address: &Endpoint) -> bool {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::io;
 use std::rc::Rc;
 
 use tokio::time::timeout;
@@ -315,7 +316,11 @@ impl<M: Manager> Stage<'_, M> {
         for process in named {
             let exit = timeout(self.plan.run.ready_timeout, self.host.exit(process));
             match self.interrupt.unless_raised(exit).await {
-                Some(Ok(exit)) => done_at = done_at.max(exit.at),
+                Some(Ok(Ok(exit))) => done_at = done_at.max(exit.at),
+                Some(Ok(Err(error))) => {
+                    let reason = format!("whether process {} ended cannot be seen: {error}", process.pid);
+                    return Err(ManagerError::Refused { action: "kill".to_owned(), unit: unit.to_string(), reason });
+                }
                 Some(Err(_)) | None => survivors.push(process),
             }
         }
@@ -392,14 +397,14 @@ struct Departure {
 }
 
 impl Departure {
-    fn watch(exit: impl Future<Output = Exit> + 'static) -> Self {
+    fn watch(exit: impl Future<Output = io::Result<Exit>> + 'static) -> Self {
         let at = Rc::new(std::cell::Cell::new(None));
         let noted = Rc::clone(&at);
-        let task = tokio::task::spawn_local(async move { noted.set(Some(exit.await.at)) });
+        let task = tokio::task::spawn_local(async move { noted.set(exit.await.ok().map(|exit| exit.at)) });
         Self { at, task }
     }
 
-    /// When it was gone; none if it is still there.
+    /// When it was gone; none if it is still there, or out of sight.
     fn at(&self) -> Option<MonoTime> {
         self.at.get()
     }

@@ -108,6 +108,7 @@ fn last_moment(line: &Line) -> MonoTime {
         Line::Trace(event) => event.at,
         Line::Process(change) => change.at,
         Line::Holders(holders) => holders.at,
+        Line::Clock(clock) => clock.at,
         Line::Rows(rows) => {
             let ends = rows.rows.iter().filter_map(|row| row.ok_ends.map(|(_, last)| last));
             ends.max().unwrap_or_default()
