@@ -47,7 +47,7 @@ pub use crate::result::{self, RunResult, ScenarioResult};
 
 use self::facts::Facts;
 use self::figures::{Figures, Part};
-use self::number::{finite_ms, round3, span_ms};
+use self::number::{finite_ms, ns_to_ms, round3, span_ms};
 use crate::model::Verdict;
 use crate::record::Record;
 use crate::record::begin::Begin;
@@ -190,6 +190,10 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
         notes.push(info(format!(
             "{coarse} tenths of a second with losses or slow answers were added up to longer ones: their causes are told less exactly."
         )));
+    }
+    if let Some(clock) = facts.timeline.clock() {
+        let half_width_ms = ns_to_ms(clock.half_width_ns);
+        notes.push(info(format!("clock of {}: offset known to \u{b1}{half_width_ms:.2} ms", clock.host)));
     }
     if facts.record.left_out > 0 {
         notes.push(info(format!("{} more observations were left out of the report.", facts.record.left_out)));

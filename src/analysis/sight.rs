@@ -96,7 +96,7 @@ impl View<'_, '_> {
     /// translated there is none.
     fn is_traced(&self) -> bool {
         let timeline = &self.facts.timeline;
-        timeline.is_watched(self.address) && timeline.trace.covers(self.address, self.span())
+        timeline.is_watched(self.address) && timeline.trace.covers(self.address, timeline.there(self.span()))
     }
 
     /// The longest time without a connection attempt, of the cohort that tried most often.
@@ -114,7 +114,7 @@ impl View<'_, '_> {
     /// The longest time within `span` without a look that tells of this address.
     fn looks_apart_ns(&self, span: Span) -> u64 {
         let timeline = &self.facts.timeline;
-        if timeline.is_watched(self.address) { timeline.looks_apart_ns(span) } else { length_ns(span) }
+        if timeline.is_watched(self.address) { timeline.looks_apart_ns(timeline.there(span)) } else { length_ns(span) }
     }
 
     /// What leaves less unseen.
@@ -135,7 +135,7 @@ impl View<'_, '_> {
     /// The record shows that the listener was gone, and no request has met that: none was dropped.
     fn gone(&self) -> Option<Doubt> {
         let timeline = &self.facts.timeline;
-        let gaps = timeline.listener_gaps(self.address, self.span()).into_iter();
+        let gaps = timeline.listener_gaps(self.address, timeline.there(self.span())).into_iter();
         let is_unmet = |gap: &Span| !timeline.is_refuted(self.address, *gap) && !self.is_met(*gap);
         let longest = gaps.filter(is_unmet).max_by_key(|gap| length_ns(*gap))?;
         let (name, address) = (words::lower_event(self.event), describe::destination(self.address));
@@ -152,7 +152,8 @@ impl View<'_, '_> {
 
     /// A request was dropped in one of the events that the gap lies in: it may outlast the event that brought it.
     fn is_met(&self, gap: Span) -> bool {
-        let mut events = self.facts.timeline.events.iter().filter(|event| event.span().overlaps(gap));
+        let timeline = &self.facts.timeline;
+        let mut events = timeline.events.iter().filter(|event| timeline.there(event.span()).overlaps(gap));
         events.any(|event| self.facts.dropped_in(scope_of(event, self.facts)) > 0)
     }
 

@@ -13,7 +13,7 @@ use crate::model::{
     ActiveState, EventId, MonoTime, ServiceState, Signal, SocketState, Span, UnitKind, UnitName, UnitSnapshot,
 };
 use crate::record::Record;
-use crate::record::line::{Line, Looks, Pause, Phase, ProcessChange, Queue, UnitChange};
+use crate::record::line::{HostClock, Line, Looks, Pause, Phase, ProcessChange, Queue, UnitChange};
 use crate::record::segment::ROW_NS;
 use crate::scenario::plan::{Destination, Plan};
 
@@ -42,6 +42,8 @@ pub(crate) struct Timeline<'a> {
     counters: BTreeMap<&'a str, Vec<(MonoTime, u64)>>,
     /// The destinations whose listeners were ever shown: about others nothing is known.
     watched: Vec<&'a Destination>,
+    /// The clock of the service's machine, at its widest; none where that is ours.
+    clock: Option<&'a HostClock>,
 }
 
 /// What a unit was from a moment on.
@@ -104,6 +106,7 @@ impl<'a> Timeline<'a> {
             processes: Processes::default(),
             counters: BTreeMap::new(),
             watched: Vec::new(),
+            clock: None,
         };
         // What units do while they are put back is none of the run's.
         let over = phase(Phase::PuttingBack);
@@ -132,6 +135,9 @@ impl<'a> Timeline<'a> {
             Line::Queue(queue) => self.queues.push(queue),
             Line::Looks(looks) => self.looks.push(looks),
             Line::Pause(pause) => self.pauses.push(pause),
+            Line::Clock(clock) if self.clock.is_none_or(|widest| widest.half_width_ns <= clock.half_width_ns) => {
+                self.clock = Some(clock);
+            }
             Line::Counters(counters) => {
                 for (name, value) in &counters.values {
                     self.counters.entry(name).or_default().push((counters.at, *value));
@@ -225,9 +231,25 @@ impl<'a> Timeline<'a> {
     /// The states a unit was in during `span`: the one it entered it with, and those it took on.
     pub(crate) fn states(&self, unit: &UnitName, span: Span) -> &[UnitState<'a>] {
         let Some(states) = self.units.get(unit) else { return &[] };
-        let entered = states.partition_point(|state| state.at <= span.from).saturating_sub(1);
         let left = states.partition_point(|state| state.at <= span.to);
+        let entered = states.partition_point(|state| state.at <= span.from).min(left).saturating_sub(1);
         states.get(entered..left).unwrap_or_default()
+    }
+
+    /// The clock of the service's machine, as far as it is known all through the run; none where that is ours.
+    pub(crate) fn clock(&self) -> Option<&'a HostClock> {
+        self.clock
+    }
+
+    /// The most that what was seen on the service's machine can have happened earlier or later than is told, against what
+    /// was seen here; 0 where both are the same machine.
+    pub(crate) fn half_width_ns(&self) -> i64 {
+        self.clock.map_or(0, |clock| i64::try_from(clock.half_width_ns).unwrap_or(i64::MAX))
+    }
+
+    /// A span of our clock on the clock of the service's machine: it lies within this one for certain.
+    pub(crate) fn there(&self, span: Span) -> Span {
+        span.stretched(self.half_width_ns())
     }
 
     /// Whether a listener was ever shown at an address: about others nothing is known.
@@ -296,8 +318,8 @@ impl<'a> Timeline<'a> {
         if !self.is_watched(destination) {
             return None;
         }
-        let entered = self.queues.partition_point(|queue| queue.at <= span.from).saturating_sub(1);
         let left = self.queues.partition_point(|queue| queue.at <= span.to);
+        let entered = self.queues.partition_point(|queue| queue.at <= span.from).min(left).saturating_sub(1);
         let during = self.queues.get(entered..left).filter(|during| !during.is_empty())?;
         let mut view = ListenerView::default();
         let mut inodes: Option<Vec<u64>> = None;
@@ -316,8 +338,8 @@ impl<'a> Timeline<'a> {
     /// How many datagrams the kernel dropped in `span` at the sockets of an address, for want of room; none where it was
     /// never asked.
     pub(crate) fn drops(&self, destination: &Destination, span: Span) -> Option<u64> {
-        let entered = self.queues.partition_point(|queue| queue.at <= span.from).saturating_sub(1);
         let left = self.queues.partition_point(|queue| queue.at <= span.to);
+        let entered = self.queues.partition_point(|queue| queue.at <= span.from).min(left).saturating_sub(1);
         let mut seen: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
         let during = self.queues.get(entered..left)?.iter().flat_map(|queue| &queue.listeners);
         for listener in during.filter(|listener| destination.reaches(&listener.endpoint)) {

@@ -102,14 +102,27 @@ impl<'a> Trace<'a> {
     }
 
     /// Why the connection of a failed request was reset; none if the trace does not tell. A request may see
-    /// several resets, after the one that ended it: the first counts.
-    pub(crate) fn reset_of(&self, sample: &FailureSample, destination: &Destination) -> Option<ResetWord> {
+    /// several resets, after the one that ended it: the first counts. The trace is known to `slack_ns` of our clock: a
+    /// reset that may as well be of a connection that had the same port before tells nothing if another follows that says
+    /// otherwise. With a negative slack, a listener counts as lost if that is certain.
+    pub(crate) fn reset_of(
+        &self,
+        sample: &FailureSample,
+        destination: &Destination,
+        slack_ns: i64,
+    ) -> Option<ResetWord> {
         let local: SocketAddr = sample.local.as_deref()?.parse().ok()?;
         let lifetime = Span::new(sample.connected.unwrap_or(sample.due), sample.end).widened(JOIN_SLACK_NS);
         let resets = self.resets.get(&SocketAddr::new(local.ip().to_canonical(), local.port()))?;
-        let mut own = resets.iter().filter(|reset| lifetime.overlaps(Span::new(reset.at, reset.at)));
-        own.find(|reset| destination.reaches(&Endpoint::Tcp(reset.from)))
-            .and_then(|reset| self.word(reset, lifetime.from))
+        let [certain, possible] = [-slack_ns.abs(), slack_ns.abs()].map(|slack_ns| lifetime.stretched(slack_ns));
+        let since = lifetime.stretched(slack_ns).from;
+        let mut own = resets.iter().filter(|reset| {
+            possible.overlaps(Span::new(reset.at, reset.at)) && destination.reaches(&Endpoint::Tcp(reset.from))
+        });
+        let first = own.next()?;
+        let word = self.word(first, since)?;
+        let is_doubtful = first.at < certain.from && own.any(|other| self.word(other, since) != Some(word));
+        (!is_doubtful).then_some(word)
     }
 
     /// What the reset of a connection says that began at `connected`. Kernels before 6.10 give no reason; the socket's

@@ -171,6 +171,6 @@ fn listener(index: u16, result: &StepResult, facts: &Facts<'_>) -> Option<String
 fn never_left_listen(step: u16, facts: &Facts<'_>) -> bool {
     let timeline = &facts.timeline;
     let events = || timeline.events.iter().filter(|event| event.begin.step == step);
-    let stayed = |to| events().all(|event| timeline.trace.never_left_listen(to, event.span()));
+    let stayed = |to| events().all(|event| timeline.trace.never_left_listen(to, timeline.there(event.span())));
     timeline.plan.cohorts.iter().all(|cohort| stayed(&cohort.target.connect))
 }

@@ -34,6 +34,13 @@ impl Span {
         self.from <= other.to && other.from <= self.to
     }
 
+    /// Longer by `slack_ns` at both ends; shorter if that is negative. What is left of a shorter one may end before it
+    /// begins: it overlaps what holds all the time in between, and holds no moment.
+    pub(crate) fn stretched(self, slack_ns: i64) -> Self {
+        let moved = |at: MonoTime, by: i64| MonoTime::from_nanos(at.as_nanos().saturating_add_signed(by));
+        Self { from: moved(self.from, slack_ns.saturating_neg()), to: moved(self.to, slack_ns) }
+    }
+
     /// Longer by `slack_ns` at both ends.
     pub(crate) fn widened(self, slack_ns: u64) -> Self {
         let slack = Duration::from_nanos(slack_ns);

@@ -8,6 +8,7 @@ pub mod aliases;
 mod as_found;
 mod changes;
 mod claim;
+mod clock_log;
 pub mod discretion;
 pub mod drive;
 pub mod end_state;

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::clock_log;
 use super::exits::Ended;
 use super::holders::HoldersLook;
 use super::processes::Processes;
@@ -27,6 +28,8 @@ use crate::scenario::plan::Plan;
 /// What watches while a scenario runs.
 pub(super) struct Observers {
     looks: Vec<Follower>,
+    /// Ended last: it tells how well all others were dated.
+    clock: Follower,
     trace: Option<Pump>,
     journal: Option<Pump>,
     host: Rc<dyn Host>,
@@ -101,6 +104,7 @@ impl Observers {
     ) -> Self {
         let mut observers = Self {
             looks: Vec::new(),
+            clock: Follower::start(|stop| clock_log::run(Rc::clone(host), recorder.clone(), stop)),
             trace: None,
             journal: match units {
                 Some((manager, units)) => start_journal(manager, units, &**host, recorder).await,
@@ -111,7 +115,8 @@ impl Observers {
         };
         let endpoints = local_endpoints(plan, &**host).await;
         if endpoints.is_empty() {
-            let message = "the target is not on this machine: the kernel's evidence is not available";
+            let machine = host.clock().map_or_else(|| "this machine".to_owned(), |clock| clock.host);
+            let message = format!("the target is not on {machine}: the kernel's evidence is not available");
             recorder.note(NoteKind::Unavailable, message);
         } else {
             observers.trace = start_trace(&endpoints, &**host, recorder).await;
@@ -152,6 +157,7 @@ impl Observers {
                 Err(error) => unfinished(&self.recorder, "the kernel's trace", &error),
             }
         }
+        self.clock.end().await;
     }
 }
 

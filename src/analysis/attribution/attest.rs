@@ -15,6 +15,21 @@ pub(crate) struct Judged {
 /// What inference can only guess, as a server ends: in which of three ways a connection was thrown away, if it can at all.
 const GUESSED: [Cause; 4] = [Cause::Ambiguous, Cause::AcceptQueueReset, Cause::AcceptedUnread, Cause::KilledInFlight];
 
+/// What becomes of a case whose evidence is of another machine: what is so wherever in its half-width that machine's clock
+/// is. A fact that a span shows is shown by every longer one, and one that it refutes by every shorter one: what holds in
+/// the span that may be meant, and in the one that is meant for certain, holds in all between. The third is in the middle.
+pub(crate) fn judge_on_any_clock(case: &Case<'_>) -> Judged {
+    let half_width_ns = case.timeline.half_width_ns();
+    if half_width_ns == 0 {
+        return judge(case);
+    }
+    let [certain, middle, possible] = [-half_width_ns, 0, half_width_ns].map(|slack| judge(&case.with_slack(slack)));
+    if certain.cause != possible.cause || middle.cause != possible.cause {
+        return Judged { cause: Cause::Ambiguous, is_attested: false };
+    }
+    Judged { is_attested: certain.is_attested && middle.is_attested && possible.is_attested, ..possible }
+}
+
 /// What becomes of a case: a word that confirms the inferred cause attests it, one that leaves no other choice
 /// stands in where no more than a guess could be inferred, and one that contradicts leaves it ambiguous.
 pub(crate) fn judge(case: &Case<'_>) -> Judged {

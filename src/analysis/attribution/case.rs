@@ -72,8 +72,11 @@ pub(crate) struct Case<'a> {
     pub(crate) due: Span,
     /// When it can have failed.
     pub(crate) moment: Span,
-    /// A sample tells when it failed.
-    pub(crate) is_sampled: bool,
+    /// What tells when it failed, if any sample does.
+    pub(crate) sample: Option<&'a FailureSample>,
+    /// What may lie between the clock of the service's machine and ours, in nanoseconds; negative: what does so for
+    /// certain. 0 where both are the same.
+    pub(crate) slack_ns: i64,
     /// Why the kernel reset its connection, where its trace tells.
     pub(crate) word: Option<ResetWord>,
     /// When its connection was established, where a sample tells.
@@ -111,18 +114,29 @@ impl<'a> Case<'a> {
     }
 
     /// The same failure as a sample saw it.
-    pub(crate) fn sharpened(&self, sample: &FailureSample) -> Self {
+    pub(crate) fn sharpened(&self, sample: &'a FailureSample) -> Self {
         // A connection is turned away when it is tried; that it was too often shows only at the end.
         let from = if sample.key.class == FailureClass::ConnectTimeout { sample.due } else { sample.end };
         Self {
             due: Span::new(sample.due, sample.due),
             moment: Span::new(from, sample.end),
-            is_sampled: true,
-            word: self.timeline.trace.reset_of(sample, self.destination()),
+            sample: Some(sample),
+            word: self.timeline.trace.reset_of(sample, self.destination(), self.slack_ns),
             connected: sample.connected,
             instead: sample.instead,
             ..*self
         }
+    }
+
+    /// The same failure, if the other machine's clock is taken to be so far off.
+    pub(crate) fn with_slack(&self, slack_ns: i64) -> Self {
+        let case = Self { slack_ns, ..*self };
+        self.sample.map_or(Self { slack_ns, ..*self }, |sample| case.sharpened(sample))
+    }
+
+    /// A span of our clock, for what was seen on the service's machine.
+    pub(crate) fn there(&self, span: Span) -> Span {
+        span.stretched(self.slack_ns)
     }
 
     pub(crate) fn is(&self, classes: &[FailureClass]) -> bool {
@@ -135,7 +149,7 @@ impl<'a> Case<'a> {
 
     /// The moment, with room for late observers.
     pub(crate) fn seen(&self) -> Span {
-        self.moment.widened(OBSERVER_LAG_NS)
+        self.there(self.moment.widened(OBSERVER_LAG_NS))
     }
 
     /// The phase that it failed in.
@@ -159,7 +173,7 @@ impl<'a> Case<'a> {
     pub(crate) fn was_open_while_stopping(&self) -> bool {
         let open = Span::new(self.connected.unwrap_or(self.moment.from), self.moment.to);
         let stopping = |span: &&PhaseSpan| span.phase == EventPhase::Stopping;
-        self.phases.iter().filter(stopping).any(|span| span.span.overlaps(open))
+        self.phases.iter().filter(stopping).any(|span| span.span.overlaps(self.there(open)))
     }
 
     /// While a process was made to end that could not finish its work.
@@ -211,7 +225,7 @@ impl<'a> Case<'a> {
         let is_loopback = self.destination().host().is_none_or(|(host, _)| {
             host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
         });
-        is_loopback || self.timeline.is_watched(self.destination())
+        is_loopback || (self.timeline.clock().is_none() && self.timeline.is_watched(self.destination()))
     }
 
     /// From when it was due until it failed.
@@ -222,7 +236,7 @@ impl<'a> Case<'a> {
     /// How much of its wait passed in these phases, in nanoseconds.
     fn waited_in(&self, phases: &[EventPhase]) -> u64 {
         let meant = self.phases.iter().filter(|span| phases.contains(&span.phase));
-        meant.map(|span| span.span.shared_ns(self.wait())).sum()
+        meant.map(|span| span.span.shared_ns(self.there(self.wait()))).sum()
     }
 
     /// It waited for an old process to end, longer than for the new one to come up.
@@ -244,14 +258,15 @@ impl<'a> Case<'a> {
 
     /// A process of the service ran all the while that it waited.
     pub(crate) fn service_ran(&self) -> bool {
+        let wait = self.there(self.wait());
         let is_active = |unit: &UnitName| {
-            let states = self.timeline.states(unit, self.wait());
+            let states = self.timeline.states(unit, wait);
             !states.is_empty() && states.iter().all(UnitState::is_active)
         };
         let (processes, service) = (&self.timeline.processes, self.timeline.service());
         match service {
-            Some(service) => processes.runs_through(service, self.wait()) || is_active(service),
-            None => processes.holds_through(self.destination(), self.wait()),
+            Some(service) => processes.runs_through(service, wait) || is_active(service),
+            None => processes.holds_through(self.destination(), wait),
         }
     }
 
@@ -273,7 +288,8 @@ impl<'a> Case<'a> {
 
     /// It may have waited in the accept queue: one was seen filled, or it was too young to tell.
     pub(crate) fn may_have_been_queued(&self) -> bool {
-        let is_young = self.connected.is_none_or(|at| self.moment.to.nanos_since(at) <= OBSERVER_LAG_NS);
+        let lag_ns = OBSERVER_LAG_NS.saturating_add_signed(self.slack_ns);
+        let is_young = self.connected.is_none_or(|at| self.moment.to.nanos_since(at) <= lag_ns);
         is_young || self.queue_was_filled()
     }
 
@@ -297,7 +313,7 @@ impl<'a> Case<'a> {
         };
         let socket = self.timeline.socket_state();
         self.cohort.target.front
-            || self.timeline.processes.proxy_at(self.destination(), self.moment.to).is_some()
+            || self.timeline.processes.proxy_at(self.destination(), self.there(self.moment).to).is_some()
             || socket.is_some_and(|socket| !is_of_socket(socket))
     }
 

@@ -17,7 +17,7 @@ fn went_unanswered(case: &Case<'_>) -> bool {
 
 /// The kernel dropped datagrams at its socket when it was sent. A Unix socket drops none: it does not take them.
 pub(super) fn receive_buffer_was_full(case: &Case<'_>) -> bool {
-    went_unanswered(case) && drops_about(case.timeline, case.destination(), case.due) > 0
+    went_unanswered(case) && drops_about(case.timeline, case.destination(), case.there(case.due)) > 0
 }
 
 /// The datagrams that the kernel dropped for want of room about when those of `due` were sent.
@@ -28,7 +28,7 @@ fn drops_about(timeline: &Timeline<'_>, destination: &Destination, due: Span) ->
 
 /// The socket that it was sent to was closed before it was given up, and what waited in it is gone.
 fn lost_its_socket(case: &Case<'_>) -> bool {
-    let view = case.timeline.listeners(case.destination(), case.wait());
+    let view = case.timeline.listeners(case.destination(), case.there(case.wait()));
     went_unanswered(case) && view.is_some_and(|view| !view.is_steady())
 }
 
@@ -57,20 +57,22 @@ pub(super) fn process_ended_with_it(case: &Case<'_>) -> bool {
 }
 
 fn queue_was_filled(case: &Case<'_>) -> bool {
-    let view = case.timeline.listeners(case.destination(), case.wait());
+    let view = case.timeline.listeners(case.destination(), case.there(case.wait()));
     view.and_then(|view| view.peak).is_some_and(|(queued, _)| queued > 0)
 }
 
 /// A process of the service ended while it waited.
 fn has_ended(case: &Case<'_>) -> bool {
-    let stopped = case.phases.iter().any(|span| span.phase == EventPhase::Down && span.span.overlaps(case.wait()));
-    stopped || case.timeline.processes.exits(case.timeline.service(), case.wait()).next().is_some()
+    let stopped =
+        case.phases.iter().any(|span| span.phase == EventPhase::Down && span.span.overlaps(case.there(case.wait())));
+    stopped || case.timeline.processes.exits(case.timeline.service(), case.there(case.wait())).next().is_some()
 }
 
 /// A process was made to end while it waited, without a chance to answer; or ended by itself.
 fn was_killed(case: &Case<'_>) -> bool {
-    let stopping =
-        |span: &&super::case::PhaseSpan| span.phase == EventPhase::Stopping && span.span.overlaps(case.wait());
+    let stopping = |span: &&super::case::PhaseSpan| {
+        span.phase == EventPhase::Stopping && span.span.overlaps(case.there(case.wait()))
+    };
     let mut stops = case.phases.iter().filter(stopping).peekable();
     let is_by_itself = stops.peek().is_none() && has_ended(case);
     is_by_itself || stops.any(|span| span.is_killing)

@@ -81,7 +81,7 @@ impl Finding {
         }
         self.cohorts.insert(cohort);
         self.instead.extend(failed.instead);
-        let known = if failed.is_sampled { &mut self.failed } else { &mut self.may_have_failed };
+        let known = if failed.sample.is_some() { &mut self.failed } else { &mut self.may_have_failed };
         *known = Some(known.map_or(failed.moment, |span| span.hull(failed.moment)));
     }
 
@@ -123,7 +123,8 @@ impl Attribution {
                     cohort,
                     due,
                     moment: Case::moment_of(key, cohort, due, timeline.last),
-                    is_sampled: false,
+                    sample: None,
+                    slack_ns: 0,
                     word: None,
                     connected: None,
                     instead: None,
@@ -158,7 +159,7 @@ impl Attribution {
     }
 
     fn add(&mut self, (cohort, scope): (u16, Scope), failed: &Case<'_>, n: u64) {
-        let Judged { cause, is_attested } = attest::judge(failed);
+        let Judged { cause, is_attested } = attest::judge_on_any_clock(failed);
         *self.counts.entry((cohort, scope, cause)).or_default() += n;
         let finding = self.findings.entry((scope, cause)).or_default();
         finding.add(cohort, failed, n);

@@ -124,8 +124,10 @@ impl Scene<'_> {
 
     /// By the kernel's word where there is one, else by what the clients saw.
     fn no_listener(&self, address: &str) -> String {
-        let mut seen =
-            self.destinations().into_iter().map(|destination| self.timeline.listener_gaps(destination, self.span));
+        let mut seen = self
+            .destinations()
+            .into_iter()
+            .map(|destination| self.timeline.listener_gaps(destination, self.timeline.there(self.span)));
         let gaps = seen.find(|gaps| !gaps.is_empty()).unwrap_or_else(|| vec![self.span]);
         let spans = match gaps.as_slice() {
             [first, .., last] if gaps.len() > GAPS_TOLD => {
@@ -142,9 +144,14 @@ impl Scene<'_> {
         format!("nobody listened on {address} {spans}{processes}")
     }
 
+    /// A span on the clock of the service's machine, with room for late observers.
+    fn around(&self, span: Span) -> Span {
+        self.timeline.there(span.widened(OBSERVER_LAG_NS))
+    }
+
     /// The first processes that ended in `span`.
     fn exits_in(&self, span: Span) -> String {
-        let exits = self.timeline.processes.exits(self.timeline.service(), span.widened(OBSERVER_LAG_NS));
+        let exits = self.timeline.processes.exits(self.timeline.service(), self.around(span));
         let told = exits.filter_map(|exit| Some((exit.at, exit.id?))).take(PROCESSES_TOLD);
         let told: Vec<String> = told.map(|(at, id)| format!("; PID {} was gone at {}", id.pid, self.at(at))).collect();
         told.concat()
@@ -184,7 +191,7 @@ impl Scene<'_> {
 
     /// The processes that ended as these requests failed, each once, at most a few.
     fn ended(&self) -> Vec<(MonoTime, ProcessId)> {
-        let around = self.span.widened(OBSERVER_LAG_NS);
+        let around = self.around(self.span);
         let exits = self.timeline.processes.exits(self.timeline.service(), around);
         exits.filter_map(|exit| Some((exit.at, exit.id?))).collect()
     }
@@ -194,11 +201,7 @@ impl Scene<'_> {
         let gone: Vec<String> =
             ended.iter().map(|(at, id)| format!("PID {} was gone at {}", id.pid, self.at(*at))).collect();
         let (who, gone) = match gone.as_slice() {
-            [] if self
-                .event
-                .and_then(Event::gone_at)
-                .is_some_and(|gone| !self.span.widened(OBSERVER_LAG_NS).holds(gone)) =>
-            {
+            [] if self.event.and_then(Event::gone_at).is_some_and(|gone| !self.around(self.span).holds(gone)) => {
                 let who = format!(
                     "{} closed their connections as it stopped, with the requests in hand, {when}",
                     self.old_process()
@@ -336,8 +339,10 @@ impl Scene<'_> {
     /// What the kernel showed of the listeners that these requests were meant for, where no mechanism tells it.
     fn seen_of_listeners(&self) -> String {
         let seen = self.destinations().into_iter().filter_map(|destination| {
-            let (view, address) =
-                (self.timeline.listeners(destination, self.span)?, describe::destination(destination));
+            let (view, address) = (
+                self.timeline.listeners(destination, self.timeline.there(self.span))?,
+                describe::destination(destination),
+            );
             Some(match view.peak {
                 _ if view.absent => format!("; at times nobody listened on {address}"),
                 _ if view.changed => format!("; another listener took the place of the one on {address}"),
@@ -393,7 +398,7 @@ impl Scene<'_> {
                 "Leave {socket} alone when the service is deployed: what waits in its queue goes with its listener."
             ));
         }
-        let states = self.timeline.states(socket, self.span.widened(OBSERVER_LAG_NS));
+        let states = self.timeline.states(socket, self.around(self.span));
         let has_hit_limit = states.iter().any(|state| state.result == "service-start-limit-hit");
         let cause = if has_hit_limit { Cause::StartLimit } else { Cause::SocketUnitDown };
         Some(cause.remedy().to_owned())
@@ -447,7 +452,7 @@ impl Scene<'_> {
 
     /// systemd accepts and closes what still connects to a socket that is about to stop.
     fn socket_stopped(&self) -> bool {
-        let span = self.span.widened(OBSERVER_LAG_NS);
+        let span = self.around(self.span);
         let states = self.timeline.socket().map(|unit| self.timeline.states(unit, span)).unwrap_or_default();
         !states.iter().all(UnitState::is_active)
     }

@@ -1,5 +1,7 @@
 //! Starts that no event asked for: the first one of a service that its socket starts, one after a crash.
 
+use std::time::Duration;
+
 use super::case::PhaseSpan;
 use crate::analysis::timeline::{Timeline, UnitState};
 use crate::model::Span;
@@ -17,9 +19,10 @@ pub(super) fn unasked(answers: &[MonoTime], timeline: &Timeline<'_>, phases: &[P
         return Vec::new();
     }
     let mut starts: Vec<Span> = Vec::new();
+    let half_width = Duration::from_nanos(timeline.half_width_ns().unsigned_abs());
     for at in down {
         if starts.last().is_none_or(|start| start.to < at) {
-            let answered = answers.get(answers.partition_point(|end| *end < at));
+            let answered = answers.get(answers.partition_point(|end| *end < at + half_width));
             starts.push(Span::new(at, answered.copied().unwrap_or(timeline.load_end)));
         }
     }

@@ -1,6 +1,7 @@
 //! Each mechanism with its cause, and a neighbouring condition that must not be given that cause.
 
 mod attested;
+mod clocks;
 mod datagrams;
 mod sentences;
 
