@@ -3,6 +3,7 @@
 mod asks;
 mod bounds;
 mod hostile;
+mod run;
 mod trace;
 
 use std::path::Path;

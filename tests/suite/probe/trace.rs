@@ -21,7 +21,7 @@ fn instances() -> Vec<PathBuf> {
 }
 
 /// A probe whose CLOCK_MONOTONIC is ahead of ours, or behind.
-fn elsewhen(seconds: i64) -> Command {
+pub(super) fn elsewhen(seconds: i64) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--time", "--monotonic", &seconds.to_string(), "--fork", "--kill-child", GAPLESS, "probe"]);
     command
