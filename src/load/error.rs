@@ -73,10 +73,10 @@ pub enum LoadError {
         reason: String,
     },
     /// https without ca_file, on a machine without a bundle.
-    #[error("cannot verify https: the system's certificates are not at {path}; set ca_file, or insecure = true")]
+    #[error("cannot verify https: the system's certificates are at none of {places}; set ca_file, or insecure = true")]
     NoSystemCas {
         /// Where they were looked for.
-        path: PathBuf,
+        places: String,
     },
     /// TLS cannot be set up for this name.
     #[error("cannot set up TLS for {authority:?} of cohort {cohort:?}: {reason}")]

@@ -22,6 +22,7 @@ mod load;
 mod long_records;
 mod mutated_records;
 mod mutated_scenarios;
+mod packages;
 mod probe;
 mod reports;
 mod scenarios;

@@ -13,8 +13,10 @@ use crate::load::error::LoadError;
 use crate::scenario::plan::Target;
 use crate::trust;
 
-/// Where Debian, Ubuntu, Alpine and Arch keep the system's bundle.
-const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Where systems keep their bundle: Debian, Ubuntu, Alpine and Arch; Fedora and RHEL; openSUSE. As in Go's
+/// crypto/x509/root_linux.go.
+const SYSTEM_CAS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// HTTP/2 over TLS, as ALPN calls it (RFC 9113, section 3.2).
 pub(super) const ALPN_H2: &[u8] = b"h2";
@@ -62,10 +64,10 @@ fn host(authority: &str) -> &str {
 }
 
 fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, LoadError> {
-    let path = ca_file.unwrap_or(Path::new(SYSTEM_CAS));
-    if ca_file.is_none() && !path.exists() {
-        return Err(LoadError::NoSystemCas { path: path.to_owned() });
-    }
+    let path = match ca_file {
+        Some(path) => path,
+        None => system_cas(&SYSTEM_CAS)?,
+    };
     let unreadable = |reason: String| LoadError::CaFile { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))? {
@@ -76,6 +78,12 @@ fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, LoadError> {
         }
     }
     if roots.is_empty() { Err(unreadable("it holds no certificate".to_owned())) } else { Ok(roots) }
+}
+
+/// The first of those that is there.
+fn system_cas<'a>(places: &[&'a str]) -> Result<&'a Path, LoadError> {
+    let there = places.iter().map(|&place| Path::new(place)).find(|path| path.exists());
+    there.ok_or_else(|| LoadError::NoSystemCas { places: places.join(", ") })
 }
 
 #[cfg(test)]
@@ -89,6 +97,15 @@ mod tests {
         {
             assert_eq!(host(authority), expected);
         }
+    }
+
+    #[test]
+    fn the_systems_bundle_is_the_first_that_is_there() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let there = file.path().to_str().unwrap();
+        assert_eq!(system_cas(&["/gone/a.crt", there, "/"]).unwrap(), file.path());
+        let error = system_cas(&["/gone/a.crt", "/gone/b.crt"]).unwrap_err();
+        assert!(error.to_string().contains("none of /gone/a.crt, /gone/b.crt"), "{error}");
     }
 
     #[test]
