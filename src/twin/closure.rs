@@ -15,7 +15,7 @@ use crate::model::{UnitKind, UnitName};
 /// What is started in a twin, and what is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closure {
-    /// The units that were asked for, their sockets, what they require, and the sockets that they want.
+    /// The units that were asked for, their sockets, what they require, and what they want that listens.
     pub taken: Vec<UnitName>,
     /// Of these, what every twin has.
     pub up: Vec<UnitName>,
@@ -26,7 +26,7 @@ pub struct Closure {
 }
 
 /// Follows the directives of `roots` from unit to unit. Of the sockets that start a service, those count that are
-/// `listening` on the machine.
+/// `listening` on the machine; of the services that are merely wanted, those as well.
 ///
 /// # Errors
 /// When one of the roots does not exist, or systemd cannot be asked.
@@ -51,7 +51,8 @@ pub async fn find(inspector: &Inspector, roots: &[UnitName], listening: &[UnitNa
             None => {}
         }
         for Pulled { unit: other, directive, is_needed } in inspector.pulled(&unit).await? {
-            let is_wanted = directive == "Wants=" && (other.kind() == UnitKind::Socket || other.suffix() == "target");
+            let opens_a_way = other.kind() == UnitKind::Socket || listening.contains(&other);
+            let is_wanted = directive == "Wants=" && (opens_a_way || other.suffix() == "target");
             if is_needed && is_vital {
                 open.push_front((other, true));
             } else if is_needed || is_wanted {

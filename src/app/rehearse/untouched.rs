@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::host::{holder, listener, machine};
+use crate::host::{holder, listener, machine, process};
 use crate::manager::systemd::Inspector;
-use crate::model::{Endpoint, UnitName, UnitSnapshot};
+use crate::model::{Endpoint, UnitKind, UnitName, UnitSnapshot};
 
 /// The machine's own units, as they were.
 #[derive(Debug, Default)]
@@ -39,7 +39,8 @@ impl Untouched {
         Self { inspector: Some(inspector), before }
     }
 
-    /// The sockets that listen on the machine; none where it was not booted with systemd.
+    /// The sockets that listen on the machine, and the services of which a process does; none where it was not booted with
+    /// systemd.
     pub(super) async fn listening(&self) -> Option<Vec<UnitName>> {
         let inspector = self.inspector.as_ref()?;
         let mut listening = Vec::new();
@@ -48,6 +49,7 @@ impl Untouched {
                 listening.push(socket);
             }
         }
+        listening.extend(listening_services());
         Some(listening)
     }
 
@@ -96,6 +98,16 @@ impl State {
         }
         words
     }
+}
+
+/// Services of which a process waits for connections.
+fn listening_services() -> BTreeSet<UnitName> {
+    let listeners: BTreeSet<u64> =
+        listener::all().unwrap_or_default().into_iter().map(|listener| listener.inode).collect();
+    let holders = holder::of_sockets().into_iter().filter(|(inode, _)| listeners.contains(inode));
+    let pids: BTreeSet<u32> = holders.flat_map(|(_, holders)| holders).map(|holder| holder.pid).collect();
+    let units = pids.into_iter().filter_map(|pid| process::describe(pid)?.unit);
+    units.filter(|unit| unit.kind() == UnitKind::Service).collect()
 }
 
 /// The listeners of a socket unit, or of the processes of a service.

@@ -49,6 +49,14 @@ fn pair(name: &'static str, socket: &'static str, port: u16, more: &str) -> [(&'
     [(socket, format!("[Socket]\nListenStream=127.0.0.1:{port}\n")), (name, serve)]
 }
 
+fn await_listener(port: u16) {
+    let begin = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "nothing listens at port {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn rehearse(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(GAPLESS).arg("rehearse").args(arguments).current_dir(folder).output().expect("it is built")
 }
@@ -94,17 +102,24 @@ fn a_unit_is_rehearsed_with_its_socket_and_the_real_one_is_as_it_was() {
 
 #[test]
 #[ignore = "runs in the box"]
-fn what_a_unit_wants_without_needing_it_is_left_out_and_named_and_what_it_requires_is_started() {
+fn what_a_unit_requires_or_wants_and_listens_is_started_and_what_else_it_wants_is_left_out_and_named() {
     let idle = "[Service]\nExecStart=sleep infinity\n".to_owned();
-    let more = "Requires=vital.service\nWants=chatty.service\nOnFailure=mailer.service";
+    let cache = format!("[Service]\nExecStart={GAPLESS} demo-server --listen 127.0.0.1:18323\n");
+    let more = "Requires=vital.service\nWants=chatty.service cache.service\nOnFailure=mailer.service";
     let mut units = pair("choosy.service", "choosy.socket", 18_312, more).to_vec();
-    units.extend([("vital.service", idle.clone()), ("chatty.service", idle.clone()), ("mailer.service", idle)]);
+    units.extend([
+        ("vital.service", idle.clone()),
+        ("chatty.service", idle.clone()),
+        ("mailer.service", idle),
+        ("cache.service", cache),
+    ]);
     let _units = Installed::new(&units);
-    systemctl(&["start", "choosy.socket"]);
+    systemctl(&["start", "choosy.socket", "chatty.service", "cache.service"]);
+    await_listener(18_323);
     let folder = tempfile::tempdir().expect("a folder");
     let output = rehearse(folder.path(), &["choosy.service", "--times", "1", "--out", "out"]);
     let text = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
-    let told = "It starts choosy.service, choosy.socket, vital.service; left out: chatty.service (Wants= of \
+    let told = "It starts cache.service, choosy.service, choosy.socket, vital.service; left out: chatty.service (Wants= of \
                 choosy.service), mailer.service (OnFailure= of choosy.service)";
     assert!(text.contains(told), "{text}");
 }
