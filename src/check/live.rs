@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::facts::{Clients, Facts, Machine, ServiceFacts, SocketFacts};
 use super::live_facts::{Address, HeldListener, LiveService, LiveSocket, LiveUnit};
@@ -199,7 +199,10 @@ impl Gatherer {
     }
 
     fn address(&self, endpoint: &Endpoint) -> Address {
-        let is_reachable = endpoint.path().is_none_or(Path::exists);
+        let is_reachable = match endpoint {
+            Endpoint::Fifo(path) => path.exists(),
+            _ => endpoint.path().is_none() || listener::is_reached_by_path(endpoint).unwrap_or(true),
+        };
         let mut reaching = listener::at(endpoint).unwrap_or_default();
         // One that is bound to the very address gets its connections, whoever listens on all addresses beside it.
         if reaching.iter().any(|listener| listener.endpoint == *endpoint) {

@@ -52,6 +52,17 @@ pub fn of_systemd(endpoint: &Endpoint, systemd: Option<u32>) -> io::Result<Vec<L
     Ok(listeners)
 }
 
+/// Whether the path of a Unix socket leads to one that is bound: not where it was removed, nor where another file, such as
+/// the socket of a process that has ended, took its place.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn is_reached_by_path(endpoint: &Endpoint) -> io::Result<bool> {
+    let Some(file) = endpoint.path().and_then(File::at) else { return Ok(false) };
+    let bound = unix_like(&diagnostic_socket()?, endpoint)?;
+    Ok(bound.iter().any(|bound| bound.file == Some(file)))
+}
+
 fn find(
     endpoint: &Endpoint,
     unix: impl Fn(&OwnedFd, &Endpoint) -> io::Result<Vec<Listener>>,

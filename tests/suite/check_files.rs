@@ -115,6 +115,27 @@ const FAULTS: &[(&str, Change, Change)] = &[
 
 /// The same where the advice is words: a fault, and what a reader does then. In the socket, then in the service.
 const FAULTS_MENDED_BY_HAND: &[(&str, Change, Change, Change)] = &[
+    ("GL002", ("[Socket]\n", "[Socket]\nListenStreams=1\n"), ("", ""), ("ListenStreams=1\n", "X-ListenStreams=1\n")),
+    ("GL002", ("", ""), ("[Service]\n", "[Own]\nKey=1\n[Service]\n"), ("[Own]", "[X-Own]")),
+    (
+        "GL003",
+        ("[Socket]\n", "[Socket]\nBacklog=128 # enough\n"),
+        ("", ""),
+        ("Backlog=128 # enough\n", "# enough\nBacklog=128\n"),
+    ),
+    (
+        "GL006",
+        ("", ""),
+        ("/bin/app --serve", "/bin/app --serve ${LEVEL:-info}"),
+        ("ExecStart=/bin/app --serve ${LEVEL:-info}", "Environment=LEVEL=info\nExecStart=/bin/app --serve ${LEVEL}"),
+    ),
+    (
+        "GL006",
+        ("", ""),
+        ("/bin/app --serve", "/bin/app --serve > /dev/null"),
+        ("/bin/app --serve > /dev/null", "/bin/sh -c 'exec /bin/app --serve > /dev/null'"),
+    ),
+    ("GL006", ("8008", "$PORT"), ("", ""), ("$PORT", "8008")),
     (
         "GL005",
         ("[Socket]\n", "[Socket]\nFileDescriptorName=a\nFileDescriptorName=b\n"),

@@ -173,7 +173,8 @@ fn nobody_listens(facts: &Facts) -> Vec<Hit> {
         let (message, evidence) = match (address.listeners.is_empty(), address.is_reachable) {
             (true, _) => (format!("nobody listens at {endpoint}"), format!("the kernel has no listener at {endpoint}")),
             (false, false) => {
-                (format!("{endpoint} is gone from the file system"), "its listener is still there".to_owned())
+                let evidence = "its listener still exists; the path was removed, or another file has taken its place";
+                (format!("{endpoint} does not lead to its listener"), evidence.to_owned())
             }
             (false, true) => return None,
         };
@@ -191,10 +192,10 @@ fn held_by_another(facts: &Facts) -> Vec<Hit> {
         let holders = if holders.is_empty() { "another process".to_owned() } else { holders };
         let message = format!("{} is held by {holders}, not by systemd", held.listener.endpoint);
         let spot = socket.source.whole(format!("inode {} is open in {holders}", held.listener.inode));
-        spot.says(
-            message,
-            format!("# let the service take descriptor 3 instead of binding\nsystemctl restart {}", socket.source.name),
-        )
+        // systemd starts no socket while its service runs.
+        let (name, service) = (&socket.source.name, socket.unit.triggers());
+        let fix = "# let the service take descriptor 3 instead of binding, then:";
+        spot.says(message, format!("{fix}\nsystemctl stop {service} && systemctl restart {name}"))
     };
     strangers.map(hit).collect()
 }

@@ -62,6 +62,18 @@ impl Pair {
         findings.iter().map(|finding| finding["id"].as_str().expect("a text").to_owned()).collect()
     }
 
+    /// Does what the finding `id` of the unit advises, as a shell does it, after which it is not found any more.
+    #[track_caller]
+    fn carry_out(&self, id: &str, unit: &str) {
+        let document = document(&self.run(&["check", unit, "--format", "json"]));
+        let mut findings = document["findings"].as_array().expect("a list").iter();
+        let finding = findings.find(|finding| finding["id"] == id).unwrap_or_else(|| panic!("{id}: {document}"));
+        let advice = finding["fix"].as_str().expect("commands");
+        let status = Command::new("sh").args(["-ec", advice]).stdout(Stdio::null()).status().expect("a shell");
+        assert!(status.success(), "{advice}");
+        assert!(!self.found(unit).contains(&id.to_owned()), "{id} after: {advice}");
+    }
+
     /// Runs gapless in a folder of its own.
     fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(GAPLESS);
@@ -151,11 +163,72 @@ fn an_address_changed_under_a_running_service_is_found_before_the_restart_that_s
 
 #[test]
 #[ignore = "runs in the box"]
+fn the_commands_that_are_advised_for_a_changed_address_bring_it_into_use() {
+    let pair = Pair::new("gapless-check-advised", "127.0.0.1:17918", "");
+    request("127.0.0.1:17918");
+    pair.write_socket("127.0.0.1:17919");
+    pair.carry_out("GL062", &pair.socket());
+    pair.carry_out("GL063", &pair.socket());
+    request("127.0.0.1:17919");
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn the_command_that_is_advised_for_a_socket_that_is_not_enabled_enables_it() {
+    let pair = Pair::new("gapless-check-enabled", "127.0.0.1:17920", "");
+    pair.carry_out("GL061", &pair.socket());
+    systemctl(&["is-enabled", "--quiet", &pair.socket()]);
+    systemctl(&["disable", "--quiet", &pair.socket()]);
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn the_commands_that_are_advised_for_a_failed_service_forget_its_failure() {
+    let pair = Pair::new("gapless-check-failed", "127.0.0.1:17921", "");
+    std::fs::write(installed(&pair.service()), "[Service]\nExecStart=/bin/false\nType=oneshot\n").expect("we are root");
+    systemctl(&["daemon-reload"]);
+    let refused = Command::new("systemctl").args(["start", &pair.service()]).output().expect("systemctl");
+    assert!(!refused.status.success());
+    pair.carry_out("GL065", &pair.service());
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_path_that_the_service_took_for_itself_is_found_while_it_runs_and_when_it_has_ended() {
+    let pair = Pair::new("gapless-check-taken", "/run/gapless-check-taken.sock", "");
+    let service = std::fs::read_to_string(installed(&pair.service())).expect("ours");
+    let own = service.replace("--idle-grace", "--listen unix:/run/gapless-check-taken.own --idle-grace");
+    let after = "ExecStartPost=/bin/mv /run/gapless-check-taken.own /run/gapless-check-taken.sock\n";
+    let own = own + after;
+    let install = |text: &str| {
+        std::fs::write(installed(&pair.service()), text).expect("we are root");
+        systemctl(&["daemon-reload"]);
+    };
+    let connect =
+        || std::os::unix::net::UnixStream::connect("/run/gapless-check-taken.sock").map_err(|error| error.kind());
+
+    install(&own);
+    systemctl(&["start", &pair.service()]);
+    assert!(pair.found(&pair.socket()).contains(&"GL064".to_owned()));
+    systemctl(&["stop", &pair.service()]);
+    assert_eq!(connect().err(), Some(std::io::ErrorKind::ConnectionRefused));
+    pair.carry_out("GL063", &pair.socket());
+    connect().expect("systemd listens");
+
+    systemctl(&["restart", &pair.service()]);
+    install(&service);
+    pair.carry_out("GL064", &pair.socket());
+    connect().expect("systemd listens");
+}
+
+#[test]
+#[ignore = "runs in the box"]
 fn a_path_that_was_unlinked_is_found_though_both_units_look_well() {
     let pair = Pair::new("gapless-check-path", "/run/gapless-check-path.sock", "");
     assert_eq!(pair.found(&pair.socket()), ["GL061"]);
     std::fs::remove_file("/run/gapless-check-path.sock").expect("it is there");
-    assert!(pair.found(&pair.socket()).contains(&"GL063".to_owned()));
+    pair.carry_out("GL063", &pair.socket());
+    std::os::unix::net::UnixStream::connect("/run/gapless-check-path.sock").expect("it is there again");
 }
 
 #[test]
