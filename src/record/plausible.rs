@@ -64,7 +64,6 @@ impl Limits {
             Line::Rows(rows) => (times_of_rows(rows), rows.rows.iter().flat_map(counts_of_row).collect()),
             Line::Segment(segment) => (times_of_segment(segment), counts_of_segment(segment)),
             Line::Generator(generator) => (times_of_generator(generator), counts_of_generator(generator)),
-            Line::Clock(clock) => (vec![clock.at], vec![clock.half_width_ns]),
             other => (time_of(other).into_iter().collect(), Vec::new()),
         };
         if texts_of(line).into_iter().any(|text| text.len() > TEXT_MAX_BYTES) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::Remote;
@@ -87,7 +88,12 @@ pub enum RemoteError {
 }
 
 /// The last words of a child process, as they come.
-type LastWords = Rc<RefCell<Vec<u8>>>;
+#[derive(Debug, Default)]
+struct LastWords {
+    words: RefCell<Vec<u8>>,
+    /// Raised when there are no more.
+    are_all: Notify,
+}
 
 impl Remote {
     /// Starts `command`, which leads to `gapless probe` on the machine that is called `host`, and exchanges times with it.
@@ -107,7 +113,7 @@ impl Remote {
         let (Some(input), Some(output), Some(errors)) = ends else {
             return Err(RemoteError::Silent { host, why: "it has no input or output".to_owned() });
         };
-        let last_words = LastWords::default();
+        let last_words = Rc::<LastWords>::default();
         let mut tasks = vec![tokio::task::spawn_local(hear(errors, Rc::clone(&last_words)))];
         let mut lines = Lines::new(output);
         let hello = match timeout(HELLO_MAX, lines.next()).await {
@@ -128,7 +134,7 @@ impl Remote {
         tasks.push(tokio::task::spawn_local(async move {
             let why = link::read(&reading, &mut lines).await;
             // Whoever waits has waited for this as well.
-            reading.lose(&format!("{why}{}", last_told(&last_words)));
+            reading.lose(&format!("{why}{}", last_told(&last_words).await));
         }));
         let remote = Self { link, hello, own: Place::own(), tasks, child };
         for _ in 0..EXCHANGES {
@@ -157,14 +163,15 @@ fn parse(host: &str, line: &[u8]) -> Result<Hello, RemoteError> {
 }
 
 /// Keeps the end of what it says on stderr.
-async fn hear(mut errors: ChildStderr, last_words: LastWords) {
+async fn hear(mut errors: ChildStderr, last_words: Rc<LastWords>) {
     let mut part = [0; 512];
     while let Ok(length @ 1..) = errors.read(&mut part).await {
-        let mut words = last_words.borrow_mut();
+        let mut words = last_words.words.borrow_mut();
         words.extend_from_slice(&part[..length]);
         let excess = words.len().saturating_sub(LAST_WORDS_BYTES_MAX);
         words.drain(..excess);
     }
+    last_words.are_all.notify_one();
 }
 
 /// How it ended, and why as far as it says.
@@ -173,12 +180,14 @@ async fn ending(child: &mut Child, last_words: &LastWords) -> String {
         Ok(Ok(status)) => format!("it ended with {status}"),
         Ok(Err(_)) | Err(_) => "it closed its output".to_owned(),
     };
-    format!("{ended}{}", last_told(last_words))
+    format!("{ended}{}", last_told(last_words).await)
 }
 
-/// `: its last line`; empty where it said nothing.
-fn last_told(last_words: &LastWords) -> String {
-    let words = last_words.borrow();
+/// `: its last line`; empty where it said nothing. What it said before it closed its output may come a moment later.
+async fn last_told(last_words: &LastWords) -> String {
+    // A child of its own may hold its stderr open.
+    let _ = timeout(END_MAX, last_words.are_all.notified()).await;
+    let words = last_words.words.borrow();
     let text = String::from_utf8_lossy(&words);
     let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
     last.map(|line| format!(": {}", visible::escape(line))).unwrap_or_default()
