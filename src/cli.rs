@@ -1,17 +1,21 @@
 //! The command line: what clap parses, and nothing else.
 
+mod merge;
 mod output;
 mod rehearse;
 mod request;
+mod shard;
 mod units;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::merge::MergeArgs;
 pub use self::output::{ColorArg, InconclusiveAs, OutputArgs};
 pub use self::rehearse::RehearseArgs;
 pub use self::request::{LoadArgs, RequestArgs};
+pub use self::shard::{ShardArg, ShardArgs};
 pub use self::units::{CheckArgs, CheckFormat, CompletionsArgs, InitArgs, SystemdArg, TryAction, TryArgs};
 use crate::analysis::gate::Gate;
 
@@ -56,6 +60,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Compare two or more saved runs; exit with 1 when a --fail-on gate trips
     Compare(CompareArgs),
+    /// Add up the runs of generators that shared a load, with one verdict and one report
+    Merge(MergeArgs),
     /// Print the JSON Schema of a format
     Schema(SchemaArgs),
     /// Print completions for a shell
@@ -91,6 +97,13 @@ pub struct RunArgs {
     /// The longest listener gap that may go unseen in a run that passes, or none [default: the scenario's, else 500ms]
     #[arg(long, value_name = "TIME")]
     pub max_unseen: Option<String>,
+    /// Which part of the load is sent here, and when
+    #[command(flatten)]
+    pub shard: ShardArgs,
+    /// With --shard: how long the steps may take; all shards load for the warmup, this long, and the cooldown [default:
+    /// twice what the steps usually take, and 10s]
+    #[arg(long, value_name = "TIME", requires = "shard", help_heading = "Several generators")]
+    pub duration: Option<String>,
     /// Where results go
     #[command(flatten)]
     pub output: OutputArgs,
@@ -135,7 +148,7 @@ reported for each.
 The command gets this shell's environment and input. What it prints is shown as it comes and its end is kept in the
 record; its stdout goes to stdout with --format table, else to stderr, so that stdout holds the result alone. Ctrl-C
 ends the command too.")]
-#[command(group = clap::ArgGroup::new("until").required(true).args(["command", "duration"]))]
+#[command(group = clap::ArgGroup::new("until").required(true).multiple(true).args(["command", "duration"]))]
 pub struct WatchArgs {
     /// What to load: http, https, tcp or unix (unix:/PATH, unix:@NAME)
     #[arg(value_name = "URL")]
@@ -143,7 +156,8 @@ pub struct WatchArgs {
     /// The command to run under load; its failure is a failed verdict
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-    /// Generate load for this long instead of running a command: 10s, 1m30s
+    /// Generate load for this long instead of running a command: 10s, 1m30s. With --shard and a command: how long the
+    /// command may take, for all shards load until then
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
     /// The request, the expected answer, and the load
@@ -163,6 +177,9 @@ pub struct WatchArgs {
     /// it, the command may write them to the pipe that $GAPLESS_MARKS names
     #[arg(long, value_name = "FILE")]
     pub marks: Option<PathBuf>,
+    /// Which part of the load is sent here, and when
+    #[command(flatten)]
+    pub shard: ShardArgs,
     /// Where results go
     #[command(flatten)]
     pub output: OutputArgs,

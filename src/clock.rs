@@ -1,4 +1,4 @@
-//! The one clock.
+//! The one clock, and people's, where several machines have to agree on a time.
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +15,16 @@ use crate::model::MonoTime;
 pub fn now() -> MonoTime {
     let time = clock_gettime(ClockId::Monotonic);
     MonoTime::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Now, and the same by the wall clock, in nanoseconds since 1970: 0 where it is set to before. Generators that share a load
+/// start at one time by it, and nothing else is told by it.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "machines have no other clock in common")]
+pub fn both() -> (MonoTime, u64) {
+    let wall = clock_gettime(ClockId::Realtime);
+    let seconds = u64::try_from(wall.tv_sec).unwrap_or_default();
+    (now(), seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(wall.tv_nsec).unwrap_or_default()))
 }
 
 /// A time that the kernel tells, such as its trace, on our own CLOCK_MONOTONIC: in a time namespace that is another one,

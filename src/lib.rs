@@ -20,6 +20,7 @@
 //! | [`run`] | drives a scenario and linearises what it sees into the record |
 //! | [`twin`] | the throw-away copy of this machine in which `rehearse` does it |
 //! | [`record`] | everything observed in one run, on one clock |
+//! | [`merge`] | N records of generators that shared a load -> one |
 //! | [`analysis`] | record -> result |
 //! | [`result`] | the output contract: what a run comes to, as types |
 //! | [`render`] | result -> document -> bytes |
@@ -57,6 +58,7 @@ pub mod demo;
 pub mod host;
 pub mod load;
 pub mod manager;
+pub mod merge;
 pub mod model;
 pub mod record;
 pub mod render;

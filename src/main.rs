@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => app::completions::main(&args),
         Command::Report(args) => app::report::main(&args),
         Command::Compare(args) => app::compare::main(&args),
+        Command::Merge(args) => app::merge::main(&args),
         Command::Schema(args) => app::schema::main(&args),
         Command::Man(args) => app::man::main(&args),
         Command::Probe(_) => app::probe::main(),

@@ -135,6 +135,7 @@ impl<W: Write> Hour<W> {
         self.write(&Line::Looks(Looks { from, to, longest_ns: 26_000_000 }));
         for second in first..first + SEGMENT_S {
             self.write(&Line::Generator(GeneratorUse {
+                shard: 0,
                 from: at_ms(second * 1_000),
                 to: at_ms(second * 1_000 + 1_000),
                 cpu_ns: 50_000_000,
@@ -224,9 +225,10 @@ impl<W: Write> Hour<W> {
 
 fn fail(row: &mut Row, segment: &mut Segment, due: MonoTime, n: u64) {
     let key = FailureKey { errno: Some(111), ..FailureKey::new(FailureClass::Refused, Disposition::Unsent) };
-    row.failures.push(FailureCount { key, n });
+    row.failures.push(FailureCount { key, n, ends: None });
     row.failed_due = Some((due, due));
     let sample = FailureSample {
+        off_ns: 0,
         key,
         due,
         sent: None,

@@ -8,6 +8,7 @@ pub(super) mod steps;
 use super::facts::Facts;
 use super::figures::Figures;
 use super::instances;
+use super::shards;
 use super::step_gate;
 use crate::model::Verdict;
 use crate::result::CheckResult;
@@ -62,5 +63,7 @@ pub(crate) fn checks(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
     checks.extend(states::states(facts));
     checks.extend(instances::check(facts));
     checks.extend(instrument::instrument(facts, whole));
+    checks.extend(shards::check(facts));
+    checks.retain(|check| shards::can_say(check, facts));
     checks
 }

@@ -234,9 +234,7 @@ impl Figures {
     }
 
     pub(crate) fn lateness(&self) -> Lateness {
-        let lateness = &self.distributions.lateness;
-        let at = |hundredths| lateness.at_rank(rank(lateness.len(), hundredths)).map(|ns| ns / 1_000);
-        Lateness { p50: at(5_000), p99: at(9_900), max: at(10_000) }
+        lateness(&self.distributions.lateness)
     }
 
     pub(crate) fn connections(&self) -> Connections {
@@ -248,6 +246,12 @@ impl Figures {
             unframed: counts.unframed,
         }
     }
+}
+
+/// In whole microseconds.
+pub(crate) fn lateness(lateness: &LatencyHistogram) -> Lateness {
+    let at = |hundredths| lateness.at_rank(rank(lateness.len(), hundredths)).map(|ns| ns / 1_000);
+    Lateness { p50: at(5_000), p99: at(9_900), max: at(10_000) }
 }
 
 fn stale(

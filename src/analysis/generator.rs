@@ -26,9 +26,9 @@ const OWN_PART: u64 = 10;
 /// ENOMEM and ENOBUFS: the kernel had no memory for our side of the connection.
 const NO_MEMORY: [i32; 2] = [12, 105];
 
-/// What the load thread had of the machine, in order of time. Empty in records from before this was recorded.
+/// What each load thread had of the machine, by shard and in order of time. Empty in records from before this was recorded.
 #[derive(Debug, Default)]
-pub(crate) struct Generator<'a>(Vec<&'a GeneratorUse>);
+pub(crate) struct Generator<'a>(BTreeMap<u32, Vec<&'a GeneratorUse>>);
 
 /// Failures that may be the generator's own doing, of the counted part of a run.
 #[derive(Debug, Default)]
@@ -103,9 +103,10 @@ impl<'a> Generator<'a> {
             Line::Generator(generator) => Some(generator),
             _ => None,
         });
-        let mut uses: Vec<&GeneratorUse> = uses.collect();
-        uses.sort_by_key(|generator| generator.from);
-        Self(uses)
+        let mut by_shard: BTreeMap<u32, Vec<&GeneratorUse>> = BTreeMap::new();
+        uses.for_each(|generator| by_shard.entry(generator.shard).or_default().push(generator));
+        by_shard.values_mut().for_each(|uses| uses.sort_by_key(|generator| generator.from));
+        Self(by_shard)
     }
 
     /// Whether failures of `key` that were due in `due` may be the generator's own doing.
@@ -129,29 +130,25 @@ impl<'a> Generator<'a> {
             .any(|pause| overlap_ns(due, Span::new(pause.from, pause.to + PILE_UP_LASTS)) > 0)
     }
 
-    /// How much of `span` the load thread did not give to the target.
+    /// How much of `span` a load thread did not give to the target: of several, whose requests are not told apart, the one
+    /// that gave least.
     fn taken_ns(&self, span: Span) -> u64 {
-        let of = |generator: &&GeneratorUse| {
-            if generator.is_saturated() || generator.is_short_of_memory() {
-                return overlap_ns(span, Span::new(generator.from, generator.to));
-            }
-            generator.pauses.iter().map(|pause| overlap_ns(span, Span::new(pause.from, pause.to))).sum()
-        };
-        self.during(span).map(|generator| of(&generator)).sum()
+        self.0.values().map(|uses| taken_ns(uses, span)).max().unwrap_or_default()
     }
 
     /// Whether it was short of memory for so long that the p99 of a latency may be its own: a hundredth of the time.
     pub(crate) fn is_short_of_memory(&self) -> bool {
-        let spans_ns = |is_counted: fn(&GeneratorUse) -> bool| -> u64 {
-            self.0.iter().filter(|generator| is_counted(generator)).map(|generator| generator.span_ns()).sum()
-        };
-        let (short_ns, all_ns) = (spans_ns(GeneratorUse::is_short_of_memory), spans_ns(|_| true));
-        short_ns > 0 && short_ns >= all_ns / 100
+        self.0.values().any(|uses| {
+            let spans_ns = |is_counted: fn(&GeneratorUse) -> bool| -> u64 {
+                uses.iter().filter(|generator| is_counted(generator)).map(|generator| generator.span_ns()).sum()
+            };
+            let (short_ns, all_ns) = (spans_ns(GeneratorUse::is_short_of_memory), spans_ns(|_| true));
+            short_ns > 0 && short_ns >= all_ns / 100
+        })
     }
 
     fn during(&self, span: Span) -> impl Iterator<Item = &'a GeneratorUse> {
-        let first = self.0.partition_point(|generator| generator.to < span.from);
-        self.0[first..].iter().copied().take_while(move |generator| generator.from <= span.to)
+        self.0.values().flat_map(move |uses| during(uses, span))
     }
 
     /// What it lacked in `span`.
@@ -178,6 +175,22 @@ impl<'a> Generator<'a> {
         }
         shortage
     }
+}
+
+fn taken_ns(uses: &[&GeneratorUse], span: Span) -> u64 {
+    let of = |generator: &GeneratorUse| {
+        if generator.is_saturated() || generator.is_short_of_memory() {
+            return overlap_ns(span, Span::new(generator.from, generator.to));
+        }
+        generator.pauses.iter().map(|pause| overlap_ns(span, Span::new(pause.from, pause.to))).sum()
+    };
+    during(uses, span).map(of).sum()
+}
+
+/// The uses of one thread that touch a span.
+fn during<'a>(uses: &[&'a GeneratorUse], span: Span) -> impl Iterator<Item = &'a GeneratorUse> {
+    let first = uses.partition_point(|generator| generator.to < span.from);
+    uses[first..].iter().copied().take_while(move |generator| generator.from <= span.to)
 }
 
 /// How long a request had whose class says that it ran out of time; none for what ended in another way.
@@ -275,6 +288,7 @@ mod tests {
     /// A second of a load thread, in milliseconds.
     fn second(number: u64, cpu: u64, run_delay: u64, parked: u64) -> GeneratorUse {
         GeneratorUse {
+            shard: 0,
             from: at(number * 1_000),
             to: at(number * 1_000 + 1_000),
             cpu_ns: cpu * MS,
@@ -303,7 +317,7 @@ mod tests {
 
     fn is_own(uses: &[GeneratorUse], class: FailureClass, due_ms: u64) -> bool {
         let due = Span::new(at(due_ms), at(due_ms + 100));
-        Generator(uses.iter().collect()).may_have_caused(failed(class, None), &target(), due)
+        Generator(BTreeMap::from([(0, uses.iter().collect())])).may_have_caused(failed(class, None), &target(), due)
     }
 
     #[test]
@@ -395,7 +409,7 @@ mod tests {
     fn the_sentence_names_what_was_exhausted() {
         let told = |generator: GeneratorUse| {
             let uses = [generator];
-            Generator(uses.iter().collect()).shortage(Span::new(at(0), at(900))).sentence()
+            Generator(BTreeMap::from([(0, uses.iter().collect())])).shortage(Span::new(at(0), at(900))).sentence()
         };
         assert!(told(GeneratorUse { waiting: 70, ..second(0, 985, 5, 100) }).contains("up to 70 requests waited"));
         assert!(told(second(0, 985, 5, 100)).contains("all that one thread has"));

@@ -25,6 +25,7 @@ mod number;
 mod paths;
 mod processes;
 mod series;
+mod shards;
 mod sight;
 #[cfg(test)]
 pub(crate) mod simulator;
@@ -137,6 +138,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         checks: judged.into_iter().map(|judged| judged.check).collect(),
         evidence: facts.attribution.evidence(&facts.timeline),
         notes,
+        generators: shards::results(&facts),
         series: series::series(&facts),
         charts,
         scenario_text: begin.scenario_text.clone(),

@@ -31,6 +31,8 @@ pub(crate) struct Timeline<'a> {
     pub(crate) load_end: MonoTime,
     /// The last moment that the record knows of.
     pub(crate) last: MonoTime,
+    /// By how much the times of what was counted may be wrong: of generators on other clocks.
+    pub(crate) off_ns: u64,
     pub(crate) events: Vec<Event<'a>>,
     pub(crate) trace: Trace<'a>,
     pub(crate) generator: Generator<'a>,
@@ -96,6 +98,7 @@ impl<'a> Timeline<'a> {
             origin: phase(Phase::Counting).unwrap_or(load_start),
             load_end,
             last,
+            off_ns: off_ns(record),
             events: event::of(record, load_end),
             trace: Trace::of(&record.lines),
             generator: Generator::of(&record.lines),
@@ -408,6 +411,13 @@ impl<'a> Timeline<'a> {
         };
         Some(at(span.to).saturating_sub(at(span.from)))
     }
+}
+
+/// Rows have the counts of all generators in one.
+fn off_ns(record: &Record) -> u64 {
+    let is_off = |line: &Line| matches!(line, Line::Shard(shard) if !shard.is_on_clock);
+    let merged = record.begin.merged.filter(|_| record.lines.iter().any(is_off));
+    merged.map_or(0, |merged| merged.clock_error_ns)
 }
 
 fn inodes_at(queue: &Queue, destination: &Destination) -> BTreeSet<u64> {

@@ -85,6 +85,7 @@ fn drop_one(tally: &mut Tally, timeline: &Timeline<'_>, (cohort, event): (u16, &
         cell.max_us = density_floor_us(slowest);
     }
     window.samples.push(FailureSample {
+        off_ns: 0,
         key,
         due: sample.due,
         sent: sample.sent,

@@ -5,6 +5,7 @@ use super::event::Event;
 use super::facts::Facts;
 use super::figures::Figures;
 use super::number::ns_to_ms;
+use super::shards;
 use super::sight;
 use super::timeline::UnitState;
 use super::words;
@@ -60,15 +61,19 @@ pub(crate) fn reasons(
     reasons.extend(of(Verdict::Inconclusive, Weight::Decisive));
     reasons.extend(of(Verdict::Inconclusive, Weight::Ordinary));
     reasons.extend(doubts.iter().map(|note| words::sentence(&note.message)));
-    if steps.iter().all(|step| step.events == 0) && figures.requests.due > 0 {
-        reasons.push(without_steps(figures));
+    let shard = shards::reason(facts);
+    if shard.is_none() {
+        if steps.iter().all(|step| step.events == 0) && figures.requests.due > 0 {
+            reasons.push(without_steps(figures));
+        }
+        reasons.extend(steps.iter().filter_map(|step| confidence(step, facts)));
     }
-    reasons.extend(steps.iter().filter_map(|step| confidence(step, facts)));
     reasons.extend(facts.timeline.events.iter().filter_map(|event| came_to_nothing(event, facts)));
     if reasons.is_empty() {
         // No step acted on a unit: there is no chance to put a figure to.
         reasons.push(format!("None of {} {} failed.", figures.requests.due, words::requests(figures.requests.due)));
     }
+    reasons.extend(shard);
     if facts.timeline.plan.run.max_unseen == MaxUnseen::Off {
         reasons.push("max_unseen is none: a listener gap of any length may have gone unseen.".to_owned());
     }

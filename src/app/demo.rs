@@ -7,6 +7,7 @@ use super::folder::{Folder, Visibility};
 use super::output::{self, inform};
 use super::run::{How, record_all};
 use super::session;
+use super::sharing::Shared;
 use crate::cli::{DemoArgs, ManagerArg, OutputArgs};
 use crate::demo::scenarios;
 use crate::run::{Interrupt, Surroundings};
@@ -36,6 +37,7 @@ async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     inform(&format!("{} scenarios, one after the other; less than a minute", scenarios.len()));
     let how = How {
+        shared: Shared::ALONE,
         manager: ManagerArg::Embedded,
         force: false,
         surroundings: Surroundings::Stated,

@@ -23,6 +23,8 @@ pub struct Folder {
     directory: OwnedFd,
     visibility: Visibility,
     caller: Option<Caller>,
+    /// It was not there before.
+    is_made: bool,
 }
 
 /// Who may read a run's folder.
@@ -67,11 +69,12 @@ impl Folder {
             None => unused(&PathBuf::from("reports").join(crate::app::stamp::folder_name())),
         };
         let what = || format!("cannot make the folder of this run, {}; use --out elsewhere", path.display());
+        let is_made = !path.exists();
         let directory = make_all(&path, visibility, caller).with_context(what)?;
         if !is_empty(&directory).with_context(what)? {
             anyhow::bail!("{} is not empty: a run never overwrites another; use a new --out", path.display());
         }
-        Ok(Self { path, directory, visibility, caller })
+        Ok(Self { path, directory, visibility, caller, is_made })
     }
 
     /// The folder of a run that is over.
@@ -82,7 +85,13 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, path, flags, Mode::empty())
             .with_context(|| format!("cannot open {}: is this the folder of a run?", path.display()))?;
-        Ok(Self { path: path.to_owned(), directory, visibility: Visibility::Umask, caller: Caller::of_sudo() })
+        Ok(Self {
+            path: path.to_owned(),
+            directory,
+            visibility: Visibility::Umask,
+            caller: Caller::of_sudo(),
+            is_made: false,
+        })
     }
 
     /// Where it is.
@@ -99,6 +108,17 @@ impl Folder {
         let what = || format!("cannot make the record {}", self.path.join(record_path(name)).display());
         let records = self.subfolder("records").with_context(what)?;
         Ok(File::from(self.create_file(&records, format!("{name}.jsonl")).with_context(what)?))
+    }
+
+    /// Takes back what [`Self::create`] and [`Self::create_record`] made, where nothing came of it: as far as it is empty.
+    pub fn discard(&self, name: &str) {
+        if let Ok(records) = open_directory(&self.directory, "records") {
+            let _ = unlinkat(&records, format!("{name}.jsonl"), AtFlags::empty());
+        }
+        let _ = unlinkat(&self.directory, "records", AtFlags::REMOVEDIR);
+        if self.is_made {
+            let _ = std::fs::remove_dir(&self.path);
+        }
     }
 
     /// The names of the records in it.

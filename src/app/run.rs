@@ -11,13 +11,16 @@ use super::folder::{Folder, Visibility};
 use super::live::watcher::Watcher;
 use super::output::{self, complain, inform, say};
 use super::rehearse::Tried;
+use super::sharing::Shared;
 use super::{compare, github, learn, plan, session, stamp};
 use crate::analysis;
 use crate::cli::{ManagerArg, OutputArgs, RunArgs};
 use crate::clock;
 use crate::load::LoadHandle;
+use crate::model::Share;
 use crate::record::begin::{Begin, Tool};
 use crate::record::line::{EndReason, Line, NoteKind};
+use crate::record::shard::Clocks;
 use crate::record::{Record, RecordWriter, SCHEMA};
 use crate::result::{RunResult, ScenarioResult};
 use crate::run::prepare::{PrepareError, prepare};
@@ -52,8 +55,15 @@ pub(super) async fn run(
     notes: &[String],
     tried: Option<&Tried>,
 ) -> anyhow::Result<Exit> {
+    let shared = match Shared::of(&args.shard, args.duration.as_deref(), &scenarios) {
+        Ok(shared) => shared,
+        Err(reason) => {
+            say(&format!("error: {reason}"));
+            return Ok(Exit::Usage);
+        }
+    };
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
-    for scenario in &scenarios {
+    for scenario in scenarios.iter().filter(|_| shared.share().is_first()) {
         match prepare(&scenario.plan, &interrupt, output::secrets()).await {
             Ok(_) => {}
             Err(PrepareError::Interrupted { .. }) => return Ok(Exit::Interrupted),
@@ -65,8 +75,9 @@ pub(super) async fn run(
     }
     // Before anything is run: a baseline that cannot be read must not cost a run.
     let baseline = args.baseline.as_deref().map(compare::read).transpose()?;
-    let scenarios = pin_loads(scenarios)?;
+    let scenarios = pin_loads(scenarios, shared.share())?;
     let how = How {
+        shared,
         manager: args.manager,
         force: args.force,
         surroundings: Surroundings::Stated,
@@ -107,6 +118,8 @@ pub(super) fn known(scenarios: Vec<Scenario>) -> Vec<Scenario> {
 /// How scenarios are run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct How<'a> {
+    /// The part of the load, where several generators share it.
+    pub(super) shared: Shared,
     /// What carries actions out.
     pub(super) manager: ManagerArg,
     /// Act on units that the machine depends on as well.
@@ -137,9 +150,9 @@ impl How<'_> {
 ///
 /// # Errors
 /// The first thing in the way, with its remedy.
-pub(super) fn pin_loads(mut scenarios: Vec<Scenario>) -> anyhow::Result<Vec<Scenario>> {
+pub(super) fn pin_loads(mut scenarios: Vec<Scenario>, share: Share) -> anyhow::Result<Vec<Scenario>> {
     for Scenario { plan, .. } in &mut scenarios {
-        LoadHandle::pin(&mut plan.cohorts).with_context(|| format!("{} cannot be run here", plan.name))?;
+        LoadHandle::pin(&mut plan.cohorts, share).with_context(|| format!("{} cannot be run here", plan.name))?;
     }
     Ok(scenarios)
 }
@@ -205,6 +218,11 @@ fn in_one_line(result: &RunResult, scenario: &ScenarioResult) -> String {
     format!("{}: {verdict}{rehearsed}, {} of {due} requests dropped", scenario.name, scenario.dropped)
 }
 
+/// What a shard other than the first has to do of a plan: the load.
+fn without_steps(plan: &Plan) -> Plan {
+    Plan { steps: Vec::new(), units: None, ..plan.clone() }
+}
+
 /// Runs one scenario: its record, as it was written.
 async fn record_one(
     how: How<'_>,
@@ -213,8 +231,10 @@ async fn record_one(
     interrupt: &Interrupt,
     rest: &[Scenario],
 ) -> anyhow::Result<(Record, Exit)> {
-    let plan = &scenario.plan;
-    let choice = choose::choose(plan, how.manager, Machine::here());
+    let sharing = how.shared.sharing(&scenario.plan);
+    // Shard 1 alone acts: the others load.
+    let plan = &if sharing.acts() { scenario.plan.clone() } else { without_steps(&scenario.plan) };
+    let choice = choose::choose(plan, how.manager, Machine::here()).filter(|_| sharing.acts());
     if let Some(choice) = &choice {
         learn::from_units(plan, choice.kind).await;
     }
@@ -222,7 +242,8 @@ async fn record_one(
     let own = std::env::current_exe().ok();
     let discretion = Discretion::of(plan, output::secrets().clone(), own.as_deref()).showing_bodies(how.show_bodies);
     let recorder = Recorder::new(writer, discretion);
-    let begin = |plan: &Plan, manager_version| {
+    let begin = |acted: &Plan, manager_version| {
+        let plan = if sharing.acts() { acted } else { &scenario.plan };
         Line::Begin(Box::new(Begin {
             schema: SCHEMA.to_owned(),
             tool: Tool { name: "gapless".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
@@ -232,6 +253,8 @@ async fn record_one(
             manager: choice.clone(),
             plan: scenario::masked(plan, how.show_bodies),
             scenario_text: if how.show_bodies { &scenario.text_with_bodies } else { &scenario.text }.clone(),
+            shard: how.shared.recorded(sharing),
+            merged: None,
         }))
     };
     let watcher = Watcher::new(plan, how.surroundings);
@@ -247,6 +270,7 @@ async fn record_one(
         is_patient: how.is_patient,
         notes: how.notes,
         marks: how.marks.and_then(RefCell::take),
+        sharing,
     })
     .await;
     drop(watcher);
@@ -270,6 +294,10 @@ async fn record_one(
         EndReason::Interrupted => Exit::Interrupted,
         _ => Exit::Passed,
     });
+    if !sharing.share.is_whole() {
+        let (at, wall_ns) = clock::both();
+        recorder.write(&Line::WallClock(Clocks { at, wall_ns }));
+    }
     let record = recorder.finish(reason, clock::now());
     let record = record.with_context(|| format!("cannot finish the record of {}", plan.name))?;
     Ok((record, exit))

@@ -19,7 +19,7 @@ use crate::model::Endpoint;
 use crate::model::address::Listener;
 use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::record::line::{EndReason, Line, NoteKind};
-use crate::run::{Ended, Interrupt, Marks, Progress, Recorder, Setup, Surroundings, aliases};
+use crate::run::{Ended, Interrupt, Marks, Progress, Recorder, Setup, Sharing, Surroundings, aliases};
 use crate::scenario::plan::Plan;
 
 /// One scenario to drive.
@@ -46,6 +46,8 @@ pub(super) struct Request<'a> {
     pub(super) notes: &'a [String],
     /// What others announce meanwhile.
     pub(super) marks: Option<Marks>,
+    /// Its part of the load.
+    pub(super) sharing: Sharing,
 }
 
 /// Runs `future` on the control thread: a current-thread runtime with a `LocalSet`.
@@ -198,6 +200,7 @@ async fn with<M: Manager>(
         is_patient: request.is_patient,
         judge: analysis::judge_so_far,
         marks: request.marks.take(),
+        sharing: request.sharing,
     })
     .await
 }

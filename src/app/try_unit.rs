@@ -12,7 +12,7 @@ use super::output::{self, say, say_coloured};
 use super::rehearse::Tried;
 use super::{init, learn, run, session, watch};
 use crate::check::{Facts, check, render};
-use crate::cli::{Format, ManagerArg, RunArgs, SystemdArg, TryAction, TryArgs};
+use crate::cli::{Format, ManagerArg, RunArgs, ShardArgs, SystemdArg, TryAction, TryArgs};
 use crate::manager::{ManagerError, is_protected};
 use crate::model::{UnitKind, UnitName};
 use crate::scenario::draft::{Draft, DraftLoad, DraftStep};
@@ -183,6 +183,8 @@ fn say_findings(facts: &Facts) {
 
 fn run_args(args: TryArgs) -> RunArgs {
     RunArgs {
+        shard: ShardArgs::default(),
+        duration: None,
         paths: Vec::new(),
         manager: match args.manager {
             SystemdArg::Auto => ManagerArg::Auto,

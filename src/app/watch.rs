@@ -18,8 +18,10 @@ use super::rehearse::Tried;
 use super::request::{self, Bears, line};
 use super::run::{How, finish, known, pin_loads, record_all};
 use super::session;
+use super::sharing::Shared;
 use super::targets;
 use crate::cli::{Format, ManagerArg, OutputArgs, WatchArgs};
+use crate::model::Share;
 use crate::run::exec::resolve;
 use crate::run::{Interrupt, Marks, Surroundings};
 use crate::scenario::{self, Scenario};
@@ -33,10 +35,6 @@ const SOURCE: &str = "gapless watch";
 /// When the harness cannot do its job: no folder to write to, no runtime.
 pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
     let here = std::env::current_dir().context("cannot tell the current directory")?;
-    if let Some(reason) = args.command.first().and_then(|program| cannot_run(program, &here)) {
-        say(&format!("error: {reason}"));
-        return Ok(Exit::Usage);
-    }
     let requests = match args.request.requests.as_deref().map(|file| targets::read(file, &args.url)).transpose() {
         Ok(requests) => requests,
         Err(reason) => {
@@ -45,7 +43,7 @@ pub fn main(args: &WatchArgs) -> anyhow::Result<Exit> {
         }
     };
     match scenario::load_text(SOURCE, &text(args, requests), &here) {
-        Ok(scenario) => session::block_on(watch(args, scenario)),
+        Ok(scenario) => session::block_on(watch(args, scenario, &here)),
         Err(mistakes) => {
             output::say_mistakes(&mistakes);
             Ok(Exit::Usage)
@@ -62,9 +60,10 @@ pub(super) async fn while_command(
     tried: &Tried,
 ) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
-    let scenarios = pin_loads(known(vec![scenario]))?;
+    let scenarios = pin_loads(known(vec![scenario]), Share::WHOLE)?;
     let marks = Marks::of_command().context("cannot make the pipe that GAPLESS_MARKS names")?;
     let how = How {
+        shared: Shared::ALONE,
         manager: ManagerArg::System,
         force,
         surroundings: with_marks(Some(&marks), output, false),
@@ -87,23 +86,35 @@ fn with_marks(marks: Option<&Marks>, output: &OutputArgs, input_is_marks: bool) 
     Surroundings::Users { stdout_to_stderr: output.format != Format::Table, marks: pipe, input_is_marks }
 }
 
-async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
+async fn watch(args: &WatchArgs, scenario: Scenario, here: &Path) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
-    let scenarios = pin_loads(known(vec![scenario]))?;
-    let marks = match marks(args) {
+    let scenarios = known(vec![scenario]);
+    let with_command = args.duration.as_deref().filter(|_| !args.command.is_empty());
+    let shared = Shared::of(&args.shard, with_command, &scenarios);
+    let shared = match shared.and_then(|shared| sensible(args, shared, here)) {
+        Ok(shared) => shared,
+        Err(reason) => {
+            say(&format!("error: {reason}"));
+            return Ok(Exit::Usage);
+        }
+    };
+    let acts = shared.share().is_first();
+    let scenarios = pin_loads(scenarios, shared.share())?;
+    let marks = match marks(args, acts) {
         Ok(marks) => marks,
         Err(error) => {
             say(&format!("error: {error:#}"));
             return Ok(Exit::Usage);
         }
     };
-    let surroundings = if args.command.is_empty() {
+    let surroundings = if args.command.is_empty() || !acts {
         Surroundings::Stated
     } else {
         with_marks(marks.as_ref(), &args.output, args.marks.as_deref() == Some(Path::new("-")))
     };
     // There is no unit to act on.
     let how = How {
+        shared,
         manager: ManagerArg::Auto,
         force: false,
         surroundings,
@@ -118,9 +129,27 @@ async fn watch(args: &WatchArgs, scenario: Scenario) -> anyhow::Result<Exit> {
     Ok(finish(&result, exit, &folder, &args.output))
 }
 
-/// Where marks come from: what `--marks` names, else a pipe for the command.
-fn marks(args: &WatchArgs) -> anyhow::Result<Option<Marks>> {
+/// The part of the load, if it makes sense with the command, which can be run where it is to be.
+fn sensible(args: &WatchArgs, shared: Shared, here: &Path) -> Result<Shared, String> {
+    let share = shared.share();
+    match (args.command.first(), &args.duration) {
+        (Some(_), Some(_)) if share.is_whole() => {
+            Err("a command and --duration go together only with --shard; the load lasts as long as the command"
+                .to_owned())
+        }
+        (Some(_), None) if !share.is_whole() => Err(format!(
+            "shard 1 of {} runs the command, and the others do not see when it ends; pass --duration, how long it may take",
+            share.of()
+        )),
+        (Some(program), _) if share.is_first() => cannot_run(program, here).map_or(Ok(shared), Err),
+        _ => Ok(shared),
+    }
+}
+
+/// Where the marks of who acts come from: what `--marks` names, else a pipe for the command.
+fn marks(args: &WatchArgs, acts: bool) -> anyhow::Result<Option<Marks>> {
     match &args.marks {
+        _ if !acts => Ok(None),
         Some(path) => {
             let opened = Marks::of_file(path).with_context(|| format!("cannot read marks from {}", path.display()));
             opened.map(Some)
@@ -171,8 +200,8 @@ fn text(args: &WatchArgs, requests: Option<Value>) -> String {
     }
     text += "\n[[steps]]\n";
     text += &match &args.duration {
-        Some(duration) => line("wait", duration.as_str()),
-        None => line("exec", args.command.clone()),
+        Some(duration) if args.command.is_empty() => line("wait", duration.as_str()),
+        _ => line("exec", args.command.clone()),
     };
     // A pause replaces nothing.
     let expectations =
@@ -271,10 +300,9 @@ mod tests {
     }
 
     #[test]
-    fn a_command_or_a_duration_is_needed_and_not_both() {
+    fn a_command_or_a_duration_is_needed() {
         let parse = |args: &[&str]| Cli::try_parse_from([&["gapless", "watch", URL], args].concat()).is_ok();
         assert!(!parse(&[]));
-        assert!(!parse(&["--duration", "1s", "--", "true"]));
         assert!(!parse(&["--rate", "1", "--clients", "1", "--", "true"]));
         assert!(parse(&["--", "true"]));
     }

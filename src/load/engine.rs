@@ -59,6 +59,7 @@ pub(super) struct Engine {
     thread: ThreadUse,
     next_rows: MonoTime,
     rows_handed_over: u64,
+    segment_every_rows: u64,
     /// Wants all that was counted until then.
     receipt: Option<Receipt>,
     stopped_at: Option<MonoTime>,
@@ -86,10 +87,16 @@ impl Engine {
             thread,
             next_rows: origin + ROWS_EVERY,
             rows_handed_over: 0,
+            segment_every_rows: SEGMENT_EVERY_ROWS,
             receipt: None,
             stopped_at: None,
             stop_replies: Vec::new(),
         }
+    }
+
+    /// With segments as often as rows, if `is_fine`.
+    pub(super) fn cut_finely(self, is_fine: bool) -> Self {
+        Self { segment_every_rows: if is_fine { 1 } else { SEGMENT_EVERY_ROWS }, ..self }
     }
 
     /// Runs until the load is stopped or interrupted and all requests have ended.
@@ -127,7 +134,7 @@ impl Engine {
         if now >= self.next_rows {
             self.rows_handed_over += 1;
             self.next_rows = now + ROWS_EVERY;
-            self.offer(now, self.rows_handed_over.is_multiple_of(SEGMENT_EVERY_ROWS));
+            self.offer(now, self.rows_handed_over.is_multiple_of(self.segment_every_rows));
             self.outbox.offer_use(|| self.thread_use());
         }
         self.hand_over(now);

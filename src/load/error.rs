@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a load cannot be started, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,15 @@ pub enum LoadError {
         /// What is wrong.
         reason: String,
     },
+    /// Everything took longer than there was time before the start.
+    #[error(
+        "the time to start at passed {:.1} s before the load could start; give a later --start-at: units are set up before it",
+        late.as_secs_f64()
+    )]
+    TooLate {
+        /// By how much.
+        late: Duration,
+    },
     /// The thread, its runtime or its timer could not be made.
     #[error("cannot {doing}: {source}")]
     Io {
@@ -99,4 +109,12 @@ pub enum LoadError {
     /// The load thread panicked: nothing after that was counted.
     #[error("the load thread panicked: {0}; what it counted until then is in the record, this is a bug")]
     Panicked(String),
+}
+
+impl LoadError {
+    /// By that much.
+    #[must_use]
+    pub fn too_late(late: Duration) -> Self {
+        Self::TooLate { late }
+    }
 }

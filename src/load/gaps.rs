@@ -1,10 +1,16 @@
 //! Spans without an `ok` while requests were due.
 
+use std::time::Duration;
+
 use crate::model::MonoTime;
 use crate::record::segment::Gap;
 
 /// How many gaps a segment keeps.
 pub(super) const GAPS_KEPT: usize = 8;
+
+/// A gap of a load that is shared tells little by itself: an answer to another generator may lie in it. All of this length
+/// are kept: at most 200 of a segment of ten seconds.
+pub(super) const TOLD_TO_A_MERGE: Duration = Duration::from_millis(50);
 
 /// Follows one cohort and knows since when it has waited for an `ok`.
 #[derive(Debug, Default)]
@@ -42,15 +48,15 @@ impl GapWatch {
     }
 }
 
-/// Keeps `gap` among `gaps`, longest first, if it is one of the longest.
-pub(super) fn keep_longest(gaps: &mut Vec<Gap>, gap: Gap) {
+/// Keeps `gap` among `gaps`, longest first, if it is one of the `kept` longest.
+pub(super) fn keep_longest(gaps: &mut Vec<Gap>, gap: Gap, kept: usize) {
     let length = |gap: &Gap| gap.to.nanos_since(gap.from);
-    if gaps.len() == GAPS_KEPT && gaps.last().is_some_and(|shortest| length(shortest) >= length(&gap)) {
+    if gaps.len() >= kept && gaps.last().is_some_and(|shortest| length(shortest) >= length(&gap)) {
         return;
     }
     let place = gaps.partition_point(|kept| length(kept) >= length(&gap));
     gaps.insert(place, gap);
-    gaps.truncate(GAPS_KEPT);
+    gaps.truncate(kept.max(gaps.len() - 1));
 }
 
 #[cfg(test)]
@@ -98,7 +104,7 @@ mod tests {
     fn only_the_longest_are_kept() {
         let mut gaps = Vec::new();
         for length in [5, 1, 9, 2, 8, 3, 7, 4, 6, 10, 0] {
-            keep_longest(&mut gaps, gap(100, 100 + length));
+            keep_longest(&mut gaps, gap(100, 100 + length), GAPS_KEPT);
         }
         let kept: Vec<u64> = gaps.iter().map(|gap| gap.to.nanos_since(gap.from) / 1_000_000).collect();
         assert_eq!(kept, [10, 9, 8, 7, 6, 5, 4, 3]);

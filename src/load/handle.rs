@@ -23,11 +23,32 @@ use super::priority;
 use super::setup::{Prepared, check_descriptors};
 use super::thread_use::{Parked, ThreadUse};
 use crate::clock;
-use crate::model::{EventId, MonoTime};
+use crate::model::{EventId, MonoTime, Share};
 use crate::scenario::plan::{Cohort, Destination};
 
 /// The first request is due this long after the thread has begun, so that its cohorts are set up by then.
 const START_MARGIN: Duration = Duration::from_millis(5);
+
+/// How a load starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// All that is due is counted, from the first request on, however late the control thread is.
+    pub counting: bool,
+    /// Which of the requests are sent here.
+    pub share: Share,
+    /// When the first request of the schedule is due; none for at once.
+    pub at: Option<MonoTime>,
+    /// Nothing is due from this long after it on; none for until the load is stopped.
+    pub window: Option<Duration>,
+    /// Distributions are cut every second instead of every ten.
+    pub is_fine: bool,
+}
+
+impl Start {
+    fn at_once(counting: bool) -> Self {
+        Self { counting, share: Share::WHOLE, at: None, window: None, is_fine: false }
+    }
+}
 
 /// A load that runs. Dropping it interrupts the load.
 #[derive(Debug)]
@@ -43,7 +64,7 @@ pub struct LoadHandle {
 
 /// What the load thread is made of.
 struct Parts {
-    counting: bool,
+    start: Start,
     cohorts: Vec<Prepared>,
     pacer: Pacer,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -58,8 +79,8 @@ impl LoadHandle {
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn pin(cohorts: &mut [Cohort]) -> Result<(), LoadError> {
-        let prepared = prepare(cohorts)?;
+    pub fn pin(cohorts: &mut [Cohort], share: Share) -> Result<(), LoadError> {
+        let prepared = prepare(cohorts, share)?;
         for (cohort, ready) in cohorts.iter_mut().zip(&prepared) {
             let pinned = Destination::at(ready.endpoint());
             // An address with a zone (fe80::1%eth0) is more than a destination can say.
@@ -76,7 +97,7 @@ impl LoadHandle {
     /// # Errors
     /// Everything that can be wrong with the plan on this machine; nothing is sent then.
     pub fn start(cohorts: &[Cohort]) -> Result<Self, LoadError> {
-        Self::start_thread(cohorts, false)
+        Self::start_as(cohorts, Start::at_once(false))
     }
 
     /// As [`Self::start`], for a load without a warmup: all that is due is counted, from the first request on,
@@ -85,11 +106,15 @@ impl LoadHandle {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_counting(cohorts: &[Cohort]) -> Result<Self, LoadError> {
-        Self::start_thread(cohorts, true)
+        Self::start_as(cohorts, Start::at_once(true))
     }
 
-    fn start_thread(cohorts: &[Cohort], counting: bool) -> Result<Self, LoadError> {
-        let prepared = prepare(cohorts)?;
+    /// As [`Self::start`], at a certain time, or with a share of the requests.
+    ///
+    /// # Errors
+    /// As [`Self::start`], and when the time to start at has passed.
+    pub fn start_as(cohorts: &[Cohort], start: Start) -> Result<Self, LoadError> {
+        let prepared = prepare(cohorts, start.share)?;
         // Clients that send as fast as they are answered would take every core for themselves.
         let keeps_pace = prepared.iter().all(|cohort| !cohort.is_closed_loop());
         let mut builder = Builder::new_current_thread();
@@ -104,8 +129,7 @@ impl LoadHandle {
         let (alive, ended) = oneshot::channel();
         let live = Arc::<Live>::default();
         let live_of_thread = Arc::clone(&live);
-        let parts =
-            Parts { counting, cohorts: prepared, pacer, commands: receiver, outbox, live: live_of_thread, parked };
+        let parts = Parts { start, cohorts: prepared, pacer, commands: receiver, outbox, live: live_of_thread, parked };
         let (begin, begun) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
@@ -114,14 +138,20 @@ impl LoadHandle {
                 let _alive: oneshot::Sender<()> = alive;
                 let goes_first = keeps_pace && priority::go_ahead();
                 // Not before: on a busy machine, a new thread waits for its first turn.
-                let origin = clock::now() + START_MARGIN;
+                let earliest = clock::now() + START_MARGIN;
+                let origin = start.at.unwrap_or(earliest);
+                if origin < earliest {
+                    // As for a thread that could not be started: nothing was sent.
+                    let _ = begin.send(Err(LoadError::too_late(earliest.since(origin))));
+                    return Ok(());
+                }
                 // Who started it waits for that.
-                let _ = begin.send((origin, goes_first));
+                let _ = begin.send(Ok((origin, goes_first)));
                 parts.run(&runtime, origin)
             })
             .map_err(failed_to("start the load thread"))?;
         let is_gone = |_| failed_to("start the load thread")(io::Error::other("it ended at once"));
-        let (started_at, goes_first) = begun.recv().map_err(is_gone)?;
+        let (started_at, goes_first) = begun.recv().map_err(is_gone)??;
         Ok(Self { started_at, goes_first, commands, observations: Some(observations), live, thread, ended })
     }
 
@@ -230,27 +260,30 @@ impl LoadHandle {
     }
 }
 
-fn prepare(cohorts: &[Cohort]) -> Result<Vec<Prepared>, LoadError> {
+fn prepare(cohorts: &[Cohort], share: Share) -> Result<Vec<Prepared>, LoadError> {
     if cohorts.is_empty() {
         return Err(LoadError::NoCohort);
     }
-    let prepared = cohorts.iter().map(Prepared::new).collect::<Result<Vec<_>, _>>()?;
+    let prepared = cohorts.iter().map(|cohort| Prepared::new(cohort, share)).collect::<Result<Vec<_>, _>>()?;
     check_descriptors(&prepared)?;
     Ok(prepared)
 }
 
 impl Parts {
     fn run(self, runtime: &Runtime, origin: MonoTime) -> io::Result<()> {
-        let Self { counting, cohorts, pacer, commands, outbox, live, parked } = self;
+        let Self { start, cohorts, pacer, commands, outbox, live, parked } = self;
         LocalSet::new().block_on(runtime, async move {
             let control = Rc::new(Control::new(cohorts.iter().map(Prepared::loads).collect()));
-            if counting {
+            if start.counting {
                 control.timeline.borrow_mut().begin_counting(origin);
             }
-            let at_work = (0..).zip(cohorts).map(|(number, cohort)| cohort.at_work(number, &control, origin, &live));
+            let until = start.window.map_or(MonoTime::from_nanos(u64::MAX), |window| origin + window);
+            let at_work =
+                (0..).zip(cohorts).map(|(number, cohort)| cohort.at_work(number, &control, (origin, until), &live));
             let at_work = at_work.collect();
             let thread = ThreadUse::new(parked, origin);
-            Engine::new(origin, control, at_work, pacer, commands, outbox, thread).run().await
+            let engine = Engine::new(origin, control, at_work, pacer, commands, outbox, thread);
+            engine.cut_finely(start.is_fine).run().await
         })
     }
 }

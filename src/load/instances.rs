@@ -83,6 +83,7 @@ struct Counted {
     answers: u64,
     first: MonoTime,
     last: MonoTime,
+    sent: Option<(MonoTime, MonoTime)>,
     stale: Vec<StaleCount>,
 }
 
@@ -117,21 +118,25 @@ impl InstanceTally {
         if self.named.len() <= place {
             self.named.resize(place + 1, None);
         }
-        let empty = || Counted { answers: 0, first: end, last: end, stale: Vec::new() };
+        let empty = || Counted { answers: 0, first: end, last: end, sent: None, stale: Vec::new() };
         let counted = self.named[place].get_or_insert_with(empty);
         counted.answers += 1;
         counted.last = counted.last.max(end);
+        let both =
+            |sent: MonoTime| counted.sent.map_or((sent, sent), |(first, last)| (sent.min(first), sent.max(last)));
+        counted.sent = answered.sent.map(both).or(counted.sent);
         if let Some(event) = answered.sent.and_then(|sent| timeline.outlived(first_answer, sent)) {
             counted.count_stale(event);
         }
     }
 
-    /// As it is recorded; none if nothing was counted.
-    pub(super) fn into_record(self, instances: &Instances) -> Option<instances::Instances> {
+    /// As it is recorded, with what a merge needs to know if it is for one; none if nothing was counted.
+    pub(super) fn into_record(self, instances: &Instances, is_for_a_merge: bool) -> Option<instances::Instances> {
         let Self { named, unnamed, unnamed_ok, left_out } = self;
         let named = named.into_iter().enumerate().filter_map(|(number, counted)| {
-            let Counted { answers, first, last, stale } = counted?;
-            Some(InstanceCount { name: instances.name(number), answers, first, last, stale })
+            let Counted { answers, first, last, sent, stale } = counted?;
+            let sent = sent.filter(|_| is_for_a_merge);
+            Some(InstanceCount { name: instances.name(number), answers, first, last, sent, stale })
         });
         let counted = instances::Instances { named: named.collect(), unnamed, unnamed_ok, left_out };
         (counted != instances::Instances::default()).then_some(counted)
@@ -170,7 +175,7 @@ mod tests {
         for (sent, end) in [(first, first), (sent, sent + 1)] {
             tally.count(Answered { named, sent: Some(at(sent)), end: at(end), is_ok: true }, &instances, &timeline);
         }
-        let mut record = tally.into_record(&instances).unwrap();
+        let mut record = tally.into_record(&instances, false).unwrap();
         assert_eq!((record.named.len(), record.named[0].answers, record.named[0].name.as_str()), (1, 2, "v1"));
         record.named.remove(0).stale
     }

@@ -67,7 +67,7 @@ mod timeline;
 
 pub use dispatcher::Asked;
 pub use error::LoadError;
-pub use handle::LoadHandle;
+pub use handle::{LoadHandle, Start};
 pub use live::Live;
 pub use observation::{Observation, Receipt};
 pub use question::{Heard, ask, asks};

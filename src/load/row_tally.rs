@@ -1,6 +1,6 @@
 //! Counts one row: a tenth of a second of due times.
 
-use super::ended::Accepted;
+use super::ended::{Accepted, Ended};
 use crate::model::{FailureKey, MonoTime};
 use crate::record::segment::{FailureCount, ROW_NS, Row, density_bucket};
 
@@ -59,12 +59,22 @@ impl RowTally {
         }
     }
 
-    /// Counts a request that ended otherwise.
-    pub(super) fn failed(&mut self, due: MonoTime, key: FailureKey) {
+    /// A connect call was made at `at`.
+    pub(super) fn attempted(&mut self, at: MonoTime) {
+        self.row.attempts = Some(hull(self.row.attempts, at));
+    }
+
+    /// Counts a request that ended otherwise, and if told to, when.
+    pub(super) fn failed(&mut self, &Ended { due, end, .. }: &Ended, key: FailureKey, tells_ends: bool) {
         let row = &mut self.row;
-        match row.failures.iter_mut().find(|failure| failure.key == key) {
-            Some(failure) => failure.n += 1,
-            None => row.failures.push(FailureCount { key, n: 1 }),
+        let place = row.failures.iter().position(|failure| failure.key == key).unwrap_or_else(|| {
+            row.failures.push(FailureCount { key, n: 0, ends: None });
+            row.failures.len() - 1
+        });
+        let failure = &mut row.failures[place];
+        failure.n += 1;
+        if tells_ends {
+            failure.ends = Some(hull(failure.ends, end));
         }
         if !key.class.is_unsent() {
             row.failed_due = Some(hull(row.failed_due, due));

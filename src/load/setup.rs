@@ -15,7 +15,7 @@ use super::live::Live;
 use super::slot::SlotPolicy;
 use super::tally::Tally;
 use super::target::ReadyTarget;
-use crate::model::{Endpoint, MonoTime};
+use crate::model::{Endpoint, MonoTime, Share};
 use crate::scenario::plan;
 use crate::scenario::plan::{Connections, Pace};
 
@@ -37,6 +37,7 @@ struct ReadyPolicy {
     streams: u32,
     closed_loop: bool,
     on_demand: bool,
+    share: Share,
 }
 
 #[derive(Clone, Copy)]
@@ -48,17 +49,25 @@ enum ReadyPace {
 }
 
 impl Prepared {
-    /// Checks and compiles one cohort, and resolves its host.
-    pub(super) fn new(cohort: &plan::Cohort) -> Result<Self, LoadError> {
+    /// Checks and compiles that share of one cohort, and resolves its host.
+    ///
+    /// Of clients and of kept connections a shard has its part, with at least one connection wherever it sends. What cannot
+    /// be shared is the first shard's: a load balancer's check, whose state comes from answers in a row, and the requests
+    /// that steps ask for.
+    pub(super) fn new(cohort: &plan::Cohort, share: Share) -> Result<Self, LoadError> {
         let never = |what| LoadError::Never { cohort: cohort.name.clone(), what };
         let pace = match cohort.pace {
             Pace::Rate(rate) => ReadyPace::RateMicros(
                 rate_micros(rate).ok_or_else(|| LoadError::Rate { cohort: cohort.name.clone(), rate })?,
             ),
             Pace::Clients(0) => return Err(never("clients")),
-            Pace::Clients(clients) => ReadyPace::Clients(clients),
+            Pace::Clients(clients) => match share.part_of(clients) {
+                0 => ReadyPace::OnDemand,
+                part => ReadyPace::Clients(part),
+            },
             Pace::OnDemand => ReadyPace::OnDemand,
             Pace::Health { interval, .. } if interval.is_zero() => return Err(never("interval")),
+            Pace::Health { .. } if !share.is_first() => ReadyPace::OnDemand,
             Pace::Health { interval, .. } => ReadyPace::Interval(interval),
         };
         if cohort.connections == Connections::Reused(0) {
@@ -68,12 +77,14 @@ impl Prepared {
         let slot = SlotPolicy { target: ReadyTarget::new(cohort, !reuse)?, reuse, connect_delay: cohort.connect_delay };
         let policy = ReadyPolicy {
             slot,
-            slots_max: slots_max(pace, cohort.connections, cohort.target.timeout),
+            slots_max: slots_max(pace, cohort.connections, cohort.target.timeout, share),
             streams: cohort.streams,
             closed_loop: matches!(pace, ReadyPace::Clients(_)),
             on_demand: matches!(pace, ReadyPace::OnDemand),
+            share,
         };
-        Ok(Self { name: cohort.name.clone(), pace, health: HealthWatch::of(cohort.pace), policy })
+        let health = HealthWatch::of(cohort.pace).filter(|_| share.is_first());
+        Ok(Self { name: cohort.name.clone(), pace, health, policy })
     }
 
     /// Where its connections go.
@@ -91,16 +102,16 @@ impl Prepared {
         !self.policy.on_demand
     }
 
-    /// The cohort at that place in the plan, with its first request due at `origin`.
+    /// The cohort at that place in the plan, with its first request due at `origin` and none from `until` on.
     pub(super) fn at_work(
         self,
         number: u16,
         control: &Rc<Control>,
-        origin: MonoTime,
+        (origin, until): (MonoTime, MonoTime),
         live: &Arc<Live>,
     ) -> (String, Rc<Cohort>) {
         let agenda = match self.pace {
-            ReadyPace::RateMicros(micros) => Agenda::open(Schedule::by_rate(origin, micros)),
+            ReadyPace::RateMicros(micros) => Agenda::open(Schedule::by_rate(origin, micros).shared(self.policy.share)),
             ReadyPace::Interval(interval) => Agenda::open(Schedule::by_interval(origin, interval)),
             ReadyPace::Clients(clients) => Agenda::clients(clients, origin),
             ReadyPace::OnDemand => Agenda::clients(0, origin),
@@ -109,8 +120,9 @@ impl Prepared {
         let requests = self.policy.slot.target.requests.len();
         let tally =
             tally.with_instances(control.instances.clone()).with_requests(if requests > 1 { requests } else { 0 });
-        let ReadyPolicy { slot, slots_max, streams, closed_loop, on_demand } = self.policy;
-        let policy = Policy { slot: Rc::new(slot), slots_max, streams, closed_loop, on_demand };
+        let ReadyPolicy { slot, slots_max, streams, closed_loop, on_demand, share } = self.policy;
+        let tally = tally.for_a_merge(!share.is_whole());
+        let policy = Policy { slot: Rc::new(slot), slots_max, streams, closed_loop, on_demand, share, until };
         let cohort = Cohort::new(usize::from(number), policy, Rc::clone(control), tally, agenda);
         (self.name, cohort)
     }
@@ -118,15 +130,18 @@ impl Prepared {
 
 /// How many connections a cohort may have at once. With one for each request that is as many as can be due and
 /// not timed out.
-fn slots_max(pace: ReadyPace, connections: Connections, timeout: Duration) -> usize {
+fn slots_max(pace: ReadyPace, connections: Connections, timeout: Duration, share: Share) -> usize {
     let timeout_ns = timeout.as_nanos();
     let bound = match (pace, connections) {
-        (ReadyPace::Clients(clients), Connections::Reused(connections)) => u128::from(clients.min(connections)),
+        (ReadyPace::Clients(clients), Connections::Reused(connections)) => {
+            u128::from(clients.min(share.part_of(connections).max(1)))
+        }
         (ReadyPace::Clients(clients), Connections::New) => u128::from(clients),
         (ReadyPace::OnDemand, _) => 1,
-        (_, Connections::Reused(connections)) => u128::from(connections),
+        (ReadyPace::Interval(_), Connections::Reused(connections)) => u128::from(connections),
+        (ReadyPace::RateMicros(_), Connections::Reused(connections)) => u128::from(share.part_of(connections).max(1)),
         (ReadyPace::RateMicros(micros), Connections::New) => {
-            (u128::from(micros) * timeout_ns).div_ceil(1_000_000_000_000_000) + 1
+            (u128::from(micros) * timeout_ns).div_ceil(1_000_000_000_000_000 * u128::from(share.of())) + 1
         }
         (ReadyPace::Interval(interval), Connections::New) => timeout_ns.div_ceil(interval.as_nanos()) + 1,
     };
@@ -158,12 +173,17 @@ mod tests {
 
     #[test]
     fn new_connections_are_bounded_by_what_can_be_due_at_once() {
-        let bound = |pace, connections| slots_max(pace, connections, Duration::from_secs(10));
+        let shared = |pace, connections, share| slots_max(pace, connections, Duration::from_secs(10), share);
+        let bound = |pace, connections| shared(pace, connections, Share::WHOLE);
         assert_eq!(bound(ReadyPace::RateMicros(50_000_000), Connections::New), 501);
         assert_eq!(bound(ReadyPace::RateMicros(50_000_000), Connections::Reused(16)), 16);
         assert_eq!(bound(ReadyPace::Interval(Duration::from_secs(3)), Connections::New), 5);
         assert_eq!(bound(ReadyPace::Clients(32), Connections::New), 32);
         assert_eq!(bound(ReadyPace::Clients(32), Connections::Reused(4)), 4);
         assert_eq!(bound(ReadyPace::Clients(4), Connections::Reused(32)), 4);
+        let third = Share::new(3, 3).expect("there is one");
+        assert_eq!(shared(ReadyPace::RateMicros(60_000_000), Connections::New, third), 201);
+        assert_eq!(shared(ReadyPace::RateMicros(60_000_000), Connections::Reused(16), third), 5);
+        assert_eq!(shared(ReadyPace::RateMicros(60_000_000), Connections::Reused(2), third), 1);
     }
 }

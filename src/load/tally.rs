@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ended::Ended;
-use super::gaps::{GapWatch, keep_longest};
+use super::gaps::{GAPS_KEPT, GapWatch, TOLD_TO_A_MERGE, keep_longest};
 use super::health::HealthWatch;
 use super::instances::{Answered, InstanceTally, Instances};
 use super::live::Live;
@@ -39,6 +39,8 @@ pub(super) struct Tally {
     unasked: u64,
     last_end: MonoTime,
     latest_ok: Option<SentOk>,
+    /// Keeps what tells to which event a request belongs whose generator does not know of it.
+    is_for_a_merge: bool,
 }
 
 #[derive(Debug)]
@@ -81,7 +83,13 @@ impl Tally {
             unasked: 0,
             last_end: origin,
             latest_ok: None,
+            is_for_a_merge: false,
         }
+    }
+
+    /// The same, as the part of a load that several generators share.
+    pub(super) fn for_a_merge(self, is_for_a_merge: bool) -> Self {
+        Self { is_for_a_merge, ..self }
     }
 
     /// The same, following the state of a load balancer's check as well.
@@ -153,6 +161,9 @@ impl Tally {
     /// A connect call was made at `at`.
     pub(super) fn connect_attempted(&mut self, timeline: &Timeline, at: MonoTime) {
         self.end_attempt_gap(timeline, at);
+        if self.is_for_a_merge {
+            self.row(timeline.scope_at(at), at).attempted(at);
+        }
     }
 
     /// A step asks for requests at `at`: that none was made before says nothing.
@@ -200,10 +211,11 @@ impl Tally {
         self.last_end = self.last_end.max(ended.end);
         self.live.ended(scope == Scope::Warmup, ended.result.err());
         let offset_ns = ended.due.nanos_since(self.origin) % ROW_NS;
+        let is_for_a_merge = self.is_for_a_merge;
         let row = self.row(scope, ended.due);
         match ended.result {
             Ok(accepted) => row.ok(ended.due, ended.end, accepted, offset_ns),
-            Err(key) => row.failed(ended.due, key),
+            Err(key) => row.failed(ended, key, is_for_a_merge),
         }
         let began = timeline.began(scope);
         let segment = self.segment(scope);
@@ -307,7 +319,10 @@ impl Tally {
     }
 
     fn keep_gap(&mut self, timeline: &Timeline, gap: Gap) {
-        keep_longest(&mut self.segment(timeline.scope_of(gap.from, gap.to)).gaps, gap);
+        let is_for_a_merge = self.is_for_a_merge;
+        let gaps = &mut self.segment(timeline.scope_of(gap.from, gap.to)).gaps;
+        let kept = if is_for_a_merge && gap.to.since(gap.from) >= TOLD_TO_A_MERGE { usize::MAX } else { GAPS_KEPT };
+        keep_longest(gaps, gap, kept);
     }
 
     /// Takes the rows of one scope; none once all were taken.
@@ -324,7 +339,7 @@ impl Tally {
         let taken = self.scopes.iter_mut().find_map(|scope| scope.segment.take());
         if let Some(tally) = taken {
             self.scopes.retain(ScopeTally::holds_something);
-            return Some(tally.into_segment(at, &self.instances));
+            return Some(tally.into_segment(at, &self.instances, self.is_for_a_merge));
         }
         self.cut_at = at;
         None
@@ -375,12 +390,12 @@ impl Tally {
 }
 
 impl SegmentTally {
-    fn into_segment(mut self, to: MonoTime, instances: &Instances) -> Box<Segment> {
+    fn into_segment(mut self, to: MonoTime, instances: &Instances, is_for_a_merge: bool) -> Box<Segment> {
         let last = self.last.iter().flatten().map(|(key, ended)| sample(*key, ended));
         self.segment.samples.extend(last);
         self.segment.unframed.extend(self.last_unframed.iter().map(unframed_sample));
         self.segment.requests.retain(|count| count.ended() > 0);
-        let instances = self.instances.into_record(instances);
+        let instances = self.instances.into_record(instances, is_for_a_merge);
         Box::new(Segment { to, instances, ..self.segment })
     }
 }
@@ -394,6 +409,7 @@ impl ScopeTally {
 fn sample(key: FailureKey, ended: &Ended) -> FailureSample {
     let trace = &ended.trace;
     FailureSample {
+        off_ns: 0,
         key,
         due: ended.due,
         sent: trace.sent,

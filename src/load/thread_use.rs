@@ -80,6 +80,7 @@ impl ThreadUse {
         let now = Reading { scheduled, ..Reading::now(self.schedstat.as_ref(), &self.parked) };
         let last = self.last.replace(now);
         GeneratorUse {
+            shard: 0,
             from: last.at,
             to: now.at.max(last.at),
             cpu_ns: now.cpu_ns.saturating_sub(last.cpu_ns),

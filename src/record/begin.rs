@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::shard::{Merged, Shard};
 use crate::model::MonoTime;
 use crate::scenario::plan::Plan;
 
@@ -25,6 +26,12 @@ pub struct Begin {
     pub plan: Plan,
     /// The scenario file with secrets masked; empty for runs without a file.
     pub scenario_text: String,
+    /// Of a load that several generators share: the part of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Made of the records of several generators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
 }
 
 /// The program that wrote a record.

@@ -32,6 +32,9 @@ const COST_MAX: Duration = Duration::from_millis(1);
 /// until the last request has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneratorUse {
+    /// The shard whose thread it is, in a record that was merged of several; 0 for the one that wrote the record.
+    #[serde(default, skip_serializing_if = "is_no_shard")]
+    pub shard: u32,
     /// Where the span before ended.
     pub from: MonoTime,
     /// When it was read.
@@ -133,6 +136,11 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_no_shard(shard: &u32) -> bool {
+    *shard == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +148,7 @@ mod tests {
     fn second(cpu_ms: u64, run_delay_ms: u64, parked_ms: u64) -> GeneratorUse {
         let ms = 1_000_000;
         GeneratorUse {
+            shard: 0,
             from: MonoTime::from_nanos(0),
             to: MonoTime::from_nanos(1_000 * ms),
             cpu_ns: cpu_ms * ms,

@@ -38,6 +38,9 @@ pub struct InstanceCount {
     pub first: MonoTime,
     /// When the last of them was whole.
     pub last: MonoTime,
+    /// When the requests of the first and the last of them were sent; known of loads that are shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<(MonoTime, MonoTime)>,
     /// Of these, the stale ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<StaleCount>,

@@ -11,6 +11,7 @@ use super::gate::GateOutcome;
 use super::generator::GeneratorUse;
 use super::request::RequestEnd;
 use super::segment::{Rows, Segment};
+use super::shard::{Clocks, ShardUse};
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
 use crate::model::process::{ExitSource, Process};
@@ -62,6 +63,10 @@ pub enum Line {
     Gate(GateOutcome),
     /// Something a state check found after the last step.
     Check(StateCheck),
+    /// Both clocks of the machine, at the end of the load of a shard.
+    WallClock(Clocks),
+    /// What one generator of a merged record did.
+    Shard(Box<ShardUse>),
     /// A limit on what is kept was reached.
     Cap(Cap),
     /// Something a reader of the report must know.

@@ -1,7 +1,8 @@
 //! The record: everything observed in one run of one scenario, one JSON object a line.
 //!
 //! Format `gapless/record/1`. [`mod@line`] has the lines, [`begin`] the first of them, [`segment`] and [`generator`] those of the
-//! load, [`request`] and [`gate`] those of the steps of these names, [`writer`] and
+//! load, [`request`] and [`gate`] those of the steps of these names, [`shard`] those of generators that share a load,
+//! [`writer`] and
 //! [`reader`] the file. A record is the single source of every report; it is read as a [`fold`], never held whole.
 
 pub mod begin;
@@ -16,6 +17,7 @@ mod plausible;
 pub mod reader;
 pub mod request;
 pub mod segment;
+pub mod shard;
 pub mod writer;
 
 pub use fold::Record;

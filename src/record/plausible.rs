@@ -64,12 +64,13 @@ impl Limits {
             Line::Rows(rows) => (times_of_rows(rows), rows.rows.iter().flat_map(counts_of_row).collect()),
             Line::Segment(segment) => (times_of_segment(segment), counts_of_segment(segment)),
             Line::Generator(generator) => (times_of_generator(generator), counts_of_generator(generator)),
+            Line::Shard(shard) => (Vec::new(), vec![shard.due, shard.ok, shard.failed, shard.unsent, shard.warmup]),
             other => (time_of(other).into_iter().collect(), Vec::new()),
         };
         if texts_of(line).into_iter().any(|text| text.len() > TEXT_MAX_BYTES) {
             return Some("it holds a longer text than is ever kept");
         }
-        if matches!(line, Line::Note(_) | Line::Check(_) | Line::Cap(_)) {
+        if matches!(line, Line::Note(_) | Line::Check(_) | Line::Cap(_) | Line::Shard(_)) {
             match self.remarks_left.checked_sub(1) {
                 Some(left) => self.remarks_left = left,
                 None => return Some("the record has more remarks than a run makes"),
@@ -116,6 +117,7 @@ fn time_of(line: &Line) -> Option<MonoTime> {
         Line::Exec(outcome) => Some(outcome.at),
         Line::Request(request) => Some(request.end),
         Line::Gate(outcome) => Some(outcome.at),
+        Line::WallClock(clocks) => Some(clocks.at),
         Line::End(end) => Some(end.at),
         // The first five have several. Those of the others are shown, and nothing is derived from them.
         Line::Rows(_)
@@ -127,6 +129,7 @@ fn time_of(line: &Line) -> Option<MonoTime> {
         | Line::Journal(_)
         | Line::Check(_)
         | Line::Cap(_)
+        | Line::Shard(_)
         | Line::Note(_) => None,
     }
 }
@@ -137,6 +140,7 @@ fn texts_of(line: &Line) -> Vec<&str> {
         Line::Note(note) => vec![&note.message],
         Line::Check(check) => vec![&check.name, &check.expected, &check.actual],
         Line::Cap(cap) => vec![&cap.what],
+        Line::Shard(shard) => vec![&shard.host],
         Line::Segment(segment) => {
             let named = segment.instances.iter().flat_map(|instances| &instances.named);
             named.map(|instance| instance.name.as_str()).collect()
@@ -157,9 +161,12 @@ fn texts_of(line: &Line) -> Vec<&str> {
 }
 
 fn times_of_rows(rows: &Rows) -> Vec<MonoTime> {
-    let pairs =
-        rows.rows.iter().flat_map(|row| [row.ok_ends, row.failed_due, row.lasting_ok, row.slowest, row.unframed_ends]);
-    pairs.flatten().flat_map(|(first, last)| [first, last]).collect()
+    let pairs = rows
+        .rows
+        .iter()
+        .flat_map(|row| [row.ok_ends, row.failed_due, row.lasting_ok, row.slowest, row.unframed_ends, row.attempts]);
+    let ends = rows.rows.iter().flat_map(|row| row.failures.iter().map(|failure| failure.ends));
+    pairs.chain(ends).flatten().flat_map(|(first, last)| [first, last]).collect()
 }
 
 fn times_of_segment(segment: &Segment) -> Vec<MonoTime> {
@@ -169,7 +176,10 @@ fn times_of_segment(segment: &Segment) -> Vec<MonoTime> {
     let unframed = segment.unframed.iter().flat_map(|sample| [sample.due, sample.end]);
     let goaways = segment.goaways.iter().flat_map(|goaways| [goaways.first, goaways.last]);
     let named = segment.instances.iter().flat_map(|instances| &instances.named);
-    let answers = named.flat_map(|instance| [instance.first, instance.last]);
+    let answers = named.flat_map(|instance| {
+        let sent = instance.sent.into_iter().flat_map(|(first, last)| [first, last]);
+        [instance.first, instance.last].into_iter().chain(sent)
+    });
     let ends = [segment.from, segment.to].into_iter();
     ends.chain(gaps).chain(first_ok).chain(samples).chain(unframed).chain(goaways).chain(answers).collect()
 }

@@ -71,47 +71,32 @@ impl Record {
     pub fn read(mut from: impl BufRead) -> Result<Self, RecordError> {
         let mut fold = Fold::default();
         let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
-            let count = from.by_ref().take(LONGEST_LINE_BYTES + 1).read_until(b'\n', &mut bytes)?;
-            let is_cut = bytes.last() != Some(&b'\n') && count as u64 <= LONGEST_LINE_BYTES;
-            match &fold.begun {
-                Some(begun) if bytes.is_empty() || (is_cut && begun.record.end.is_none()) => break,
-                _ => fold.add(&bytes)?,
-            }
+        while fold.lines.read_bytes(&mut from, &mut bytes)? {
+            fold.add(&bytes)?;
         }
-        fold.begun.map(|begun| begun.record).ok_or_else(|| RecordError::NotARecord("it is empty".to_owned()))
+        fold.record.ok_or_else(|| RecordError::NotARecord("it is empty".to_owned()))
     }
 }
 
 /// A record that is read or written line by line.
 #[derive(Debug, Default)]
 pub struct Fold {
+    lines: Lines,
     /// None before the first line.
-    begun: Option<Begun>,
-    /// Lines before the next one.
-    lines: u64,
-    bytes: u64,
-    checksum: crc32fast::Hasher,
-}
-
-#[derive(Debug)]
-struct Begun {
-    record: Record,
-    limits: Limits,
+    record: Option<Record>,
 }
 
 impl Fold {
     /// The record so far; none before its first line.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
-        self.begun.as_ref().map(|begun| &begun.record)
+        self.record.as_ref()
     }
 
     /// All of it; none before its first line.
     #[must_use]
     pub fn finish(self) -> Option<Record> {
-        self.begun.map(|begun| begun.record)
+        self.record
     }
 
     /// Takes the next line in, as it stands in the file.
@@ -119,7 +104,34 @@ impl Fold {
     /// # Errors
     /// When it cannot be the next line of a record of this version. Nothing should be added behind it.
     pub fn add(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
-        let number = self.lines + 1;
+        match (&mut self.record, self.lines.next(bytes)?) {
+            (None, Line::Begin(begin)) => self.record = Some(Record::new(*begin)),
+            (Some(record), line) => record.add(line),
+            (None, _) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a record, one after the other: each is checked, and none is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// What they may say; none before the first.
+    limits: Option<Limits>,
+    has_ended: bool,
+    /// Lines before the next one.
+    count: u64,
+    bytes: u64,
+    checksum: crc32fast::Hasher,
+}
+
+impl Lines {
+    /// The next line, which stands like this in the file. The first is [`Line::Begin`].
+    ///
+    /// # Errors
+    /// When it cannot be the next line of a record of this version.
+    pub(crate) fn next(&mut self, bytes: &[u8]) -> Result<Line, RecordError> {
+        let number = self.count + 1;
         if bytes.len() as u64 > LONGEST_LINE_BYTES {
             return Err(RecordError::TooLarge("it has a line of more than 16 MiB"));
         }
@@ -128,25 +140,46 @@ impl Fold {
             return Err(RecordError::TooLarge("it has more than 512 MiB"));
         }
         let implausible = |doubt| RecordError::Implausible { number, doubt };
-        match &mut self.begun {
+        let line = match &mut self.limits {
             None => {
                 let begin = parse_begin(bytes)?;
-                let limits = Limits::of(&begin).map_err(implausible)?;
-                self.begun = Some(Begun { record: Record::new(begin), limits });
+                self.limits = Some(Limits::of(&begin).map_err(implausible)?);
+                Line::Begin(Box::new(begin))
             }
-            Some(begun) if begun.record.end.is_some() => return Err(RecordError::BehindEnd(number)),
-            Some(begun) => {
+            Some(_) if self.has_ended => return Err(RecordError::BehindEnd(number)),
+            Some(limits) => {
                 let line = parse_line(bytes).map_err(|error| RecordError::Line { number, error })?;
-                begun.limits.doubt(&line).map_or(Ok(()), |doubt| Err(implausible(doubt)))?;
+                limits.doubt(&line).map_or(Ok(()), |doubt| Err(implausible(doubt)))?;
                 if let Line::End(end) = &line {
-                    check_end(end, self.lines, &self.checksum)?;
+                    check_end(end, self.count, &self.checksum)?;
+                    self.has_ended = true;
                 }
-                begun.record.add(line);
+                line
             }
-        }
+        };
         self.checksum.update(bytes);
-        self.lines = number;
-        Ok(())
+        self.count = number;
+        Ok(line)
+    }
+
+    /// Reads the next line; none behind the last. One that was cut in its middle, where no end came before, is none.
+    ///
+    /// # Errors
+    /// As [`Self::next`], and those of the reader.
+    pub(crate) fn read(&mut self, from: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<Option<Line>, RecordError> {
+        if !self.read_bytes(from, bytes)? {
+            return Ok(None);
+        }
+        self.next(bytes).map(Some)
+    }
+
+    /// Whether there is a next line.
+    fn read_bytes(&self, from: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<bool, RecordError> {
+        bytes.clear();
+        let count = from.by_ref().take(LONGEST_LINE_BYTES + 1).read_until(b'\n', bytes)?;
+        let is_cut = bytes.last() != Some(&b'\n') && count as u64 <= LONGEST_LINE_BYTES;
+        let is_over = bytes.is_empty() || (is_cut && !self.has_ended);
+        Ok(self.limits.is_none() || !is_over)
     }
 }
 

@@ -88,6 +88,9 @@ pub struct Row {
     /// Due times of the first and the last failed (dropped or wrong) request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_due: Option<(MonoTime, MonoTime)>,
+    /// When the first and the last connect call were made in this tenth of a second; known of loads that are shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<(MonoTime, MonoTime)>,
     /// Due and end of the earliest-due `ok` request due after the last failed one of this row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasting_ok: Option<(MonoTime, MonoTime)>,
@@ -101,6 +104,9 @@ pub struct FailureCount {
     pub key: FailureKey,
     /// How many.
     pub n: u64,
+    /// When the first and the last of them ended; known of loads that are shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<(MonoTime, MonoTime)>,
 }
 
 /// Distributions and connection counts of one scope of one cohort, over a span of time.
@@ -332,6 +338,9 @@ pub struct FailureSample {
     /// What the server spoke, where that was not the HTTP/2, or the gRPC, that it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
+    /// By how much its times may be wrong, in nanoseconds: where they were mapped by the clocks of two machines.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub off_ns: u64,
 }
 
 /// One answer that only the end of its connection delimited.

@@ -112,6 +112,9 @@ pub struct ScenarioResult {
     pub evidence: Vec<Evidence>,
     /// What a reader must know: what could not be observed, what was left out.
     pub notes: Vec<Note>,
+    /// What each generator did, where several shared the load; absent otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generators: Vec<GeneratorResult>,
     /// The run over time, for a chart.
     pub series: Series,
     /// What charts draw. Not in `result.json`: the record has it.
@@ -187,6 +190,23 @@ pub struct Connections {
     pub closed_idle: u64,
     /// Answers that only the end of the connection delimited: a cut-short one would have gone unseen.
     pub unframed: u64,
+}
+
+/// What one of several generators did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GeneratorResult {
+    /// Its shard, from 1.
+    pub shard: u32,
+    /// The nodename of its machine.
+    pub host: String,
+    /// Its requests.
+    pub requests: Requests,
+    /// Its own error.
+    pub lateness_us: Lateness,
+    /// It ran on the clock of the first shard; else its times are mapped by the wall clocks of both machines.
+    pub same_clock: bool,
+    /// Its record came to its end, and all of it was counted.
+    pub whole: bool,
 }
 
 /// What became of one of several requests, over all cohorts.

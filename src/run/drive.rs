@@ -28,13 +28,14 @@ use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
 use super::restore::Home;
 use super::serving::{self, Earlier, Served};
+use super::sharing::Sharing;
 use super::so_far::SoFar;
 use super::step::{Judge, Stage};
 use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
 use crate::clock;
 use crate::host::Host;
-use crate::load::{LoadHandle, Observation, TakenMeter};
+use crate::load::{LoadHandle, Observation, Start, TakenMeter};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
@@ -48,6 +49,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Requests of the warmup have at least this long to end before the first step.
 const SETTLE_MIN: Duration = Duration::from_secs(1);
+
+/// A run of a shard that ends this much after the others is no reason for doubt: they end as they are woken.
+const OVER_MIN: Duration = Duration::from_millis(50);
 
 /// What a run is made of.
 pub struct Setup<'a, M> {
@@ -73,6 +77,8 @@ pub struct Setup<'a, M> {
     pub judge: Judge,
     /// What others announce meanwhile.
     pub marks: Option<Marks>,
+    /// Its part of the load.
+    pub sharing: Sharing,
 }
 
 /// How a run ended.
@@ -180,8 +186,18 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, begun: &mut Begun, end: &Earl
     let so_far = Rc::new(RefCell::new(SoFar::default()));
     let observers =
         Observers::start(setup.plan, &setup.host, setup.recorder, units, &processes, ended_sender, &so_far).await;
-    let start = if setup.plan.run.warmup.is_zero() { LoadHandle::start_counting } else { LoadHandle::start };
-    let mut load = start(&setup.plan.cohorts)?;
+    let sharing = setup.sharing;
+    if sharing.start_at_ns.is_some() {
+        setup.progress.stage(&ProgressStage::AwaitingStart);
+    }
+    let start = Start {
+        counting: setup.plan.run.warmup.is_zero(),
+        share: sharing.share,
+        at: sharing.await_start(end.user()).await?,
+        window: sharing.window,
+        is_fine: sharing.is_fine,
+    };
+    let mut load = LoadHandle::start_as(&setup.plan.cohorts, start)?;
     let pump = pump(&mut load, setup.recorder.clone(), Rc::clone(&so_far));
     let started_at = load.started_at();
     let earlier = RefCell::new(Earlier::default());
@@ -206,6 +222,11 @@ async fn run<M: Manager>(setup: &mut Setup<'_, M>, begun: &mut Begun, end: &Earl
     debug_assert!(joined.is_ok(), "the pump neither panics nor is aborted");
     observers.stop().await;
     result?;
+    if setup.manager.is_some() {
+        // What other shards have sent is to find the service as it is.
+        let others = sleep(sharing.others_take(setup.plan));
+        setup.interrupt.unless_raised(others).await.ok_or(Halt::Interrupted)?;
+    }
     if let Some(manager) = setup.manager.as_deref() {
         check_end_state(setup, manager, &held, &earlier.into_inner()).await?;
     }
@@ -314,10 +335,21 @@ async fn under_load<M: Manager>(
         judge: setup.judge,
     };
     let acting = async {
-        run_steps(setup, &stage, numbering).await?;
-        setup.progress.stage(&ProgressStage::CoolingDown);
-        phase(setup.recorder, Phase::Cooldown, clock::now());
-        setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)
+        if setup.sharing.acts() {
+            run_steps(setup, &stage, numbering).await?;
+            setup.progress.stage(&ProgressStage::CoolingDown);
+            phase(setup.recorder, Phase::Cooldown, clock::now());
+            setup.interrupt.unless_raised(sleep(setup.plan.run.cooldown)).await.ok_or(Halt::Interrupted)?;
+        }
+        let over = setup.sharing.await_end(load.started_at(), setup.interrupt).await?;
+        if over > OVER_MIN {
+            let message = format!(
+                "the steps and the cooldown took {:.1} s longer than the other shards loaded; give a longer --duration",
+                over.as_secs_f64()
+            );
+            setup.recorder.note(NoteKind::Doubt, message);
+        }
+        Ok(())
     };
     let Some(marks) = marks else { return acting.await };
     tokio::select! {
@@ -373,6 +405,9 @@ async fn be_answered<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: Mon
         return Ok(());
     }
     setup.progress.stage(&ProgressStage::WarmingUp);
+    if !setup.sharing.share.is_whole() {
+        return warm_up_shard(setup, load, started_at).await;
+    }
     let healthy = timeout(run.ready_timeout, load.all_answered(started_at));
     if setup.interrupt.unless_raised(healthy).await.ok_or(Halt::Interrupted)?.is_err() {
         return Err(Halt::NotReady(not_ready(setup.plan)));
@@ -381,6 +416,25 @@ async fn be_answered<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: Mon
     phase(setup.recorder, Phase::Counting, load.begin_counting().await);
     // What was due in the warmup is to end before a step cuts it off; a target that never answers is not waited for.
     let ended = timeout(run.warmup.max(SETTLE_MIN), load.hand_over());
+    setup.interrupt.unless_raised(ended).await.map(drop).ok_or(Halt::Interrupted)
+}
+
+/// As [`be_answered`], for the same time in all shards. The first acts on units, so it has to be answered before; what others
+/// send at a low rate may not even be due by then.
+async fn warm_up_shard<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
+    let warmup = setup.plan.run.warmup;
+    let left = || (started_at + warmup).since(clock::now());
+    if setup.sharing.acts() {
+        let healthy = timeout(left(), load.all_answered(started_at));
+        if setup.interrupt.unless_raised(healthy).await.ok_or(Halt::Interrupted)?.is_err() {
+            return Err(Halt::NotReady(format!(
+                "not every cohort had an answer within the warmup ({warmup:?}), which is as long in every shard; make it longer"
+            )));
+        }
+    }
+    setup.interrupt.unless_raised(sleep(left())).await.ok_or(Halt::Interrupted)?;
+    phase(setup.recorder, Phase::Counting, load.begin_counting().await);
+    let ended = timeout(warmup.max(SETTLE_MIN), load.hand_over());
     setup.interrupt.unless_raised(ended).await.map(drop).ok_or(Halt::Interrupted)
 }
 

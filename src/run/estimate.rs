@@ -22,7 +22,7 @@ pub fn duration(plan: &Plan) -> Duration {
 #[must_use]
 pub fn left(plan: &Plan, stage: &Stage, surroundings: Surroundings) -> Option<Duration> {
     let (first, run) = match stage {
-        Stage::SettingUp | Stage::WarmingUp => (0, None),
+        Stage::SettingUp | Stage::AwaitingStart | Stage::WarmingUp => (0, None),
         Stage::Step { event, .. } => place(plan, *event)?,
         Stage::CoolingDown => return Some(plan.run.cooldown),
         Stage::Restoring => return None,

@@ -33,6 +33,7 @@ pub mod recorder;
 mod restore;
 mod sampler;
 pub mod serving;
+pub mod sharing;
 mod so_far;
 pub mod step;
 mod steps;
@@ -45,6 +46,7 @@ pub use interrupt::Interrupt;
 pub use marks::Marks;
 pub use progress::Progress;
 pub use recorder::Recorder;
+pub use sharing::Sharing;
 pub use step::Judge;
 
 #[cfg(test)]

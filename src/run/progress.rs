@@ -8,6 +8,8 @@ use crate::model::UnitName;
 pub enum Stage {
     /// Units are installed and started.
     SettingUp,
+    /// The time to start at is awaited.
+    AwaitingStart,
     /// The load runs; nothing counts yet.
     WarmingUp,
     /// A step runs.

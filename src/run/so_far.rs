@@ -122,7 +122,7 @@ mod tests {
         let row = Row {
             ok: u64::from(ok),
             density: vec![(density_bucket(latency_us), ok)],
-            failures: vec![FailureCount { key, n: failed }],
+            failures: vec![FailureCount { key, n: failed, ends: None }],
             ..Row::default()
         };
         Rows { cohort: 0, scope, rows: vec![row] }
@@ -158,7 +158,7 @@ mod tests {
         }
         assert_eq!(so_far.recent().first().map(|tenth| tenth.index), Some(10));
         let key = FailureKey::new(FailureClass::ResponseTimeout, Disposition::Unanswered);
-        let late = Row { ok: 1, max_us: 900, failures: vec![FailureCount { key, n: 2 }], ..Row::default() };
+        let late = Row { ok: 1, max_us: 900, failures: vec![FailureCount { key, n: 2, ends: None }], ..Row::default() };
         so_far.add(&row(20, late.clone()));
         so_far.add(&row(20, Row { ok: 1, max_us: 700, ..Row::default() }));
         so_far.add(&row(3, late));

@@ -118,8 +118,8 @@ impl<'a> Case<'a> {
         // A connection is turned away when it is tried; that it was too often shows only at the end.
         let from = if sample.key.class == FailureClass::ConnectTimeout { sample.due } else { sample.end };
         Self {
-            due: Span::new(sample.due, sample.due),
-            moment: Span::new(from, sample.end),
+            due: Span::new(sample.due, sample.due).widened(sample.off_ns),
+            moment: Span::new(from, sample.end).widened(sample.off_ns),
             sample: Some(sample),
             word: self.timeline.trace.reset_of(sample, self.destination(), self.slack_ns),
             connected: sample.connected,

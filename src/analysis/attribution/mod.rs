@@ -117,7 +117,7 @@ impl Attribution {
         let mut samples = samples_by_row(window, timeline);
         for (row, rows, counts) in window.spans() {
             for (key, count) in counts.failures.iter().filter(|(key, _)| !key.class.is_unsent()) {
-                let due = timeline.rows_span(row, rows);
+                let due = timeline.rows_span(row, rows).widened(timeline.off_ns);
                 let by_row = Case {
                     key,
                     cohort,

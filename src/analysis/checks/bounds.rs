@@ -4,7 +4,7 @@ use super::instrument::slowed_by_generator;
 use super::{Judged, passed_or};
 use crate::analysis::facts::Facts;
 use crate::analysis::figures::{Figures, Part};
-use crate::analysis::words;
+use crate::analysis::{shards, words};
 use crate::model::bound::{Comparison, Limit};
 use crate::model::metric::Dimension;
 use crate::model::{Bound, Metric, Verdict};
@@ -40,6 +40,7 @@ pub(crate) fn bounds(
     (facts, whole): (&Facts<'_>, &Figures),
     slowed: Option<&str>,
 ) -> Vec<Judged> {
+    let expect = shards::judged(expect, facts);
     let of_part = matches!(part, Part::Step(_) | Part::Rest).then(|| Figures::of(facts, None, part));
     let figures = of_part.as_ref().unwrap_or(whole);
     let place = match part {

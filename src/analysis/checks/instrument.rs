@@ -8,7 +8,7 @@ use crate::analysis::facts::Facts;
 use crate::analysis::figures::Figures;
 use crate::analysis::number::ns_to_ms;
 use crate::analysis::statistics::is_surely_above;
-use crate::analysis::{sight, step_gate, words};
+use crate::analysis::{shards, sight, step_gate, words};
 use crate::model::{FailureClass, MonoTime, Span, Verdict};
 use crate::record::line::EndReason;
 use crate::record::segment::Scope;
@@ -208,7 +208,7 @@ fn contradiction(facts: &Facts<'_>, whole: &Figures) -> Option<String> {
         return Some("it counts requests of a cohort that is not in its plan".to_owned());
     }
     // Of a run that was cut off, one may have been handed over before the other.
-    facts.record.end.as_ref()?;
+    facts.record.end.as_ref().filter(|_| shards::are_whole(facts))?;
     let (ok, wrong) = (&whole.distributions.ok, &whole.distributions.wrong);
     for (rows, histograms, what) in [(whole.requests.ok, ok, "ok"), (whole.wrong(), wrong, "answered wrong")] {
         let histograms = histograms.len();

@@ -140,6 +140,8 @@ impl Simulation {
             }),
             plan: self.plan.clone(),
             scenario_text: String::new(),
+            shard: None,
+            merged: None,
         }
     }
 
@@ -277,7 +279,7 @@ impl Part<'_> {
         }
         row.statuses = statuses.into_iter().collect();
         row.density = density.into_iter().collect();
-        row.failures = failures.into_iter().map(|(key, n)| FailureCount { key, n }).collect();
+        row.failures = failures.into_iter().map(|(key, n)| FailureCount { key, n, ends: None }).collect();
         row.ok_ends = oks.iter().map(|ok| ok.1).min().zip(oks.iter().map(|ok| ok.1).max());
         let last_failed = row.failed_due.map(|(_, last)| last);
         row.lasting_ok = oks.into_iter().filter(|&(due, _)| Some(due) > last_failed).min();
@@ -305,6 +307,7 @@ fn count_in_segment(segment: &mut Segment, request: &Request, begin: Option<Mono
                 segment.service.record(latency_ns);
             }
             segment.samples.push(FailureSample {
+                off_ns: 0,
                 instead: None,
                 key,
                 due: at_us(request.due_us),

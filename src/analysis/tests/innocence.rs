@@ -20,6 +20,7 @@ fn losing(class: FailureClass, idle_percent: u64) -> Simulation {
         let (from, to) = (at_ms(second * 1_000), at_ms(second * 1_000 + 1_000));
         let idle_ns = idle_percent * 10_000_000;
         Line::Generator(GeneratorUse {
+            shard: 0,
             from,
             to,
             cpu_ns: 1_000_000_000 - idle_ns,

@@ -38,6 +38,7 @@ impl<'a> Watcher<'a> {
 fn doing(stage: &Stage) -> String {
     match stage {
         Stage::SettingUp => "setting up".to_owned(),
+        Stage::AwaitingStart => "waiting for the time to start".to_owned(),
         Stage::WarmingUp => "warming up".to_owned(),
         Stage::Step { action, unit, event, events } => {
             let unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
@@ -53,7 +54,7 @@ impl Progress for Watcher<'_> {
         let doing = doing(stage);
         let Some(live) = &self.live else { return inform(&format!("{}: {doing}", self.plan.name)) };
         // Without a warmup the load starts with the first step.
-        let is_under_load = *stage != Stage::SettingUp;
+        let is_under_load = !matches!(stage, Stage::SettingUp | Stage::AwaitingStart);
         let left = estimate::left(self.plan, stage, self.surroundings);
         live.shared.update(|seen| seen.stage(secrets().hide_known(&doing), is_under_load, left, Instant::now()));
         live.shared.changed.notify_one();

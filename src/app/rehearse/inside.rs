@@ -16,7 +16,7 @@ use crate::app::output::{self, inform, say};
 use crate::app::try_unit::Rehearsal;
 use crate::app::{arguments, init, run, session, try_unit};
 use crate::check::Facts;
-use crate::cli::{Command, ManagerArg, RehearseArgs, RunArgs, SystemdArg, TryArgs};
+use crate::cli::{Command, ManagerArg, RehearseArgs, RunArgs, ShardArgs, SystemdArg, TryArgs};
 use crate::clock;
 use crate::host::listener;
 use crate::manager::systemd::Inspector;
@@ -257,6 +257,8 @@ fn try_args(args: RehearseArgs) -> TryArgs {
 fn run_args(args: RehearseArgs) -> RunArgs {
     let overrides = overrides(&args);
     RunArgs {
+        shard: ShardArgs::default(),
+        duration: None,
         paths: args.targets.into_iter().map(Into::into).collect(),
         manager: ManagerArg::System,
         only: args.only,

@@ -19,7 +19,7 @@ use crate::load::slot::{Due, Slot, SlotEvent, SlotPolicy};
 use crate::load::tally::Tally;
 use crate::load::thread_use::Scheduled;
 use crate::load::timeline::Timeline;
-use crate::model::{Disposition, FailureClass, FailureKey, MonoTime};
+use crate::model::{Disposition, FailureClass, FailureKey, MonoTime, Share};
 use crate::record::request::RequestEnd;
 use crate::record::segment::SentOk;
 
@@ -38,6 +38,10 @@ pub(in crate::load) struct Policy {
     pub(in crate::load) closed_loop: bool,
     /// Nothing is due until a step asks.
     pub(in crate::load) on_demand: bool,
+    /// Which of all requests are sent here.
+    pub(in crate::load) share: Share,
+    /// Nothing falls due from here on.
+    pub(in crate::load) until: MonoTime,
 }
 
 /// One cohort at work.
@@ -124,7 +128,7 @@ impl Cohort {
 
     /// Sends all that falls due before `before` and all that waits, as far as there are connections.
     pub(in crate::load) fn release(self: &Rc<Self>, before: MonoTime) {
-        let fall_due = || self.agenda.borrow_mut().fall_due(before);
+        let fall_due = || self.agenda.borrow_mut().fall_due(before.min(self.policy.until));
         while let Some(due) = fall_due() {
             self.count(|tally, timeline| tally.fell_due(timeline, due));
             self.scheduled.update(|scheduled| Scheduled { due: scheduled.due + 1, ..scheduled });
@@ -142,7 +146,7 @@ impl Cohort {
     pub(in crate::load) fn next_release(&self) -> Option<MonoTime> {
         let agenda = self.agenda.borrow();
         let expiry = agenda.first_waiting().map(|due| due + self.policy.slot.target.timeout);
-        agenda.next_due().into_iter().chain(expiry).min()
+        agenda.next_due().filter(|due| *due < self.policy.until).into_iter().chain(expiry).min()
     }
 
     /// How many requests are due and wait for a connection.
@@ -167,7 +171,7 @@ impl Cohort {
     /// Counts a request whose slot is free again, and gives that slot its next one; without one it is idle.
     fn finished(&self, ended: &Ended, slot: &Rc<Mailbox>) -> Option<Due> {
         self.ended(ended);
-        if self.policy.closed_loop && !self.control.is_stopped() {
+        if self.policy.closed_loop && !self.control.is_stopped() && ended.end < self.policy.until {
             if ended.result.is_ok() || ended.trace.connected.is_some() {
                 self.count(|tally, timeline| tally.fell_due(timeline, ended.end));
                 return Some(self.choose(ended.end));
@@ -230,7 +234,7 @@ impl Cohort {
     fn choose(&self, at: MonoTime) -> Due {
         let number = self.given.get();
         self.given.set(number + 1);
-        Due { at, which: self.policy.slot.target.mix.nth(number) }
+        Due { at, which: self.policy.slot.target.mix.nth(self.policy.share.in_whole(number)) }
     }
 
     fn ended(&self, ended: &Ended) {

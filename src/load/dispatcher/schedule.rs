@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use crate::model::MonoTime;
 use crate::model::time::nanos;
+use crate::model::{MonoTime, Share};
 
-/// An open loop's schedule: `due(i) = start + floor(i * numerator / denominator)` nanoseconds.
+/// An open loop's schedule: `due(i) = start + floor(i * numerator / denominator)` nanoseconds, where `i` is the number of a
+/// request in the whole schedule, whichever share of it is sent here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::load) struct Schedule {
     start: MonoTime,
     numerator: u128,
     denominator: u128,
+    share: Share,
 }
 
 /// Rates are taken to a millionth of a request per second, so that 0.1 is exactly one in ten seconds.
@@ -27,17 +29,22 @@ pub(in crate::load) fn rate_micros(rate: f64) -> Option<u64> {
 impl Schedule {
     /// Sends `rate_micros` millionths of a request each second from `start`; `rate_micros` is at least 1.
     pub(in crate::load) fn by_rate(start: MonoTime, rate_micros: u64) -> Self {
-        Self { start, numerator: 1_000_000_000_000_000, denominator: u128::from(rate_micros) }
+        Self { start, numerator: 1_000_000_000_000_000, denominator: u128::from(rate_micros), share: Share::WHOLE }
     }
 
     /// One request each `interval`, from `start`.
     pub(in crate::load) fn by_interval(start: MonoTime, interval: Duration) -> Self {
-        Self { start, numerator: u128::from(nanos(interval)), denominator: 1 }
+        Self { start, numerator: u128::from(nanos(interval)), denominator: 1, share: Share::WHOLE }
     }
 
-    /// When request `index` is due.
+    /// The same, of which only that share is sent.
+    pub(in crate::load) fn shared(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
+    /// When request `index` of the share is due.
     pub(in crate::load) fn due(&self, index: u64) -> MonoTime {
-        let after_ns = u128::from(index) * self.numerator / self.denominator;
+        let after_ns = u128::from(self.share.in_whole(index)) * self.numerator / self.denominator;
         self.start + Duration::from_nanos(u64::try_from(after_ns).unwrap_or(u64::MAX))
     }
 }
@@ -83,6 +90,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn shards_together_are_due_when_one_generator_would_be(
+            micros in 1_u64..20_000_000_000_000, of in 1_u32..20, first in 0_u64..1_000_000,
+        ) {
+            let schedule = Schedule::by_rate(START, micros);
+            let dues = (first..first + 3).flat_map(|nth| {
+                (1..=of).map(move |index| schedule.shared(Share::new(index, of).expect("there is one")).due(nth))
+            });
+            let number = first * u64::from(of);
+            prop_assert!(dues.eq((number..number + 3 * u64::from(of)).map(|number| schedule.due(number))));
+        }
+
         #[test]
         fn due_times_rise_and_every_window_holds_its_exact_count(
             micros in 1u64..20_000_000_000_000, index in 0u64..1_000_000_000, seconds in 1u64..5_000,

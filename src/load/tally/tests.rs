@@ -60,7 +60,7 @@ fn a_row_tells_of_its_tenth_of_a_second() {
     let row = only_row(&mut tally);
     assert_eq!((row.index, row.due, row.ok), (2, 5, 3));
     assert_eq!(row.statuses, [(200, 3)]);
-    assert_eq!(row.failures, [FailureCount { key: refused, n: 2 }]);
+    assert_eq!(row.failures, [FailureCount { key: refused, n: 2, ends: None }]);
     assert_eq!((row.sum_us, row.max_us), (13_000, 10_000));
     assert_eq!(row.ok_ends, Some((at(206), at(252))));
     assert_eq!(row.failed_due, Some((at(210), at(220))));

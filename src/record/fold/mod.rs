@@ -13,6 +13,7 @@ mod zones;
 
 pub(crate) use recovery::ROWS_PER_SECOND;
 pub(crate) use settle::grain;
+pub(crate) use thin::join_uses;
 
 use std::time::Duration;
 

@@ -47,6 +47,7 @@ fn story() -> Simulation {
         .zip((0..3).cycle())
         .map(|(nth, queued)| queue(at_ms(nth * 500 + 7), Some((inode(nth), queued))));
     let second = |nth: u64| GeneratorUse {
+        shard: 0,
         from: at_ms(nth * 1_000),
         to: at_ms(nth * 1_000 + 1_000),
         cpu_ns: 50_000_000,
@@ -143,7 +144,7 @@ fn hours_of_nothing_but_losses_are_counted_to_the_last_and_take_no_more_room() {
         let row = Row {
             index,
             due: 3,
-            failures: vec![FailureCount { key, n: 3 }],
+            failures: vec![FailureCount { key, n: 3, ends: None }],
             failed_due: Some((due, due)),
             ..Row::default()
         };

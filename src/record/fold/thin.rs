@@ -47,7 +47,8 @@ pub(super) fn thin(lines: &mut Vec<Line>, zones: &Zones, before: MonoTime, clien
 fn kind_of(line: &Line) -> Option<(usize, Span)> {
     match line {
         Line::Queue(queue) => Some((0, Span::new(queue.at, queue.at))),
-        Line::Generator(generator) => Some((1, Span::new(generator.from, generator.to))),
+        // Those of other shards were joined when the records were.
+        Line::Generator(generator) if generator.shard == 0 => Some((1, Span::new(generator.from, generator.to))),
         Line::Looks(looks) => Some((2, Span::new(looks.from, looks.to))),
         Line::Counters(counters) => Some((3, Span::new(counters.at, counters.at))),
         _ => None,
@@ -92,8 +93,8 @@ fn join_queues(earlier: &Queue, later: &Queue) -> Option<Queue> {
     })
 }
 
-/// Two spans in which the load thread lacked nothing, where the same is true of both together.
-fn join_uses(earlier: &GeneratorUse, later: &GeneratorUse) -> Option<GeneratorUse> {
+/// Two spans of one thread in which the load thread lacked nothing, where the same is true of both together.
+pub(crate) fn join_uses(earlier: &GeneratorUse, later: &GeneratorUse) -> Option<GeneratorUse> {
     let is_well = |it: &GeneratorUse| !it.is_saturated() && it.pauses.is_empty() && it.pauses_left_out == 0;
     let joined = GeneratorUse {
         from: earlier.from,

@@ -8,7 +8,9 @@ use crate::model::Verdict;
 use crate::record::begin::ManagerKind;
 use crate::record::line::NoteKind;
 use crate::render::text::{latency, ms};
-use crate::result::{CheckResult, CohortResult, Latencies, PathResult, Requests, RunResult, ScenarioResult};
+use crate::result::{
+    CheckResult, CohortResult, GeneratorResult, Latencies, PathResult, Requests, RunResult, ScenarioResult,
+};
 
 /// The longest scenario file that is shown without being asked for, where the verdict is not passed.
 const SHORT_LINES: usize = 60;
@@ -29,6 +31,7 @@ pub(super) fn part<'a>(result: &RunResult, number: usize, scenario: &'a Scenario
     blocks.push(Block::Charts(scenario));
     blocks.extend(not_drawn(scenario, level));
     blocks.extend(requests(scenario, level));
+    blocks.extend(generators(scenario, level));
     blocks.extend(events::section(scenario, level));
     blocks.extend(instances::section(scenario, level));
     blocks.extend(losses::outcomes(scenario, level));
@@ -148,6 +151,40 @@ fn paths(scenario: &ScenarioResult, level: Level) -> Option<Block<'static>> {
         Level::Normal | Level::Full => scenario.requests_by_path.iter().collect(),
     };
     (!paths.is_empty()).then(|| Block::Table(Table::of(PATHS, level, paths)))
+}
+
+const GENERATORS: &[Column<GeneratorResult>] = &[
+    Column::words("shard", Level::Brief, |it| Cell::plain(it.shard)),
+    Column::words("host", Level::Brief, |it| Cell::plain(&it.host)),
+    Column::number("due", Level::Brief, |it| Cell::plain(it.requests.due)),
+    Column::number("ok", Level::Brief, |it| Cell::plain(it.requests.ok)),
+    Column::number("failed", Level::Brief, |it| Cell::loss(it.requests.failed)),
+    spare(Column::number("unsent", Level::Brief, |it| Cell::loss(it.requests.unsent))),
+    spare(Column::number("late p50 µs", Level::Brief, |it| microseconds(it.lateness_us.p50))),
+    Column::number("late p99 µs", Level::Brief, |it| microseconds(it.lateness_us.p99)),
+    spare(Column::number("late max µs", Level::Brief, |it| microseconds(it.lateness_us.max))),
+    Column::words("clock", Level::Normal, |it| Cell::plain(if it.same_clock { "shard 1's" } else { "its own" })),
+];
+
+fn microseconds(us: Option<u64>) -> Cell {
+    Cell::plain(us.map_or_else(|| "-".to_owned(), |us| us.to_string()))
+}
+
+/// The most generators that a terminal shows.
+const GENERATORS_MAX: usize = 10;
+
+/// What each of several generators sent, and how late.
+fn generators(scenario: &ScenarioResult, level: Level) -> Vec<Block<'static>> {
+    let shown = if level == Level::Brief { GENERATORS_MAX } else { usize::MAX };
+    let generators: Vec<&GeneratorResult> = scenario.generators.iter().take(shown).collect();
+    if generators.is_empty() {
+        return Vec::new();
+    }
+    let more = scenario.generators.len() - generators.len();
+    let table = Table::of(GENERATORS, level, generators);
+    let mut blocks = vec![Block::Heading("Generators".to_owned()), Block::Table(table)];
+    blocks.extend((more > 0).then(|| text(format!("And {more} more, in report.html."))));
+    blocks
 }
 
 /// How a cohort loads what, and how often it flapped where it plays a check.

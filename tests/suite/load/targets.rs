@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use gapless::load::{LoadError, LoadHandle};
-use gapless::model::{Endpoint, FailureClass, TlsFault};
+use gapless::model::{Endpoint, FailureClass, Share, TlsFault};
 use gapless::scenario::plan::{Cohort, Connections, Destination, Pace, Scheme};
 
 use crate::load::harness::{Totals, cohort, load, until};
@@ -202,7 +202,7 @@ fn an_address_stands_for_a_hosts_name_once_it_is_pinned() {
     let pinned = |connect: Destination| {
         let mut cohorts = [cohort(&server.endpoint, 1.0)];
         cohorts[0].target.connect = connect;
-        LoadHandle::pin(&mut cohorts).unwrap();
+        LoadHandle::pin(&mut cohorts, Share::WHOLE).unwrap();
         cohorts[0].target.connect.clone()
     };
     let host = |host: &str| Destination::Host { host: host.to_owned(), port: 8008 };
