@@ -127,7 +127,7 @@ fn mapped(at: MonoTime, from: MonoTime, to: MonoTime) -> MonoTime {
 }
 
 /// Maps the times of the lines that are merged of a shard other than the first.
-fn map_times(line: &mut Line, map: &impl Fn(&mut MonoTime)) {
+pub(super) fn map_times(line: &mut Line, map: &impl Fn(&mut MonoTime)) {
     let pause = |pause: &mut Pause| [&mut pause.from, &mut pause.to].into_iter().for_each(map);
     match line {
         Line::Rows(rows) => rows_times(rows, map),
