@@ -92,7 +92,8 @@ fn visibility(folders: &[Folder], names: &[String]) -> anyhow::Result<Visibility
     for (folder, name) in folders.iter().zip(names) {
         let file: File = folder.open_record(name)?;
         let what = || format!("cannot use the record of {}", folder.path().display());
-        if file.metadata().with_context(what)?.mode() & 0o077 == 0 {
+        let of_others = file.metadata().with_context(what)?.mode() & 0o077;
+        if of_others == 0 {
             return Ok(Visibility::Owner);
         }
     }

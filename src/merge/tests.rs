@@ -148,7 +148,10 @@ fn assert_same(merged: &ScenarioResult, one: &ScenarioResult) {
     assert_eq!((merged.dropped, merged.wrong, merged.http_000), (one.dropped, one.wrong, one.http_000));
     assert_eq!(merged.connections, one.connections);
     let cohorts = |of: &ScenarioResult| {
-        of.cohorts.iter().map(|cohort| (cohort.requests, cohort.latency_ms, cohort.outcomes.clone())).collect::<Vec<_>>()
+        of.cohorts
+            .iter()
+            .map(|cohort| (cohort.requests, cohort.latency_ms, cohort.outcomes.clone()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(cohorts(merged), cohorts(one));
     assert_eq!(merged.events.len(), one.events.len());
@@ -178,7 +181,8 @@ fn the_clock_of_another_machine_is_mapped_and_said_not_to_be_measured() {
     let (one, result) = (analyse(&run.record()), result_of(&run, 3, true));
     assert_same(&result, &one);
     assert_eq!(result.verdict, one.verdict);
-    let said = result.notes.iter().any(|note| note.message.contains("shards 2 and 3 are mapped to the clock of shard 1"));
+    let said =
+        result.notes.iter().any(|note| note.message.contains("shards 2 and 3 are mapped to the clock of shard 1"));
     assert!(said, "{:?}", result.notes);
     assert_eq!(result.generators.iter().map(|it| it.same_clock).collect::<Vec<_>>(), [true, false, false]);
     assert!(result.attested.is_empty(), "no clock of another machine attests anything");
@@ -190,6 +194,10 @@ fn a_merged_record_is_read_back_as_it_was_made() {
     let records: Vec<Vec<u8>> = parts(&run, 3, false).iter().map(Part::bytes).collect();
     let (record, bytes) = merged(&records).expect("they merge");
     assert_eq!(analyse(&Record::read(bytes.as_slice()).expect("it is a record")), analyse(&record));
+}
+
+fn shard(begin: &mut Begin) -> &mut Shard {
+    begin.shard.as_mut().expect("it is one")
 }
 
 fn reasons(records: &[Vec<u8>]) -> (Verdict, String) {
@@ -204,15 +212,18 @@ fn a_shard_that_is_missing_there_twice_or_another_is_named_and_forbids_a_pass() 
     let [one, two, three] = [0, 1, 2].map(|place: usize| parts[place].bytes());
     assert_eq!(reasons(&[one.clone(), two.clone(), three.clone()]).0, Verdict::Passed);
     let other = |change: fn(&mut Begin)| parts[2].changed(change);
-    fn shard(begin: &mut Begin) -> &mut Shard {
-        begin.shard.as_mut().expect("it is one")
-    }
     let cases: Vec<(Vec<Vec<u8>>, &str)> = vec![
         (vec![one.clone(), two.clone()], "Shard 3/3 is missing"),
         (vec![two.clone(), three.clone()], "Without shard 1 it is not known what was done"),
         (vec![one.clone(), two.clone(), two.clone(), three.clone()], "folder 3 is left out, and folder 2 is counted"),
-        (vec![one.clone(), two.clone(), other(|begin| begin.tool.version = "9".into())], "it is of gapless 9, and shard 1 of"),
-        (vec![one.clone(), two.clone(), other(|begin| shard(begin).plan_sum = "1".into())], "its plan is not that of shard 1"),
+        (
+            vec![one.clone(), two.clone(), other(|begin| begin.tool.version = "9".into())],
+            "it is of gapless 9, and shard 1 of",
+        ),
+        (
+            vec![one.clone(), two.clone(), other(|begin| shard(begin).plan_sum = "1".into())],
+            "its plan is not that of shard 1",
+        ),
         (vec![one.clone(), two.clone(), other(|begin| shard(begin).start_at_ns = Some(9))], "it was to start at 1970"),
         (vec![one.clone(), two.clone(), other(|begin| shard(begin).window_ns = None)], "no fixed time"),
         (
@@ -253,7 +264,11 @@ fn a_shard_that_was_cut_off_or_ended_early_forbids_a_pass() {
 fn what_others_sent_after_the_first_had_ended_is_not_counted() {
     let run = stories::interrupted();
     let mut longer = run.clone();
-    longer.requests.extend(stories::requests(9_000, |_, _| Fate::Failed(failure(FailureClass::Refused, false), 100)).into_iter().filter(|it| it.due_us >= 4_600_000));
+    longer.requests.extend(
+        stories::requests(9_000, |_, _| Fate::Failed(failure(FailureClass::Refused, false), 100))
+            .into_iter()
+            .filter(|it| it.due_us >= 4_600_000),
+    );
     longer.stopped_ms = 9_000;
     longer.end = Some(EndReason::Completed);
     let of_first = Part { run: &run, share: Share::new(1, 2).expect("one"), is_elsewhere: false }.bytes();
@@ -292,7 +307,8 @@ fn rows_of_shards_that_are_added_up_are_those_of_one() {
     };
     let (_, bytes) = merged(&records).expect("they merge");
     assert_eq!(rows(Record::lines_in(&bytes)), rows(Record::lines_in(&run.bytes())));
-    let phases = Record::lines_in(&bytes).into_iter().filter(|line| matches!(line, Line::Phase(it) if it.phase == Phase::Load));
+    let phases =
+        Record::lines_in(&bytes).into_iter().filter(|line| matches!(line, Line::Phase(it) if it.phase == Phase::Load));
     assert_eq!(phases.count(), 1);
 }
 

@@ -61,7 +61,7 @@ impl Sharing {
             if left <= LEAD {
                 return Ok(Some(now + left));
             }
-            let pause = (left - LEAD).min(ASK_EVERY);
+            let pause = left.saturating_sub(LEAD).min(ASK_EVERY);
             interrupt.unless_raised(sleep(pause)).await.ok_or(Halt::Interrupted)?;
         }
     }

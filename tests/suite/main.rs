@@ -27,6 +27,7 @@ mod probe;
 mod reports;
 mod scenarios;
 mod secrets;
+mod shards;
 mod support;
 mod systemd;
 mod watch;

@@ -13,7 +13,7 @@ use gapless::record::begin::{Begin, Tool};
 use gapless::record::line::Line;
 use gapless::record::{RecordWriter, SCHEMA};
 use gapless::result::ScenarioResult;
-use gapless::run::{Discretion, Interrupt, Recorder, Setup, Surroundings, drive, progress};
+use gapless::run::{Discretion, Interrupt, Recorder, Setup, Sharing, Surroundings, drive, progress};
 use gapless::scenario;
 
 use super::trace::elsewhen;
@@ -41,6 +41,8 @@ async fn watched(host: Rc<dyn Host>) -> ScenarioResult {
     let writer = RecordWriter::create(&folder.path().join("record.jsonl")).expect("a record");
     let recorder = Recorder::new(writer, Discretion::default());
     recorder.write(&Line::Begin(Box::new(Begin {
+        shard: None,
+        merged: None,
         schema: SCHEMA.to_owned(),
         tool: Tool { name: "gapless".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
         host: machine::describe(None),
@@ -52,6 +54,7 @@ async fn watched(host: Rc<dyn Host>) -> ScenarioResult {
     })));
     let (_source, interrupt) = Interrupt::pair();
     let ended = drive(Setup::<SystemdManager> {
+        sharing: Sharing::default(),
         plan: &scenario.plan,
         manager: None,
         ledger: None,
