@@ -93,12 +93,14 @@ impl World {
         assert!(self.sh("systemctl daemon-reload && systemctl start ledger-api.socket").status.success());
     }
 
-    /// Two saved runs, and one that `report` names.
+    /// Two saved runs, one that `report` names, and those of three generators that shared a load.
     fn save_runs(&self, reported: &str) {
         let url = "http://127.0.0.1:8008/health";
         let saved = self.sh(&format!("gapless watch {url} --duration 1s --out reports/main"));
         assert!(saved.status.success(), "{}", shown(&saved));
         assert!(self.sh(&format!("cp -r reports/main reports/branch; cp -r reports/main {reported}")).status.success());
+        let shard = format!("gapless watch {url} --duration 1s --shard $I/3 --start-at $AT --out out/$I");
+        self.sh(&format!("AT=@$(( $(date +%s) + 4 )); for I in 1 2 3; do {shard} & done; wait"));
     }
 }
 
