@@ -17,6 +17,7 @@
 //! | [`load`] | the schedule, the connections, the exchange, the counters |
 //! | [`manager`] | carries actions out: systemd over D-Bus, or embedded; and the ledger of what was changed |
 //! | [`host`] | the machine of the service: processes, listeners, accept queues, the kernel's counters and trace, the journal |
+//! | [`ssh`] | another machine, reached by the user's ssh |
 //! | [`run`] | drives a scenario and linearises what it sees into the record |
 //! | [`twin`] | the throw-away copy of this machine in which `rehearse` does it |
 //! | [`record`] | everything observed in one run, on one clock |
@@ -66,6 +67,7 @@ pub mod result;
 pub mod run;
 pub mod scenario;
 pub mod secrets;
+pub mod ssh;
 mod trust;
 pub mod twin;
 pub mod unit_file;

@@ -103,7 +103,7 @@ pub fn analyse(record: &Record) -> ScenarioResult {
         description: begin.plan.description.clone(),
         manager: begin.manager.as_ref().map(|choice| choice.kind),
         manager_reason: begin.manager.as_ref().map(|choice| choice.reason.clone()),
-        verdict: verdict::verdict(&judged, &doubts),
+        verdict: verdict::verdict(&facts, &judged, &doubts),
         reasons: verdict::reasons(&facts, &whole, &steps, &judged, &doubts),
         started_at: begin.started_at.clone(),
         duration_ms: round3(span_ms(begin.anchor, facts.timeline.last)),

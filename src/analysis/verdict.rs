@@ -11,15 +11,19 @@ use super::timeline::UnitState;
 use super::words;
 use crate::model::{ActionKind, FailureClass, Span, UnitKind, Verdict};
 use crate::record::fold::window::{Cell, Window};
-use crate::record::line::{Line, Note, NoteKind};
+use crate::record::line::{EndReason, Line, Note, NoteKind};
 use crate::record::segment::Scope;
 use crate::result::StepResult;
 use crate::scenario::describe;
 use crate::scenario::plan::MaxUnseen;
 
 /// What the checks and the notes of doubt come to: a loss, a failed step or a wrong state is failed, whatever
-/// else; then any doubt is inconclusive; then any other expectation that does not hold is failed.
-pub(crate) fn verdict(checks: &[Judged], doubts: &[&Note]) -> Verdict {
+/// else; then any doubt is inconclusive; then any other expectation that does not hold is failed. Where the machine of the
+/// units was lost, nothing is held against them.
+pub(crate) fn verdict(facts: &Facts<'_>, checks: &[Judged], doubts: &[&Note]) -> Verdict {
+    if facts.record.end.as_ref().is_some_and(|end| matches!(end.reason, EndReason::Lost(_))) {
+        return Verdict::Inconclusive;
+    }
     let has = |status, weight| checks.iter().any(|judged| judged.check.status == status && judged.weight == weight);
     if has(Verdict::Failed, Weight::Decisive) {
         return Verdict::Failed;

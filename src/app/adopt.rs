@@ -2,6 +2,7 @@
 //! HTTP, by what it says.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use toml::Value;
@@ -25,6 +26,8 @@ const PATHS: [&str; 4] = ["/health", "/healthz", "/ready", "/"];
 pub(super) struct Asking<'a> {
     pub(super) request: &'a RequestArgs,
     pub(super) here: &'a Path,
+    /// Where the machine of the services is reached, where that is another one.
+    pub(super) there: Option<IpAddr>,
 }
 
 /// What one endpoint answered.

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use super::choose::Machine;
 use super::exit::Exit;
 use super::output::{self, say};
-use super::{learn, session};
+use super::{learn, place, session};
 use crate::check::facts::{self, Clients};
 use crate::check::live::Gatherer;
 use crate::check::overview::{self, SocketRow};
-use crate::check::{Facts, Finding, Severity, audit, check, files, render, rules};
+use crate::check::{Facts, Finding, Severity, audit as findings, check, files, render, rules};
 use crate::cli::{CheckArgs, CheckFormat, SystemdArg};
 use crate::host::listener;
 use crate::manager::ManagerError;
 use crate::manager::systemd::Inspector;
 use crate::model::UnitName;
+use crate::ssh::Place;
 
 /// Runs the command.
 ///
@@ -32,15 +33,34 @@ pub fn main(args: &CheckArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let rows = args.all.then(|| session::block_on(survey(args))).transpose()?;
+    session::block_on(audit(args, targets))
+}
+
+async fn audit(args: &CheckArgs, targets: Targets) -> anyhow::Result<Exit> {
+    let place = place::open(args.host.as_ref()).await?;
     let mut all = targets.facts;
-    if !targets.units.is_empty() {
-        all.extend(session::block_on(look(args, &targets.units))?);
+    let (mut rows, mut found) = (None, Vec::new());
+    if args.all || !targets.units.is_empty() {
+        let gatherer = Gatherer::new(inspector(args.manager, &place, FILES).await?, clients(args)).await?;
+        if args.all {
+            let (seen, of_all) = survey(args, &gatherer, &place).await?;
+            (rows, found) = (Some(seen), of_all);
+        }
+        for unit in &targets.units {
+            all.extend(gatherer.facts(unit).await?);
+        }
     }
-    let (rows, mut found) = rows.map_or((None, Vec::new()), |(rows, found)| (Some(rows), found));
     found.extend(all.iter().flat_map(|facts| check(facts, &args.ignore)));
-    all.iter().for_each(learn::from_facts);
-    audit::sort(&mut found);
+    for facts in &all {
+        learn::from_facts(facts, &place).await;
+    }
+    if let Some(ssh) = place.there() {
+        output::inform(&format!(
+            "of {}, files, states and processes were looked at; its kernel's listeners and queues were not",
+            ssh.destination()
+        ));
+    }
+    findings::sort(&mut found);
     let found = learn::without_secrets(found);
     print(args.format, &found, rows.as_deref())?;
     Ok(exit(&found, args.strict))
@@ -58,7 +78,10 @@ fn targets(args: &CheckArgs) -> anyhow::Result<Targets> {
         let ids: Vec<_> = rules().map(|rule| rule.id).collect();
         anyhow::bail!("--ignore {unknown}: there is no such rule; there are {}", ids.join(", "));
     }
-    let is_file = |name: &&String| name.contains('/') || Path::new(name).is_file();
+    if let (Some(file), Some(_)) = (args.units.iter().find(|name| name.contains('/')), &args.host) {
+        anyhow::bail!("{file} names a file, and with --host units are checked: pass the unit's name");
+    }
+    let is_file = |name: &&String| args.host.is_none() && (name.contains('/') || Path::new(name).is_file());
     let (paths, units): (Vec<&String>, Vec<&String>) = args.units.iter().partition(is_file);
     for name in paths.iter().filter(|name| !name.contains('/')) {
         say(&format!("{name}: the file in this folder is checked, not the unit of systemd"));
@@ -91,7 +114,10 @@ const FILES: &str = "give files, such as ./web.socket ./web.service";
 ///
 /// # Errors
 /// When there is none to ask; `instead` says what to do without.
-pub(super) async fn inspector(asked: SystemdArg, instead: &str) -> anyhow::Result<Inspector> {
+pub(super) async fn inspector(asked: SystemdArg, place: &Place, instead: &str) -> anyhow::Result<Inspector> {
+    if let Place::There(ssh) = place {
+        return Ok(Inspector::at(ssh, place::kind_there(asked)?, listener::of_systemd).await?);
+    }
     let machine = Machine::here();
     let of_machine = match asked {
         SystemdArg::Auto => machine.booted_with_systemd,
@@ -114,18 +140,12 @@ pub(super) async fn inspector(asked: SystemdArg, instead: &str) -> anyhow::Resul
     }
 }
 
-async fn look(args: &CheckArgs, units: &[UnitName]) -> anyhow::Result<Vec<Facts>> {
-    let gatherer = Gatherer::new(inspector(args.manager, FILES).await?, clients(args)).await?;
-    let mut facts = Vec::new();
-    for unit in units {
-        facts.extend(gatherer.facts(unit).await?);
-    }
-    Ok(facts)
-}
-
 /// Every socket of the machine, and what is found of it. One that is gone by now is left out.
-async fn survey(args: &CheckArgs) -> anyhow::Result<(Vec<SocketRow>, Vec<Finding>)> {
-    let gatherer = Gatherer::new(inspector(args.manager, FILES).await?, clients(args)).await?;
+async fn survey(
+    args: &CheckArgs,
+    gatherer: &Gatherer,
+    place: &Place,
+) -> anyhow::Result<(Vec<SocketRow>, Vec<Finding>)> {
     let (mut rows, mut all) = (Vec::new(), Vec::new());
     for socket in gatherer.sockets().await? {
         let facts = match gatherer.facts(&socket).await {
@@ -136,7 +156,7 @@ async fn survey(args: &CheckArgs) -> anyhow::Result<(Vec<SocketRow>, Vec<Finding
             }
         };
         for facts in &facts {
-            learn::from_facts(facts);
+            learn::from_facts(facts, place).await;
             let findings = check(facts, &args.ignore);
             rows.extend(SocketRow::of(facts, &findings));
             all.extend(findings);

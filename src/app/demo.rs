@@ -12,6 +12,7 @@ use crate::cli::{DemoArgs, ManagerArg, OutputArgs};
 use crate::demo::scenarios;
 use crate::run::{Interrupt, Surroundings};
 use crate::scenario::{self, Overrides, Scenario};
+use crate::ssh::Place;
 
 /// Runs the command.
 ///
@@ -39,6 +40,7 @@ async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -
     let how = How {
         shared: Shared::ALONE,
         manager: ManagerArg::Embedded,
+        place: &Place::Here,
         force: false,
         surroundings: Surroundings::Stated,
         is_patient: true,

@@ -60,7 +60,10 @@ impl Found {
             (Some(url), _) => vec![asking.ask_url(url)],
             (None, Some(path)) => vec![asking.ask(&Endpoint::Unix(PathBuf::from(path)))],
             (None, None) => {
-                let endpoints = endpoints(facts);
+                let endpoints = endpoints(facts, asking.there);
+                if let (true, Some(ip)) = (endpoints.is_empty(), asking.there) {
+                    return Err(nowhere_from_here(&unit, facts, ip));
+                }
                 if endpoints.is_empty() {
                     return Err(nowhere(&unit, facts));
                 }
@@ -220,7 +223,10 @@ fn nothing_to_adopt(unit: &str, candidates: &[Candidate], request: &RequestArgs)
 }
 
 /// Where clients reach it: the socket's addresses, else what its processes listen at.
-fn endpoints(facts: &Facts) -> Vec<Endpoint> {
+fn endpoints(facts: &Facts, there: Option<IpAddr>) -> Vec<Endpoint> {
+    if let Some(ip) = there {
+        return listened(facts).into_iter().filter_map(|endpoint| reachable_at(&endpoint, ip)).collect();
+    }
     let socket = facts.socket.as_ref().and_then(|socket| socket.live.as_ref());
     let of_socket = socket.into_iter().flat_map(|live| &live.addresses).filter(|address| !address.listeners.is_empty());
     let mut endpoints: Vec<_> = of_socket.map(|address| address.endpoint.clone()).collect();
@@ -229,6 +235,44 @@ fn endpoints(facts: &Facts) -> Vec<Endpoint> {
         endpoints.extend(service.into_iter().flat_map(|live| live.listens_at.clone()));
     }
     endpoints.into_iter().flat_map(reachable).collect()
+}
+
+/// Where a service of another machine listens, by its socket, else by its processes.
+fn listened(facts: &Facts) -> Vec<Endpoint> {
+    let socket = facts.socket.as_ref().and_then(|socket| socket.live.as_ref());
+    let of_socket: Vec<Endpoint> = socket.map(|live| live.unseen_addresses.clone()).unwrap_or_default();
+    if !of_socket.is_empty() {
+        return of_socket;
+    }
+    let service = facts.service.as_ref().and_then(|service| service.live.as_ref());
+    service.map(|live| live.listens_at.clone()).unwrap_or_default()
+}
+
+/// Where a listener of another machine, reached at `ip`, is reached from here; none where it is not.
+fn reachable_at(endpoint: &Endpoint, ip: IpAddr) -> Option<Endpoint> {
+    let of_kind = if matches!(endpoint, Endpoint::Udp(_)) { Endpoint::Udp } else { Endpoint::Tcp };
+    let address = endpoint.ip()?;
+    match address.ip() {
+        // One of IPv6 takes IPv4 as well, unless it says otherwise.
+        all if all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4()) => {
+            Some(of_kind(SocketAddr::new(ip, address.port())))
+        }
+        own if own.is_loopback() || own.is_unspecified() => None,
+        _ => Some(endpoint.clone()),
+    }
+}
+
+/// Why nothing of another machine can be asked.
+fn nowhere_from_here(unit: &str, facts: &Facts, ip: IpAddr) -> String {
+    let listened: Vec<String> = listened(facts).iter().map(ToString::to_string).collect();
+    if listened.is_empty() {
+        return format!("no process is seen to listen for {unit}: start it, log in as root, or pass --url");
+    }
+    format!(
+        "{unit} listens at {}, which is not reached from here by {ip}: pass --url of an address where clients reach it, such \
+         as that of a proxy in front, with --front",
+        listened.join(", ")
+    )
 }
 
 /// A listener on all addresses is reached by loopback.

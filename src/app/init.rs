@@ -12,7 +12,7 @@ use super::check;
 use super::exit::Exit;
 use super::found::Found;
 use super::output::{self, say};
-use super::{request, session};
+use super::{place, request, session};
 use crate::check::Facts;
 use crate::check::facts::Clients;
 use crate::check::live::Gatherer;
@@ -20,6 +20,7 @@ use crate::cli::{InitArgs, RequestArgs, SystemdArg};
 use crate::model::UnitName;
 use crate::scenario::draft::{Draft, DraftStep};
 use crate::secrets::masked;
+use crate::ssh::Place;
 
 /// Runs the command.
 ///
@@ -33,10 +34,16 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let facts = session::block_on(look(&unit, args.manager))?;
+    session::block_on(write(args, &unit))
+}
+
+async fn write(args: &InitArgs, unit: &UnitName) -> anyhow::Result<Exit> {
+    let place = place::open(args.host.as_ref()).await?;
+    let facts = look(unit, args.manager, &place).await?;
     let here = std::env::current_dir().context("cannot tell the current directory")?;
     let request = in_full(&args.request)?;
-    let found = match Found::of(&facts, args.url.as_deref(), Asking { request: &request, here: &here }) {
+    let asking = Asking { request: &request, here: &here, there: place::address(&place) };
+    let found = match Found::of(&facts, args.url.as_deref(), asking) {
         Ok(found) => found,
         Err(reason) => {
             say(&format!("error: {reason}"));
@@ -54,7 +61,7 @@ pub fn main(args: &InitArgs) -> anyhow::Result<Exit> {
     let role = if found.service.is_some() { "service" } else { "socket" };
     let step =
         DraftStep { action: "restart", role, signal: None, times: 5, every: "3s".to_owned(), command: Vec::new() };
-    let mut draft = draft(&unit, found, step, &request);
+    let mut draft = draft(unit, found, step, &request);
     draft.target.extend(args.front.then(|| ("front", Value::from(true))));
     let text = draft.text();
     let Some(path) = &args.output else {
@@ -88,8 +95,8 @@ const WITHOUT_SYSTEMD: &str = "load any URL while a command of yours restarts th
                                run a scenario with the unit files in it on the embedded manager: gapless run FILE";
 
 /// The facts of a unit; of a service with several sockets, those with its first.
-pub(super) async fn look(unit: &UnitName, manager: SystemdArg) -> anyhow::Result<Facts> {
-    let gatherer = Gatherer::new(check::inspector(manager, WITHOUT_SYSTEMD).await?, Clients::default()).await?;
+pub(super) async fn look(unit: &UnitName, manager: SystemdArg, place: &Place) -> anyhow::Result<Facts> {
+    let gatherer = Gatherer::new(check::inspector(manager, place, WITHOUT_SYSTEMD).await?, Clients::default()).await?;
     let facts = gatherer.facts(unit).await?;
     facts.into_iter().next().with_context(|| format!("nothing is known of {unit}"))
 }

@@ -14,18 +14,22 @@ use crate::record::begin::ManagerKind;
 use crate::run::units::held_units;
 use crate::scenario::plan::Plan;
 use crate::secrets::masked_unit;
+use crate::ssh::Place;
 
 /// A larger file is read by no service manager.
 const LARGEST_BYTES: u64 = 1 << 20;
 
 /// Learns from the files of the units that a plan names, and from the environment files that they name. What cannot be
 /// read tells nothing, to us as to the journal.
-pub(super) async fn from_units(plan: &Plan, kind: ManagerKind) {
+pub(super) async fn from_units(plan: &Plan, kind: ManagerKind, place: &Place) {
     let inspector = match kind {
+        ManagerKind::System | ManagerKind::User if let Place::There(ssh) = place => {
+            Inspector::at(ssh, kind, listener::of_systemd).await
+        }
         ManagerKind::System => Inspector::system(listener::of_systemd).await,
         ManagerKind::User => Inspector::user(listener::of_systemd).await,
         ManagerKind::Embedded => {
-            return from_texts(plan.units.iter().flat_map(|units| &units.files).map(|file| &file.text));
+            return from_texts(plan.units.iter().flat_map(|units| &units.files).map(|file| &file.text), place).await;
         }
     };
     let Ok(inspector) = inspector else { return };
@@ -36,17 +40,28 @@ pub(super) async fn from_units(plan: &Plan, kind: ManagerKind) {
 
 async fn from_unit(inspector: &Inspector, unit: &UnitName) {
     let Ok(details) = inspector.look(unit).await else { return };
-    from_texts(details.files.iter().filter_map(|path| text_of(path)));
+    let mut texts = Vec::new();
+    for path in &details.files {
+        texts.extend(text_at(inspector.place(), path).await);
+    }
+    from_texts(texts.into_iter(), inspector.place()).await;
 }
 
-fn from_texts(texts: impl Iterator<Item = impl AsRef<str>>) {
+async fn from_texts(texts: impl Iterator<Item = impl AsRef<str>>, place: &Place) {
     for text in texts {
         secrets().learn_unit(text.as_ref());
         let values = |key: &'static str| text.as_ref().lines().filter_map(move |line| line.trim().strip_prefix(key));
         for path in values("EnvironmentFile=") {
             let path = path.trim().trim_start_matches('-');
-            text_of(Path::new(path)).iter().for_each(|text| secrets().learn_variables(text));
+            text_at(place, Path::new(path)).await.iter().for_each(|text| secrets().learn_variables(text));
         }
+    }
+}
+
+async fn text_at(place: &Place, path: &Path) -> Option<String> {
+    match place {
+        Place::Here => text_of(path),
+        Place::There(ssh) => ssh.read_text(path).await.ok(),
     }
 }
 
@@ -63,11 +78,11 @@ fn text_of(path: &Path) -> Option<String> {
 }
 
 /// Learns from what was found of units.
-pub(super) fn from_facts(facts: &Facts) {
+pub(super) async fn from_facts(facts: &Facts, place: &Place) {
     let sources = facts.service.iter().map(|service| &service.source);
     for source in sources.chain(facts.socket.iter().map(|socket| &socket.source)) {
         for entry in source.file.sections.iter().flat_map(|section| &section.entries) {
-            from_texts(std::iter::once(format!("{}={}", entry.key, entry.value)));
+            from_texts(std::iter::once(format!("{}={}", entry.key, entry.value)), place).await;
         }
     }
 }

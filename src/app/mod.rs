@@ -21,6 +21,7 @@ pub mod live;
 pub mod man;
 pub mod merge;
 pub mod output;
+mod place;
 mod plan;
 pub mod probe;
 pub mod rehearse;

@@ -18,7 +18,7 @@ use crate::cli::{ManagerArg, OutputArgs, RunArgs};
 use crate::clock;
 use crate::load::LoadHandle;
 use crate::model::Share;
-use crate::record::begin::{Begin, Tool};
+use crate::record::begin::{Begin, Host, ManagerChoice, Tool};
 use crate::record::line::{EndReason, Line, NoteKind};
 use crate::record::shard::Clocks;
 use crate::record::{Record, RecordWriter, SCHEMA};
@@ -27,6 +27,7 @@ use crate::run::prepare::{PrepareError, prepare};
 use crate::run::{Discretion, Ended, Interrupt, Marks, Recorder, Surroundings};
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides, Scenario};
+use crate::ssh::Place;
 
 /// Runs the command.
 ///
@@ -45,13 +46,14 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     if args.plan {
         return session::block_on(plan::main(&args, &scenarios));
     }
-    session::block_on(run(args, scenarios, &[], None))
+    session::block_on(run(args, scenarios, &Place::Here, &[], None))
 }
 
-/// Runs scenarios that are loaded already, with `notes` for every report.
+/// Runs scenarios that are loaded already, on the units of a machine, with `notes` for every report.
 pub(super) async fn run(
     args: RunArgs,
     scenarios: Vec<Scenario>,
+    place: &Place,
     notes: &[String],
     tried: Option<&Tried>,
 ) -> anyhow::Result<Exit> {
@@ -79,6 +81,7 @@ pub(super) async fn run(
     let how = How {
         shared,
         manager: args.manager,
+        place,
         force: args.force,
         surroundings: Surroundings::Stated,
         is_patient: true,
@@ -122,6 +125,8 @@ pub(super) struct How<'a> {
     pub(super) shared: Shared,
     /// What carries actions out.
     pub(super) manager: ManagerArg,
+    /// The machine that units are on.
+    pub(super) place: &'a Place,
     /// Act on units that the machine depends on as well.
     pub(super) force: bool,
     /// What the commands of its steps get of ours.
@@ -235,8 +240,12 @@ async fn record_one(
     // Shard 1 alone acts: the others load.
     let plan = &if sharing.acts() { scenario.plan.clone() } else { without_steps(&scenario.plan) };
     let choice = choose::choose(plan, how.manager, Machine::here()).filter(|_| sharing.acts());
+    let choice = choice.map(|choice| match how.place {
+        Place::Here => choice,
+        Place::There(ssh) => ManagerChoice { reason: format!("its units are on {}", ssh.destination()), ..choice },
+    });
     if let Some(choice) = &choice {
-        learn::from_units(plan, choice.kind).await;
+        learn::from_units(plan, choice.kind, how.place).await;
     }
     let writer = RecordWriter::new(folder.create_record(&plan.name)?);
     let own = std::env::current_exe().ok();
@@ -247,7 +256,10 @@ async fn record_one(
         Line::Begin(Box::new(Begin {
             schema: SCHEMA.to_owned(),
             tool: Tool { name: "gapless".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            host: crate::host::machine::describe(manager_version),
+            host: Host {
+                units_on: how.place.there().map(|ssh| ssh.destination().to_string()),
+                ..crate::host::machine::describe(manager_version)
+            },
             started_at: stamp::started_at(),
             anchor: clock::now(),
             manager: choice.clone(),
@@ -261,6 +273,7 @@ async fn record_one(
     let Ended { reason, not_put_back } = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),
+        place: how.place,
         force: how.force,
         begin: &begin,
         recorder: &recorder,
@@ -277,7 +290,7 @@ async fn record_one(
     for sentence in how.tried.iter().flat_map(|tried| tried.sentences()) {
         recorder.note(NoteKind::Info, sentence);
     }
-    if let EndReason::Error(message) = &reason {
+    if let EndReason::Error(message) | EndReason::Lost(message) = &reason {
         complain(&anyhow::anyhow!("{}: {message}", plan.name));
     }
     if interrupt.is_raised() && !rest.is_empty() {
@@ -290,7 +303,7 @@ async fn record_one(
     }
     let left = if not_put_back.is_empty() { Exit::Passed } else { Exit::Harness };
     let exit = left.worst(match &reason {
-        EndReason::Error(_) => Exit::Harness,
+        EndReason::Error(_) | EndReason::Lost(_) => Exit::Harness,
         EndReason::Interrupted => Exit::Interrupted,
         _ => Exit::Passed,
     });

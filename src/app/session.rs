@@ -12,7 +12,7 @@ use super::stamp;
 use crate::analysis;
 use crate::host::listener;
 use crate::manager::embedded::EmbeddedManager;
-use crate::manager::ledger::{Ledger, LedgerError, Owner};
+use crate::manager::ledger::{AbandonedLedger, Ledger, LedgerError, Owner};
 use crate::manager::systemd::{Options, SystemdManager};
 use crate::manager::{Manager, ManagerError, recover};
 use crate::model::Endpoint;
@@ -21,6 +21,7 @@ use crate::record::begin::{ManagerChoice, ManagerKind};
 use crate::record::line::{EndReason, Line, NoteKind};
 use crate::run::{Ended, Interrupt, Marks, Progress, Recorder, Setup, Sharing, Surroundings, aliases};
 use crate::scenario::plan::Plan;
+use crate::ssh::Place;
 
 /// One scenario to drive.
 pub(super) struct Request<'a> {
@@ -28,6 +29,8 @@ pub(super) struct Request<'a> {
     pub(super) plan: &'a Plan,
     /// Through which manager; none if the plan needs none.
     pub(super) choice: Option<&'a ManagerChoice>,
+    /// The machine that its units are on.
+    pub(super) place: &'a Place,
     /// Act on units that the machine depends on as well.
     pub(super) force: bool,
     /// Makes the record's first line, given the plan as it is run and the manager's version.
@@ -62,6 +65,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> an
 
 /// Drives one scenario. Its record has every line but the last when this returns.
 pub(super) async fn drive(mut request: Request<'_>) -> Ended {
+    let place = request.place;
     let ended = match request.choice.map(|choice| choice.kind) {
         None => {
             request.recorder.write(&(request.begin)(request.plan, None));
@@ -69,6 +73,9 @@ pub(super) async fn drive(mut request: Request<'_>) -> Ended {
             return with::<SystemdManager>(&mut request, plan, None, None).await;
         }
         Some(ManagerKind::Embedded) => with_embedded(&mut request).await,
+        Some(kind @ (ManagerKind::System | ManagerKind::User)) if let Place::There(ssh) = place => {
+            with_systemd(&mut request, async |options| SystemdManager::at(ssh, kind, options).await).await
+        }
         Some(ManagerKind::System) => with_systemd(&mut request, SystemdManager::system).await,
         Some(ManagerKind::User) => with_systemd(&mut request, SystemdManager::user).await,
     };
@@ -109,8 +116,8 @@ fn listeners(endpoints: &[Endpoint]) -> Vec<Listener> {
 }
 
 fn open_ledger(request: &Request<'_>) -> Result<Rc<RefCell<Ledger>>, LedgerError> {
-    let owner = Owner::this_process(&request.plan.name, stamp::started_at());
-    Ok(Rc::new(RefCell::new(Ledger::open(owner)?)))
+    let owner = Owner::this_process(&request.plan.name, stamp::started_at()).acting_at(request.place);
+    Ok(Rc::new(RefCell::new(Ledger::open_at(request.place, owner)?)))
 }
 
 async fn with_systemd(
@@ -133,9 +140,16 @@ async fn with_systemd(
         Ok((Prepared { mut manager, plan, notes }, ledger)) => {
             request.recorder.write(&(request.begin)(&plan, Some(manager.version())));
             notes.into_iter().for_each(|note| request.recorder.note(NoteKind::Info, note));
-            let ended = with(request, &plan, Some(&mut manager), Some(Rc::clone(&ledger))).await;
+            let mut ended = with(request, &plan, Some(&mut manager), Some(Rc::clone(&ledger))).await;
             // Whatever became of the run: it has told what it could not put back.
-            ledger.borrow_mut().close()?;
+            let closed = ledger.borrow_mut().close();
+            match (closed, request.place.there()) {
+                (Err(error), Some(ssh)) => {
+                    let machine = ssh.destination();
+                    ended.not_put_back.push(format!("{error}; the next run on {machine} puts back what stands in it"));
+                }
+                (closed, _) => closed?,
+            }
             Ok(ended)
         }
         Err(error) => {
@@ -154,14 +168,38 @@ struct Prepared {
 
 async fn prepare(request: &Request<'_>, connected: Result<SystemdManager, ManagerError>) -> anyhow::Result<Prepared> {
     let manager = connected?;
-    recover_abandoned(&manager).await?;
+    recover_all(Ledger::abandoned_at(request.place)?, &manager).await?;
     let (plan, notes) = aliases::resolve(request.plan, async |unit| manager.primary_name(unit).await).await?;
     Ok(Prepared { manager, plan, notes })
 }
 
-/// Cleans up after runs that were killed.
-async fn recover_abandoned(manager: &SystemdManager) -> anyhow::Result<()> {
-    for abandoned in Ledger::abandoned()? {
+/// Cleans up after runs that were killed, before units are looked at: a service that such a run left stopped answers
+/// nobody.
+pub(super) async fn recover_first(kind: ManagerKind, place: &Place) -> anyhow::Result<()> {
+    let mut abandoned = Ledger::abandoned_at(place)?;
+    abandoned.retain(|ledger| recover::needs(ledger, kind));
+    if abandoned.is_empty() {
+        return Ok(());
+    }
+    let owner = Owner::this_process("recovery", stamp::started_at()).acting_at(place);
+    let ledger = Rc::new(RefCell::new(Ledger::open_at(place, owner)?));
+    let options =
+        Options { ledger: Rc::clone(&ledger), find_listeners: listener::of_systemd, force: false, restores: true };
+    let connected = match (place, kind) {
+        (Place::There(ssh), _) => SystemdManager::at(ssh, kind, options).await,
+        (Place::Here, ManagerKind::User) => SystemdManager::user(options).await,
+        (Place::Here, _) => SystemdManager::system(options).await,
+    };
+    let recovered = match connected {
+        Ok(manager) => recover_all(abandoned, &manager).await,
+        Err(error) => Err(error.into()),
+    };
+    ledger.borrow_mut().close()?;
+    recovered
+}
+
+async fn recover_all(abandoned: Vec<AbandonedLedger>, manager: &SystemdManager) -> anyhow::Result<()> {
+    for abandoned in abandoned {
         if !recover::needs(&abandoned, manager.kind()) {
             continue;
         }
@@ -195,7 +233,10 @@ async fn with<M: Manager>(
         recorder: request.recorder,
         interrupt: request.interrupt,
         progress: request.progress,
-        host: Rc::new(crate::host::Local),
+        host: match request.place {
+            Place::Here => Rc::new(crate::host::Local),
+            Place::There(ssh) => Rc::new(crate::host::Unseen::new(ssh, super::place::blindness(ssh))),
+        },
         surroundings: request.surroundings,
         is_patient: request.is_patient,
         judge: analysis::judge_so_far,

@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::found::Found;
 use super::output::{self, say, say_coloured};
 use super::rehearse::Tried;
-use super::{init, learn, run, session, watch};
+use super::{init, learn, place, run, session, watch};
 use crate::check::{Facts, check, render};
 use crate::cli::{Format, ManagerArg, RunArgs, ShardArgs, SystemdArg, TryAction, TryArgs};
 use crate::manager::{ManagerError, is_protected};
@@ -19,6 +19,7 @@ use crate::scenario::draft::{Draft, DraftLoad, DraftStep};
 use crate::scenario::plan::{Connections, Pace};
 use crate::scenario::{self, duration};
 use crate::secrets::{masked, masked_arguments};
+use crate::ssh::Place;
 
 /// Runs the command.
 ///
@@ -44,6 +45,10 @@ pub(super) struct Rehearsal<'a> {
 
 /// The same, in a rehearsal or not.
 pub(super) fn attempt(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Result<Exit> {
+    session::block_on(attempt_at(args, rehearsal))
+}
+
+async fn attempt_at(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Result<Exit> {
     let unit = match UnitName::of_service_by_default(&args.unit) {
         Ok(unit) => unit,
         Err(error) => return Ok(wrong_usage(&error.to_string())),
@@ -51,9 +56,14 @@ pub(super) fn attempt(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Resul
     if is_protected(&unit) && !args.force {
         return Err(ManagerError::Protected { action: args.action.key().to_owned(), unit }.into());
     }
-    let facts = session::block_on(init::look(&unit, args.manager))?;
+    let place = place::open(args.host.as_ref()).await?;
+    if let Some(kind) = place::kind(args.manager, &place)? {
+        session::recover_first(kind, &place).await?;
+    }
+    let facts = init::look(&unit, args.manager, &place).await?;
     let here = std::env::current_dir().context("cannot tell the current directory")?;
-    let found = match Found::of(&facts, args.url.as_deref(), Asking { request: &args.request, here: &here }) {
+    let asking = Asking { request: &args.request, here: &here, there: place::address(&place) };
+    let found = match Found::of(&facts, args.url.as_deref(), asking) {
         Ok(found) => found,
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
@@ -68,12 +78,13 @@ pub(super) fn attempt(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Resul
     };
     let mut notes = rehearsal.notes.to_vec();
     notes.push(found.chosen());
+    notes.extend(place::notes(&place));
     notes.extend(found.notes.iter().cloned());
     let mut draft = init::draft(&unit, found, step, &args.request);
     draft.target.extend(args.front.then(|| ("front", Value::from(true))));
     draft.max_unseen.clone_from(&args.max_unseen);
     draft.cooldown = runs_command.then_some(AFTER_A_COMMAND);
-    say_findings(&facts);
+    say_findings(&facts, &place).await;
     // Only a table may stand below it on stdout.
     for note in &notes {
         if args.output.format == Format::Table {
@@ -95,9 +106,9 @@ pub(super) fn attempt(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Resul
         }
     };
     if let Some(tried) = rehearsal.tried.filter(|_| runs_command) {
-        return session::block_on(watch::while_command(&args.output, args.force, scenario, &notes, tried));
+        return watch::while_command(&args.output, args.force, scenario, &notes, tried).await;
     }
-    session::block_on(run::run(run_args(args), run::known(vec![scenario]), &notes, rehearsal.tried))
+    run::run(run_args(args), run::known(vec![scenario]), &place, &notes, rehearsal.tried).await
 }
 
 fn wrong_usage(reason: &str) -> Exit {
@@ -173,8 +184,8 @@ fn consents() -> io::Result<bool> {
 }
 
 /// What could be seen without dropping a request.
-fn say_findings(facts: &Facts) {
-    learn::from_facts(facts);
+async fn say_findings(facts: &Facts, place: &Place) {
+    learn::from_facts(facts, place).await;
     let findings = learn::without_secrets(check(facts, &[]));
     if !findings.is_empty() && !output::is_quiet() {
         say_coloured(&render::table(&findings, output::stderr_width(), output::stderr_color()));
@@ -187,6 +198,7 @@ fn run_args(args: TryArgs) -> RunArgs {
         duration: None,
         paths: Vec::new(),
         manager: match args.manager {
+            SystemdArg::Auto if args.host.is_some() => ManagerArg::System,
             SystemdArg::Auto => ManagerArg::Auto,
             SystemdArg::System => ManagerArg::System,
             SystemdArg::User => ManagerArg::User,

@@ -25,6 +25,7 @@ use crate::model::Share;
 use crate::run::exec::resolve;
 use crate::run::{Interrupt, Marks, Surroundings};
 use crate::scenario::{self, Scenario};
+use crate::ssh::Place;
 
 /// What mistakes are said to be in.
 const SOURCE: &str = "gapless watch";
@@ -65,6 +66,7 @@ pub(super) async fn while_command(
     let how = How {
         shared: Shared::ALONE,
         manager: ManagerArg::System,
+        place: &Place::Here,
         force,
         surroundings: with_marks(Some(&marks), output, false),
         is_patient: false,
@@ -116,6 +118,7 @@ async fn watch(args: &WatchArgs, scenario: Scenario, here: &Path) -> anyhow::Res
     let how = How {
         shared,
         manager: ManagerArg::Auto,
+        place: &Place::Here,
         force: false,
         surroundings,
         is_patient: false,

@@ -138,12 +138,18 @@ impl ServiceFacts {
     /// Reads a text as a service.
     #[must_use]
     pub fn new(source: Source, directories: Directories, live: Option<LiveService>) -> Self {
-        let (mut source, unit) = source.service(directories);
+        let (source, unit) = source.service(directories);
+        let configuration = Files::of(&unit);
+        Self::with(source, unit, configuration, live)
+    }
+
+    /// As [`Self::new`], of a service whose configuration was read already.
+    pub(super) fn with(mut source: Source, unit: ServiceUnit, configuration: Files, live: Option<LiveService>) -> Self {
         if live.as_ref().is_some_and(|live| live.unit.load_state == "not-found") {
             // A unit that does not exist has no file, so nothing in it can be wrong.
             source.complaints.clear();
         }
-        Self { source, configuration: Files::of(&unit), unit, live }
+        Self { source, unit, configuration, live }
     }
 
     /// How its server is started; none where no command is.

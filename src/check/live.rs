@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::facts::{Clients, Facts, Machine, ServiceFacts, SocketFacts};
 use super::live_facts::{Address, HeldListener, LiveService, LiveSocket, LiveUnit};
+use super::server::Files;
 use super::source::Source;
+use super::there;
 use crate::host::holder::{self, Holder};
 use crate::host::listener;
 use crate::manager::ManagerError;
@@ -15,6 +17,7 @@ use crate::manager::systemd::{Inspector, UnitDetails};
 use crate::model::address::Listener;
 use crate::model::{Endpoint, UnitKind, UnitName};
 use crate::record::begin::ManagerKind;
+use crate::ssh::{Place, Ssh};
 use crate::unit_file::specifier::Directories;
 
 /// Why a unit cannot be looked at.
@@ -65,14 +68,18 @@ impl Gatherer {
     /// # Errors
     /// When systemd cannot be asked.
     pub async fn new(inspector: Inspector, clients: Clients) -> Result<Self, LiveError> {
+        let place = inspector.place();
         let machine = Machine {
             is_users: inspector.kind() == ManagerKind::User,
             systemd: inspector.version().await?,
-            somaxconn: setting("core/somaxconn"),
-            tcp_migrate_req: setting("ipv4/tcp_migrate_req").map(|value: u32| value != 0),
+            somaxconn: setting(place, "core/somaxconn").await,
+            tcp_migrate_req: setting(place, "ipv4/tcp_migrate_req").await.map(|value: u32| value != 0),
         };
-        let listeners = listener::all().unwrap_or_default();
-        Ok(Self { inspector, holders: holder::of_sockets(), listeners, machine, clients })
+        let (mut holders, mut listeners) = (BTreeMap::new(), Vec::new());
+        if place.there().is_none() {
+            (holders, listeners) = (holder::of_sockets(), listener::all().unwrap_or_default());
+        }
+        Ok(Self { inspector, holders, listeners, machine, clients })
     }
 
     /// The facts of a unit: of a service with each of its sockets, of a socket with its service, of a template with
@@ -110,11 +117,11 @@ impl Gatherer {
     async fn of_socket(&self, unit: &UnitName) -> Result<Facts, LiveError> {
         let mut details = self.inspector.look_at_existing(unit).await?;
         details.pulled_in_by = self.awake(details.pulled_in_by).await?;
-        let mut socket = self.socket(&details)?;
+        let mut socket = self.socket(&details).await?;
         // With Accept=yes it is a template: there is no service but one for each connection.
         let triggered = (!socket.unit.accept).then(|| triggered(&socket)).flatten();
         let service = match triggered {
-            Some(service) => Some(self.service(&self.inspector.look(&service).await?)?),
+            Some(service) => Some(self.service(&self.inspector.look(&service).await?).await?),
             None => None,
         };
         mark_unused(&mut socket, &details, service.as_ref());
@@ -122,7 +129,7 @@ impl Gatherer {
     }
 
     async fn of_service(&self, unit: &UnitName) -> Result<Vec<Facts>, LiveError> {
-        let mut service = self.service(&self.inspector.look_at_existing(unit).await?)?;
+        let mut service = self.service(&self.inspector.look_at_existing(unit).await?).await?;
         let (mut sockets, mut unused) = (Vec::new(), Vec::new());
         for name in sockets_of(&service) {
             let details = self.inspector.look(&name).await?;
@@ -134,7 +141,7 @@ impl Gatherer {
                 }
                 _ => {}
             }
-            let mut socket = self.socket(&details)?;
+            let mut socket = self.socket(&details).await?;
             if triggered(&socket).is_none_or(|triggered| triggered != service.source.name) {
                 continue;
             }
@@ -168,14 +175,24 @@ impl Gatherer {
         Facts { socket, service, machine: self.machine, clients: self.clients.clone() }
     }
 
-    fn socket(&self, details: &UnitDetails) -> Result<SocketFacts, LiveError> {
+    async fn socket(&self, details: &UnitDetails) -> Result<SocketFacts, LiveError> {
         let state = details.snapshot.socket.clone().unwrap_or_default();
-        let addresses = state.listen.iter().map(|endpoint| self.address(endpoint)).collect();
-        let live = LiveSocket { unit: live_unit(details), addresses, triggers: state.triggers, is_unused: false };
-        Ok(SocketFacts::new(source(details)?, self.directories(), Some(live)))
+        let is_seen = self.inspector.place().there().is_none();
+        let (seen, unseen) = if is_seen { (state.listen, Vec::new()) } else { (Vec::new(), state.listen) };
+        let live = LiveSocket {
+            unit: live_unit(details),
+            addresses: seen.iter().map(|endpoint| self.address(endpoint)).collect(),
+            unseen_addresses: unseen,
+            triggers: state.triggers,
+            is_unused: false,
+        };
+        Ok(SocketFacts::new(self.source(details).await?, self.directories(), Some(live)))
     }
 
-    fn service(&self, details: &UnitDetails) -> Result<ServiceFacts, LiveError> {
+    async fn service(&self, details: &UnitDetails) -> Result<ServiceFacts, LiveError> {
+        if let Some(ssh) = self.inspector.place().there() {
+            return self.service_there(ssh, details).await;
+        }
         let state = details.snapshot.service.clone().unwrap_or_default();
         let own: Vec<u64> = state.processes.iter().flat_map(|process| holder::sockets_of(process.pid)).collect();
         let is_its_own =
@@ -195,7 +212,45 @@ impl Gatherer {
             listens_at,
             start_took: details.start_took,
         };
-        Ok(ServiceFacts::new(source(details)?, self.directories(), Some(live)))
+        Ok(ServiceFacts::new(self.source(details).await?, self.directories(), Some(live)))
+    }
+
+    async fn service_there(&self, ssh: &Ssh, details: &UnitDetails) -> Result<ServiceFacts, LiveError> {
+        let state = details.snapshot.service.clone().unwrap_or_default();
+        let main_pid = state.main_process.map(|process| process.pid);
+        let group = self.inspector.control_group(&details.name).await?;
+        let looked = there::look(ssh, &group, main_pid).await.map_err(|error| files_error(details, error))?;
+        let live = LiveService {
+            unit: live_unit(details),
+            main_pid,
+            restarts: state.restarts,
+            processes: looked.processes,
+            // What cannot be seen is not held against its socket.
+            was_passed_sockets: looked.was_passed_sockets.unwrap_or(true),
+            unused_sockets: Vec::new(),
+            triggered_by: state.triggered_by,
+            listens_at: looked.listens_at,
+            start_took: details.start_took,
+        };
+        let (source, unit) = self.source(details).await?.service(self.directories());
+        let mut texts = Vec::new();
+        for path in Files::paths(&unit) {
+            texts.push(if path.is_absolute() { ssh.read_text(&path).await.ok() } else { None });
+        }
+        Ok(ServiceFacts::with(source, unit, texts.into_iter().collect(), Some(live)))
+    }
+
+    async fn source(&self, details: &UnitDetails) -> Result<Source, LiveError> {
+        let name = details.name.clone();
+        let Some(ssh) = self.inspector.place().there() else {
+            return Source::read(name, &details.files).map_err(|error| files_error(details, error));
+        };
+        let mut texts = Vec::new();
+        for path in &details.files {
+            let text = ssh.read_text(path).await.map_err(|error| files_error(details, error))?;
+            texts.push((path.clone(), text));
+        }
+        Ok(Source::new(name, &texts))
     }
 
     fn address(&self, endpoint: &Endpoint) -> Address {
@@ -232,7 +287,10 @@ impl Gatherer {
     }
 
     fn directories(&self) -> Directories {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime = match self.inspector.place() {
+            Place::Here => std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+            Place::There(ssh) => Some(PathBuf::from(format!("/run/user/{}", ssh.about().uid))),
+        };
         match (self.inspector.kind(), runtime) {
             (ManagerKind::User, Some(runtime)) => Directories { runtime, ..Directories::system() },
             _ => Directories::system(),
@@ -276,9 +334,8 @@ fn triggered(socket: &SocketFacts) -> Option<UnitName> {
     live.or_else(|| UnitName::new(socket.unit.triggers()).ok())
 }
 
-fn source(details: &UnitDetails) -> Result<Source, LiveError> {
-    let read = Source::read(details.name.clone(), &details.files);
-    read.map_err(|error| LiveError::Files { unit: details.name.clone(), error })
+fn files_error(details: &UnitDetails, error: io::Error) -> LiveError {
+    LiveError::Files { unit: details.name.clone(), error }
 }
 
 fn live_unit(details: &UnitDetails) -> LiveUnit {
@@ -296,6 +353,11 @@ fn live_unit(details: &UnitDetails) -> LiveUnit {
 }
 
 /// A number below `/proc/sys/net`.
-fn setting(name: &str) -> Option<u32> {
-    fs::read_to_string(format!("/proc/sys/net/{name}")).ok()?.trim().parse().ok()
+async fn setting(place: &Place, name: &str) -> Option<u32> {
+    let path = format!("/proc/sys/net/{name}");
+    let text = match place {
+        Place::Here => fs::read_to_string(path).ok()?,
+        Place::There(ssh) => ssh.read_text(Path::new(&path)).await.ok()?,
+    };
+    text.trim().parse().ok()
 }

@@ -48,8 +48,10 @@ impl LiveUnit {
 pub struct LiveSocket {
     /// Its state.
     pub unit: LiveUnit,
-    /// The stream addresses systemd names.
+    /// The stream addresses systemd names, each with what the kernel has there.
     pub addresses: Vec<Address>,
+    /// Those of a machine whose kernel cannot be asked.
+    pub unseen_addresses: Vec<Endpoint>,
     /// The services it triggers.
     pub triggers: Vec<UnitName>,
     /// Nothing starts it and nobody did, or its service runs without it: a distribution ships such sockets for who wants

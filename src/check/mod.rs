@@ -17,6 +17,7 @@ pub mod server;
 pub mod servers;
 mod shell;
 pub mod source;
+mod there;
 
 #[cfg(test)]
 mod testing;

@@ -234,21 +234,30 @@ impl Files {
     /// Reads those that may tell the server of `unit` to take a socket.
     #[must_use]
     pub fn of(unit: &ServiceUnit) -> Self {
-        let paths = Launch::of(unit).map(|launch| launch.configuration()).unwrap_or_default();
-        let mut files = Self::default();
-        for path in paths {
-            match read_text(&path) {
-                Ok(text) if path.is_absolute() => files.texts.push(text),
-                _ => files.unread = true,
-            }
-        }
-        files
+        Self::paths(unit).into_iter().map(|path| read_text(&path).ok().filter(|_| path.is_absolute())).collect()
+    }
+
+    /// Where these are.
+    pub(super) fn paths(unit: &ServiceUnit) -> Vec<std::path::PathBuf> {
+        Launch::of(unit).map(|launch| launch.configuration()).unwrap_or_default()
     }
 
     /// Whether a line other than a comment contains the text.
     fn contain(&self, needle: &str) -> bool {
         let mut lines = self.texts.iter().flat_map(|text| text.lines());
         lines.any(|line| !line.trim_start().starts_with(['#', ';']) && line.contains(needle))
+    }
+}
+
+impl FromIterator<Option<String>> for Files {
+    /// Of texts; none for one that cannot be read.
+    fn from_iter<T: IntoIterator<Item = Option<String>>>(texts: T) -> Self {
+        let mut files = Self::default();
+        for text in texts {
+            files.unread |= text.is_none();
+            files.texts.extend(text);
+        }
+        files
     }
 }
 

@@ -35,8 +35,11 @@ pub struct CheckArgs {
     #[arg(long, value_name = "DURATION", requires = "rate", value_parser = crate::scenario::duration::parse)]
     pub gap: Option<std::time::Duration>,
     /// The user that clients run as, such as a proxy's www-data: may it connect to the Unix socket?
-    #[arg(long, value_name = "USER", value_parser = client)]
+    #[arg(long, value_name = "USER", value_parser = client, conflicts_with = "host")]
     pub client: Option<ClientUser>,
+    /// Units of another machine, reached over ssh without a password
+    #[arg(long, value_name = "USER@HOST")]
+    pub host: Option<crate::ssh::Destination>,
     /// Which systemd
     #[arg(long, value_enum, default_value_t = SystemdArg::Auto)]
     pub manager: SystemdArg,
@@ -71,6 +74,9 @@ pub struct InitArgs {
     /// A proxy in front of the service listens at the URL
     #[arg(long)]
     pub front: bool,
+    /// A unit of another machine, reached over ssh without a password
+    #[arg(long, value_name = "USER@HOST")]
+    pub host: Option<crate::ssh::Destination>,
     /// Where to write the scenario, a new file [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -112,6 +118,9 @@ pub struct TryArgs {
     /// The longest listener gap that may go unseen in a run that passes, or none [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub max_unseen: Option<String>,
+    /// A unit of another machine, reached over ssh without a password; the load is sent from here
+    #[arg(long, value_name = "USER@HOST")]
+    pub host: Option<crate::ssh::Destination>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,

@@ -16,6 +16,7 @@ pub fn describe(manager_version: Option<String>) -> Host {
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         manager_version,
         twin: std::path::Path::new(TWIN_MARK).exists(),
+        units_on: None,
     }
 }
 

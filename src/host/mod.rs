@@ -22,6 +22,7 @@ pub mod remote;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod trace;
+mod unseen;
 
 use std::io;
 use std::path::Path;
@@ -34,6 +35,7 @@ use self::journal::Scope;
 pub use self::local::Local;
 pub use self::remote::Remote;
 use self::trace::TraceError;
+pub use self::unseen::Unseen;
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
 use crate::model::process::{Exit, Process};
@@ -65,6 +67,12 @@ pub trait Host {
     /// # Errors
     /// When the host cannot be asked.
     fn has<'a>(&'a self, at: &'a Endpoint) -> Answer<'a, io::Result<bool>>;
+
+    /// Why nothing can be looked at there, in a sentence; none where it can. Then what its methods tell, that there is no
+    /// process, path or listener, means nothing.
+    fn blindness(&self) -> Option<String> {
+        None
+    }
 
     /// The listening sockets that a connection to one of these could reach, in that order.
     ///

@@ -18,6 +18,19 @@ pub enum ManagerError {
         /// What to do.
         remedy: &'static str,
     },
+    /// There is no bus on another machine.
+    #[error("cannot reach {bus} of {destination}: {reason}; check it with `systemctl -H {destination} status`")]
+    NoBusThere {
+        /// Which.
+        bus: &'static str,
+        /// Which machine.
+        destination: String,
+        /// Why.
+        reason: String,
+    },
+    /// Another machine cannot be reached.
+    #[error(transparent)]
+    Ssh(#[from] crate::ssh::SshError),
     /// The manager does not know the unit.
     #[error("cannot {action} {unit}: there is no such unit; {remedy}")]
     NoSuchUnit {

@@ -6,26 +6,25 @@
 //!
 //! A run that ends by itself removes its file, whatever it could put back: only what a run left that died is anybody's
 //! to undo. The directory is gone after a reboot, or else the boot in the file tells that its entries are void.
+//!
+//! It lies on the machine that it is about: for units of another machine, a shell there keeps it (`keeper`).
 
-use std::fs::File;
-use std::io::{self, Write as _};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::Errno;
-
-use self::directory::Directory;
 use self::entries::{Entries, Line};
-use crate::clock;
+use self::store::Store;
 use crate::model::UnitName;
 use crate::record::begin::ManagerKind;
+use crate::ssh::Place;
 
 mod change;
 mod directory;
 mod entries;
 mod error;
+mod keeper;
+mod store;
 
-pub use change::{Acted, Change, Owner, UnitMark};
+pub use change::{Acted, Change, Owner, UnitMark, process};
 pub use directory::location;
 pub use entries::{Entry, EntryId};
 pub use error::LedgerError;
@@ -37,6 +36,8 @@ pub struct LiveUse {
     pub unit: UnitName,
     /// Its process.
     pub pid: u32,
+    /// The machine of that process; none where it is that of the unit.
+    pub machine: Option<String>,
     /// Its scenario.
     pub scenario: String,
 }
@@ -44,10 +45,8 @@ pub struct LiveUse {
 /// The ledger of this run.
 #[derive(Debug)]
 pub struct Ledger {
-    directory: Directory,
-    name: String,
+    store: Store,
     owner: Owner,
-    file: LockedFile,
     entries: Entries,
 }
 
@@ -65,17 +64,32 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_in(path: &Path, owner: Owner) -> Result<Self, LedgerError> {
-        let directory = Directory::open(path)?;
-        let made = || {
-            // While it is created but not yet locked, nobody may take it for abandoned.
-            let _guard = directory.lock()?;
-            let (name, file) = directory.create_ledger()?;
-            let mut file = LockedFile::try_lock(file)?.ok_or(Errno::WOULDBLOCK)?;
-            file.append(&Line::Owner(owner.clone()))?;
-            Ok((name, file))
-        };
-        let (name, file) = made().map_err(|error| LedgerError::unusable_directory(path, error))?;
-        Ok(Self { directory, name, owner, file, entries: Entries::default() })
+        let store = Store::create(path, &Line::Owner(owner.clone()))?;
+        Ok(Self { store, owner, entries: Entries::default() })
+    }
+
+    /// As [`Self::open`], on the machine where its units are.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when that machine cannot be asked.
+    pub fn open_at(place: &Place, owner: Owner) -> Result<Self, LedgerError> {
+        let Place::There(ssh) = place else { return Self::open(owner) };
+        let store = Store::create_at(ssh, &Line::Owner(owner.clone()))?;
+        Ok(Self { store, owner, entries: Entries::default() })
+    }
+
+    /// Takes it again after the connection to its machine was lost, before more is written.
+    ///
+    /// # Errors
+    /// When it cannot be had: then nothing more may be changed.
+    pub fn again(&mut self) -> Result<(), LedgerError> {
+        self.store.again()
+    }
+
+    /// The machine that it is about, where that is another one, for messages: `root@h1`.
+    #[must_use]
+    pub fn machine(&self) -> Option<String> {
+        self.store.ssh().map(|ssh| ssh.destination().to_string())
     }
 
     /// Writes down what is about to be changed. Only then may it be changed.
@@ -83,8 +97,8 @@ impl Ledger {
     /// # Errors
     /// When it cannot be written; then it must not be changed.
     pub fn entry(&mut self, change: Change) -> Result<EntryId, LedgerError> {
-        let (id, at) = (self.entries.next_id(), clock::now());
-        self.append(&Line::Entry { id, at, change: change.clone() })?;
+        let (id, at) = (self.entries.next_id(), self.store.now());
+        self.store.append(&Line::Entry { id, at, change: change.clone() })?;
         self.entries.insert(id, Entry { at, change, left: None });
         Ok(id)
     }
@@ -94,7 +108,7 @@ impl Ledger {
     /// # Errors
     /// When it cannot be written.
     pub fn left(&mut self, id: EntryId, mark: UnitMark) -> Result<(), LedgerError> {
-        self.append(&Line::Left { id, mark: mark.clone() })?;
+        self.store.append(&Line::Left { id, mark: mark.clone() })?;
         self.entries.set_left(id, mark);
         Ok(())
     }
@@ -104,7 +118,7 @@ impl Ledger {
     /// # Errors
     /// When it cannot be written: if this run is killed, the next one looks at it once more.
     pub fn undone(&mut self, id: EntryId) -> Result<(), LedgerError> {
-        self.append(&Line::Undone(id))?;
+        self.store.append(&Line::Undone(id))?;
         self.entries.remove(id);
         Ok(())
     }
@@ -121,10 +135,7 @@ impl Ledger {
     /// When the file cannot be removed.
     pub fn close(&mut self) -> Result<(), LedgerError> {
         self.entries = Entries::default();
-        match self.directory.remove_ledger(&self.name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("remove", error)),
-            _ => Ok(()),
-        }
+        self.store.remove()
     }
 
     /// The ledgers in [`location`] whose owners are dead. Each stays locked while it is held here; those with nothing
@@ -141,24 +152,16 @@ impl Ledger {
     /// # Errors
     /// As [`Self::abandoned`].
     pub fn abandoned_in(path: &Path) -> Result<Vec<AbandonedLedger>, LedgerError> {
-        let directory = Directory::open(path)?;
-        let unusable = |error| LedgerError::unusable_directory(path, error);
-        let guard = directory.lock().map_err(unusable)?;
-        let (mut abandoned, mut idle) = (Vec::new(), Vec::new());
-        for name in directory.ledgers().map_err(unusable)? {
-            let unreadable = |error| LedgerError::unreadable(&path.join(&name), error);
-            let file = directory.open_ledger(&name, OFlags::RDWR | OFlags::APPEND).map_err(unreadable)?;
-            if let Some(file) = LockedFile::try_lock(file).map_err(unreadable)? {
-                let entries = Entries::read(&file.0).map_err(unreadable)?;
-                let directory = directory.try_clone().map_err(unusable)?;
-                let place = if entries.nothing_to_undo() { &mut idle } else { &mut abandoned };
-                place.push(AbandonedLedger { directory, name, file, entries });
-            }
-        }
-        // To remove one is to lock the directory.
-        drop(guard);
-        idle.into_iter().try_for_each(AbandonedLedger::close)?;
-        Ok(abandoned)
+        AbandonedLedger::sort(Store::dead(path)?, &change::this_boot())
+    }
+
+    /// As [`Self::abandoned`], on the machine where units are.
+    ///
+    /// # Errors
+    /// As [`Self::abandoned`], and when that machine cannot be asked.
+    pub fn abandoned_at(place: &Place) -> Result<Vec<AbandonedLedger>, LedgerError> {
+        let Place::There(ssh) = place else { return Self::abandoned() };
+        AbandonedLedger::sort(Store::dead_at(ssh)?, &ssh.about().boot)
     }
 
     /// Claims units for this run, all or none: of two runs that want one at the same moment, one gets it.
@@ -166,20 +169,23 @@ impl Ledger {
     /// # Errors
     /// When a ledger cannot be read or written.
     pub fn claim(&mut self, claim: &Claim<'_>) -> Result<Result<Vec<EntryId>, LiveUse>, LedgerError> {
-        let directory = self.directory.path().to_owned();
-        let unusable = |error| LedgerError::unusable_directory(&directory, error);
-        let _guard = self.directory.lock().map_err(unusable)?;
-        for name in self.directory.ledgers().map_err(unusable)?.into_iter().filter(|name| *name != self.name) {
-            let unreadable = |error| LedgerError::unreadable(&directory.join(&name), error);
-            let file = self.directory.open_ledger(&name, OFlags::RDONLY).map_err(unreadable)?;
-            let entries = Entries::read(&file).map_err(unreadable)?;
-            let is_dead = LockedFile::try_lock(file).map_err(unreadable)?.is_some();
-            if is_dead {
-                continue;
-            }
-            if let Some(user) = entries.outstanding().find_map(|(_, entry)| claim.conflict_with(&entry.change)) {
-                return Ok(Err(user));
-            }
+        let (guard, others) = self.store.live_others()?;
+        let claimed = self.claim_beside(claim, &others);
+        self.store.release(guard)?;
+        claimed
+    }
+
+    fn claim_beside(
+        &mut self,
+        claim: &Claim<'_>,
+        others: &[Entries],
+    ) -> Result<Result<Vec<EntryId>, LiveUse>, LedgerError> {
+        let used = |other: &Entries| {
+            let user = other.outstanding().find_map(|(_, entry)| claim.conflict_with(&entry.change))?;
+            Some(LiveUse { machine: other.owner.machine.clone(), ..user })
+        };
+        if let Some(user) = others.iter().find_map(used) {
+            return Ok(Err(user));
         }
         let uses = claim.units.iter().map(|unit| Change::Uses {
             manager: claim.manager,
@@ -190,14 +196,6 @@ impl Ledger {
         });
         let uses: Vec<Change> = uses.collect();
         uses.into_iter().map(|change| self.entry(change)).collect::<Result<_, _>>().map(Ok)
-    }
-
-    fn append(&mut self, line: &Line) -> Result<(), LedgerError> {
-        self.file.append(line).map_err(|error| self.failed("write", error))
-    }
-
-    fn failed(&self, action: &'static str, error: io::Error) -> LedgerError {
-        LedgerError::failed(action, &self.directory.path().join(&self.name), error)
     }
 }
 
@@ -218,7 +216,7 @@ impl Claim<'_> {
             Change::Uses { manager, unit, scenario, pid, folder }
                 if *manager == self.manager && self.units.contains(unit) && folder.as_deref() == self.folder =>
             {
-                Some(LiveUse { unit: unit.clone(), pid: *pid, scenario: scenario.clone() })
+                Some(LiveUse { unit: unit.clone(), pid: *pid, machine: None, scenario: scenario.clone() })
             }
             _ => None,
         }
@@ -228,17 +226,36 @@ impl Claim<'_> {
 /// The ledger of a run that is dead, locked by us for as long as this lives.
 #[derive(Debug)]
 pub struct AbandonedLedger {
-    directory: Directory,
-    name: String,
-    file: LockedFile,
+    store: Store,
     entries: Entries,
+    /// The boot of its machine by now.
+    boot: String,
 }
 
 impl AbandonedLedger {
+    /// Those with something to undo; the others are removed.
+    fn sort(dead: Vec<(Store, Entries)>, boot: &str) -> Result<Vec<Self>, LedgerError> {
+        let mut abandoned = Vec::new();
+        for (mut store, entries) in dead {
+            if entries.nothing_to_undo() {
+                store.remove()?;
+            } else {
+                abandoned.push(Self { store, entries, boot: boot.to_owned() });
+            }
+        }
+        Ok(abandoned)
+    }
+
     /// The run that left it.
     #[must_use]
     pub fn owner(&self) -> &Owner {
         &self.entries.owner
+    }
+
+    /// Whether its machine was booted since: after that every unit is as that boot made it.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.entries.owner.boot != self.boot
     }
 
     /// What its run changed and did not undo, in the order in which it was done.
@@ -251,8 +268,7 @@ impl AbandonedLedger {
     /// # Errors
     /// When it cannot be written.
     pub fn undone(&mut self, id: EntryId) -> Result<(), LedgerError> {
-        let path = self.directory.path().join(&self.name);
-        self.file.append(&Line::Undone(id)).map_err(|error| LedgerError::failed("write", &path, error))?;
+        self.store.append(&Line::Undone(id))?;
         self.entries.remove(id);
         Ok(())
     }
@@ -261,47 +277,8 @@ impl AbandonedLedger {
     ///
     /// # Errors
     /// When the file cannot be removed.
-    pub fn close(self) -> Result<(), LedgerError> {
-        if !self.entries.nothing_to_undo() {
-            return Ok(());
-        }
-        let path = self.directory.path().join(&self.name);
-        self.directory.remove_ledger(&self.name).map_err(|error| LedgerError::failed("remove", &path, error))
-    }
-}
-
-/// A file that is locked until this is dropped, and no longer: a child that was just forked and holds a duplicate
-/// of the descriptor until it executes its program does not keep the lock.
-#[derive(Debug)]
-struct LockedFile(File);
-
-impl LockedFile {
-    /// None if somebody else has locked it.
-    fn try_lock(file: File) -> io::Result<Option<Self>> {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Adds a line, on disk when this returns; all of it or, where the disk is full, nothing.
-    fn append(&mut self, line: &Line) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        let length = self.0.metadata()?.len();
-        let written = self.0.write_all(&bytes).and_then(|()| self.0.sync_data());
-        written.inspect_err(|_| {
-            // Half a line is no harm at the end of a file, but it would be before another line.
-            let _ = self.0.set_len(length);
-        })
-    }
-}
-
-impl Drop for LockedFile {
-    fn drop(&mut self) {
-        // Should it fail, closing the descriptor unlocks as well.
-        let _ = flock(&self.0, FlockOperation::Unlock);
+    pub fn close(mut self) -> Result<(), LedgerError> {
+        if self.entries.nothing_to_undo() { self.store.remove() } else { Ok(()) }
     }
 }
 

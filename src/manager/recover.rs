@@ -59,7 +59,7 @@ pub fn needs(ledger: &AbandonedLedger, kind: ManagerKind) -> bool {
 pub async fn recover(mut ledger: AbandonedLedger, manager: &impl Recoverable) -> Result<Recovery, LedgerError> {
     let mut recovery = Recovery::default();
     let entries: Vec<(EntryId, Entry)> = ledger.outstanding().map(|(id, entry)| (id, entry.clone())).collect();
-    let is_void = ledger.owner().is_of_an_earlier_boot();
+    let is_void = ledger.is_void();
     let mut installed = Vec::new();
     let mut undo = Vec::new();
     for (id, entry) in entries {
@@ -138,9 +138,10 @@ fn left_alone(ledger: &AbandonedLedger, change: &Change, acted: &Acted) -> Strin
     let (owner, unit) = (ledger.owner(), &acted.unit);
     let systemctl = acted.manager.systemctl();
     format!(
-        "{unit} is left as it is: {} (process {}) had {did} it, and it was changed since; `{systemctl} {verb} {unit}` \
+        "{unit} is left as it is: {} ({}) had {did} it, and it was changed since; `{systemctl} {verb} {unit}` \
          would undo that",
-        owner.scenario, owner.pid
+        owner.scenario,
+        owner.process()
     )
 }
 

@@ -232,6 +232,10 @@ pub struct UnitSnapshot {
     /// What only sockets have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<SocketState>,
+    /// Its machine could not be looked at, only its manager be asked: that it has no listeners and no processes besides
+    /// the main one is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unseen: bool,
 }
 
 #[cfg(test)]
@@ -249,6 +253,7 @@ impl UnitSnapshot {
             need_daemon_reload: false,
             service: None,
             socket: None,
+            is_unseen: false,
         }
     }
 }

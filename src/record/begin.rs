@@ -59,6 +59,9 @@ pub struct Host {
     /// It was a throw-away copy of the machine of that name, as `gapless rehearse` makes one; absent where it was not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub twin: bool,
+    /// The machine that the units are on, as ssh(1) knows it; absent where it is this one. The load was sent from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units_on: Option<String>,
 }
 
 impl Host {

@@ -469,4 +469,7 @@ pub enum EndReason {
     Interrupted,
     /// The harness could not go on: one sentence.
     Error(String),
+    /// The machine that its units are on was lost for a while, or for good: one sentence. What failed meanwhile may have
+    /// been the network's doing.
+    Lost(String),
 }

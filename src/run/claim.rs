@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::manager::ManagerError;
-use crate::manager::ledger::{Acted, Change, Claim, Entry, Ledger, LiveUse};
+use crate::manager::ledger::{Acted, Change, Claim, Entry, Ledger, LiveUse, process};
 use crate::model::{UnitName, UnitVerb};
 use crate::record::begin::ManagerKind;
 use crate::scenario::plan::Plan;
@@ -21,10 +21,10 @@ pub(super) fn claim(
 ) -> Result<(), ManagerError> {
     let folder = (manager == ManagerKind::Embedded).then_some(plan.directory.as_path());
     let claimed = ledger.borrow_mut().claim(&Claim { manager, units, folder })?;
-    claimed.map(drop).map_err(|LiveUse { unit, scenario, pid }| ManagerError::Refused {
+    claimed.map(drop).map_err(|LiveUse { unit, scenario, pid, machine }| ManagerError::Refused {
         action: "use".to_owned(),
         unit: unit.to_string(),
-        reason: format!("another run uses it: {scenario} in process {pid}; wait for it to end"),
+        reason: format!("another run uses it: {scenario} in {}; wait for it to end", process(pid, machine.as_deref())),
     })
 }
 

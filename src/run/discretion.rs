@@ -66,8 +66,11 @@ impl Discretion {
     /// How a run ended, as it is recorded.
     #[must_use]
     pub fn reason(&self, mut reason: EndReason) -> EndReason {
-        if let EndReason::Stopped(text) | EndReason::NotReady(text) | EndReason::Error(text) = &mut reason {
-            self.hide(text);
+        match &mut reason {
+            EndReason::Stopped(text) | EndReason::NotReady(text) | EndReason::Error(text) | EndReason::Lost(text) => {
+                self.hide(text);
+            }
+            EndReason::Completed | EndReason::StepFailed | EndReason::Interrupted => {}
         }
         reason
     }

@@ -119,8 +119,10 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
     let ran = std::panic::AssertUnwindSafe(run(&mut inner, &mut begun, &end)).catch_unwind().await;
     setup.progress.stage(&ProgressStage::Restoring);
     phase(setup.recorder, Phase::PuttingBack, clock::now());
+    let lost = RefCell::new(None);
     let home = Home {
         plan: setup.plan,
+        lost: &lost,
         found: &begun.found,
         ledger: setup.ledger.as_deref(),
         recorder: setup.recorder,
@@ -141,8 +143,16 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
     }
     let reason = match ran {
         Ok(Ok(())) => EndReason::Completed,
-        Ok(Err(halt)) => halt.into(),
+        Ok(Err(halt)) => EndReason::from(halt),
         Err(panic) => EndReason::Error(format!("a defect of gapless ended the run: {}", panic_message(&*panic))),
+    };
+    // A bus of this machine that is lost has no part in what clients see; the network to another one has.
+    let is_elsewhere = setup.ledger.as_ref().is_some_and(|ledger| ledger.borrow().machine().is_some());
+    let reason = match (reason, lost.into_inner().filter(|_| is_elsewhere)) {
+        (EndReason::Interrupted, _) => EndReason::Interrupted,
+        (EndReason::Error(why), Some(_)) => EndReason::Lost(why),
+        (_, Some(how)) => EndReason::Lost(how),
+        (reason, None) => reason,
     };
     Ended { reason, not_put_back }
 }
@@ -461,8 +471,10 @@ async fn check_end_state<M: Manager>(
     }
     let addresses: BTreeSet<Endpoint> =
         setup.plan.cohorts.iter().filter_map(|cohort| cohort.target.connect.endpoint()).collect();
-    let mut targets = Some(Vec::new());
-    for address in addresses {
+    // Why nothing is seen there is said once, when the run begins.
+    let is_blind = setup.host.blindness().is_some();
+    let mut targets = (!is_blind).then(Vec::new);
+    for address in addresses.into_iter().filter(|_| !is_blind) {
         match setup.host.listeners(slice::from_ref(&address)).await {
             Ok(look) => targets.iter_mut().for_each(|known| known.push((address.clone(), look.seen.clone()))),
             Err(error) => {

@@ -226,7 +226,7 @@ fn latent_checks(plan: &Plan, seen: &Final<'_>) -> Vec<StateCheck> {
         }
     }
     // A socket that is down may well have taken its path along (RemoveOnStop=); that it is down is said above.
-    let active = seen.units.iter().filter(|unit| unit.is_active());
+    let active = seen.units.iter().filter(|unit| unit.is_active() && !unit.is_unseen);
     let paths = active.filter_map(|unit| unit.socket.as_ref()).flat_map(|socket| &socket.listen);
     for path in paths.filter_map(Endpoint::path) {
         let missing = seen.missing_paths.iter().any(|missing| missing == path);

@@ -106,7 +106,7 @@ impl Observers {
             looks: Vec::new(),
             clock: Follower::start(|stop| clock_log::run(Rc::clone(host), recorder.clone(), stop)),
             trace: None,
-            journal: match units {
+            journal: match units.filter(|_| host.blindness().is_none()) {
                 Some((manager, units)) => start_journal(manager, units, &**host, recorder).await,
                 None => None,
             },
@@ -115,9 +115,11 @@ impl Observers {
         };
         let endpoints = local_endpoints(plan, &**host).await;
         if endpoints.is_empty() {
-            let machine = host.clock().map_or_else(|| "this machine".to_owned(), |clock| clock.host);
-            let message = format!("the target is not on {machine}: the kernel's evidence is not available");
-            recorder.note(NoteKind::Unavailable, message);
+            let elsewhere = || {
+                let machine = host.clock().map_or_else(|| "this machine".to_owned(), |clock| clock.host);
+                format!("the target is not on {machine}: the kernel's evidence is not available")
+            };
+            recorder.note(NoteKind::Unavailable, host.blindness().unwrap_or_else(elsewhere));
         } else {
             observers.trace = start_trace(&endpoints, &**host, recorder).await;
             let (changed, so_far) = (processes.changed(), Rc::clone(so_far));
@@ -126,8 +128,10 @@ impl Observers {
                 Err(error) => recorder.note(NoteKind::Unavailable, format!("accept queues cannot be read: {error}")),
             }
         }
-        let holders = HoldersLook::new(Rc::clone(host), recorder.clone(), endpoints, processes.clone(), ended);
-        observers.looks.push(Follower::start(|stop| holders.run(stop)));
+        if host.blindness().is_none() {
+            let holders = HoldersLook::new(Rc::clone(host), recorder.clone(), endpoints, processes.clone(), ended);
+            observers.looks.push(Follower::start(|stop| holders.run(stop)));
+        }
         observers
     }
 

@@ -4,7 +4,7 @@
 mod tied;
 
 use super::serving::Served;
-use crate::model::{ActiveState, KillWho, ProcessId, Signal, UnitKind, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{ActiveState, KillWho, ProcessId, Signal, SocketState, UnitKind, UnitName, UnitSnapshot, UnitVerb};
 use crate::record::line::Claim;
 use crate::scenario::plan::Action;
 
@@ -72,7 +72,8 @@ fn of_verb(verb: UnitVerb, unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
     match (verb, unit.kind()) {
         (UnitVerb::TryRestart, _) if !before.is_active() => Vec::new(),
         (UnitVerb::Restart | UnitVerb::TryRestart, UnitKind::Socket) => {
-            vec![invocation_changed(before, after), own_listener_changed(before, after)]
+            let listener = (!after.is_unseen).then(|| own_listener_changed(before, after));
+            std::iter::once(invocation_changed(before, after)).chain(listener).collect()
         }
         (UnitVerb::Restart | UnitVerb::TryRestart, _) => replaced(before, after, seen),
         (UnitVerb::ReloadOrRestart, _) => {
@@ -96,6 +97,7 @@ fn of_kill(unit: &UnitName, signal: Signal, who: KillWho, seen: &Seen<'_>) -> Ve
     }
     let named = match who {
         KillWho::Main => before.main_process().iter().map(|main| main.pid).collect(),
+        KillWho::All if before.is_unseen => before.main_process().iter().map(|main| main.pid).collect(),
         KillWho::All | KillWho::Control => pids(before),
     };
     let are_gone = seen.survivors.is_empty();
@@ -105,7 +107,9 @@ fn of_kill(unit: &UnitName, signal: Signal, who: KillWho, seen: &Seen<'_>) -> Ve
         format!("{} still running", list(&seen.survivors.iter().map(|process| process.pid).collect::<Vec<_>>()))
     };
     let holds = are_gone && !named.is_empty();
-    vec![Claim { claim: format!("the processes of {unit} that were sent {signal} are gone"), seen: told, holds }]
+    let which = if before.is_unseen { "the main process" } else { "the processes" };
+    let (was, are) = if before.is_unseen { ("was", "is") } else { ("were", "are") };
+    vec![Claim { claim: format!("{which} of {unit} that {was} sent {signal} {are} gone"), seen: told, holds }]
 }
 
 /// A command replaces a unit by a restart, or has it hand over to a new main process.
@@ -173,6 +177,7 @@ fn stopped(before: &UnitSnapshot, after: &UnitSnapshot, seen: &Seen<'_>) -> Vec<
         holds: after.active_state.is_stopped(),
     }];
     if let Some(service) = &after.service
+        && !after.is_unseen
         && matches!(service.kill_mode.as_str(), "control-group" | "mixed")
     {
         let left = pids(after);
@@ -244,7 +249,14 @@ fn own_listener_changed(before: &UnitSnapshot, after: &UnitSnapshot) -> Claim {
 /// One claim for each socket unit that triggers `service`: its listener is the same kernel object as before.
 fn listeners_kept(service: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
     let triggers = |snapshot: &&UnitSnapshot| {
-        snapshot.socket.as_ref().is_some_and(|socket| !socket.accept && socket.triggers.contains(service))
+        let is_triggering = |socket: &SocketState| !socket.accept && socket.triggers.contains(service);
+        !snapshot.is_unseen && snapshot.socket.as_ref().is_some_and(is_triggering)
+    };
+    // Of a machine that cannot be looked at, the incarnation of the socket unit tells that it was not started anew.
+    let was_not_restarted = |old: &UnitSnapshot| {
+        let is_triggering = |socket: &SocketState| !socket.accept && socket.triggers.contains(service);
+        let is_one = old.is_unseen && old.socket.as_ref().is_some_and(is_triggering);
+        is_one.then(|| seen.pair(&old.unit)).flatten().map(|(old, new)| invocation_kept(old, new))
     };
     let kept = |old: &UnitSnapshot| {
         let (_, new) = seen.pair(&old.unit)?;
@@ -255,7 +267,8 @@ fn listeners_kept(service: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
             holds: !was.is_empty() && was == is,
         })
     };
-    seen.before.iter().filter(triggers).filter_map(kept).collect()
+    let of_unseen = seen.before.iter().filter_map(was_not_restarted);
+    seen.before.iter().filter(triggers).filter_map(kept).chain(of_unseen).collect()
 }
 
 /// The active socket unit that has started `service` anew since the event began.

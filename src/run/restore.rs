@@ -37,6 +37,8 @@ pub(super) struct Home<'a> {
     pub(super) ledger: Option<&'a RefCell<Ledger>>,
     pub(super) recorder: &'a Recorder,
     pub(super) progress: &'a dyn Progress,
+    /// How the connection was lost, where it was found to be.
+    pub(super) lost: &'a RefCell<Option<String>>,
 }
 
 impl Home<'_> {
@@ -45,15 +47,25 @@ impl Home<'_> {
     ///
     /// What is not as it was found, a sentence each, with the commands that mend it.
     pub(super) async fn put_back<M: Manager>(&self, manager: &mut M) -> Vec<String> {
+        let problems = self.put_back_there(manager).await;
+        match self.ledger.and_then(|ledger| ledger.borrow().machine()) {
+            Some(machine) => problems.into_iter().map(|problem| format!("on {machine}: {problem}")).collect(),
+            None => problems,
+        }
+    }
+
+    async fn put_back_there<M: Manager>(&self, manager: &mut M) -> Vec<String> {
         let mut lost = None;
         for _ in 0..ATTEMPTS {
             match manager.reconnect().await {
                 Ok(None) => {}
                 Ok(Some(sentence)) => {
                     self.progress.say(&sentence);
+                    self.lost.replace(Some(sentence.clone()));
                     self.recorder.note(NoteKind::Info, sentence);
                 }
                 Err(error) => {
+                    self.lost.replace(Some(error.to_string()));
                     lost = Some(error);
                     break;
                 }

@@ -51,6 +51,9 @@ pub(super) struct Stage<'a, M> {
     pub(super) judge: Judge,
 }
 
+/// How often a manager of another machine is asked whether a main process has ended.
+const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Which run of which step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Which {
@@ -311,6 +314,9 @@ impl<M: Manager> Stage<'_, M> {
         if !proof::is_terminating(signal) {
             return Ok(Acted::done(clock::now()));
         }
+        if self.host.blindness().is_some() {
+            return self.ended_by_manager(manager, unit, &named).await;
+        }
         let mut survivors = Vec::new();
         let mut done_at = clock::now();
         for process in named {
@@ -325,6 +331,23 @@ impl<M: Manager> Stage<'_, M> {
             }
         }
         Ok(Acted { survivors, ..Acted::done(done_at) })
+    }
+
+    /// Waits for those of `named` to be gone that the manager tells of: the main process. Whether others ended is not seen.
+    async fn ended_by_manager(&self, manager: &M, unit: &UnitName, named: &[ProcessId]) -> Result<Acted, ManagerError> {
+        let until = clock::now() + self.plan.run.ready_timeout;
+        loop {
+            let main = manager.snapshot(unit).await?.main_process();
+            let survivors: Vec<ProcessId> = named.iter().copied().filter(|process| main == Some(*process)).collect();
+            let now = clock::now();
+            if survivors.is_empty() || now >= until {
+                return Ok(Acted { survivors, ..Acted::done(now) });
+            }
+            let pause = tokio::time::sleep(ASK_EVERY);
+            if self.interrupt.unless_raised(pause).await.is_none() {
+                return Ok(Acted { survivors, ..Acted::done(now) });
+            }
+        }
     }
 
     /// Waits until every cohort was answered by a request sent after `done_at`.
@@ -361,6 +384,7 @@ fn named_by(who: KillWho, unit: Option<&UnitSnapshot>) -> Vec<ProcessId> {
     let Some(unit) = unit else { return Vec::new() };
     match who {
         KillWho::Main => unit.main_process().into_iter().collect(),
+        KillWho::All if unit.is_unseen => unit.main_process().into_iter().collect(),
         KillWho::All | KillWho::Control => {
             unit.service.as_ref().map(|service| service.processes.clone()).unwrap_or_default()
         }

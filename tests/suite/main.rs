@@ -1,7 +1,8 @@
 //! Every test from outside the crate, in one binary: it links once.
 //!
 //! `cargo test` runs all that need nothing but a Rust toolchain. Those that act on a real systemd, or as root, are
-//! ignored there: the group of ignored tests is what `tests/all` runs in the box. Most of them are in [`systemd`].
+//! ignored there: the group of ignored tests is what `tests/all` runs in the box. Most of them are in [`systemd`]. Those of
+//! [`fleet`] run next to several boxes, which `tests/fleet` boots.
 //! Tests of the instrument's own accuracy need the machine to themselves: `tests/instrument`.
 
 mod action;
@@ -15,6 +16,7 @@ mod dependencies;
 mod embedded;
 mod examples;
 mod faults;
+mod fleet;
 mod hostile;
 mod instances;
 mod live_view;

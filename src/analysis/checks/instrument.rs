@@ -82,6 +82,13 @@ fn ended(facts: &Facts<'_>) -> Judged {
             words::sentence(&format!("Not healthy before the first step: {why}")),
         ),
         EndReason::Interrupted => judged("interrupted", Verdict::Inconclusive, "The run was interrupted.".to_owned()),
+        EndReason::Lost(why) => judged(
+            "lost",
+            Verdict::Inconclusive,
+            words::sentence(&format!(
+                "The machine of the units was lost, and what failed may be the network's doing: {why}"
+            )),
+        ),
         EndReason::Error(why) => {
             judged("error", Verdict::Inconclusive, words::sentence(&format!("The harness could not go on: {why}")))
         }

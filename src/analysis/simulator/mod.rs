@@ -131,6 +131,7 @@ impl Simulation {
                 cpus: 2,
                 manager_version: Some("systemd 252".to_owned()),
                 twin: false,
+                units_on: None,
             },
             started_at: "2026-01-02T03:04:05Z".to_owned(),
             anchor: START,

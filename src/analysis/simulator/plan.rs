@@ -91,6 +91,7 @@ pub(crate) fn service(at: MonoTime, pid: Option<u32>, started_at: MonoTime) -> U
         ..ServiceState::default()
     };
     UnitSnapshot {
+        is_unseen: false,
         unit: unit("ledger.service"),
         at,
         load_state: "loaded".to_owned(),
@@ -108,6 +109,7 @@ pub(crate) fn service(at: MonoTime, pid: Option<u32>, started_at: MonoTime) -> U
 pub(crate) fn socket(at: MonoTime, active_state: &str, result: &str) -> UnitSnapshot {
     let listeners = if active_state == "active" { vec![listener(7_001, 0)] } else { Vec::new() };
     UnitSnapshot {
+        is_unseen: false,
         unit: unit("ledger.socket"),
         at,
         load_state: "loaded".to_owned(),

@@ -22,7 +22,7 @@ fn http(status: u16) -> String {
 }
 
 fn ask(endpoint: &Endpoint, request: &RequestArgs) -> String {
-    let candidate = Asking { request, here: Path::new("/") }.ask(endpoint);
+    let candidate = Asking { request, here: Path::new("/"), there: None }.ask(endpoint);
     match &candidate.adopted {
         Adopted::Path(asked) => format!("{} {}", candidate.told, asked.certificate.is_some()),
         Adopted::Bytes { .. } => "bytes".to_owned(),

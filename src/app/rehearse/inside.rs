@@ -23,6 +23,7 @@ use crate::manager::systemd::Inspector;
 use crate::model::{UnitKind, UnitName};
 use crate::run::units::{held_units, is_installed};
 use crate::scenario::Scenario;
+use crate::ssh::Place;
 use crate::twin::closure::{self, Closure};
 
 /// The first argument of this part. People do not type it.
@@ -90,7 +91,7 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
     let unit = match subject {
         Subject::Unit(unit) => unit,
         Subject::Scenarios(scenarios) => {
-            return session::block_on(run::run(run_args(args), scenarios, &notes, Some(&tried)));
+            return session::block_on(run::run(run_args(args), scenarios, &Place::Here, &notes, Some(&tried)));
         }
     };
     if !session::block_on(wait_until_it_listens(&unit, &args))? {
@@ -111,7 +112,7 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
 
 /// Leaves what is suggested for the unit, by what is seen of it while it runs.
 fn leave_suggestion(unit: &UnitName, folder: &Path) -> anyhow::Result<()> {
-    let facts = session::block_on(init::look(unit, SystemdArg::System))?;
+    let facts = session::block_on(init::look(unit, SystemdArg::System, &Place::Here))?;
     match suggestion::suggest(&facts) {
         Ok(files) => suggestion::write(folder, &files).with_context(|| format!("cannot write to {}", folder.display())),
         Err(reason) => {
@@ -209,7 +210,7 @@ async fn wait_until_it_listens(unit: &UnitName, args: &RehearseArgs) -> anyhow::
     let is_told = args.url.is_some() || args.request.unix.is_some();
     let begin = clock::now();
     loop {
-        let facts = init::look(unit, SystemdArg::System).await?;
+        let facts = init::look(unit, SystemdArg::System, &Place::Here).await?;
         let waited = Duration::from_nanos(clock::now().nanos_since(begin));
         if listens(&facts) {
             return Ok(true);
@@ -247,6 +248,7 @@ fn try_args(args: RehearseArgs) -> TryArgs {
         request: args.request,
         front: args.front,
         max_unseen: args.max_unseen,
+        host: None,
         yes: true,
         force: args.force,
         manager: SystemdArg::System,

@@ -250,6 +250,7 @@ impl Engine {
             service: service.map(|service| service.describe(self.units.triggered_by(unit))),
             socket: socket
                 .map(|socket| socket.describe(UnitName::new(socket.definition.triggers()).into_iter().collect())),
+            is_unseen: false,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{ActiveState, MonoTime, UnitName};
 use crate::record::begin::ManagerKind;
+use crate::ssh::Place;
 
 /// The run that a ledger belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,24 +19,42 @@ pub struct Owner {
     pub started_at: String,
     /// The boot it belongs to: `/proc/sys/kernel/random/boot_id`. After a reboot every unit is as that boot made it.
     pub boot: String,
+    /// The machine of its process; none where it is the one that the ledger lies on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
 }
 
 impl Owner {
     /// This process, for a scenario that started at that time.
     #[must_use]
     pub fn this_process(scenario: &str, started_at: String) -> Self {
-        Self { scenario: scenario.to_owned(), pid: std::process::id(), started_at, boot: this_boot() }
+        Self { scenario: scenario.to_owned(), pid: std::process::id(), started_at, boot: this_boot(), machine: None }
     }
 
-    /// Whether the machine was booted since.
+    /// The same, for units that are at `place`.
     #[must_use]
-    pub fn is_of_an_earlier_boot(&self) -> bool {
-        self.boot != this_boot()
+    pub fn acting_at(self, place: &Place) -> Self {
+        let Place::There(ssh) = place else { return self };
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { boot: ssh.about().boot, machine: Some(machine), ..self }
+    }
+
+    /// `process 812`, and on which machine where that is another one.
+    #[must_use]
+    pub fn process(&self) -> String {
+        process(self.pid, self.machine.as_deref())
     }
 }
 
+/// As [`Owner::process`].
+#[must_use]
+pub fn process(pid: u32, machine: Option<&str>) -> String {
+    let machine = machine.map(|machine| format!(" on {machine}")).unwrap_or_default();
+    format!("process {pid}{machine}")
+}
+
 /// Empty where the kernel does not tell: then all runs are of one boot.
-fn this_boot() -> String {
+pub(super) fn this_boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 

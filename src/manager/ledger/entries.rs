@@ -56,7 +56,8 @@ pub(super) struct Entries {
 
 impl Default for Entries {
     fn default() -> Self {
-        let nobody = Owner { scenario: String::new(), pid: 0, started_at: String::new(), boot: String::new() };
+        let nobody =
+            Owner { scenario: String::new(), pid: 0, started_at: String::new(), boot: String::new(), machine: None };
         Self { owner: nobody, outstanding: BTreeMap::new(), next: 0 }
     }
 }
@@ -97,6 +98,11 @@ impl Entries {
     pub(super) fn read(file: &File) -> io::Result<Self> {
         let mut bytes = Vec::new();
         file.take(SIZE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        Self::parse(&bytes)
+    }
+
+    /// As [`Self::read`], of what is in a file.
+    pub(super) fn parse(bytes: &[u8]) -> io::Result<Self> {
         if bytes.len() as u64 > SIZE_MAX_BYTES {
             return Err(invalid("it is larger than any ledger".to_owned()));
         }

@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
@@ -65,7 +67,7 @@ fn what_a_dead_run_did_not_undo_is_outstanding() {
     let outstanding: Vec<_> = only.outstanding().map(|(_, entry)| (entry.change.clone(), entry.left.clone())).collect();
     assert_eq!(outstanding, [(started("b.service"), Some(left))]);
     assert_eq!(*only.owner(), owner("demo"));
-    assert!(!only.owner().is_of_an_earlier_boot());
+    assert!(!only.is_void());
     assert!(place.abandoned().is_empty(), "nobody else may undo it meanwhile");
 }
 
@@ -121,7 +123,7 @@ fn an_entry_that_was_cut_short_was_never_carried_out() {
     let place = Place::new();
     let mut ledger = place.ledger();
     ledger.entry(started("a.service")).expect("written");
-    ledger.file.0.write_all(br#"{"entry":{"id":1,"cha"#).expect("written");
+    ledger.store.file().write_all(br#"{"entry":{"id":1,"cha"#).expect("written");
     drop(ledger);
     let abandoned = place.abandoned().remove(0);
     assert_eq!(abandoned.outstanding().count(), 1);
@@ -171,7 +173,7 @@ fn what_is_not_a_ledger_of_ours_is_named_with_its_path_and_never_waited_for() {
 fn a_disk_that_is_full_leaves_no_half_line_before_the_next() {
     let place = Place::new();
     let mut ledger = place.ledger();
-    ledger.file.0 = File::open("/dev/full").expect("it is there");
+    *ledger.store.file() = File::open("/dev/full").expect("it is there");
     assert!(
         ledger.entry(started("a.service")).expect_err("full").to_string().contains(&*place.path().to_string_lossy())
     );
@@ -191,7 +193,7 @@ fn the_second_to_claim_a_unit_is_told_of_the_first_and_gets_none() {
 
     let both = [unit("b.service"), unit("a.socket")];
     let refused = second.claim(&claim(&both)).expect("asked");
-    let user = LiveUse { unit: unit("a.socket"), pid: std::process::id(), scenario: "first".to_owned() };
+    let user = LiveUse { unit: unit("a.socket"), pid: std::process::id(), machine: None, scenario: "first".to_owned() };
     assert_eq!(refused, Err(user));
     assert_eq!(second.outstanding().count(), 0, "all or none");
 
@@ -217,21 +219,20 @@ fn runs_on_different_units_and_folders_do_not_meet() {
 #[test]
 fn of_many_that_claim_a_unit_at_once_exactly_one_gets_it() {
     let place = Place::new();
-    let start = std::sync::Barrier::new(8);
-    let claims: Vec<_> = std::thread::scope(|scope| {
-        let run = |ledger: Ledger| {
-            let start = &start;
-            scope.spawn(move || {
-                let mut ledger = ledger;
-                start.wait();
-                let is_ours = ledger.claim(&claim(&[unit("a.service")])).expect("asked").is_ok();
-                (is_ours, ledger)
-            })
+    let (start, end) = (std::sync::Barrier::new(8), std::sync::Barrier::new(8));
+    let claims: Vec<bool> = std::thread::scope(|scope| {
+        let run = || {
+            let mut ledger = place.ledger();
+            start.wait();
+            let is_ours = ledger.claim(&claim(&[unit("a.service")])).expect("asked").is_ok();
+            // Nobody lets go of it before all have claimed it.
+            end.wait();
+            is_ours
         };
-        let threads: Vec<_> = (0..8).map(|_| run(place.ledger())).collect();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
     });
-    assert_eq!(claims.iter().filter(|(is_ours, _)| *is_ours).count(), 1);
+    assert_eq!(claims.iter().filter(|is_ours| **is_ours).count(), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::snapshot;
 use super::systemd_manager::SystemdManager;
 use crate::clock;
 use crate::manager::{Job, ManagerError, is_protected};
-use crate::model::{JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{Endpoint, JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
 
 impl SystemdManager {
     /// A verb with all that precedes and follows it: see [`crate::manager::Manager::perform`].
@@ -116,7 +116,9 @@ impl SystemdManager {
         let at = clock::now();
         let properties = self.bus.all_properties(unit).await.map_err(failed)?;
         self.notes.seen(unit, properties.mark())?;
-        Ok(snapshot::snapshot(unit, at, &properties, |endpoint| (self.find_listeners)(endpoint, self.bus.pid())))
+        let find = |endpoint: &Endpoint| (self.find_listeners)(endpoint, self.bus.pid());
+        let find = self.bus.place().there().is_none().then_some(find);
+        Ok(snapshot::snapshot(unit, at, &properties, find.as_ref()))
     }
 
     pub(super) fn refuse_protected(&self, attempt: Attempt<'_>) -> Result<(), ManagerError> {

@@ -2,18 +2,22 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use zbus::fdo::{DBusProxy, PropertiesProxy};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath};
 
+use super::bridge::Bridge;
 use super::failure::{Failure, bus_name};
 use super::peer;
 use super::properties::Properties;
 use crate::manager::ManagerError;
 use crate::model::{UnitName, UnitVerb};
 use crate::record::begin::ManagerKind;
+use crate::ssh::{Place, Ssh};
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
@@ -21,6 +25,9 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 /// No call waits for a job. The longest is a reload of all unit files, which runs every generator (each of them
 /// at most 90 s); beyond that systemd has frozen.
 const METHOD_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// A bus of another machine that has not greeted by then does not.
+const CONNECT_MAX: Duration = Duration::from_secs(20);
 
 /// A unit that is loaded, as ListUnitsByPatterns describes it.
 pub(super) type ListedUnit =
@@ -69,6 +76,9 @@ pub(super) struct Bus {
     kind: ManagerKind,
     /// systemd's own; none where no bus tells it.
     pid: Option<u32>,
+    place: Place,
+    /// What carries the connection to another machine.
+    _bridge: Option<Rc<Bridge>>,
 }
 
 impl Bus {
@@ -91,6 +101,22 @@ impl Bus {
         Self::on(connected.map_err(|error| no_bus(kind, &error))?, kind).await
     }
 
+    /// The systemd of another machine, or of the user that logs in there.
+    pub(super) async fn at(ssh: &Rc<Ssh>, kind: ManagerKind) -> Result<Self, ManagerError> {
+        let (bridge, socket) =
+            Bridge::start(ssh, kind).map_err(|error| no_bus(kind, &zbus::Error::InputOutput(error.into())))?;
+        let builder = zbus::connection::Builder::unix_stream(socket).method_timeout(METHOD_TIMEOUT);
+        let connected = timeout(CONNECT_MAX, builder.build()).await;
+        let connection = match connected {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(bridge.no_bus(Failure::of(&error).message).await),
+            Err(_) => return Err(bridge.no_bus(format!("no answer for {} s", CONNECT_MAX.as_secs())).await),
+        };
+        let bus = Self::on(connection, kind).await?;
+        let pid = pid_of_systemd(&bus.connection).await.ok();
+        Ok(Self { pid, place: Place::There(Rc::clone(ssh)), _bridge: Some(Rc::new(bridge)), ..bus })
+    }
+
     async fn by(builder: zbus::connection::Builder<'_>, kind: ManagerKind) -> Result<Self, ManagerError> {
         let connected = builder.method_timeout(METHOD_TIMEOUT).build().await;
         let bus = Self::on(connected.map_err(|error| no_bus(kind, &error))?, kind).await?;
@@ -103,7 +129,7 @@ impl Bus {
         let systemd = proxy.map_err(|error| no_bus(kind, &error))?;
         match systemd.subscribe().await {
             Err(error) if !Failure::of(&error).is_called("AlreadySubscribed") => Err(no_bus(kind, &error)),
-            _ => Ok(Self { connection, systemd, kind, pid: None }),
+            _ => Ok(Self { connection, systemd, kind, pid: None, place: Place::Here, _bridge: None }),
         }
     }
 
@@ -124,6 +150,11 @@ impl Bus {
 
     pub(super) fn kind(&self) -> ManagerKind {
         self.kind
+    }
+
+    /// The machine of this systemd.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn systemd(&self) -> &SystemdProxy<'static> {
@@ -181,14 +212,17 @@ impl Bus {
     /// The properties that all units have. systemd loads the unit for that if need be.
     pub(super) async fn unit_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
         let interface = zbus::names::InterfaceName::from_static_str(UNIT)?;
-        Ok(Properties::new(self.properties_proxy(&object_path(unit)?).await?.get_all(interface).await?))
+        Ok(Properties::new(
+            self.properties_proxy(&object_path(unit)?).await?.get_all(interface).await?,
+            self.place.offset(),
+        ))
     }
 
     /// These and the properties of the unit's type, all of one moment; no name occurs in both.
     pub(super) async fn all_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
         let properties = self.properties_proxy(&object_path(unit)?).await?;
         // No interface means all of them. Asked for one by one, a change in between would be seen by half.
-        Ok(Properties::new(properties.inner().call("GetAll", &"").await?))
+        Ok(Properties::new(properties.inner().call("GetAll", &"").await?, self.place.offset()))
     }
 
     /// For the changes of a unit's properties.

@@ -1,6 +1,7 @@
 //! Units as they are: looked at, never touched.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::bus::Bus;
@@ -9,8 +10,9 @@ use super::properties::Properties;
 use super::snapshot::{FindListeners, snapshot};
 use crate::clock;
 use crate::manager::ManagerError;
-use crate::model::{UnitKind, UnitName, UnitSnapshot};
+use crate::model::{Endpoint, UnitKind, UnitName, UnitSnapshot};
 use crate::record::begin::ManagerKind;
+use crate::ssh::{Place, Ssh};
 
 /// A unit with where its files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,30 @@ impl Inspector {
         Ok(Self { bus: Bus::user().await?, find_listeners })
     }
 
+    /// Connects to the systemd of another machine, or to that of the user who logs in there.
+    ///
+    /// # Errors
+    /// When there is no such bus there, or no systemd on it.
+    pub async fn at(ssh: &Rc<Ssh>, kind: ManagerKind, find_listeners: FindListeners) -> Result<Self, ManagerError> {
+        Ok(Self { bus: Bus::at(ssh, kind).await?, find_listeners })
+    }
+
+    /// The machine of that systemd.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        self.bus.place()
+    }
+
+    /// The control group of the unit's processes, `/system.slice/app.service`; empty where it has none.
+    ///
+    /// # Errors
+    /// When systemd cannot be asked.
+    pub async fn control_group(&self, unit: &UnitName) -> Result<String, ManagerError> {
+        let failed =
+            |error: zbus::Error| Failure::of(&error).during(self.bus.kind(), Attempt { action: "look at", unit });
+        Ok(self.bus.all_properties(unit).await.map_err(failed)?.text("ControlGroup"))
+    }
+
     /// The same systemd as a manager's.
     pub(super) fn on(bus: Bus, find_listeners: FindListeners) -> Self {
         Self { bus, find_listeners }
@@ -98,10 +124,12 @@ impl Inspector {
             |error: zbus::Error| Failure::of(&error).during(self.bus.kind(), Attempt { action: "look at", unit });
         let at = clock::now();
         let properties = self.bus.all_properties(unit).await.map_err(failed)?;
+        let find = |endpoint: &Endpoint| (self.find_listeners)(endpoint, self.bus.pid());
+        let find = self.bus.place().there().is_none().then_some(find);
         let fragment = Some(properties.text("FragmentPath")).filter(|path| !path.is_empty());
         let files = fragment.into_iter().chain(properties.list("DropInPaths")).map(PathBuf::from).collect();
         Ok(UnitDetails {
-            snapshot: snapshot(unit, at, &properties, |endpoint| (self.find_listeners)(endpoint, self.bus.pid())),
+            snapshot: snapshot(unit, at, &properties, find.as_ref()),
             files,
             unit_file_state: properties.text("UnitFileState"),
             start_took: start_took(&properties),

@@ -14,6 +14,7 @@ use crate::manager::recover::Recoverable;
 use crate::manager::{Manager as _, ManagerError};
 use crate::model::{JobResult, Signal, UnitKind, UnitName, UnitVerb};
 use crate::scenario::plan::UnitFile;
+use crate::ssh::Place;
 
 /// All of `files`, or none of them.
 pub(super) async fn install(manager: &mut SystemdManager, files: &[UnitFile]) -> Result<(), ManagerError> {
@@ -89,7 +90,7 @@ impl Recoverable for SystemdManager {
             keep_first(&mut outcome, self.run_job(unit, UnitVerb::ResetFailed).await.map(drop));
         }
         for (_, path) in installed {
-            keep_first(&mut outcome, remove_unit_file(path));
+            keep_first(&mut outcome, remove_unit_file(self, path).await);
         }
         keep_first(&mut outcome, self.daemon_reload().await);
         outcome
@@ -104,7 +105,7 @@ impl Recoverable for SystemdManager {
     }
 
     async fn last_incarnation(&self, unit: &UnitName) -> Option<String> {
-        past::last_incarnation(self.bus.kind(), unit).await
+        past::last_incarnation(self.bus.place(), self.bus.kind(), unit).await
     }
 }
 
@@ -176,8 +177,12 @@ fn mode(is_private: bool) -> u32 {
     if is_private { 0o600 } else { 0o644 }
 }
 
-fn remove_unit_file(path: &Path) -> Result<(), ManagerError> {
-    match fs::remove_file(path) {
+async fn remove_unit_file(manager: &SystemdManager, path: &Path) -> Result<(), ManagerError> {
+    let removed = match manager.bus.place() {
+        Place::Here => fs::remove_file(path),
+        Place::There(ssh) => ssh.run("exec rm -f -- \"$1\"", &[&path.to_string_lossy()]).await.map(drop),
+    };
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(ManagerError::File { action: "remove", path: path.to_path_buf(), error })
         }

@@ -44,13 +44,17 @@ impl Manager for SystemdManager {
 
     async fn reconnect(&mut self) -> Result<Option<String>, ManagerError> {
         let lost = match timeout(PING_MAX, self.bus.version()).await {
-            Ok(Ok(_)) => return Ok(None),
+            Ok(Ok(_)) => {
+                self.notes.again()?;
+                return Ok(None);
+            }
             Ok(Err(error)) => Failure::of(&error).message,
             Err(_) => format!("no answer for {} s", PING_MAX.as_secs()),
         };
         let reached = route::reach(&self.routes, self.bus.kind()).await?;
         self.bus = reached.bus.with_pid_of(&self.bus);
         self.jobs = reached.jobs;
+        self.notes.again()?;
         Ok(Some(format!(
             "the connection to {} was lost ({lost}); it is reached again {}",
             self.bus.name(),
@@ -59,7 +63,17 @@ impl Manager for SystemdManager {
     }
 
     async fn install(&mut self, files: &[UnitFile]) -> Result<(), ManagerError> {
-        install::install(self, files).await
+        match (self.bus.place().there(), files.first()) {
+            (Some(ssh), Some(file)) => Err(ManagerError::Refused {
+                action: "install".to_owned(),
+                unit: file.unit.to_string(),
+                reason: format!(
+                    "unit files are not brought to other machines; install it on {} first",
+                    ssh.destination()
+                ),
+            }),
+            _ => install::install(self, files).await,
+        }
     }
 
     async fn uninstall(&mut self) -> Result<(), ManagerError> {

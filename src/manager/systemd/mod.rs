@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `bus` | the connection, and what systemd is asked over it |
+//! | `bridge` | D-Bus of another machine |
 //! | `failure` | D-Bus errors as [`ManagerError`](super::ManagerError)s |
 //! | `route` | ways to systemd, also after the bus was lost |
 //! | `peer` | its own socket |
@@ -23,6 +24,7 @@
 //! | `manager_impl` | what the trait asks for, put together from them |
 
 mod act;
+mod bridge;
 mod bus;
 mod failure;
 mod follow;

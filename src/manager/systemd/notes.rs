@@ -39,6 +39,11 @@ impl Notes {
         Ok(self.ledger.borrow_mut().entry(change)?)
     }
 
+    /// Takes the ledger again after the connection to its machine was lost.
+    pub(super) fn again(&self) -> Result<(), ManagerError> {
+        Ok(self.ledger.borrow_mut().again()?)
+    }
+
     pub(super) fn strike(&self, entry: EntryId) -> Result<(), ManagerError> {
         Ok(self.ledger.borrow_mut().undone(entry)?)
     }

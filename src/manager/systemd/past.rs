@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::model::UnitName;
 use crate::record::begin::ManagerKind;
+use crate::ssh::Place;
 
 /// The messages that a unit was started, could not be started, and was stopped: sd-messages.h.
 const MESSAGES: [&str; 3] =
@@ -18,15 +19,23 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// The InvocationID of the incarnation of this boot that was started or stopped last; none where the journal does not
 /// tell.
-pub(super) async fn last_incarnation(kind: ManagerKind, unit: &UnitName) -> Option<String> {
+pub(super) async fn last_incarnation(place: &Place, kind: ManagerKind, unit: &UnitName) -> Option<String> {
     let (scope, prefix) = if kind == ManagerKind::User { ("--user", "USER_") } else { ("--system", "") };
     let field = format!("{prefix}INVOCATION_ID");
-    let mut command = Command::new("journalctl");
-    command.args([scope, "--boot", "--quiet", "--lines=1", "--output=json"]);
-    command.arg(format!("--output-fields={field}")).arg(format!("{prefix}UNIT={unit}"));
-    command.args(MESSAGES.map(|message| format!("MESSAGE_ID={message}")));
-    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = timeout(ANSWER_MAX, command.output()).await.ok()?.ok()?;
-    let entry: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    let mut arguments = [scope, "--boot", "--quiet", "--lines=1", "--output=json"].map(str::to_owned).to_vec();
+    arguments.extend([format!("--output-fields={field}"), format!("{prefix}UNIT={unit}")]);
+    arguments.extend(MESSAGES.map(|message| format!("MESSAGE_ID={message}")));
+    let output = match place {
+        Place::Here => {
+            let mut command = Command::new("journalctl");
+            command.args(&arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+            timeout(ANSWER_MAX, command.output()).await.ok()?.ok()?.stdout
+        }
+        Place::There(ssh) => {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            timeout(ANSWER_MAX, ssh.run("exec journalctl \"$@\"", &arguments)).await.ok()?.ok()?
+        }
+    };
+    let entry: serde_json::Value = serde_json::from_slice(&output).ok()?;
     entry.get(&field)?.as_str().map(str::to_owned)
 }

@@ -7,15 +7,21 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 use crate::manager::ledger::UnitMark;
 use crate::model::{MonoTime, UnitName};
+use crate::ssh::Offset;
 
 /// Values by name. One that is missing or of another type reads as systemd's "not set": properties come and go
 /// with systemd's versions.
 #[derive(Debug, Default)]
-pub(super) struct Properties(HashMap<String, OwnedVariant>);
+pub(super) struct Properties {
+    values: HashMap<String, OwnedVariant>,
+    /// Of the clock of their machine.
+    offset: Offset,
+}
 
 impl Properties {
-    pub(super) fn new(values: HashMap<String, OwnedVariant>) -> Self {
-        Self(values)
+    /// Those of a machine whose clock is that far from ours.
+    pub(super) fn new(values: HashMap<String, OwnedVariant>, offset: Offset) -> Self {
+        Self { values, offset }
     }
 
     /// A value of the type that is asked for.
@@ -23,7 +29,7 @@ impl Properties {
     where
         T: TryFrom<&'v Variant<'v>>,
     {
-        self.0.get(name).and_then(|value| T::try_from(value).ok())
+        self.values.get(name).and_then(|value| T::try_from(value).ok())
     }
 
     /// A text; empty if it is not set.
@@ -36,8 +42,13 @@ impl Properties {
         self.get(name).unwrap_or(false)
     }
 
-    /// A point in time that systemd counts in microseconds, 0 for never.
+    /// A point in time that systemd counts in microseconds, 0 for never; on our clock.
     pub(super) fn time(&self, name: &str) -> Option<MonoTime> {
+        self.time_there(name).map(|time| self.offset.here(time))
+    }
+
+    /// The same on the clock of its machine, by which it is compared with what another run saw.
+    pub(super) fn time_there(&self, name: &str) -> Option<MonoTime> {
         self.get(name).filter(|micros| *micros != 0).map(MonoTime::from_micros)
     }
 
@@ -52,18 +63,19 @@ impl Properties {
     where
         Vec<T>: TryFrom<OwnedVariant>,
     {
-        self.0.get(name).and_then(|value| value.clone().try_into().ok()).unwrap_or_default()
+        self.values.get(name).and_then(|value| value.clone().try_into().ok()).unwrap_or_default()
     }
 
     /// The number of the job that is pending on the unit, and its path.
     pub(super) fn job(&self) -> Option<(u32, OwnedObjectPath)> {
-        let job: (u32, OwnedObjectPath) = self.0.get("Job")?.clone().try_into().ok()?;
+        let job: (u32, OwnedObjectPath) = self.values.get("Job")?.clone().try_into().ok()?;
         (job.0 != 0).then_some(job)
     }
 
     /// Why the unit file does not load: LoadError, whose second part is the message.
     pub(super) fn load_error(&self) -> String {
-        let error: Option<(String, String)> = self.0.get("LoadError").and_then(|value| value.clone().try_into().ok());
+        let error: Option<(String, String)> =
+            self.values.get("LoadError").and_then(|value| value.clone().try_into().ok());
         error.map(|(_, message)| message).unwrap_or_default()
     }
 
@@ -85,13 +97,13 @@ impl Properties {
             active_state: self.text("ActiveState").into(),
             sub_state: self.text("SubState"),
             invocation_id: self.invocation_id(),
-            changed_at: self.time("StateChangeTimestampMonotonic"),
-            began_at: self.time("InactiveExitTimestampMonotonic"),
+            changed_at: self.time_there("StateChangeTimestampMonotonic"),
+            began_at: self.time_there("InactiveExitTimestampMonotonic"),
         }
     }
 
     /// Takes over the values that changed.
     pub(super) fn update(&mut self, changed: Self) {
-        self.0.extend(changed.0);
+        self.values.extend(changed.values);
     }
 }

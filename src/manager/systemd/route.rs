@@ -1,6 +1,7 @@
 //! Ways to a systemd: over its bus, and by the socket of its own that needs none.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
@@ -11,6 +12,7 @@ use super::jobs::Jobs;
 use crate::clock;
 use crate::manager::ManagerError;
 use crate::record::begin::ManagerKind;
+use crate::ssh::Ssh;
 
 /// A bus that is restarted is back within a second or two.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,15 +20,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// One attempt takes at most this long.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
+/// With a connection of `ssh` to be made: one that hangs is given up after 15 s, and a new one has 10 s and a login.
+const ATTEMPT_OVER_SSH_MAX: Duration = Duration::from_secs(60);
+
 const TRY_EVERY: Duration = Duration::from_millis(200);
 
 /// A way to a systemd.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Route {
     /// The bus of the machine or of the user.
     Bus,
     /// D-Bus from peer to peer over systemd's own socket, as systemctl goes where there is no bus.
     Private(PathBuf),
+    /// The bus of another machine.
+    Ssh(Rc<Ssh>),
 }
 
 impl Route {
@@ -46,6 +53,10 @@ impl Route {
     async fn take(&self, kind: ManagerKind) -> Result<(Bus, Jobs), ManagerError> {
         let bus = match (self, kind) {
             (Self::Private(path), _) => Bus::private(path, kind).await?,
+            (Self::Ssh(ssh), _) => {
+                ssh.ensure().await?;
+                Bus::at(ssh, kind).await?
+            }
             (Self::Bus, ManagerKind::User) => Bus::user().await?,
             (Self::Bus, _) => Bus::system().await?,
         };
@@ -57,7 +68,12 @@ impl Route {
         match self {
             Self::Bus => "over the bus".to_owned(),
             Self::Private(path) => format!("by its own socket {}", path.display()),
+            Self::Ssh(ssh) => format!("over ssh to {}", ssh.destination()),
         }
+    }
+
+    fn attempt_max(&self) -> Duration {
+        if matches!(self, Self::Ssh(_)) { ATTEMPT_OVER_SSH_MAX } else { ATTEMPT_MAX }
     }
 }
 
@@ -78,7 +94,7 @@ pub(super) async fn reach(routes: &[Route], kind: ManagerKind) -> Result<Reached
     loop {
         let mut last = None;
         for route in routes {
-            match timeout(ATTEMPT_MAX, route.take(kind)).await {
+            match timeout(route.attempt_max(), route.take(kind)).await {
                 Ok(Ok((bus, jobs))) => return Ok(Reached { bus, jobs, how: route.words() }),
                 Ok(Err(error)) => last = Some(error),
                 Err(_) => {}

@@ -14,14 +14,16 @@ use crate::model::{
 /// where the bus does not know it.
 pub type FindListeners = fn(&Endpoint, Option<u32>) -> io::Result<Vec<Listener>>;
 
-/// The unit as all its properties say, with what `/proc`, the control group and the kernel's listeners add. `at` is
-/// when systemd was asked: what it tells of afterwards is newer.
+/// The unit as all its properties say, with what `/proc`, the control group and the kernel's listeners add where
+/// `find_listeners` can ask for them: on this machine. `at` is when systemd was asked: what it tells of afterwards is
+/// newer.
 pub(super) fn snapshot(
     unit: &UnitName,
     at: MonoTime,
     properties: &Properties,
-    find_listeners: impl Fn(&Endpoint) -> io::Result<Vec<Listener>>,
+    find_listeners: Option<&impl Fn(&Endpoint) -> io::Result<Vec<Listener>>>,
 ) -> UnitSnapshot {
+    let is_here = find_listeners.is_some();
     UnitSnapshot {
         unit: unit.clone(),
         at,
@@ -31,15 +33,17 @@ pub(super) fn snapshot(
         result: properties.text("Result"),
         invocation_id: properties.invocation_id(),
         need_daemon_reload: properties.is("NeedDaemonReload"),
-        service: (unit.kind() == UnitKind::Service).then(|| service_state(properties)),
+        service: (unit.kind() == UnitKind::Service).then(|| service_state(properties, is_here)),
         socket: (unit.kind() == UnitKind::Socket).then(|| socket_state(properties, find_listeners)),
+        is_unseen: !is_here,
     }
 }
 
-fn service_state(properties: &Properties) -> ServiceState {
-    let processes = process::in_cgroup(&properties.text("ControlGroup"));
+fn service_state(properties: &Properties, is_here: bool) -> ServiceState {
+    let processes = if is_here { process::in_cgroup(&properties.text("ControlGroup")) } else { Vec::new() };
+    let identify = |pid| if is_here { process::identify(pid) } else { Some(by_systemd(properties, pid)) };
     ServiceState {
-        main_process: main_pid(properties).and_then(process::identify),
+        main_process: main_pid(properties).and_then(identify),
         main_started_at: properties.time("ExecMainStartTimestampMonotonic"),
         main_exit: main_exit(properties),
         restarts: properties.get("NRestarts").unwrap_or(0),
@@ -55,9 +59,16 @@ fn service_state(properties: &Properties) -> ServiceState {
     }
 }
 
+/// A main process that only systemd tells of: it cannot be mistaken for a later one with the same PID either.
+fn by_systemd(properties: &Properties, pid: u32) -> ProcessId {
+    const TICK_NS: u64 = 10_000_000;
+    let started_at = properties.time_there("ExecMainStartTimestampMonotonic").unwrap_or_default();
+    ProcessId { pid, start_ticks: started_at.as_nanos() / TICK_NS }
+}
+
 fn socket_state(
     properties: &Properties,
-    find_listeners: impl Fn(&Endpoint) -> io::Result<Vec<Listener>>,
+    find_listeners: Option<&impl Fn(&Endpoint) -> io::Result<Vec<Listener>>>,
 ) -> SocketState {
     let listen = listen_endpoints(properties.list("Listen"));
     SocketState {
@@ -65,7 +76,10 @@ fn socket_state(
         flush_pending: properties.is("FlushPending"),
         max_connections: limit(properties, "MaxConnections"),
         max_connections_per_source: limit(properties, "MaxConnectionsPerSource"),
-        listeners: listen.iter().flat_map(|endpoint| find_listeners(endpoint).unwrap_or_default()).collect(),
+        listeners: find_listeners
+            .iter()
+            .flat_map(|find| listen.iter().flat_map(|at| find(at).unwrap_or_default()))
+            .collect(),
         listen,
         backlog: properties.get("Backlog").unwrap_or(0),
         triggers: properties.units("Triggers"),
@@ -155,9 +169,10 @@ mod tests {
     use zbus::OwnedVariant;
 
     use super::*;
+    use crate::ssh::Offset;
 
     fn properties<const N: usize>(values: [(&str, OwnedVariant); N]) -> Properties {
-        Properties::new(HashMap::from(values.map(|(name, value)| (name.to_owned(), value))))
+        Properties::new(HashMap::from(values.map(|(name, value)| (name.to_owned(), value))), Offset::default())
     }
 
     #[test]

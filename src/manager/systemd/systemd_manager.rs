@@ -16,6 +16,7 @@ use super::snapshot::FindListeners;
 use crate::manager::ledger::Ledger;
 use crate::manager::{ManagerError, Waits};
 use crate::record::begin::ManagerKind;
+use crate::ssh::Ssh;
 
 /// What a [`SystemdManager`] is made with.
 #[derive(Clone, Debug)]
@@ -72,6 +73,16 @@ impl SystemdManager {
         };
         let routes = Route::all(ManagerKind::User);
         Self::with(Bus::user().await?, routes, PathBuf::from(runtime_directory).join("systemd/user"), options).await
+    }
+
+    /// Connects to the systemd of another machine, or to that of the user who logs in there.
+    ///
+    /// # Errors
+    /// When there is no such bus there, or no systemd on it.
+    pub async fn at(ssh: &Rc<Ssh>, kind: ManagerKind, options: Options) -> Result<Self, ManagerError> {
+        // Nothing is installed on another machine.
+        let unit_directory = PathBuf::from("/run/systemd/system");
+        Self::with(Bus::at(ssh, kind).await?, vec![Route::Ssh(Rc::clone(ssh))], unit_directory, options).await
     }
 
     /// Uses the systemd at the other end of `connection`; unit files go to `unit_directory`.

@@ -269,11 +269,20 @@ fn reproduce<'a>(result: &RunResult, scenario: &'a ScenarioResult, level: Level)
     let is_open = scenario.verdict != Verdict::Passed && lines.len() <= SHORT_LINES;
     let more = lines.len().saturating_sub(level.scenario_lines_max());
     lines.truncate(level.scenario_lines_max());
-    let how = vec![
-        Span::Plain("Save the scenario below next to the files it names, put back what is masked, and run ".to_owned()),
-        Span::Code(command),
-        Span::Plain(".".to_owned()),
-    ];
+    let how = match &result.host.units_on {
+        Some(machine) => vec![
+            Span::Plain(format!("Its units are on {machine}: repeat the command that was run, ")),
+            Span::Code(format!("gapless try --host {machine}")),
+            Span::Plain(". What it did stands below as a scenario.".to_owned()),
+        ],
+        None => vec![
+            Span::Plain(
+                "Save the scenario below next to the files it names, put back what is masked, and run ".to_owned(),
+            ),
+            Span::Code(command),
+            Span::Plain(".".to_owned()),
+        ],
+    };
     let summary = format!("{}.toml", scenario.name);
     let file = Block::Folded { summary, is_open, content: Content::File(lines) };
     let mut blocks = vec![Block::Heading("How to reproduce".to_owned()), Block::Text(how), file];
