@@ -71,7 +71,7 @@ pub enum Command {
     /// Tell another gapless, as lines of JSON on stdin and stdout, what can be seen on this machine
     #[command(hide = true)]
     Probe(ProbeArgs),
-    /// The service that the demo, the tests and the scenarios restart
+    /// The service that the demo, the tests and the scenarios restart: HTTP/1.1, HTTP/2, gRPC and datagrams
     DemoServer(crate::demo::server::ServerOptions),
 }
 

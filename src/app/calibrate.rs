@@ -48,6 +48,7 @@ mod tests {
     use crate::demo::calibration::{Injection, Policy, Row};
     use crate::demo::server::{FaultKind, Transport};
     use crate::model::FailureClass;
+    use crate::scenario::plan::Protocol;
 
     /// Eight were injected each time, and this number was counted.
     fn calibration(counted: &[u64]) -> Calibration {
@@ -55,6 +56,9 @@ mod tests {
             fault: Injection::Fault(FaultKind::Stall),
             transport: Transport::Tcp,
             connections: Policy::New,
+            protocol: Some(Protocol::Http1),
+            tls: false,
+            streams: 1,
             class: Some(FailureClass::ResponseTimeout),
             left_out: None,
             injected: 8,

@@ -66,10 +66,20 @@ fn every_fault_is_counted_as_often_as_it_was_injected() {
     let (injected, left_out) = (classes(false), classes(true));
     assert_eq!(left_out, impossible_here());
     let all: BTreeSet<_> = injected.union(&left_out).copied().collect();
-    // The demo server speaks no HTTP/2: its classes are tested against servers of the tests' own.
-    let of_http2 = [FailureClass::StreamRefused, FailureClass::StreamReset, FailureClass::UnexpectedGrpcStatus];
-    let of_http1 = FailureClass::ALL.iter().copied().filter(|class| !of_http2.contains(class));
-    assert_eq!(all, of_http1.collect(), "each class is injected, or said not to be");
+    assert_eq!(all, FailureClass::ALL.iter().copied().collect(), "each class is injected, or said not to be");
+
+    let spoken: BTreeSet<_> = rows.iter().map(|row| (row["protocol"].as_str(), row["streams"].as_u64())).collect();
+    let expected = [("http1", 1), ("http2", 1), ("http2", 8), ("grpc", 1), ("grpc", 8)];
+    assert_eq!(spoken, expected.into_iter().map(|(name, n)| (Some(name), Some(n))).chain([(None, Some(1))]).collect());
+    // Eight clients on one connection: all of their streams meet its end, and half of them a GOAWAY in their middle.
+    let injected = |fault: &str| {
+        let row = rows.iter().find(|row| row["fault"] == fault && row["streams"] == 8).expect("a row");
+        row["injected"].as_u64()
+    };
+    for fault in ["goaway-then-close", "goaway-zero", "close-before", "reset-before"] {
+        assert!(injected(fault) >= Some(8), "{fault}");
+    }
+    assert_eq!(injected("stall"), Some(1), "one alone, beside others that are answered");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What is calibrated: every fault, over both transports, on kept and on new connections.
+//! What is calibrated: every fault, over both transports, on kept and on new connections; those of HTTP/2, with one stream
+//! and with several.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -7,13 +8,17 @@ use serde::Serialize;
 
 use super::hoard::Resource;
 use crate::demo::server::{Effect, FaultKind, FaultSpec, Occurrence, Scope, Transport};
-use crate::model::{Endpoint, FailureClass};
-use crate::scenario::plan::{Cohort, Connections, Destination, Pace, Protocol, Scheme, StatusPattern, Target};
+use crate::model::{Endpoint, FailureClass, GrpcStatus};
+use crate::scenario::plan::{
+    Cohort, Connections, Destination, GRPC_HEALTH, Pace, Protocol, Scheme, StatusPattern, Target,
+};
 
 /// How many requests or connections meet a fault that can be counted out.
 pub(super) const INJECTED: NonZeroU64 = NonZeroU64::new(8).expect("8 is not 0");
 /// Requests of a case, at least: some are left that meet no fault.
 pub(super) const REQUESTS: u64 = 24;
+/// Streams on a connection of HTTP/2, where there are several.
+const STREAMS: u32 = 8;
 /// Clients of a closed loop, where all requests must be due at once.
 pub(super) const CLIENTS: u32 = 24;
 /// Requests per second.
@@ -107,6 +112,11 @@ impl Injection {
         }
     }
 
+    /// Whether its client speaks TLS, whatever the server does.
+    fn is_of_tls(self) -> bool {
+        matches!(self, Self::Fault(FaultKind::TlsGarbage | FaultKind::TlsAlert))
+    }
+
     /// Whether it exists on a transport.
     fn is_on(self, transport: Transport) -> bool {
         match self {
@@ -159,6 +169,12 @@ pub struct Case {
     pub transport: Transport,
     /// Whether connections are kept.
     pub policy: Policy,
+    /// What they speak; HTTP/1.1 where that means nothing, with datagrams.
+    pub protocol: Protocol,
+    /// Whether they speak it over TLS.
+    pub is_tls: bool,
+    /// The most requests at once on one connection.
+    pub streams: u32,
 }
 
 impl Case {
@@ -178,17 +194,39 @@ impl Case {
                 };
                 Policy::ALL.into_iter().filter(is_with)
             };
-            let case = move |transport| policies(transport).map(move |policy| Self { injection, transport, policy });
+            let case = move |transport| {
+                policies(transport).map(move |policy| {
+                    let (protocol, streams) = (Protocol::Http1, 1);
+                    Self { injection, transport, policy, protocol, is_tls: injection.is_of_tls(), streams }
+                })
+            };
             transports.flat_map(case)
         };
-        injections.flat_map(of_injection).collect()
+        let of_http1 = injections.flat_map(of_injection);
+        of_http1.chain(FaultKind::ALL.iter().flat_map(|&kind| Self::of_streams(kind))).collect()
+    }
+
+    /// A fault over HTTP/2, or over gRPC if it is of gRPC alone: with one stream and with several.
+    fn of_streams(kind: FaultKind) -> impl Iterator<Item = Self> {
+        let has = move |protocol: &Protocol| kind.effect_over(*protocol, Transport::Tcp) != Effect::Unavailable;
+        let protocol = [Protocol::Http2, Protocol::Grpc].into_iter().find(has);
+        protocol.into_iter().flat_map(move |protocol| {
+            [1, STREAMS].map(|streams| Self {
+                injection: Injection::Fault(kind),
+                transport: Transport::Tcp,
+                policy: Policy::Reused,
+                protocol,
+                is_tls: false,
+                streams,
+            })
+        })
     }
 
     /// The class that must be counted; none if the fault cannot be noticed.
     #[must_use]
     pub fn class(self) -> Option<FailureClass> {
         match self.injection {
-            Injection::Fault(kind) => kind.expected_class(self.transport),
+            Injection::Fault(kind) => kind.effect_over(self.protocol, self.transport).class(),
             Injection::ConnectionHeld => Some(FailureClass::NoConnection),
             Injection::Interrupt => Some(FailureClass::Interrupted),
             Injection::DescriptorsHeld => Some(FailureClass::LocalFd),
@@ -204,7 +242,9 @@ impl Case {
             _ if kind.scope() == Scope::Listener => Occurrence::All,
             // A whole body of that size takes long to read, and the server speaks no TLS at all.
             _ if self.is_large() => Occurrence::All,
-            FaultKind::TlsGarbage | FaultKind::TlsAlert => Occurrence::All,
+            FaultKind::TlsGarbage | FaultKind::TlsAlert | FaultKind::NoStreams => Occurrence::All,
+            // One stream stalls, beside healthy ones.
+            FaultKind::Stall if self.protocol.is_http2() => Occurrence::First(NonZeroU64::MIN),
             _ => Occurrence::First(INJECTED),
         };
         Some(FaultSpec { kind, occurrence })
@@ -214,11 +254,12 @@ impl Case {
     pub(super) fn cohort(self, endpoint: &Endpoint) -> Cohort {
         let timeout = if self.times_out() { IMPATIENT } else { PATIENT };
         let fault = self.injection.fault();
-        let is_tls = matches!(fault, Some(FaultKind::TlsGarbage | FaultKind::TlsAlert));
+        let is_tls = self.is_tls;
+        let is_grpc = self.protocol == Protocol::Grpc;
         let is_large = self.is_large();
         let is_datagram = Transport::DATAGRAMS.contains(&self.transport);
         let target = Target {
-            protocol: Protocol::Http1,
+            protocol: self.protocol,
             scheme: if is_datagram {
                 Scheme::Message
             } else if is_tls {
@@ -233,18 +274,18 @@ impl Case {
             },
             connect: Destination::at(endpoint),
             authority: "localhost".to_owned(),
-            method: if is_large { "POST" } else { "GET" }.to_owned(),
-            path: "/".to_owned(),
+            method: if is_large || is_grpc { "POST" } else { "GET" }.to_owned(),
+            path: if is_grpc { GRPC_HEALTH } else { "/" }.to_owned(),
             headers: Vec::new(),
             body: match (is_large, is_datagram) {
                 (true, _) => vec![b'x'; LARGE_BODY_BYTES],
                 (false, true) => b"ping".to_vec(),
                 (false, false) => Vec::new(),
             },
-            expect_status: if is_datagram { Vec::new() } else { vec![StatusPattern::Class(2)] },
+            expect_status: if is_datagram || is_grpc { Vec::new() } else { vec![StatusPattern::Class(2)] },
             expect_body: (is_datagram || fault == Some(FaultKind::WrongBody)).then(|| "^ok".to_owned()),
             instance: None,
-            expect_grpc_status: Vec::new(),
+            expect_grpc_status: if is_grpc { vec![GrpcStatus::Ok] } else { Vec::new() },
             requests: Vec::new(),
             timeout,
             connect_timeout: timeout,
@@ -254,8 +295,11 @@ impl Case {
         };
         Cohort {
             name: self.injection.name().to_owned(),
-            streams: 1,
+            streams: self.streams,
             pace: match self.injection {
+                Injection::Fault(FaultKind::NoStreams) => Pace::Clients(CLIENTS),
+                // As many as there are streams: all are open when a connection ends.
+                Injection::Fault(_) if self.protocol.is_http2() => Pace::Clients(self.streams),
                 Injection::Fault(_) if is_large => Pace::OnDemand,
                 Injection::Fault(_) => Pace::Rate(RATE),
                 // All are due at the same moment, and so time out together.
@@ -265,6 +309,7 @@ impl Case {
             },
             connections: match (self.injection, self.policy) {
                 (Injection::ConnectionHeld, _) => Connections::Reused(1),
+                _ if self.protocol.is_http2() => Connections::Reused(1),
                 (_, Policy::Reused) => Connections::Reused(CONNECTIONS),
                 (_, Policy::New) => Connections::New,
             },
@@ -292,7 +337,14 @@ impl Case {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} over {} on {} connections", self.injection, self.transport.name(), self.policy.name())
+        write!(f, "{} over {} on {} connections", self.injection, self.transport.name(), self.policy.name())?;
+        if !self.protocol.is_http2() {
+            return Ok(());
+        }
+        let protocol: &str = self.protocol.into();
+        let tls = if self.is_tls { " with TLS" } else { "" };
+        let s = if self.streams == 1 { "" } else { "s" };
+        write!(f, ", {protocol}{tls}, {} stream{s}", self.streams)
     }
 }
 
@@ -305,10 +357,7 @@ mod tests {
     #[test]
     fn every_class_is_calibrated() {
         let calibrated: BTreeSet<_> = Case::all().into_iter().filter_map(Case::class).collect();
-        // The demo server speaks HTTP/1.1 only: tests/suite/load/http2.rs and grpc.rs have servers for these.
-        let of_http2 = [FailureClass::StreamRefused, FailureClass::StreamReset, FailureClass::UnexpectedGrpcStatus];
-        let of_http1 = FailureClass::ALL.iter().copied().filter(|class| !of_http2.contains(class));
-        assert_eq!(calibrated, of_http1.collect());
+        assert_eq!(calibrated, FailureClass::ALL.iter().copied().collect());
     }
 
     #[test]
@@ -324,7 +373,9 @@ mod tests {
         for (place, case) in cases.iter().enumerate() {
             assert!(!cases[..place].contains(case), "{case:?}");
         }
-        let of_stall = cases.iter().filter(|case| case.injection == Injection::Fault(FaultKind::Stall)).count();
-        assert_eq!(of_stall, 4 + 2, "datagrams have one policy");
+        let of_stall = cases.iter().filter(|case| case.injection == Injection::Fault(FaultKind::Stall));
+        let (of_streams, others): (Vec<&Case>, Vec<&Case>) = of_stall.partition(|case| case.protocol.is_http2());
+        assert_eq!(others.len(), 4 + 2, "datagrams have one policy");
+        assert_eq!(of_streams.iter().map(|case| case.streams).collect::<Vec<_>>(), [1, STREAMS]);
     }
 }

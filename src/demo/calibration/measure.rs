@@ -11,7 +11,7 @@ use super::Row;
 use super::apart::{self, Finding};
 use super::case::{CLIENTS, Case, INJECTED, Injection, Place, REQUESTS};
 use super::hoard::{Hoard, Resource};
-use crate::demo::server::{Background, Scope, ServerError, ServerOptions, Transport};
+use crate::demo::server::{Background, FaultKind, Scope, ServerError, ServerOptions, Transport};
 use crate::load::{Asked, LoadError, LoadHandle, Observation};
 use crate::model::{Endpoint, EventId, FailureClass};
 
@@ -82,6 +82,9 @@ pub(super) async fn measure(case: Case, own: &Path, folder: &Path) -> Result<Row
         fault: case.injection,
         transport: case.transport,
         connections: case.policy,
+        protocol: (!Transport::DATAGRAMS.contains(&case.transport)).then_some(case.protocol),
+        tls: case.is_tls,
+        streams: case.streams,
         class: case.class(),
         left_out,
         injected,
@@ -99,6 +102,8 @@ pub(super) async fn run(case: Case, folder: &Path) -> Result<Figures, Calibratio
     let injected = match case.injection {
         // No request gets as far as the server: each of them meets the fault.
         Injection::Fault(kind) if kind.scope() == Scope::Listener => counted.due,
+        // Those that the server never saw: it answers the others.
+        Injection::Fault(FaultKind::NoStreams) => counted.due.saturating_sub(server.counts().requests),
         Injection::Fault(_) | Injection::Interrupt => met_by_server,
         // Those that the server never saw.
         Injection::ConnectionHeld => counted.due.saturating_sub(met_by_server),

@@ -23,6 +23,7 @@ pub use measure::CalibrationError;
 
 use super::server::Transport;
 use crate::model::FailureClass;
+use crate::scenario::plan::Protocol;
 
 /// The identifier of the JSON that `gapless calibrate --format json` prints.
 pub const SCHEMA: &str = "gapless/calibration/1";
@@ -37,7 +38,7 @@ pub struct Calibration {
     pub schema: &'static str,
     /// Whether every count is exact.
     pub exact: bool,
-    /// One row for each fault, transport and connection policy.
+    /// One row for each fault, transport, connection policy, protocol and number of streams.
     pub rows: Vec<Row>,
 }
 
@@ -50,6 +51,12 @@ pub struct Row {
     pub transport: Transport,
     /// `reused` or `new`.
     pub connections: Policy,
+    /// `http1`, `http2` or `grpc`; none with datagrams.
+    pub protocol: Option<Protocol>,
+    /// Whether the client spoke TLS.
+    pub tls: bool,
+    /// The most requests at once on one connection.
+    pub streams: u32,
     /// The failure class that must be counted; none where the fault cannot be noticed: those count as `ok`.
     pub class: Option<FailureClass>,
     /// Why the case could not be run here; none if it was.
@@ -113,6 +120,9 @@ mod tests {
             fault: Injection::Fault(FaultKind::Stall),
             transport: Transport::Tcp,
             connections: Policy::New,
+            protocol: Some(Protocol::Http1),
+            tls: false,
+            streams: 1,
             class: Some(FailureClass::ResponseTimeout),
             left_out: None,
             injected,

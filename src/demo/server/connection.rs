@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::answer::{Answer, Body};
 use super::counts::COUNTS_PATH;
 use super::fault::{FaultKind, Scope};
+use super::http2::{Http2, PREFACE_BEGIN};
 use super::pause::pause;
 use super::request::{Head, Refusal};
 use super::script::{self, Bytes, Ending};
@@ -24,6 +25,14 @@ static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 const TLS_GARBAGE: &[u8] = b"this is neither TLS nor anything else\r\n";
 /// The fatal alert handshake_failure in a TLS 1.2 record (RFC 8446 section 6.2).
 const TLS_ALERT: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+
+/// What a client sends.
+#[derive(Debug)]
+enum Next {
+    Request(Result<Head, Refusal>),
+    /// The preface of HTTP/2.
+    Http2,
+}
 
 /// A connection in service.
 #[derive(Debug)]
@@ -46,15 +55,21 @@ impl Connection {
     /// Serves the connection to its end. A client that goes away is no error of ours: there is nobody to tell.
     pub(super) async fn serve(mut self) {
         let ordinal = self.service.counters.connection();
-        let ending = match choose(&self.service.options.faults, Scope::Connection, ordinal) {
-            Some(kind) => self.spoil(kind).await,
-            None => self.serve_requests().await,
+        let fault = choose(&self.service.options.faults, Scope::Connection, ordinal);
+        let ending = match fault {
+            Some(kind) if kind != FaultKind::NoStreams => self.spoil(kind).await,
+            _ => self.serve_requests().await,
         };
-        match ending {
-            Ok(Ending::Reset) => self.stream.reset(),
-            Ok(Ending::Wait) => self.stream.await_client_gone().await,
-            Ok(Ending::Answered | Ending::Close) | Err(_) => {}
+        if matches!(ending, Ok(Ending::Upgrade)) {
+            let takes_no_streams = fault == Some(FaultKind::NoStreams);
+            if takes_no_streams {
+                self.service.counters.injection(FaultKind::NoStreams);
+            }
+            let http2 = Http2::new(self.stream, self.buffer, self.socket, self.service);
+            let (stream, ending) = http2.serve(takes_no_streams).await;
+            return end(stream, ending).await;
         }
+        end(self.stream, ending).await;
     }
 
     /// A fault of the connection as such, at its first byte.
@@ -83,10 +98,11 @@ impl Connection {
     }
 
     async fn serve_requests(&mut self) -> io::Result<Ending> {
-        while let Some(head) = self.next_head().await? {
-            let ending = match head {
-                Ok(head) => self.serve_request(&head).await?,
-                Err(status) => self.refuse(status).await?,
+        while let Some(next) = self.next().await? {
+            let ending = match next {
+                Next::Request(Ok(head)) => self.serve_request(&head).await?,
+                Next::Request(Err(status)) => self.refuse(status).await?,
+                Next::Http2 => Ending::Upgrade,
             };
             if ending != Ending::Answered {
                 return Ok(ending);
@@ -95,15 +111,18 @@ impl Connection {
         Ok(Ending::Close)
     }
 
-    /// The head of the next request; none when there will be no more.
-    async fn next_head(&mut self) -> io::Result<Option<Result<Head, Refusal>>> {
+    /// What comes next; none when there will be no more.
+    async fn next(&mut self) -> io::Result<Option<Next>> {
         if self.buffer.is_empty() && !self.await_request().await? {
             return Ok(None);
         }
         let mut searched = 0;
         loop {
+            if self.requests == 0 && self.buffer.starts_with(PREFACE_BEGIN) {
+                return Ok(Some(Next::Http2));
+            }
             if let Some(head) = Head::take(&mut self.buffer, searched) {
-                return Ok(Some(head));
+                return Ok(Some(Next::Request(head)));
             }
             searched = self.buffer.len();
             if self.stream.read(&mut self.buffer).await? == 0 {
@@ -257,5 +276,14 @@ impl Connection {
         self.stream.write(bytes.as_bytes()).await?;
         self.stream.end().await?;
         Ok(Ending::Wait)
+    }
+}
+
+/// Ends a connection.
+async fn end(mut stream: Stream, ending: io::Result<Ending>) {
+    match ending {
+        Ok(Ending::Reset) => stream.reset(),
+        Ok(Ending::Wait) => stream.await_client_gone().await,
+        Ok(Ending::Answered | Ending::Close | Ending::Upgrade) | Err(_) => {}
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::FailureClass;
+use crate::scenario::plan::Protocol;
 
 /// What the client and the server speak over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -61,6 +62,17 @@ pub enum Effect {
     Unavailable,
 }
 
+impl Effect {
+    /// The class of the failure, if it is one.
+    #[must_use]
+    pub const fn class(self) -> Option<FailureClass> {
+        match self {
+            Self::Failure(class) => Some(class),
+            Self::Unnoticed | Self::Unavailable => None,
+        }
+    }
+}
+
 macro_rules! fault_kinds {
     (@effect Unnoticed) => { Effect::Unnoticed };
     (@effect Unavailable) => { Effect::Unavailable };
@@ -92,7 +104,7 @@ macro_rules! fault_kinds {
                 match self { $(Self::$variant => Scope::$scope,)+ }
             }
 
-            /// What a client must count for one injection.
+            /// What a client that speaks HTTP/1.1, or sends datagrams, must count for one injection.
             #[must_use]
             pub const fn effect(self, transport: Transport) -> Effect {
                 match (self, transport) {
@@ -176,9 +188,57 @@ fault_kinds! {
     SlowBytes = "slow-bytes", Request, tcp ResponseTimeout, unix ResponseTimeout;
     /// Sends 2,000 informational responses before the answer: unusual, and allowed (RFC 9110 section 15.2).
     ThousandsInformational = "thousands-1xx", Request, tcp Unnoticed, unix Unnoticed;
+    /// Of HTTP/2: says that the client may open no streams (SETTINGS_MAX_CONCURRENT_STREAMS 0); answers those that it
+    /// opened before it read so. The others, the server never sees.
+    NoStreams = "no-streams", Connection, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: resets the stream with REFUSED_STREAM.
+    RstRefused = "rst-refused", Request, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: resets the stream with CANCEL.
+    RstCancel = "rst-cancel", Request, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: resets the stream with INTERNAL_ERROR.
+    RstInternal = "rst-internal", Request, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: resets the stream with INTERNAL_ERROR in the middle of the body.
+    RstMidBody = "rst-mid-body", Request, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: ends the connection in order, with two GOAWAYs a round trip apart, and answers all streams.
+    GoawayTwoPhase = "goaway-two-phase", Request, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: ends the connection with one GOAWAY, which names the last stream; the client opened none after it, and
+    /// all are answered.
+    GoawaySingle = "goaway-single", Request, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: ends the connection with one GOAWAY, which names a stream in the middle of those that are open: those
+    /// above it are refused, the others answered. A single one is refused.
+    GoawayRefused = "goaway-refused", Request, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: ends the connection with one GOAWAY, which names stream 0: all that are open are refused.
+    GoawayZero = "goaway-zero", Request, tcp Unavailable, unix Unavailable;
+    /// Of HTTP/2: sends the first of two GOAWAYs, with the highest stream id, and closes with streams open.
+    GoawayThenClose = "goaway-then-close", Request, tcp Unavailable, unix Unavailable;
+    /// Of gRPC: ends the answer behind its message, without trailers and so without a status.
+    TrailersMissing = "trailers-missing", Request, tcp Unavailable, unix Unavailable;
+    /// Of gRPC: ends the call with INTERNAL.
+    WrongGrpcStatus = "wrong-grpc-status", Request, tcp Unavailable, unix Unavailable;
 }
 
 impl FaultKind {
+    /// What a client that speaks this protocol must count for one injection. Over HTTP/2 and gRPC, what ends a connection
+    /// is injected into each request that is open on it.
+    #[must_use]
+    pub const fn effect_over(self, protocol: Protocol, transport: Transport) -> Effect {
+        use FailureClass::{ClosedBeforeResponse, NoConnection, StreamRefused, StreamReset};
+        match (self, protocol) {
+            (_, Protocol::Http1)
+            | (Self::ResetBefore | Self::CloseBefore | Self::Stall | Self::WrongStatus | Self::WrongBody, _) => {
+                self.effect(transport)
+            }
+            (Self::NoStreams, _) => Effect::Failure(NoConnection),
+            (Self::RstRefused | Self::GoawayRefused | Self::GoawayZero, _) => Effect::Failure(StreamRefused),
+            (Self::RstCancel | Self::RstInternal | Self::RstMidBody, _) => Effect::Failure(StreamReset),
+            (Self::GoawayTwoPhase | Self::GoawaySingle, _) => Effect::Unnoticed,
+            (Self::GoawayThenClose, _) => Effect::Failure(ClosedBeforeResponse),
+            (Self::TrailersMissing, Protocol::Grpc) => Effect::Failure(FailureClass::ClosedMidResponse),
+            (Self::WrongGrpcStatus, Protocol::Grpc) => Effect::Failure(FailureClass::UnexpectedGrpcStatus),
+            _ => Effect::Unavailable,
+        }
+    }
+
     /// As [`Self::effect`]: what is left of the faults where no connection is made and no HTTP is spoken.
     const fn effect_on_datagrams(self, transport: Transport) -> Effect {
         match (self, transport) {
@@ -196,10 +256,7 @@ impl FaultKind {
     /// (see [`Self::effect`]).
     #[must_use]
     pub const fn expected_class(self, transport: Transport) -> Option<FailureClass> {
-        match self.effect(transport) {
-            Effect::Failure(class) => Some(class),
-            Effect::Unnoticed | Effect::Unavailable => None,
-        }
+        self.effect(transport).class()
     }
 
     /// The kind of that name.
@@ -218,19 +275,17 @@ impl std::fmt::Display for FaultKind {
 /// What brings a failure class about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injector {
-    /// A fault of this server, on a transport.
+    /// A fault of this server in HTTP/1.1, on a transport.
     Fault(FaultKind, Transport),
+    /// A fault of this server in HTTP/2 or gRPC.
+    OfStreams(FaultKind, Protocol),
     /// Something done on the client's side, or by another server: what, in a few words.
     Client(&'static str),
 }
 
-/// Classes that no fault of this server brings about: the client's own, and those of HTTP/2 and gRPC, which it does not
-/// speak.
+/// Classes that no fault of this server brings about, or not alone: the client's own.
 const CLIENT_INJECTORS: &[(FailureClass, &str)] = &[
     (FailureClass::NoConnection, "more requests due than connections, all of them held by `stall`"),
-    (FailureClass::StreamRefused, "a server of HTTP/2: RST_STREAM with REFUSED_STREAM, or GOAWAY"),
-    (FailureClass::StreamReset, "a server of HTTP/2: RST_STREAM with another code"),
-    (FailureClass::UnexpectedGrpcStatus, "a server of gRPC: another status"),
     (FailureClass::LocalPort, "connect errno EADDRNOTAVAIL: every local port towards the target in use"),
     (FailureClass::LocalFd, "socket errno EMFILE: RLIMIT_NOFILE reached"),
     (FailureClass::Interrupted, "SIGINT while a request is under way"),
@@ -242,9 +297,18 @@ impl Injector {
     pub fn of(class: FailureClass) -> Vec<Self> {
         let faults = FaultKind::ALL.iter().flat_map(|&kind| Transport::ALL.map(|transport| (kind, transport)));
         let faults = faults.filter(|(kind, transport)| kind.expected_class(*transport) == Some(class));
+        let wanted = class;
+        let over = |protocol| FaultKind::ALL.iter().map(move |&kind| (kind, protocol));
+        let of_streams = [Protocol::Http2, Protocol::Grpc].into_iter().flat_map(over);
+        // Those of HTTP/2 are there in gRPC as well.
+        let of_streams = of_streams.filter(|&(kind, protocol)| {
+            let class = |protocol| kind.effect_over(protocol, Transport::Tcp).class();
+            class(protocol) == Some(wanted) && (protocol == Protocol::Http2 || class(Protocol::Http2).is_none())
+        });
         let client = CLIENT_INJECTORS.iter().filter(|(of, _)| *of == class);
         faults
             .map(|(kind, transport)| Self::Fault(kind, transport))
+            .chain(of_streams.map(|(kind, protocol)| Self::OfStreams(kind, protocol)))
             .chain(client.map(|(_, how)| Self::Client(how)))
             .collect()
     }
@@ -275,11 +339,12 @@ mod tests {
         let mut injectors: Vec<String> = Injector::of(class)
             .into_iter()
             .map(|injector| match injector {
-                Injector::Fault(kind, _) => format!("`{kind}`"),
+                Injector::Fault(kind, _) | Injector::OfStreams(kind, _) => format!("`{kind}`"),
                 Injector::Client(how) => how.to_owned(),
             })
             .collect();
-        injectors.dedup();
+        let mut seen = std::collections::BTreeSet::new();
+        injectors.retain(|injector| seen.insert(injector.clone()));
         let counts_as = match class.fault() {
             crate::model::class::Fault::Dropped => "dropped",
             crate::model::class::Fault::Wrong => "wrong",
@@ -300,17 +365,20 @@ mod tests {
 
     #[test]
     fn a_class_that_a_fault_injects_is_not_left_to_the_client() {
-        for (class, _) in CLIENT_INJECTORS {
+        // Connections can be held in more ways than one.
+        for (class, _) in CLIENT_INJECTORS.iter().filter(|(class, _)| *class != FailureClass::NoConnection) {
             assert_eq!(Injector::of(*class).len(), 1, "{class}");
         }
     }
 
     #[test]
-    fn every_kind_exists_on_a_transport_and_those_of_connections_and_requests_on_both() {
+    fn every_kind_exists_on_a_transport_and_those_of_connections_and_requests_on_both_or_in_http2_alone() {
         for &kind in FaultKind::ALL {
             let is_available = |&transport: &Transport| kind.effect(transport) != Effect::Unavailable;
             let least = if kind.scope() == Scope::Listener { 1 } else { 2 };
-            assert!(Transport::ALL.iter().filter(|transport| is_available(transport)).count() >= least, "{kind}");
+            let is_of_grpc = kind.effect_over(Protocol::Grpc, Transport::Tcp) != Effect::Unavailable;
+            let transports = Transport::ALL.iter().filter(|transport| is_available(transport)).count();
+            assert!(transports >= least || (transports == 0 && is_of_grpc), "{kind}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `gapless demo-server`: the service that demo, tests, calibration and scenarios restart.
 //!
-//! An HTTP/1.1 server on sockets of its own or of a manager, with a life cycle that can be told to be good or bad,
+//! A server of HTTP/1.1, and of HTTP/2 to clients that begin with it, on sockets of its own or of a manager, with a life cycle that can be told to be good or bad,
 //! and with faults on demand ([`fault`]), each an exact number of times. It is written on bare sockets because a
 //! fault has to fall on the right byte and end in the right way, and it is strict and small for the same reason.
 
@@ -15,6 +15,7 @@ mod error;
 pub mod fault;
 pub mod freeze;
 mod handshake;
+mod http2;
 mod inherited;
 mod lifecycle;
 mod listener;

@@ -52,12 +52,12 @@ pub struct ServerOptions {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     pub drain: Duration,
 
-    /// At a graceful stop, let an idle connection bring one more request for this long before it is closed; with 0s,
+    /// At a graceful stop, let an idle connection of HTTP/1.1 bring one more request for this long before it is closed; with 0s,
     /// a request that is in the air just then is lost
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub idle_grace: Duration,
 
-    /// At a graceful stop, close an idle connection just when its next request arrives, unread: the race that a kept
+    /// At a graceful stop, close an idle connection of HTTP/1.1 just when its next request arrives, unread: the race that a kept
     /// connection can lose, every time
     #[arg(long, conflicts_with = "idle_grace")]
     pub idle_race: bool,
@@ -86,7 +86,8 @@ pub struct ServerOptions {
     #[arg(long, value_name = "TIME", requires = "freeze_at", value_parser = parse_duration)]
     pub freeze_for: Option<Duration>,
 
-    /// Do something wrong: KIND, KIND@every=N, KIND@first=N. Repeatable; the first that means a request wins
+    /// Do something wrong: KIND, KIND@every=N, KIND@first=N. Repeatable; the first that means a request wins. A kind that
+    /// the protocol of a request does not have leaves it alone
     #[arg(long = "fault", value_name = "KIND[@WHEN]")]
     pub faults: Vec<FaultSpec>,
 
@@ -102,7 +103,7 @@ pub struct ServerOptions {
 /// What SIGTERM does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StopMode {
-    /// Stop accepting, finish the requests in flight, close idle connections, exit 0
+    /// Stop accepting, finish the requests in flight, close idle connections (HTTP/2: after two GOAWAYs), exit 0
     Graceful,
     /// Exit 0 at once, with every connection
     Abrupt,

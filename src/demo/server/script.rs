@@ -13,6 +13,8 @@ pub(super) enum Ending {
     Reset,
     /// Nothing more, until the client gives up.
     Wait,
+    /// It goes on in HTTP/2.
+    Upgrade,
 }
 
 /// What is sent before the ending.
@@ -50,7 +52,7 @@ const ENDLESS_BODY: &str = "HTTP/1.1 200 OK\r\nServer: gapless-demo\r\nTransfer-
 const DRIP: &str = "HTTP/1.1 200 OK\r\nServer: gapless-demo\r\nContent-Length: 1048576\r\n\r\n";
 const INFORMATIONAL: &str = "HTTP/1.1 103 Early Hints\r\n\r\n";
 
-/// The script of a fault of requests; none for the faults of connections and listeners, which have none.
+/// The script of a fault of requests; none for the faults of connections, listeners and HTTP/2, which have none.
 pub(super) fn of(kind: FaultKind) -> Option<(Bytes, Ending)> {
     use Bytes::{Cut, Drip, End, Endless, Prelude, Whole};
     use Ending::{Answered, Close, Reset, Wait};
@@ -86,19 +88,32 @@ pub(super) fn of(kind: FaultKind) -> Option<(Bytes, Ending)> {
         | FaultKind::AcceptUnread
         | FaultKind::AcceptCloseUnread
         | FaultKind::TlsGarbage
-        | FaultKind::TlsAlert => return None,
+        | FaultKind::TlsAlert
+        | FaultKind::NoStreams
+        | FaultKind::RstRefused
+        | FaultKind::RstCancel
+        | FaultKind::RstInternal
+        | FaultKind::RstMidBody
+        | FaultKind::GoawayTwoPhase
+        | FaultKind::GoawaySingle
+        | FaultKind::GoawayRefused
+        | FaultKind::GoawayZero
+        | FaultKind::GoawayThenClose
+        | FaultKind::TrailersMissing
+        | FaultKind::WrongGrpcStatus => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fault::Scope;
+    use super::super::fault::{Effect, Scope, Transport};
     use super::*;
 
     #[test]
-    fn the_faults_of_requests_and_no_others_have_a_script() {
+    fn the_faults_of_requests_of_http1_and_no_others_have_a_script() {
         for &kind in FaultKind::ALL {
-            assert_eq!(of(kind).is_some(), kind.scope() == Scope::Request, "{kind}");
+            let is_of_http1 = kind.effect(Transport::Tcp) != Effect::Unavailable;
+            assert_eq!(of(kind).is_some(), kind.scope() == Scope::Request && is_of_http1, "{kind}");
         }
     }
 

@@ -74,7 +74,7 @@ pub(crate) fn strategies(strategies: &[Strategy]) -> Document<'static> {
 const ROWS: &[Column<Row>] = &[
     Column::words("class", Level::Brief, |row| Cell::plain(row.class.map_or("ok", FailureClass::name))),
     Column::words("fault", Level::Brief, |row| Cell::plain(row.fault.name())),
-    spare(Column::words("over", Level::Brief, |row| Cell::plain(row.transport.name()))),
+    spare(Column::words("over", Level::Brief, |row| Cell::plain(over(row)))),
     spare(Column::words("connections", Level::Brief, |row| Cell::plain(row.connections.name()))),
     Column::number("injected", Level::Brief, |row| Cell::value(counted(row, row.injected))),
     Column::number("counted", Level::Brief, |row| {
@@ -114,7 +114,18 @@ fn untitled(blocks: Vec<Block<'static>>) -> Part<'static> {
 }
 
 fn name(row: &Row) -> String {
-    format!("{} over {} on {} connections", row.fault, row.transport.name(), row.connections.name())
+    format!("{} over {} on {} connections", row.fault, over(row), row.connections.name())
+}
+
+/// `tcp`; `http2 x 8`, `grpc tls` with protocols that have streams, which are over TCP.
+fn over(row: &Row) -> String {
+    let Some(protocol) = row.protocol.filter(|protocol| protocol.is_http2()) else {
+        return row.transport.name().to_owned();
+    };
+    let protocol: &str = protocol.into();
+    let tls = if row.tls { " tls" } else { "" };
+    let streams = if row.streams > 1 { format!(" x {}", row.streams) } else { String::new() };
+    format!("{protocol}{tls}{streams}")
 }
 
 fn classes(counts: &BTreeMap<FailureClass, u64>) -> String {
@@ -139,12 +150,16 @@ mod tests {
     use crate::demo::calibration::{Injection, Policy, SCHEMA};
     use crate::demo::server::{FaultKind, Transport};
     use crate::render::terminal;
+    use crate::scenario::plan::Protocol;
 
     fn calibration(counted: u64, strays: BTreeMap<FailureClass, u64>) -> Calibration {
         let measured = Row {
             fault: Injection::Fault(FaultKind::CloseBefore),
             transport: Transport::Unix,
             connections: Policy::Reused,
+            protocol: Some(Protocol::Http1),
+            tls: false,
+            streams: 1,
             class: Some(FailureClass::ClosedBeforeResponse),
             left_out: None,
             injected: 8,
@@ -176,6 +191,16 @@ mod tests {
         assert_eq!(lines[2], "permission no-permission unix reused - - left out");
         assert!(lines[4].starts_with("- left out: no-permission over unix on reused connections (root"));
         assert_eq!(lines[6], "PASSED 8 faults injected in 1 ways, 8 counted; all are exact");
+    }
+
+    #[test]
+    fn a_protocol_with_streams_is_named_with_their_number() {
+        let Calibration { rows, .. } = calibration(8, BTreeMap::new());
+        let shown = |protocol, tls, streams| over(&Row { protocol, tls, streams, ..rows[0].clone() });
+        assert_eq!(shown(Some(Protocol::Http1), true, 1), "unix");
+        assert_eq!(shown(Some(Protocol::Http2), false, 1), "http2");
+        assert_eq!(shown(Some(Protocol::Grpc), true, 8), "grpc tls x 8");
+        assert_eq!(shown(None, false, 1), "unix");
     }
 
     #[test]

@@ -18,8 +18,8 @@ const IMPATIENT_S: &str = "1";
 /// The classes that no server brings about, and so no single curl can meet.
 const OF_THE_GENERATOR: &[(FailureClass, &str)] = &[
     (FailureClass::NoConnection, "one curl has its connection to itself: the 28 is that of waiting in vain"),
-    (FailureClass::StreamRefused, "the demo server speaks no HTTP/2: tested against a server of frames"),
-    (FailureClass::StreamReset, "the demo server speaks no HTTP/2: tested against a server of frames"),
+    (FailureClass::StreamRefused, "not in HTTP/1.1: see demo_server/http2.rs"),
+    (FailureClass::StreamReset, "not in HTTP/1.1: see demo_server/http2.rs"),
     (FailureClass::UnexpectedGrpcStatus, "curl speaks no gRPC"),
     (FailureClass::LocalPort, "the table has no exit code: it is no answer of the target"),
     (FailureClass::LocalFd, "the table has no exit code: it is no answer of the target"),
@@ -45,7 +45,7 @@ fn otherwise(kind: FaultKind, transport: Transport) -> Option<&'static [i32]> {
 fn faults(class: FailureClass) -> Vec<(FaultKind, Transport)> {
     let fault = |injector| match injector {
         Injector::Fault(kind, transport) => Some((kind, transport)),
-        Injector::Client(_) => None,
+        Injector::OfStreams(..) | Injector::Client(_) => None,
     };
     Injector::of(class).into_iter().filter_map(fault).collect()
 }

@@ -6,6 +6,7 @@ mod answers;
 mod client;
 mod curl;
 mod faults;
+mod http2;
 mod process;
 mod server;
 mod stop;

@@ -464,7 +464,7 @@ type Hostility = fn(&mut super::frames::Peer, u32) -> io::Result<()>;
 
 #[tokio::test]
 async fn a_hostile_server_ends_in_a_class_and_in_bounded_memory() {
-    let hostilities: [(&str, Hostility); 6] = [
+    let hostilities: [(&str, Hostility); 9] = [
         ("SETTINGS without end", |peer, _| {
             loop {
                 peer.write(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255])?;
@@ -485,6 +485,20 @@ async fn a_hostile_server_ends_in_a_class_and_in_bounded_memory() {
             loop {
                 peer.write(HEADERS, END_HEADERS, id, &[0x08, 3, b'1', b'0', b'3'])?;
             }
+        }),
+        ("RST_STREAM of one stream without end", |peer, id| {
+            loop {
+                peer.reset(id, 2)?;
+            }
+        }),
+        ("RST_STREAM of streams that nobody opened", |peer, id| {
+            (id..LAST_ID).step_by(2).try_for_each(|id| peer.reset(id, 8))
+        }),
+        ("streams that the server opens, and resets at once", |peer, _| {
+            (2..LAST_ID).step_by(2).try_for_each(|id| {
+                peer.write(HEADERS, END_HEADERS, id, STATUS_200)?;
+                peer.reset(id, 8)
+            })
         }),
         ("headers without end", |peer, id| {
             let long = [&[0, 1, b'x', 0x7f, 0x81, 0x7e][..], &[b'y'; 16_384]].concat();
