@@ -1,5 +1,5 @@
 //! What is calibrated: every fault, over both transports, on kept and on new connections; those of HTTP/2, with one stream
-//! and with several.
+//! and with several, in the clear and over TLS.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -206,17 +206,18 @@ impl Case {
         of_http1.chain(FaultKind::ALL.iter().flat_map(|&kind| Self::of_streams(kind))).collect()
     }
 
-    /// A fault over HTTP/2, or over gRPC if it is of gRPC alone: with one stream and with several.
+    /// A fault over HTTP/2, or over gRPC if it is of gRPC alone: in the clear and over TLS, with one stream and with several.
     fn of_streams(kind: FaultKind) -> impl Iterator<Item = Self> {
         let has = move |protocol: &Protocol| kind.effect_over(*protocol, Transport::Tcp) != Effect::Unavailable;
         let protocol = [Protocol::Http2, Protocol::Grpc].into_iter().find(has);
         protocol.into_iter().flat_map(move |protocol| {
-            [1, STREAMS].map(|streams| Self {
+            let ways = [false, true].into_iter().flat_map(|is_tls| [(is_tls, 1), (is_tls, STREAMS)]);
+            ways.map(move |(is_tls, streams)| Self {
                 injection: Injection::Fault(kind),
                 transport: Transport::Tcp,
                 policy: Policy::Reused,
                 protocol,
-                is_tls: false,
+                is_tls,
                 streams,
             })
         })
@@ -240,7 +241,7 @@ impl Case {
         let occurrence = match kind {
             _ if !matches!(self.injection, Injection::Fault(_)) => Occurrence::All,
             _ if kind.scope() == Scope::Listener => Occurrence::All,
-            // A whole body of that size takes long to read, and the server speaks no TLS at all.
+            // A whole body of that size takes long to read, and the server speaks no TLS over Unix sockets.
             _ if self.is_large() => Occurrence::All,
             FaultKind::TlsGarbage | FaultKind::TlsAlert | FaultKind::NoStreams => Occurrence::All,
             // One stream stalls, beside healthy ones.
@@ -376,6 +377,6 @@ mod tests {
         let of_stall = cases.iter().filter(|case| case.injection == Injection::Fault(FaultKind::Stall));
         let (of_streams, others): (Vec<&Case>, Vec<&Case>) = of_stall.partition(|case| case.protocol.is_http2());
         assert_eq!(others.len(), 4 + 2, "datagrams have one policy");
-        assert_eq!(of_streams.iter().map(|case| case.streams).collect::<Vec<_>>(), [1, STREAMS]);
+        assert_eq!(of_streams.iter().map(|case| case.streams).collect::<Vec<_>>(), [1, STREAMS, 1, STREAMS]);
     }
 }

@@ -17,6 +17,7 @@ use super::script::{self, Bytes, Ending};
 use super::selection::choose;
 use super::service::Service;
 use super::stream::Stream;
+use super::tls;
 
 /// What is written at once of a long body.
 static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
@@ -58,7 +59,14 @@ impl Connection {
         let fault = choose(&self.service.options.faults, Scope::Connection, ordinal);
         let ending = match fault {
             Some(kind) if kind != FaultKind::NoStreams => self.spoil(kind).await,
-            _ => self.serve_requests().await,
+            _ => {
+                if self.begins_with_tls().await {
+                    // A handshake that fails is the end.
+                    let Ok(stream) = self.stream.secure().await else { return };
+                    self.stream = stream;
+                }
+                self.serve_requests().await
+            }
         };
         if matches!(ending, Ok(Ending::Upgrade)) {
             let takes_no_streams = fault == Some(FaultKind::NoStreams);
@@ -70,6 +78,20 @@ impl Connection {
             return end(stream, ending).await;
         }
         end(self.stream, ending).await;
+    }
+
+    /// Whether the client begins with a handshake of TLS, before the server stops.
+    async fn begins_with_tls(&self) -> bool {
+        let mut stopping = self.service.stopping.subscribe();
+        let stopped = async {
+            // The sender lives in the service, which lives as long as we do.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        };
+        tokio::select! {
+            biased;
+            first = self.stream.first_byte() => matches!(first, Ok(Some(tls::HANDSHAKE))),
+            () = stopped => false,
+        }
     }
 
     /// A fault of the connection as such, at its first byte.
@@ -284,6 +306,7 @@ async fn end(mut stream: Stream, ending: io::Result<Ending>) {
     match ending {
         Ok(Ending::Reset) => stream.reset(),
         Ok(Ending::Wait) => stream.await_client_gone().await,
-        Ok(Ending::Answered | Ending::Close | Ending::Upgrade) | Err(_) => {}
+        Ok(Ending::Answered | Ending::Close | Ending::Upgrade) => stream.close().await,
+        Err(_) => {}
     }
 }

@@ -28,6 +28,7 @@ pub mod selection;
 mod service;
 mod sockets;
 mod stream;
+mod tls;
 mod unserved;
 
 use std::sync::Arc;

@@ -61,7 +61,12 @@ fn the_question_of_the_counts_is_not_counted() {
 
 /// Asks for each path at once, on one connection: the statuses of the answers, once the connection has ended. `asked` is
 /// called when all was sent.
-async fn statuses(server: &TestServer, paths: &[String], asked: impl FnOnce()) -> Vec<u16> {
+fn statuses(server: &TestServer, paths: &[String], asked: impl FnOnce()) -> Vec<u16> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(answered(server, paths, asked))
+}
+
+async fn answered(server: &TestServer, paths: &[String], asked: impl FnOnce()) -> Vec<u16> {
     let Endpoint::Tcp(address) = &server.endpoint else { panic!("{}", server.endpoint) };
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (mut client, connection) =
@@ -92,22 +97,22 @@ async fn statuses(server: &TestServer, paths: &[String], asked: impl FnOnce()) -
     statuses
 }
 
-#[tokio::test]
-async fn the_streams_of_one_connection_are_answered_beside_each_other() {
+#[test]
+fn the_streams_of_one_connection_are_answered_beside_each_other() {
     let server = TestServer::start(Transport::Tcp, |_| {});
     let paths: Vec<_> = (0..40).map(|n| format!("/slow?ms={}", 400 - n)).collect();
     let begin = std::time::Instant::now();
-    assert_eq!(statuses(&server, &paths, || ()).await, [200; 40]);
+    assert_eq!(statuses(&server, &paths, || ()), [200; 40]);
     assert!(begin.elapsed() < Duration::from_secs(4), "one after the other, they take 15 s");
     let counts = server.counts();
     assert_eq!((counts.connections, counts.requests, counts.answered), (1, 40, 40));
 }
 
-#[tokio::test]
-async fn a_stop_answers_the_streams_in_flight_and_ends_the_connection() {
+#[test]
+fn a_stop_answers_the_streams_in_flight_and_ends_the_connection() {
     let server = TestServer::start(Transport::Tcp, |options| options.drain = Duration::from_secs(60));
     let paths: Vec<_> = (0..8).map(|_| "/slow?ms=300".to_owned()).collect();
-    assert_eq!(statuses(&server, &paths, || server.background.request_stop()).await, [200; 8]);
+    assert_eq!(statuses(&server, &paths, || server.background.request_stop()), [200; 8]);
     let counts = server.stop();
     assert_eq!((counts.requests, counts.answered), (8, 8));
 }
@@ -174,4 +179,23 @@ fn what_is_not_http2_after_its_preface_is_told_so() {
         drop(client);
         assert_eq!(server.stop().answered, 0);
     }
+}
+
+#[test]
+fn curl_speaks_tls_to_the_same_port_and_chooses_the_protocol() {
+    let server = TestServer::start(Transport::Tcp, |_| {});
+    let Endpoint::Tcp(address) = &server.endpoint else { panic!("{}", server.endpoint) };
+    for (argument, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let mut curl = Command::new("curl");
+        curl.args(["--disable", "--silent", "--noproxy", "*", "--insecure", "--max-time", "60", argument]);
+        curl.args(["--write-out", "%{http_version} %{num_connects}\\n", "--output", "/dev/null"]);
+        let output = curl.arg(format!("https://{address}/slow?ms=[1-3]")).output().unwrap();
+        let expected = [1, 0, 0].map(|connects| format!("{version} {connects}\n")).concat();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{output:?}");
+    }
+    // The certificate is one that nobody trusts.
+    let untrusting = Command::new("curl").args(["--silent", &format!("https://{address}/")]).output().unwrap();
+    assert_eq!(untrusting.status.code(), Some(60));
+    let counts = server.stop();
+    assert_eq!((counts.connections, counts.requests, counts.answered), (3, 6, 6));
 }
