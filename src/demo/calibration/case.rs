@@ -298,13 +298,14 @@ impl Case {
             name: self.injection.name().to_owned(),
             streams: self.streams,
             pace: match self.injection {
-                Injection::Fault(FaultKind::NoStreams) => Pace::Clients(CLIENTS),
+                // All are due at the same moment, and so time out together.
+                Injection::ConnectionHeld | Injection::Interrupt | Injection::Fault(FaultKind::NoStreams) => {
+                    Pace::Clients(CLIENTS)
+                }
                 // As many as there are streams: all are open when a connection ends.
                 Injection::Fault(_) if self.protocol.is_http2() => Pace::Clients(self.streams),
                 Injection::Fault(_) if is_large => Pace::OnDemand,
                 Injection::Fault(_) => Pace::Rate(RATE),
-                // All are due at the same moment, and so time out together.
-                Injection::ConnectionHeld | Injection::Interrupt => Pace::Clients(CLIENTS),
                 // None is due before all is held.
                 Injection::DescriptorsHeld | Injection::PortsHeld => Pace::OnDemand,
             },

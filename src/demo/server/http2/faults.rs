@@ -33,7 +33,7 @@ impl Http2 {
                 self.exchanges.entry(id).and_modify(|exchange| exchange.has_stalled = true);
             }
             FaultKind::WrongStatus => {
-                self.reply_wrong(id, kind, Reply::http(Answer::text(500, "wrong status\n"), true))
+                self.reply_wrong(id, kind, Reply::http(Answer::text(500, "wrong status\n"), true));
             }
             FaultKind::WrongBody => {
                 let is_grpc = self.exchanges.get(&id).is_some_and(|exchange| exchange.is_grpc);
