@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use gapless::app::{self, exit::Exit};
 use gapless::cli::Command;
-use gapless::demo::calibration::apart;
+use gapless::demo::calibration::subprocess;
 use gapless::manager::embedded::exec;
 use gapless::twin;
 
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     // Started by the embedded manager, a calibration or a rehearsal, not by a person.
     match args.next() {
         Some(first) if first == exec::SUBCOMMAND => return exec::main(args),
-        Some(first) if first == apart::SUBCOMMAND => return apart::main(args),
+        Some(first) if first == subprocess::SUBCOMMAND => return subprocess::main(args),
         Some(first) if first == twin::SUBCOMMAND => return twin::main(args),
         Some(first) if first == app::rehearse::SUBCOMMAND => return ended(app::rehearse::main_inside(args)),
         _ => {}

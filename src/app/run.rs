@@ -24,7 +24,7 @@ use crate::record::shard::Clocks;
 use crate::record::{Record, RecordWriter, SCHEMA};
 use crate::result::{RunResult, ScenarioResult};
 use crate::run::prepare::{PrepareError, prepare};
-use crate::run::{Discretion, Ended, Interrupt, Marks, Recorder, Surroundings};
+use crate::run::{Ended, Interrupt, Marks, Recorder, Redaction, Surroundings};
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides, Scenario};
 use crate::ssh::Place;
@@ -249,8 +249,8 @@ async fn record_one(
     }
     let writer = RecordWriter::new(folder.create_record(&plan.name)?);
     let own = std::env::current_exe().ok();
-    let discretion = Discretion::of(plan, output::secrets().clone(), own.as_deref()).showing_bodies(how.show_bodies);
-    let recorder = Recorder::new(writer, discretion);
+    let redaction = Redaction::of(plan, output::secrets().clone(), own.as_deref()).showing_bodies(how.show_bodies);
+    let recorder = Recorder::new(writer, redaction);
     let begin = |acted: &Plan, manager_version| {
         let plan = if sharing.acts() { acted } else { &scenario.plan };
         Line::Begin(Box::new(Begin {

@@ -24,7 +24,7 @@ mod error;
 mod keeper;
 mod store;
 
-pub use change::{Acted, Change, Owner, UnitMark, process};
+pub use change::{ActedUnit, Change, Owner, UnitMark, process};
 pub use directory::location;
 pub use entries::{Entry, EntryId};
 pub use error::LedgerError;

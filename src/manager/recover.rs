@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::ledger::{AbandonedLedger, Acted, Change, Entry, EntryId, LedgerError, UnitMark};
+use super::ledger::{AbandonedLedger, ActedUnit, Change, Entry, EntryId, LedgerError, UnitMark};
 use super::order::{Want, bring};
 use super::{Manager, ManagerError};
 use crate::model::{UnitName, UnitVerb};
@@ -99,7 +99,7 @@ enum Judgement {
     ChangedSince,
 }
 
-async fn judge(manager: &impl Recoverable, entry: &Entry, acted: &Acted) -> Result<Judgement, ManagerError> {
+async fn judge(manager: &impl Recoverable, entry: &Entry, acted: &ActedUnit) -> Result<Judgement, ManagerError> {
     let now = manager.mark(&acted.unit).await?;
     let judgement = judge_mark(entry, acted, &now);
     let may_be_unknown = matches!(judgement, Judgement::Undo(Want::Up)) && now.is_unloaded();
@@ -114,7 +114,7 @@ async fn judge(manager: &impl Recoverable, entry: &Entry, acted: &Acted) -> Resu
 }
 
 /// By what the unit itself tells.
-fn judge_mark(entry: &Entry, acted: &Acted, now: &UnitMark) -> Judgement {
+fn judge_mark(entry: &Entry, acted: &ActedUnit, now: &UnitMark) -> Judgement {
     let want = if matches!(entry.change, Change::Started(_)) { Want::Down } else { Want::Up };
     if now.is_down() == (want == Want::Down) {
         return Judgement::AsFound;
@@ -130,7 +130,7 @@ fn judge_mark(entry: &Entry, acted: &Acted, now: &UnitMark) -> Judgement {
     if is_as_left { Judgement::Undo(want) } else { Judgement::ChangedSince }
 }
 
-fn left_alone(ledger: &AbandonedLedger, change: &Change, acted: &Acted) -> String {
+fn left_alone(ledger: &AbandonedLedger, change: &Change, acted: &ActedUnit) -> String {
     let (did, verb) = match change {
         Change::Started(_) => ("started", UnitVerb::Stop),
         _ => ("stopped", UnitVerb::Start),
@@ -169,7 +169,7 @@ async fn remove_installed(
 async fn bring_back(
     ledger: &mut AbandonedLedger,
     manager: &impl Recoverable,
-    mut undo: Vec<(EntryId, Acted, Want)>,
+    mut undo: Vec<(EntryId, ActedUnit, Want)>,
     recovery: &mut Recovery,
 ) -> Result<(), LedgerError> {
     // The last change first, as one unwinds.
@@ -223,7 +223,7 @@ mod tests {
 
     fn judged(action: &str, found: UnitMark, left: Option<UnitMark>, now: &UnitMark) -> Judgement {
         let was_down = found.is_down();
-        let acted = Acted {
+        let acted = ActedUnit {
             manager: ManagerKind::System,
             unit: UnitName::new("a.service").unwrap(),
             action: action.to_owned(),

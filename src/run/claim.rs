@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::manager::ManagerError;
-use crate::manager::ledger::{Acted, Change, Claim, Entry, Ledger, LiveUse, process};
+use crate::manager::ledger::{ActedUnit, Change, Claim, Entry, Ledger, LiveUse, process};
 use crate::model::{UnitName, UnitVerb};
 use crate::record::begin::ManagerKind;
 use crate::scenario::plan::Plan;
@@ -35,8 +35,8 @@ pub(super) fn remainders(ledger: &RefCell<Ledger>) -> Vec<String> {
 
 fn remainder(Entry { change, left, .. }: &Entry) -> Option<String> {
     let systemctl = change.manager()?.systemctl();
-    let acted_on = |acted: &Acted, verb: UnitVerb| {
-        let Acted { unit, action, found, .. } = acted;
+    let acted_on = |acted: &ActedUnit, verb: UnitVerb| {
+        let ActedUnit { unit, action, found, .. } = acted;
         let now = left.as_ref().map_or("in an unknown state".to_owned(), |left| left.active_state.to_string());
         let was = &found.active_state;
         format!("{unit} was {was} and is {now} after {action}; mend it with: {systemctl} {verb} {unit}")

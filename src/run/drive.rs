@@ -26,7 +26,7 @@ use super::patience::keep_watch;
 use super::processes::Processes;
 use super::progress::{Figures, Progress, Stage as ProgressStage};
 use super::recorder::Recorder;
-use super::restore::Home;
+use super::restore::Restoration;
 use super::serving::{self, Earlier, Served};
 use super::sharing::Sharing;
 use super::so_far::SoFar;
@@ -120,7 +120,7 @@ async fn drive_and_put_back<M: Manager>(setup: &mut Setup<'_, M>) -> Ended {
     setup.progress.stage(&ProgressStage::Restoring);
     phase(setup.recorder, Phase::PuttingBack, clock::now());
     let lost = RefCell::new(None);
-    let home = Home {
+    let home = Restoration {
         plan: setup.plan,
         lost: &lost,
         found: &begun.found,

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::numbering::Numbering;
 use super::recorder::Recorder;
-use super::step::Which;
+use super::step::StepRun;
 use crate::load::LoadHandle;
 use crate::model::process::Process;
 use crate::model::{ActionKind, MonoTime};
@@ -40,7 +40,7 @@ pub(super) async fn mark(
         }
         let event = numbering.next();
         let begin = load.mark(event).await;
-        let which = Which { event, step, run };
+        let which = StepRun { event, step, run };
         recorder.unasked(StepBegin { process: Some(Box::new(process)), ..which.begins(ActionKind::Exit, begin) });
     }
     std::future::pending().await

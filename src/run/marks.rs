@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::numbering::Numbering;
 use super::recorder::Recorder;
-use super::step::Which;
+use super::step::StepRun;
 use crate::load::LoadHandle;
 use crate::model::ActionKind;
 use crate::record::line::{NoteKind, StepBegin};
@@ -89,7 +89,7 @@ impl Marks {
             }
             let event = numbering.next();
             let at = load.mark(event).await;
-            let which = Which { event, step, run };
+            let which = StepRun { event, step, run };
             recorder.unasked(StepBegin { name: Some(name), ..which.begins(ActionKind::Mark, at) });
             run += 1;
         }

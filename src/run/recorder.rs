@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use super::discretion::Discretion;
+use super::redaction::Redaction;
 use crate::model::MonoTime;
 use crate::record::line::{EndReason, Line, Note, NoteKind, StepBegin, StepEnd};
 use crate::record::reader::RecordError;
@@ -17,7 +17,7 @@ use crate::secrets::Secrets;
 /// and the run ends as soon as it can. The record then has no end and says by that that it is incomplete.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    discretion: Rc<Discretion>,
+    redaction: Rc<Redaction>,
     state: Rc<RefCell<State>>,
 }
 
@@ -49,16 +49,16 @@ impl Writing {
 }
 
 impl Recorder {
-    /// Records through `writer`, all but what `discretion` keeps out.
+    /// Records through `writer`, all but what `redaction` keeps out.
     #[must_use]
-    pub fn new(writer: RecordWriter, discretion: Discretion) -> Self {
+    pub fn new(writer: RecordWriter, redaction: Redaction) -> Self {
         let state = State::Writing(Box::new(Writing { writer, fold: Ok(Fold::default()) }));
-        Self { discretion: Rc::new(discretion), state: Rc::new(RefCell::new(state)) }
+        Self { redaction: Rc::new(redaction), state: Rc::new(RefCell::new(state)) }
     }
 
     /// Appends a line.
     pub fn write(&self, line: &Line) {
-        let discreet = self.discretion.applied(line);
+        let discreet = self.redaction.applied(line);
         let mut state = self.state.borrow_mut();
         if let State::Writing(writing) = &mut *state
             && let Err(error) = writing.write(discreet.as_ref().unwrap_or(line))
@@ -96,7 +96,7 @@ impl Recorder {
     /// What is kept out of the record.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
-        self.discretion.secrets()
+        self.redaction.secrets()
     }
 
     /// Why lines are no longer written; none while they are.
@@ -116,7 +116,7 @@ impl Recorder {
         match std::mem::replace(&mut *self.state.borrow_mut(), State::Finished) {
             State::Writing(writing) => {
                 let Writing { mut writer, fold } = *writing;
-                let last = writer.finish(self.discretion.reason(reason), at)?;
+                let last = writer.finish(self.redaction.reason(reason), at)?;
                 let mut fold = fold?;
                 fold.add(last)?;
                 fold.finish().ok_or_else(|| io::Error::other("it has not begun").into())

@@ -30,7 +30,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What putting back needs.
-pub(super) struct Home<'a> {
+pub(super) struct Restoration<'a> {
     pub(super) plan: &'a Plan,
     /// How units were before the run.
     pub(super) found: &'a [UnitSnapshot],
@@ -41,7 +41,7 @@ pub(super) struct Home<'a> {
     pub(super) lost: &'a RefCell<Option<String>>,
 }
 
-impl Home<'_> {
+impl Restoration<'_> {
     /// Puts everything back: units that were found as they were found, unless the scenario says otherwise; units that
     /// were installed are removed. Where the connection was lost, it is made anew.
     ///

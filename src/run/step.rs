@@ -54,15 +54,15 @@ pub(super) struct Stage<'a, M> {
 /// How often a manager of another machine is asked whether a main process has ended.
 const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Which run of which step.
+/// StepRun run of which step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Which {
+pub(super) struct StepRun {
     pub(super) event: EventId,
     pub(super) step: u16,
     pub(super) run: u32,
 }
 
-impl Which {
+impl StepRun {
     /// The line that begins it, with nothing more known.
     pub(super) fn begins(self, action: ActionKind, at: MonoTime) -> StepBegin {
         let Self { event, step, run } = self;
@@ -71,7 +71,7 @@ impl Which {
 }
 
 /// What an action came to, before anything was proven.
-struct Acted {
+struct ActionOutcome {
     job: Option<Job>,
     done_at: MonoTime,
     error: Option<String>,
@@ -83,7 +83,7 @@ struct Acted {
     holds: bool,
 }
 
-impl Acted {
+impl ActionOutcome {
     fn done(done_at: MonoTime) -> Self {
         Self { job: None, done_at, error: None, survivors: Vec::new(), ready_at: None, holds: true }
     }
@@ -95,7 +95,7 @@ impl Acted {
 
 /// How an event went, for the drive to decide whether to go on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Went {
+pub(super) enum StepOutcome {
     Well,
     /// The step failed; the record says why.
     Badly,
@@ -108,7 +108,12 @@ impl<M: Manager> Stage<'_, M> {
     ///
     /// # Errors
     /// When the manager could not do its job; the event is recorded with that error.
-    pub(super) async fn run(&self, step: &Step, which: Which, before: Vec<UnitSnapshot>) -> Result<Went, ManagerError> {
+    pub(super) async fn run(
+        &self,
+        step: &Step,
+        which: StepRun,
+        before: Vec<UnitSnapshot>,
+    ) -> Result<StepOutcome, ManagerError> {
         let old_main = step.action.unit().and_then(|unit| find(&before, unit)).and_then(UnitSnapshot::main_process);
         let gone = old_main.map(|process| Departure::watch(self.host.exit(process)));
         self.processes.see_units(&before).await;
@@ -140,24 +145,24 @@ impl<M: Manager> Stage<'_, M> {
         }
         end.ready_at = acted.ready_at;
         let mut went = match &end.error {
-            None if acted.holds => Went::Well,
+            None if acted.holds => StepOutcome::Well,
             // A command that was told to end did not fail, nor did a job that the user gave up.
-            Some(_) if self.interrupt.is_raised() && is_given_up(&step.action, end.job) => Went::Interrupted,
-            _ => Went::Badly,
+            Some(_) if self.interrupt.is_raised() && is_given_up(&step.action, end.job) => StepOutcome::Interrupted,
+            _ => StepOutcome::Badly,
         };
         // A gate waits before it judges.
-        if went == Went::Well && step.wait_ready && !matches!(step.action, Action::Gate { .. }) {
+        if went == StepOutcome::Well && step.wait_ready && !matches!(step.action, Action::Gate { .. }) {
             match self.ready(acted.done_at).await {
                 Readiness::Answered(ready_at) => end.ready_at = Some(ready_at),
                 Readiness::Late(reason) => {
                     end.error = Some(reason);
                     end.is_late = true;
-                    went = Went::Badly;
+                    went = StepOutcome::Badly;
                 }
-                Readiness::Interrupted => went = Went::Interrupted,
+                Readiness::Interrupted => went = StepOutcome::Interrupted,
             }
         }
-        if went == Went::Well && step.action.kind().replaces() {
+        if went == StepOutcome::Well && step.action.kind().replaces() {
             self.load.over(which.event).await;
         }
         let after = self.snapshots().await;
@@ -221,21 +226,21 @@ impl<M: Manager> Stage<'_, M> {
         })
     }
 
-    async fn act(&self, step: &Step, which: Which, before: &[UnitSnapshot]) -> Result<Acted, ManagerError> {
+    async fn act(&self, step: &Step, which: StepRun, before: &[UnitSnapshot]) -> Result<ActionOutcome, ManagerError> {
         match &step.action {
             Action::Unit { verb, unit } => {
                 let job = self.manager(step)?.perform(unit, *verb).await?;
                 let job_ended_at = job.ended_at;
-                Ok(Acted { job: Some(job), ..Acted::done(job_ended_at) })
+                Ok(ActionOutcome { job: Some(job), ..ActionOutcome::done(job_ended_at) })
             }
             Action::Kill { unit, signal, who } => self.kill(self.manager(step)?, unit, *signal, *who, before).await,
             Action::DaemonReload => {
                 self.manager(step)?.daemon_reload().await?;
-                Ok(Acted::done(clock::now()))
+                Ok(ActionOutcome::done(clock::now()))
             }
             Action::Wait { duration } => {
                 self.interrupt.unless_raised(tokio::time::sleep(*duration)).await;
-                Ok(Acted::done(clock::now()))
+                Ok(ActionOutcome::done(clock::now()))
             }
             Action::Exec { argv, .. } => Ok(self.exec(which, argv).await),
             Action::Request { cohort, times, every, .. } => {
@@ -246,41 +251,41 @@ impl<M: Manager> Stage<'_, M> {
     }
 
     /// Makes requests. How they end is for the expectations to judge: the step has made them all the same.
-    async fn request(&self, cohort: u16, asked: Asked) -> Acted {
+    async fn request(&self, cohort: u16, asked: Asked) -> ActionOutcome {
         match self.interrupt.unless_raised(self.load.request(cohort, asked)).await {
-            Some(None) => Acted::failed("the load ended before the last request"),
-            Some(Some(ended_at)) => Acted::done(ended_at),
-            None => Acted::done(clock::now()),
+            Some(None) => ActionOutcome::failed("the load ended before the last request"),
+            Some(Some(ended_at)) => ActionOutcome::done(ended_at),
+            None => ActionOutcome::done(clock::now()),
         }
     }
 
     /// Judges the run so far, once the target answers and all that was due by then has ended.
-    async fn gate(&self, step: &Step, which: Which, expect: &Expectations) -> Acted {
+    async fn gate(&self, step: &Step, which: StepRun, expect: &Expectations) -> ActionOutcome {
         let mut ready_at = None;
         if step.wait_ready {
             match self.ready(clock::now()).await {
                 Readiness::Answered(at) => ready_at = Some(at),
-                Readiness::Late(reason) => return Acted::failed(reason),
-                Readiness::Interrupted => return Acted::done(clock::now()),
+                Readiness::Late(reason) => return ActionOutcome::failed(reason),
+                Readiness::Interrupted => return ActionOutcome::done(clock::now()),
             }
         }
         match self.interrupt.unless_raised(self.load.hand_over()).await {
             Some(Some(_)) => {}
-            Some(None) => return Acted::failed("the load ended before the gate was judged"),
-            None => return Acted::done(clock::now()),
+            Some(None) => return ActionOutcome::failed("the load ended before the gate was judged"),
+            None => return ActionOutcome::done(clock::now()),
         }
         let at = clock::now();
         let outcome = match self.recorder.so_far(|record| (self.judge)(record, expect, which.event, at)) {
             Ok(outcome) => outcome,
-            Err(error) => return Acted::failed(format!("the record so far cannot be read: {error}")),
+            Err(error) => return ActionOutcome::failed(format!("the record so far cannot be read: {error}")),
         };
         let holds = outcome.verdict() == Verdict::Passed;
         self.recorder.write(&Line::Gate(outcome));
-        Acted { ready_at, holds, ..Acted::done(at) }
+        ActionOutcome { ready_at, holds, ..ActionOutcome::done(at) }
     }
 
     /// Runs a command; one that fails is a failed step.
-    async fn exec(&self, which: Which, argv: &[String]) -> Acted {
+    async fn exec(&self, which: StepRun, argv: &[String]) -> ActionOutcome {
         let shown = masked_arguments(argv);
         let command = shown.join(" ");
         match exec::execute(argv, &self.plan.directory, self.surroundings, self.interrupt).await {
@@ -294,9 +299,9 @@ impl<M: Manager> Stage<'_, M> {
                 }));
                 let failed = !executed.status.success();
                 let error = failed.then(|| format!("`{command}` ended with {}", executed.status));
-                Acted { error, ..Acted::done(executed.ended_at) }
+                ActionOutcome { error, ..ActionOutcome::done(executed.ended_at) }
             }
-            Err(error) => Acted::failed(format!("cannot run `{command}`: {error}")),
+            Err(error) => ActionOutcome::failed(format!("cannot run `{command}`: {error}")),
         }
     }
 
@@ -308,11 +313,11 @@ impl<M: Manager> Stage<'_, M> {
         signal: Signal,
         who: KillWho,
         before: &[UnitSnapshot],
-    ) -> Result<Acted, ManagerError> {
+    ) -> Result<ActionOutcome, ManagerError> {
         let named = named_by(who, find(before, unit));
         manager.kill(unit, who, signal).await?;
         if !proof::is_terminating(signal) {
-            return Ok(Acted::done(clock::now()));
+            return Ok(ActionOutcome::done(clock::now()));
         }
         if self.host.blindness().is_some() {
             return self.ended_by_manager(manager, unit, &named).await;
@@ -330,22 +335,27 @@ impl<M: Manager> Stage<'_, M> {
                 Some(Err(_)) | None => survivors.push(process),
             }
         }
-        Ok(Acted { survivors, ..Acted::done(done_at) })
+        Ok(ActionOutcome { survivors, ..ActionOutcome::done(done_at) })
     }
 
     /// Waits for those of `named` to be gone that the manager tells of: the main process. Whether others ended is not seen.
-    async fn ended_by_manager(&self, manager: &M, unit: &UnitName, named: &[ProcessId]) -> Result<Acted, ManagerError> {
+    async fn ended_by_manager(
+        &self,
+        manager: &M,
+        unit: &UnitName,
+        named: &[ProcessId],
+    ) -> Result<ActionOutcome, ManagerError> {
         let until = clock::now() + self.plan.run.ready_timeout;
         loop {
             let main = manager.snapshot(unit).await?.main_process();
             let survivors: Vec<ProcessId> = named.iter().copied().filter(|process| main == Some(*process)).collect();
             let now = clock::now();
             if survivors.is_empty() || now >= until {
-                return Ok(Acted { survivors, ..Acted::done(now) });
+                return Ok(ActionOutcome { survivors, ..ActionOutcome::done(now) });
             }
             let pause = tokio::time::sleep(ASK_EVERY);
             if self.interrupt.unless_raised(pause).await.is_none() {
-                return Ok(Acted { survivors, ..Acted::done(now) });
+                return Ok(ActionOutcome { survivors, ..ActionOutcome::done(now) });
             }
         }
     }

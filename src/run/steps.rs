@@ -9,7 +9,7 @@ use super::halt::Halt;
 use super::numbering::Numbering;
 use super::pacing::{StartPacer, brings_a_start, limit_of};
 use super::progress::Stage as ProgressStage;
-use super::step::{Stage, Went, Which};
+use super::step::{Stage, StepOutcome, StepRun};
 use crate::clock;
 use crate::manager::Manager;
 use crate::model::{MonoTime, UnitSnapshot};
@@ -40,7 +40,7 @@ pub(super) async fn run_steps<M: Manager>(
             }
             last_begin = Some(clock::now());
             let index = u16::try_from(index).unwrap_or(u16::MAX);
-            let which = Which { event: numbering.begin(index, run), step: index, run };
+            let which = StepRun { event: numbering.begin(index, run), step: index, run };
             begun += 1;
             setup.progress.stage(&ProgressStage::Step {
                 action: step.action.kind(),
@@ -49,9 +49,9 @@ pub(super) async fn run_steps<M: Manager>(
                 events,
             });
             match stage.run(step, which, before).await? {
-                Went::Well => {}
-                Went::Badly => return Err(Halt::StepFailed),
-                Went::Interrupted => return Err(Halt::Interrupted),
+                StepOutcome::Well => {}
+                StepOutcome::Badly => return Err(Halt::StepFailed),
+                StepOutcome::Interrupted => return Err(Halt::Interrupted),
             }
             if let Some(reason) = setup.recorder.failure() {
                 return Err(Halt::Record(reason));

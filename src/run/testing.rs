@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::discretion::Discretion;
 use super::recorder::Recorder;
+use super::redaction::Redaction;
 use crate::record::RecordWriter;
 use crate::record::line::Line;
 
@@ -60,7 +60,7 @@ impl Default for Recorded {
     fn default() -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         let writer = RecordWriter::new(file.reopen().unwrap());
-        Self { file, recorder: Recorder::new(writer, Discretion::default()) }
+        Self { file, recorder: Recorder::new(writer, Redaction::default()) }
     }
 }
 

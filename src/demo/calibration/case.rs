@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::hoard::Resource;
+use super::exhaustion::Resource;
 use crate::demo::server::{Effect, FaultKind, FaultSpec, Occurrence, Scope, Transport};
 use crate::model::{Endpoint, FailureClass, GrpcStatus};
 use crate::scenario::plan::{

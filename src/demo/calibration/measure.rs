@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Row;
-use super::apart::{self, Finding};
 use super::case::{CLIENTS, Case, INJECTED, Injection, Place, REQUESTS};
-use super::hoard::{Hoard, Resource};
+use super::exhaustion::{Exhausted, Resource};
+use super::subprocess::{self, Finding};
 use crate::demo::server::{Background, FaultKind, Scope, ServerError, ServerOptions, Transport};
 use crate::load::{Asked, LoadError, LoadHandle, Observation};
 use crate::model::{Endpoint, EventId, FailureClass};
@@ -37,7 +37,7 @@ pub enum CalibrationError {
     },
     /// Not all of a resource can be held.
     #[error("cannot use up the descriptors or ports of a process made for it: {0}")]
-    Hoard(std::io::Error),
+    Exhausted(std::io::Error),
     /// The process of a case broke.
     #[error("cannot run {case} in a process of its own: {why}")]
     Apart {
@@ -72,7 +72,7 @@ struct Counted {
 pub(super) async fn measure(case: Case, own: &Path, folder: &Path) -> Result<Row, CalibrationError> {
     let finding = match case.injection.place() {
         Place::Here => Finding::Measured(run(case, folder).await?),
-        Place::OwnProcess | Place::OwnNetwork | Place::WithoutRoot => apart::measure(case, own, folder).await?,
+        Place::OwnProcess | Place::OwnNetwork | Place::WithoutRoot => subprocess::measure(case, own, folder).await?,
     };
     let (left_out, Figures { injected, counted, strays }) = match finding {
         Finding::Measured(figures) => (None, figures),
@@ -187,9 +187,9 @@ async fn send_enough(case: Case, server: &Background, load: &LoadHandle) {
 
 /// Sends some requests while nothing is left of the resource, and the others when it is there again.
 async fn send_without(resource: Resource, load: &LoadHandle) -> Result<(), CalibrationError> {
-    let hoard = Hoard::all_of(resource).map_err(CalibrationError::Hoard)?;
+    let exhausted = Exhausted::all_of(resource).map_err(CalibrationError::Exhausted)?;
     request(load, INJECTED.get()).await;
-    drop(hoard);
+    drop(exhausted);
     request(load, REQUESTS - INJECTED.get()).await;
     Ok(())
 }

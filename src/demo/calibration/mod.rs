@@ -2,14 +2,14 @@
 //!
 //! Each [`Case`] has a server of its own that injects one kind of fault, and a load of its own. The server counts
 //! what it injected, the load what it saw, and neither knows of the other. What would disturb the rest of the machine
-//! is done in a process of its own ([`apart`]).
+//! is done in a process of its own ([`subprocess`]).
 
-pub mod apart;
 mod case;
 mod confine;
+mod exhaustion;
 mod folder;
-mod hoard;
 mod measure;
+pub mod subprocess;
 
 use std::collections::BTreeMap;
 use std::path::Path;

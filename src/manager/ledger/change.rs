@@ -72,9 +72,9 @@ pub enum Change {
         path: PathBuf,
     },
     /// A unit that was down is started. Undone: it is stopped.
-    Started(Acted),
+    Started(ActedUnit),
     /// A unit that was up may be stopped. Undone: it is up again.
-    Stopped(Acted),
+    Stopped(ActedUnit),
     /// A unit is used by a run. There is nothing to undo; it tells other runs.
     Uses {
         /// By which manager.
@@ -105,7 +105,7 @@ impl Change {
 
 /// A unit that is acted on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Acted {
+pub struct ActedUnit {
     /// By which manager.
     pub manager: ManagerKind,
     /// Which unit.

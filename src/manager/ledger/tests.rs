@@ -42,7 +42,7 @@ fn owner(scenario: &str) -> Owner {
 fn started(name: &str) -> Change {
     let found = UnitMark { active_state: ActiveState::Inactive, ..UnitMark::default() };
     let (manager, action) = (ManagerKind::System, "start".to_owned());
-    Change::Started(Acted { manager, unit: unit(name), action, starts: true, found })
+    Change::Started(ActedUnit { manager, unit: unit(name), action, starts: true, found })
 }
 
 fn uses(name: &str) -> Change {

@@ -3,7 +3,7 @@
 use super::failure::{Attempt, Failure};
 use super::properties::Properties;
 use super::systemd_manager::SystemdManager;
-use crate::manager::ledger::{Acted, Change, UnitMark};
+use crate::manager::ledger::{ActedUnit, Change, UnitMark};
 use crate::manager::{Manager as _, ManagerError};
 use crate::model::{UnitName, UnitVerb};
 
@@ -36,8 +36,8 @@ impl SystemdManager {
         Ok(along)
     }
 
-    fn acted(&self, attempt: Attempt<'_>, verb: UnitVerb, found: UnitMark) -> Acted {
-        Acted {
+    fn acted(&self, attempt: Attempt<'_>, verb: UnitVerb, found: UnitMark) -> ActedUnit {
+        ActedUnit {
             manager: self.bus.kind(),
             unit: attempt.unit.clone(),
             action: attempt.action.to_owned(),

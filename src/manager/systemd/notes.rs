@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::manager::ManagerError;
-use crate::manager::ledger::{Acted, Change, EntryId, Ledger, UnitMark};
+use crate::manager::ledger::{ActedUnit, Change, EntryId, Ledger, UnitMark};
 use crate::model::UnitName;
 
 /// An entry that is outstanding.
@@ -63,10 +63,10 @@ impl Notes {
         let mut by_unit = self.by_unit.borrow_mut();
         let change = match (by_unit.get(unit).map(|noted| &noted.change), change) {
             (Some(Change::Started(first)), Change::Started(acted) | Change::Stopped(acted)) => {
-                Change::Started(Acted { found: first.found.clone(), ..acted })
+                Change::Started(ActedUnit { found: first.found.clone(), ..acted })
             }
             (Some(Change::Stopped(first)), Change::Started(acted) | Change::Stopped(acted)) => {
-                Change::Stopped(Acted { found: first.found.clone(), ..acted })
+                Change::Stopped(ActedUnit { found: first.found.clone(), ..acted })
             }
             (_, change) => change,
         };

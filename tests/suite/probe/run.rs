@@ -13,7 +13,7 @@ use gapless::record::begin::{Begin, Tool};
 use gapless::record::line::Line;
 use gapless::record::{RecordWriter, SCHEMA};
 use gapless::result::ScenarioResult;
-use gapless::run::{Discretion, Interrupt, Recorder, Setup, Sharing, Surroundings, drive, progress};
+use gapless::run::{Interrupt, Recorder, Redaction, Setup, Sharing, Surroundings, drive, progress};
 use gapless::scenario;
 
 use super::trace::elsewhen;
@@ -39,7 +39,7 @@ async fn watched(host: Rc<dyn Host>) -> ScenarioResult {
     let scenario = scenario::load_text("watch", &text, "/".as_ref()).expect("a scenario");
     let folder = tempfile::tempdir().expect("a folder");
     let writer = RecordWriter::create(&folder.path().join("record.jsonl")).expect("a record");
-    let recorder = Recorder::new(writer, Discretion::default());
+    let recorder = Recorder::new(writer, Redaction::default());
     recorder.write(&Line::Begin(Box::new(Begin {
         shard: None,
         merged: None,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{done, unit};
 use crate::manager::Manager as _;
-use crate::manager::ledger::{Acted, Change, Ledger, Owner, UnitMark};
+use crate::manager::ledger::{ActedUnit, Change, Ledger, Owner, UnitMark};
 use crate::manager::recover::{needs, recover};
 use crate::manager::systemd::fake::{Answer, Fake, UNIT, text, value};
 use crate::model::{ActiveState, KillWho, Signal, UnitVerb};
@@ -18,9 +18,9 @@ fn dead_run(path: &Path, changes: Vec<Change>) {
     }
 }
 
-fn acted(manager: ManagerKind, name: &str, active_state: &str) -> Acted {
+fn acted(manager: ManagerKind, name: &str, active_state: &str) -> ActedUnit {
     let found = UnitMark { active_state: active_state.into(), ..UnitMark::default() };
-    Acted { manager, unit: unit(name), action: "restart".to_owned(), starts: true, found }
+    ActedUnit { manager, unit: unit(name), action: "restart".to_owned(), starts: true, found }
 }
 
 #[tokio::test]

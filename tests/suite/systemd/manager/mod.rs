@@ -3,6 +3,6 @@
 //! Every test brings its own units and takes them away again.
 
 mod actions;
-mod apart;
 mod refusals;
 pub(crate) mod rig;
+mod subprocess;

@@ -34,7 +34,7 @@ async fn a_user_who_may_not_is_told_what_to_allow() {
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(program)
-        .args(["--ignored", "--exact", "systemd::manager::apart::a_user_who_may_not_is_told_what_to_allow"])
+        .args(["--ignored", "--exact", "systemd::manager::subprocess::a_user_who_may_not_is_told_what_to_allow"])
         .env(UNPRIVILEGED, place.path())
         .output()
         .expect("setpriv is there");
@@ -76,7 +76,7 @@ async fn what_a_killed_run_left_is_undone_by_the_next() {
     systemctl(&["start", "gapless-test-ran.service", NEEDS]);
     let place = tempfile::tempdir().expect("a place for files");
     let mut victim = Command::new(std::env::current_exe().expect("we run"))
-        .args(["--ignored", "--exact", "systemd::manager::apart::what_a_killed_run_left_is_undone_by_the_next"])
+        .args(["--ignored", "--exact", "systemd::manager::subprocess::what_a_killed_run_left_is_undone_by_the_next"])
         .env(VICTIM_PLACE, place.path())
         .stdout(Stdio::null())
         .spawn()

@@ -19,12 +19,12 @@ pub(super) enum Resource {
 
 /// All that there was of a resource, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Hoard {
+pub(super) struct Exhausted {
     #[expect(dead_code, reason = "held for what the kernel makes of it, never used")]
     held: Vec<OwnedFd>,
 }
 
-impl Hoard {
+impl Exhausted {
     /// Takes what is left of the resource in this process, or in its network: both should be its own, and little.
     pub(super) fn all_of(resource: Resource) -> io::Result<Self> {
         let mut held = vec![OwnedFd::from(File::open("/dev/null")?)];

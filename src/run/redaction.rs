@@ -15,14 +15,14 @@ use crate::secrets::Secrets;
 
 /// Takes secrets and the scenario's folder out of what is recorded.
 #[derive(Clone, Debug, Default)]
-pub struct Discretion {
+pub struct Redaction {
     secrets: Secrets,
     /// Paths, each with what stands for it; the longest first, so that no part of one is left over.
     replaced: Vec<(String, &'static str)>,
     show_bodies: bool,
 }
 
-impl Discretion {
+impl Redaction {
     /// What the record of `plan` keeps to itself: what is secret, now or when it is learned, and where on the machine
     /// the binary `own` lies, which the unit files of the demo name.
     #[must_use]
@@ -194,16 +194,16 @@ mod tests {
         plan
     }
 
-    fn discretion(plan: &Plan) -> Discretion {
+    fn redaction(plan: &Plan) -> Redaction {
         let secrets = Secrets::default();
         learn_plan(&secrets, plan);
-        Discretion::of(plan, secrets, Some("/opt/bin/gapless".as_ref()))
+        Redaction::of(plan, secrets, Some("/opt/bin/gapless".as_ref()))
     }
 
     fn recorded(message: &str) -> String {
         let unit = UnitName::new("a.service").expect("valid");
         let entry = JournalEntry { at: MonoTime::default(), unit, priority: 6, message: message.to_owned() };
-        match discretion(&plan()).applied(&Line::Journal(entry)) {
+        match redaction(&plan()).applied(&Line::Journal(entry)) {
             Some(Line::Journal(entry)) => entry.message,
             other => panic!("a journal line stays one: {other:?}"),
         }
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn nor_does_what_a_command_prints_or_how_the_run_ended() {
-        let discretion = discretion(&plan());
+        let redaction = redaction(&plan());
         let outcome = ExecOutcome {
             event: None,
             argv: Vec::new(),
@@ -228,12 +228,12 @@ mod tests {
             exit_code: Some(1),
             output: "cannot log in with hunter2-other".to_owned(),
         };
-        match discretion.applied(&Line::Exec(outcome)) {
+        match redaction.applied(&Line::Exec(outcome)) {
             Some(Line::Exec(outcome)) => assert_eq!(outcome.output, "cannot log in with ***"),
             other => panic!("an outcome stays one: {other:?}"),
         }
         let error = EndReason::Error("cannot read /srv/shop/scenario/x".to_owned());
-        assert_eq!(discretion.reason(error), EndReason::Error("cannot read {scenario_dir}/x".to_owned()));
+        assert_eq!(redaction.reason(error), EndReason::Error("cannot read {scenario_dir}/x".to_owned()));
     }
 
     #[test]
@@ -241,14 +241,14 @@ mod tests {
         let mut plan = plan();
         plan.directory = PathBuf::from("/run");
         let reason = EndReason::Error("cannot connect to /run/app.sock".to_owned());
-        assert_eq!(discretion(&plan).reason(reason.clone()), reason);
+        assert_eq!(redaction(&plan).reason(reason.clone()), reason);
     }
 
     #[test]
     fn what_is_learned_later_is_kept_from_then_on() {
-        let discretion = discretion(&plan());
-        discretion.secrets().keep("learned-later-7");
+        let redaction = redaction(&plan());
+        redaction.secrets().keep("learned-later-7");
         let error = EndReason::Error("saw learned-later-7".to_owned());
-        assert_eq!(discretion.reason(error), EndReason::Error("saw ***".to_owned()));
+        assert_eq!(redaction.reason(error), EndReason::Error("saw ***".to_owned()));
     }
 }

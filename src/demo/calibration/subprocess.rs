@@ -14,7 +14,7 @@ use super::confine;
 use super::measure::{self, CalibrationError, Figures};
 
 /// The first argument that makes our binary call [`main`].
-pub const SUBCOMMAND: &str = "__calibrate-apart";
+pub const SUBCOMMAND: &str = "__calibrate-subprocess";
 
 /// What became of a case.
 #[derive(Debug, Serialize, Deserialize)]
