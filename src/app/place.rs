@@ -60,16 +60,13 @@ pub(super) fn notes(place: &Place) -> Vec<String> {
     )]
 }
 
-/// Why nothing but systemd tells of another machine, and what would change that.
+/// That nothing but systemd tells of another machine, and what would change that.
 pub(super) fn blindness(ssh: &Ssh) -> String {
-    let (destination, version) = (ssh.destination(), env!("CARGO_PKG_VERSION"));
-    let there = match ssh.about().gapless {
-        Some(other) => format!("it has {other}, and this is gapless {version}"),
-        None => "gapless is not installed there".to_owned(),
-    };
+    let destination = ssh.destination();
     format!(
-        "processes, listeners, accept queues, the kernel's trace and the journal of {destination} are unseen: {there}; what \
-         happened there is known from its systemd and from the requests alone"
+        "processes, listeners, accept queues, the kernel's trace and the journal of {destination} are unseen: over ssh, gapless asks \
+         systemd alone. What happened there is known from that and from the requests; to see the rest, run gapless on {destination} \
+         itself"
     )
 }
 

@@ -24,8 +24,6 @@ pub struct About {
     pub kernel: String,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot: String,
-    /// The version of the `gapless` in its PATH, as that prints it; none where there is none.
-    pub gapless: Option<String>,
     /// Its own address on the connection.
     pub address: Option<IpAddr>,
     has_systemd: bool,
@@ -45,7 +43,6 @@ impl About {
                 "boot" => value.clone_into(&mut about.boot),
                 "systemd" => about.has_systemd = value == "yes",
                 "has" => about.tools.push(value.to_owned()),
-                "gapless" => about.gapless = Some(value.to_owned()).filter(|version| !version.is_empty()),
                 "address" => about.address = value.parse().ok(),
                 _ => {}
             }
@@ -69,12 +66,6 @@ impl About {
             None => Ok(()),
         }
     }
-
-    /// Whether the `gapless` there is of this version.
-    #[must_use]
-    pub fn has_same_gapless(&self) -> bool {
-        self.gapless.as_deref() == Some(concat!("gapless ", env!("CARGO_PKG_VERSION")))
-    }
 }
 
 #[cfg(test)]
@@ -82,7 +73,7 @@ mod tests {
     use super::*;
 
     const WHOLE: &str = "uid 0\nname h1\nkernel 6.1.0\nboot b\nsystemd yes\nhas systemd-stdio-bridge\nhas flock\n\
-                         has timeout\nhas head\nhas truncate\ngapless gapless 0.0.1\naddress 10.0.0.1\nsomething new\n";
+                         has timeout\nhas head\nhas truncate\naddress 10.0.0.1\nsomething new\n";
 
     fn usable(lines: &str) -> Result<(), String> {
         let destination = "root@h1".parse().unwrap();
@@ -94,8 +85,6 @@ mod tests {
         let about = About::read(WHOLE.lines());
         assert_eq!((about.uid, about.name.as_str(), about.boot.as_str()), (0, "h1", "b"));
         assert_eq!(about.address, Some([10, 0, 0, 1].into()));
-        assert_eq!(about.gapless.as_deref(), Some("gapless 0.0.1"));
-        assert!(!about.has_same_gapless());
         assert_eq!(usable(WHOLE), Ok(()));
     }
 

@@ -11,7 +11,6 @@ if [ -d /run/systemd/system ]; then echo "systemd yes"; fi
 for tool in systemd-stdio-bridge flock timeout head truncate; do
   if has "$tool"; then echo "has $tool"; fi
 done
-if has gapless; then echo "gapless $(timeout 5 gapless --version 2>/dev/null </dev/null)"; fi
 set -- ${SSH_CONNECTION:-}
 echo "address ${3:-}"
 echo "gapless-ready"

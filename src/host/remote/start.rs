@@ -44,7 +44,7 @@ pub enum RemoteError {
     },
     /// It ended, or said nothing.
     #[error(
-        "cannot start the probe on {host}: {why}; gapless {} must be installed there, or use --copy-probe",
+        "cannot start the probe on {host}: {why}; gapless {} must be installed there",
         env!("CARGO_PKG_VERSION")
     )]
     Silent {
@@ -66,8 +66,8 @@ pub enum RemoteError {
     },
     /// It is of another version.
     #[error(
-        "gapless on {host} is {version} ({format}), here it is {} ({FORMAT}): install the same version there, or use \
-         --copy-probe", env!("CARGO_PKG_VERSION")
+        "gapless on {host} is {version} ({format}), here it is {} ({FORMAT}): install the same version \
+         there", env!("CARGO_PKG_VERSION")
     )]
     Version {
         /// The machine.

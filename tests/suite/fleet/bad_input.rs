@@ -111,18 +111,3 @@ fn what_is_no_destination_and_what_goes_with_none_is_wrong_usage() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", shown(&output));
     }
 }
-
-#[test]
-#[ignore = "runs in the fleet"]
-fn another_version_of_gapless_there_is_said_and_its_evidence_is_not_used() {
-    let mut machine = Machine::new("h2");
-    machine.behind_socket("versions", 8091, "");
-    machine.ssh(
-        "mount -t tmpfs none /usr/local/bin; printf '#!/bin/sh\\necho gapless 0.0.0\\n' >/usr/local/bin/gapless; \
-         chmod +x /usr/local/bin/gapless",
-    );
-    let output = machine.try_unit("versions.service", &["--times", "1"]).output().expect("runs");
-    machine.ssh("umount /usr/local/bin");
-    let text = shown(&output) + &std::fs::read_to_string(machine.folder.path().join("out/report.md")).expect("written");
-    assert!(text.contains("it has gapless 0.0.0, and this is gapless"), "{text}");
-}
