@@ -84,6 +84,7 @@ folders! {
     services_that_take_messages_do_what_their_scenarios_say: "messages",
     asgi_servers_do_what_their_scenarios_say: "asgi-servers",
     servers_of_http2_do_what_their_scenarios_say: "http2",
+    servers_in_go_do_what_their_scenarios_say: "http2-go",
 }
 
 /// The one that is to fail: its file is none that a run of the folder takes.
