@@ -10,10 +10,12 @@ use crate::support::GAPLESS;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Commands of the README that other tests run, or that only set up.
-const RUN_ELSEWHERE: [&str; 3] = [
+const RUN_ELSEWHERE: [&str; 5] = [
     "cargo run --release -- demo",                  // by its own example
     "gapless run scenarios/fastapi/restart-*.toml", // systemd::library
     "tests/box --out reports gapless run scenarios/fastapi/restart-*.toml", // systemd::library, in this very box
+    "gapless check --host root@web-1 app.service",  // fleet, where there is another machine
+    "gapless try   --host root@web-1 app.service --times 3", // fleet
 ];
 
 /// What `--help` of a command prints; of gapless itself without one.
