@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::exec::{self, Surroundings};
 use super::interrupt::Interrupt;
@@ -32,6 +33,13 @@ use crate::secrets::masked_arguments;
 /// Says what a gate comes to in that event, at that time, by the record so far.
 pub type Judge = fn(&Record, &Expectations, EventId, MonoTime) -> GateOutcome;
 
+/// systemd hears of a process that replaced another by the end of the old one and a file or a message of the new one, in any
+/// order.
+const HANDOVER_MAX: Duration = Duration::from_secs(1);
+
+/// How often a unit is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// What a step needs to run.
 pub(super) struct Stage<'a, M> {
     pub(super) plan: &'a Plan,
@@ -52,7 +60,7 @@ pub(super) struct Stage<'a, M> {
 }
 
 /// How often a manager of another machine is asked whether a main process has ended.
-const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// StepRun run of which step.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +173,7 @@ impl<M: Manager> Stage<'_, M> {
         if went == StepOutcome::Well && step.action.kind().replaces() {
             self.load.over(which.event).await;
         }
-        let after = self.snapshots().await;
+        let after = self.snapshots_after(&step.action, old_main).await;
         end.at = clock::now();
         end.old_main_gone_at = gone.and_then(|departure| departure.at());
         if let Ok(after) = &after {
@@ -206,6 +214,25 @@ impl<M: Manager> Stage<'_, M> {
         let processes = find(seen.before, unit).and_then(|before| before.service.as_ref()).map(|it| &it.processes);
         let replaced = processes.into_iter().flatten().map(|&process| (unit.clone(), process));
         self.earlier.borrow_mut().replaced.extend(replaced);
+    }
+
+    /// As [`Self::snapshots`], once systemd knows the main process of the unit that was acted on: while one process hands over to
+    /// the next it may know none for a moment.
+    async fn snapshots_after(
+        &self,
+        action: &Action,
+        old_main: Option<ProcessId>,
+    ) -> Result<Vec<UnitSnapshot>, ManagerError> {
+        let begin = clock::now();
+        loop {
+            let after = self.snapshots().await?;
+            let acted_on = action.unit().and_then(|unit| find(&after, unit));
+            let is_between = acted_on.is_some_and(|unit| unit.sub_state == "running" && unit.main_process().is_none());
+            if old_main.is_none() || !is_between || clock::now() > begin + HANDOVER_MAX {
+                return Ok(after);
+            }
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// The held units as they are now.

@@ -2,13 +2,13 @@
 //!
 //! As root. Every test brings its own units and takes them away again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
 use gapless::model::{Cause, Verdict};
 
 use super::bench::Bench;
-use crate::support::{GAPLESS, turn};
+use crate::support::{GAPLESS, not_as_said, turn};
 
 const NEW_ONLY: &str = "[[load]]\nname = \"new\"\nreuse = false\n";
 
@@ -284,8 +284,8 @@ fn puma_at_the_address_of_its_socket_takes_it_and_loses_nothing() {
     let bench =
         puma_at("{port}", "1s", "[[steps]]\nrestart = \"service\"\ntimes = 2\nevery = \"4s\"\n[expect]\ndropped = 0\n");
     assert_eq!(errors_of_check(&bench), [""; 0]);
-    let (verdict, reasons) = bench.came_to();
-    assert_eq!(verdict, Verdict::Passed, "{reasons}");
+    let (scenario, _) = bench.run();
+    assert_eq!(not_as_said(&scenario), None);
 }
 
 #[test]
@@ -399,9 +399,10 @@ fn a_reload_by_which_a_service_replaces_its_own_process_is_proven_by_what_happen
     go.env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode").env("GOCACHE", bench.path().join("cache"));
     assert!(go.status().expect("Go is installed").success());
     let (scenario, _) = bench.run();
-    assert_eq!(scenario.verdict, Verdict::Passed, "{:?}", scenario.reasons);
+    assert_eq!(not_as_said(&scenario), None);
     assert!(scenario.events.iter().all(|event| event.proven == Some(true)), "{:?}", scenario.events);
-    let processes: Vec<_> = scenario.events.iter().map(|event| (event.main_pid_before, event.main_pid_after)).collect();
-    assert!(processes.iter().all(|(before, after)| before != after), "{processes:?}");
+    // It answers all the time, so an event may be over before systemd has heard of the new process.
+    let processes: BTreeSet<_> = scenario.events.iter().map(|event| event.main_pid_before).collect();
+    assert_eq!(processes.len(), 3, "{:?}", scenario.events);
     assert!(scenario.events.iter().all(|event| event.listener_inode_changed == Some(false)));
 }
