@@ -142,8 +142,8 @@ fn what_a_command_writes_is_never_written_over_and_in_the_end_the_view_is_gone()
         let of_the_step = views.iter().rfind(is_of_the_step).expect("it is shown");
         assert!(of_the_step[0].ends_with("──"), "{columns}: {of_the_step:?}");
         assert!(of_the_step[1].starts_with("  ok "), "{columns}: {of_the_step:?}");
-        assert!(of_the_step[1].contains("failed 0 (0/s)  queue 0/"), "{columns}: {of_the_step:?}");
-        assert!(of_the_step[2].contains("▁") && of_the_step[2].ends_with(" ms"), "{columns}: {of_the_step:?}");
+        assert!(of_the_step[1].contains("failed 0 (0/s)  queue "), "{columns}: {of_the_step:?}");
+        assert!(of_the_step[2].contains("▁") && of_the_step[2].ends_with('s'), "{columns}: {of_the_step:?}");
         assert!(views.iter().any(|view| view[0].contains("cooling down") && view[0].contains(" left ")), "{views:#?}");
 
         let lines = screen.lines();

@@ -45,7 +45,7 @@ fn curl_gets_over_http2_what_it_gets_over_http1() {
     // More than every window, one way and the other.
     assert_eq!(log("/bytes?n=5000000", &["--output", "/dev/null"]), "2 200 5000000\n");
     assert_eq!(log("/", &["--data-binary", &body]), "ok\n2 200 3\n");
-    let counts = server.counts();
+    let counts = server.stop();
     assert_eq!((counts.connections, counts.requests, counts.answered), (6, 6, 6));
 }
 
@@ -103,8 +103,8 @@ fn the_streams_of_one_connection_are_answered_beside_each_other() {
     let paths: Vec<_> = (0..40).map(|n| format!("/slow?ms={}", 400 - n)).collect();
     let begin = std::time::Instant::now();
     assert_eq!(statuses(&server, &paths, || ()), [200; 40]);
-    assert!(begin.elapsed() < Duration::from_secs(4), "one after the other, they take 15 s");
-    let counts = server.counts();
+    assert!(begin.elapsed() < Duration::from_secs(12), "one after the other, they take 15 s");
+    let counts = server.stop();
     assert_eq!((counts.connections, counts.requests, counts.answered), (1, 40, 40));
 }
 

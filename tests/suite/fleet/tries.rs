@@ -75,7 +75,8 @@ fn a_service_that_is_killed_there_is_proven_gone_by_its_systemd_and_put_back() {
 #[ignore = "runs in the fleet"]
 fn a_unit_that_another_run_uses_is_refused_across_machines() {
     let mut machine = Machine::new("h1");
-    machine.own_port("used.service", 8083, "");
+    // Its socket listens all the time, so that the second finds what to load whenever it looks.
+    machine.behind_socket("used", 8083, "");
     let mut first = machine.start_try("used.service", &["--times", "3", "--every", "2s"]);
     super::machine::await_that("the first run claims the unit", || {
         machine.ssh("cat /run/gapless/*.jsonl").contains("\"uses\"")
