@@ -298,7 +298,10 @@ fn puma_at_another_address_than_its_socket_takes_nothing_from_it_and_check_says_
     assert_eq!(errors_of_check(&bench), ["GL040"]);
     let (scenario, _) = bench.run();
     assert_eq!(scenario.verdict, Verdict::Failed, "{:?}", scenario.reasons);
-    assert_eq!(scenario.causes.keys().collect::<Vec<_>>(), [&Cause::NotAccepted], "{:?}", scenario.evidence);
+    // On a busy machine Ruby may take longer to start than a client waits.
+    let is_told = |cause: &Cause| [Cause::NotAccepted, Cause::SlowStart].contains(cause);
+    assert!(scenario.causes.keys().all(is_told), "{:?}", scenario.evidence);
+    assert!(scenario.causes.contains_key(&Cause::NotAccepted), "{:?}", scenario.evidence);
 }
 
 const FPM: &str = "[global]\nerror_log = {folder}/fpm.log\ndaemonize = no\n[shop]\nuser = root\ngroup = root\n\
