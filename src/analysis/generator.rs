@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::shortage::Shortage;
 use super::timeline::Timeline;
 use crate::model::Span;
 use crate::model::time::nanos;
@@ -10,7 +11,7 @@ use crate::model::{FailureClass, FailureKey};
 use crate::record::fold::counts::Counts;
 use crate::record::fold::tally::Tally;
 use crate::record::generator::GeneratorUse;
-use crate::record::line::{Line, Pause};
+use crate::record::line::Line;
 use crate::record::segment::Scope;
 use crate::scenario::plan::Target;
 
@@ -70,33 +71,6 @@ impl InDoubt {
     }
 }
 
-/// What kept the load thread from its work, adding up the spans in which something did.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Shortage {
-    /// Without enough memory.
-    pub(crate) short_of_memory_ns: u64,
-    /// Of that time: how long a task waited for memory,
-    pub(crate) memory_wait_ns: u64,
-    /// and how often a socket was refused it.
-    pub(crate) socket_memory_denied: u64,
-    pub(crate) saturated_ns: u64,
-    pub(crate) paused_ns: u64,
-    /// Of the saturated time: requests that were due,
-    pub(crate) due: u64,
-    /// those that were begun,
-    pub(crate) begun: u64,
-    /// on a core,
-    pub(crate) cpu_ns: u64,
-    /// and ready to run, without a core;
-    pub(crate) run_delay_ns: u64,
-    /// of which by the quota of a cgroup,
-    pub(crate) throttled_ns: u64,
-    /// and by the hypervisor, over all cores.
-    pub(crate) steal_ns: u64,
-    /// Most requests that were due and waited for a connection.
-    pub(crate) waiting: u64,
-}
-
 impl<'a> Generator<'a> {
     pub(crate) fn of(lines: &'a [Line]) -> Self {
         let uses = lines.iter().filter_map(|line| match line {
@@ -154,25 +128,7 @@ impl<'a> Generator<'a> {
     /// What it lacked in `span`.
     pub(crate) fn shortage(&self, span: Span) -> Shortage {
         let mut shortage = Shortage::default();
-        for generator in self.during(span) {
-            shortage.waiting = shortage.waiting.max(generator.waiting);
-            if generator.is_short_of_memory() {
-                shortage.short_of_memory_ns += generator.span_ns();
-                shortage.memory_wait_ns += generator.taken.memory_wait_ns.unwrap_or_default();
-                shortage.socket_memory_denied += generator.taken.socket_memory_denied.unwrap_or_default();
-            }
-            if !generator.is_saturated() {
-                shortage.paused_ns += generator.pauses.iter().map(Pause::length_ns).sum::<u64>();
-                continue;
-            }
-            shortage.saturated_ns += generator.span_ns();
-            shortage.due += generator.due;
-            shortage.begun += generator.begun;
-            shortage.cpu_ns += generator.cpu_ns;
-            shortage.run_delay_ns += generator.run_delay_ns.unwrap_or_default();
-            shortage.throttled_ns += generator.taken.throttled_ns.unwrap_or_default();
-            shortage.steal_ns += generator.taken.steal_ns.unwrap_or_default();
-        }
+        self.during(span).for_each(|generator| shortage.add(generator));
         shortage
     }
 }
@@ -207,86 +163,21 @@ fn overlap_ns(a: Span, b: Span) -> u64 {
     if from < to { to.nanos_since(from) } else { 0 }
 }
 
-impl Shortage {
-    /// What was exhausted, and what helps.
-    pub(crate) fn sentence(&self) -> String {
-        let seconds = |ns: u64| format!("{:.1} s", Duration::from_nanos(ns).as_secs_f64());
-        if self.short_of_memory_ns > self.saturated_ns {
-            let span = seconds(self.short_of_memory_ns);
-            return if self.socket_memory_denied > 0 {
-                let times = self.socket_memory_denied;
-                format!(
-                    "within {span} the memory limit of its cgroup was in the way of its sockets {times} times; raise it \
-                     (MemoryHigh=, MemoryMax=, or memory.kmem.tcp.limit_in_bytes of version 1)"
-                )
-            } else {
-                let waited = seconds(self.memory_wait_ns);
-                format!(
-                    "it waited {waited} of {span} for memory; raise the limit of its cgroup (MemoryHigh=, MemoryMax=)"
-                )
-            };
-        }
-        if self.saturated_ns == 0 && self.paused_ns == 0 {
-            return "the kernel had no memory for connections of this machine; free memory, or raise the limits of sockets"
-                .to_owned();
-        }
-        if self.saturated_ns == 0 {
-            return format!(
-                "the load thread did not run for {} though requests were due; leave it a core of its own",
-                seconds(self.paused_ns)
-            );
-        }
-        let (saturated, waited) = (seconds(self.saturated_ns), seconds(self.run_delay_ns));
-        let half = |ns: u64| ns >= self.run_delay_ns / 2;
-        // A record may say anything: the product of two of its numbers need not fit.
-        let is_too_much = self.begun > 0 && (self.cpu_ns / self.begun).saturating_mul(self.due) >= self.saturated_ns;
-        let why = if is_too_much {
-            format!(
-                "{} requests were due and it began {}, each for {} us of CPU time; lower the rate",
-                self.due,
-                self.begun,
-                self.cpu_ns / self.begun / 1_000
-            )
-        } else if self.cpu_ns >= self.saturated_ns / 2 {
-            format!(
-                "it used {} of CPU time, which is all that one thread has; lower the rate or the number of clients",
-                seconds(self.cpu_ns)
-            )
-        } else if self.run_delay_ns < self.saturated_ns / 4 {
-            "it waited in the kernel, for memory or for a disk; free memory, or raise the cgroup's memory.high"
-                .to_owned()
-        } else if self.throttled_ns > 0 && half(self.throttled_ns) {
-            format!(
-                "the CPU quota of its cgroup kept it from a core ({} throttled); raise CPUQuota=",
-                seconds(self.throttled_ns)
-            )
-        } else if self.steal_ns > 0 && half(self.steal_ns) {
-            format!("the hypervisor kept the cores ({} stolen); use a machine of its own", seconds(self.steal_ns))
-        } else {
-            format!("it waited {waited} for a core that something else used; leave it a core of its own")
-        };
-        let waiting = match self.waiting {
-            0 => String::new(),
-            waiting => format!(", while up to {waiting} requests waited for a connection"),
-        };
-        format!("the load thread was at its limit for {saturated}{waiting}: {why}")
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::{Disposition, MonoTime};
     use crate::record::generator::Taken;
+    use crate::record::line::Pause;
 
-    const MS: u64 = 1_000_000;
+    pub(in crate::analysis) const MS: u64 = 1_000_000;
 
-    fn at(ms: u64) -> MonoTime {
+    pub(in crate::analysis) fn at(ms: u64) -> MonoTime {
         MonoTime::from_nanos(ms * MS)
     }
 
     /// A second of a load thread, in milliseconds.
-    fn second(number: u64, cpu: u64, run_delay: u64, parked: u64) -> GeneratorUse {
+    pub(in crate::analysis) fn second(number: u64, cpu: u64, run_delay: u64, parked: u64) -> GeneratorUse {
         GeneratorUse {
             shard: 0,
             from: at(number * 1_000),
@@ -403,37 +294,5 @@ mod tests {
             Generator::default().may_have_caused(key, &target(), due)
         };
         assert!(is_own(12) && is_own(105) && !is_own(113));
-    }
-
-    #[test]
-    fn the_sentence_names_what_was_exhausted() {
-        let told = |generator: GeneratorUse| {
-            let uses = [generator];
-            Generator(BTreeMap::from([(0, uses.iter().collect())])).shortage(Span::new(at(0), at(900))).sentence()
-        };
-        assert!(told(GeneratorUse { waiting: 70, ..second(0, 985, 5, 100) }).contains("up to 70 requests waited"));
-        assert!(told(second(0, 985, 5, 100)).contains("all that one thread has"));
-        let asked = GeneratorUse { due: 100_000, begun: 25_000, ..second(0, 985, 5, 100) };
-        assert!(told(asked).contains("100000 requests were due and it began 25000, each for 39 us of CPU time"));
-        assert!(told(second(0, 100, 880, 890)).contains("a core that something else used"));
-        let taken = |throttled_ns, steal_ns| Taken {
-            throttled_ns: Some(throttled_ns),
-            steal_ns: Some(steal_ns),
-            ..Taken::default()
-        };
-        assert!(told(GeneratorUse { taken: taken(800 * MS, 0), ..second(0, 190, 800, 790) }).contains("CPU quota"));
-        assert!(told(GeneratorUse { taken: taken(0, 800 * MS), ..second(0, 190, 800, 790) }).contains("hypervisor"));
-        let short = |wait_ms, denied| Taken {
-            memory_wait_ns: Some(wait_ms * MS),
-            socket_memory_denied: Some(denied),
-            ..Taken::default()
-        };
-        assert!(told(GeneratorUse { taken: short(0, 7), ..second(0, 50, 5, 940) }).contains("its sockets 7 times"));
-        assert!(
-            told(GeneratorUse { taken: short(400, 0), ..second(0, 50, 5, 940) })
-                .contains("waited 0.4 s of 1.0 s for memory")
-        );
-        assert!(told(second(0, 50, 5, 10)).contains("waited in the kernel"));
-        assert!(told(second(0, 50, 5, 940)).contains("no memory"));
     }
 }

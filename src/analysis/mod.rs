@@ -26,6 +26,7 @@ mod paths;
 mod processes;
 mod series;
 mod shards;
+mod shortage;
 mod sight;
 #[cfg(test)]
 pub(crate) mod simulator;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::event::{self, Event};
 use super::generator::Generator;
 use super::processes::Processes;
+use super::shortage::Shortage;
 use super::trace::Trace;
 use crate::model::address::Listener;
 use crate::model::time::nanos;
@@ -170,6 +171,11 @@ impl<'a> Timeline<'a> {
         self.counters.values_mut().for_each(|points| points.sort_unstable());
         let destinations = self.plan.cohorts.iter().map(|cohort| &cohort.target.connect);
         self.watched = destinations.filter(|to| self.queues.iter().any(|queue| is_served(queue, to))).collect();
+    }
+
+    /// What the generator lacked, over the whole load.
+    pub(crate) fn shortage(&self) -> Shortage {
+        self.generator.shortage(Span::new(self.load_start, self.last))
     }
 
     /// The row that `at` falls into.

@@ -9,7 +9,7 @@ use crate::analysis::figures::Figures;
 use crate::analysis::number::ns_to_ms;
 use crate::analysis::statistics::is_surely_above;
 use crate::analysis::{shards, sight, step_gate, words};
-use crate::model::{FailureClass, MonoTime, Span, Verdict};
+use crate::model::{FailureClass, MonoTime, Verdict};
 use crate::record::line::EndReason;
 use crate::record::segment::Scope;
 use crate::scenario::plan::{Cohort, Pace};
@@ -30,13 +30,12 @@ pub(crate) fn slowed_by_generator(facts: &Facts<'_>, figures: &Figures) -> Optio
     if !timeline.generator.is_short_of_memory() {
         return is_late(figures).then(String::new);
     }
-    let shortage = timeline.generator.shortage(Span::new(timeline.load_start, timeline.last));
-    Some(format!(" The generator itself may be why: {}.", shortage.sentence()))
+    Some(format!(" The generator itself may be why: {}.", timeline.shortage().sentence()))
 }
 
 /// What there is to say of it.
 pub(super) fn instrument(facts: &Facts<'_>, whole: &Figures) -> Vec<Judged> {
-    let mut judged = vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(whole)];
+    let mut judged = vec![ended(facts), warmup(facts), cohorts(facts), unsent(whole), lateness(facts, whole)];
     judged.extend(generator(facts));
     judged.extend(pauses(facts));
     judged.push(consistent(facts, whole));
@@ -167,7 +166,7 @@ fn what_was_exhausted(whole: &Figures) -> String {
     told(FailureClass::LocalPort, ports) + &told(FailureClass::LocalFd, descriptors)
 }
 
-fn lateness(whole: &Figures) -> Judged {
+fn lateness(facts: &Facts<'_>, whole: &Figures) -> Judged {
     let limit_ms = LATENESS_P99_LIMIT.as_secs_f64() * 1e3;
     let expected = format!("p99 <= {limit_ms} ms");
     let Some(p99_ns) = whole.lateness_p99_ns() else {
@@ -184,9 +183,12 @@ fn lateness(whole: &Figures) -> Judged {
     let is_slow = is_surely_above(0.01, late, sent);
     let weight = if is_slow { "" } else { ", which may be chance" };
     let actual = format!("p99 {p99}, {late} of {sent} over {limit_ms} ms{weight}");
+    // Where failures are in doubt, their check says it.
+    let shortage = Some(facts.timeline.shortage()).filter(|shortage| facts.in_doubt.total() == 0 && shortage.is_any());
     let reason = format!(
-        "The generator fell behind: {late} of {sent} {} were sent over {limit_ms} ms late, and the p99 of lateness is {p99}.",
+        "The generator fell behind: {late} of {sent} {} were sent over {limit_ms} ms late, and the p99 of lateness is {p99}.{}",
         words::requests(sent),
+        shortage.map(|shortage| format!(" {}", words::sentence(&shortage.sentence()))).unwrap_or_default(),
     );
     Judged::new("instrument.lateness", expected, actual, passed_or(!is_slow, Verdict::Inconclusive)).because(reason)
 }
