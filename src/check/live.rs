@@ -256,7 +256,7 @@ impl Gatherer {
     fn address(&self, endpoint: &Endpoint) -> Address {
         let is_reachable = match endpoint {
             Endpoint::Fifo(path) => path.exists(),
-            _ => endpoint.path().is_none() || listener::is_reached_by_path(endpoint).unwrap_or(true),
+            _ => !listener::is_lost_to_path(endpoint).unwrap_or(false),
         };
         let mut reaching = listener::at(endpoint).unwrap_or_default();
         // One that is bound to the very address gets its connections, whoever listens on all addresses beside it.

@@ -52,15 +52,23 @@ pub fn of_systemd(endpoint: &Endpoint, systemd: Option<u32>) -> io::Result<Vec<L
     Ok(listeners)
 }
 
-/// Whether the path of a Unix socket leads to one that is bound: not where it was removed, nor where another file, such as
-/// the socket of a process that has ended, took its place.
+/// Whether clients no longer reach a Unix socket by the path it was bound to: the path was removed, or another file, such
+/// as the socket of a process that has ended, took its place.
+///
+/// Where stat(2) gives a file another device than the kernel's sockets do, as on overlayfs and btrfs, the two cannot be
+/// compared, and the path is not called lost.
 ///
 /// # Errors
 /// When the kernel cannot be asked.
-pub fn is_reached_by_path(endpoint: &Endpoint) -> io::Result<bool> {
-    let Some(file) = endpoint.path().and_then(File::at) else { return Ok(false) };
+pub fn is_lost_to_path(endpoint: &Endpoint) -> io::Result<bool> {
+    let Some(path) = endpoint.path() else { return Ok(false) };
+    let Some(file) = File::at(path) else { return Ok(!path.try_exists()?) };
     let bound = unix_like(&diagnostic_socket()?, endpoint)?;
-    Ok(bound.iter().any(|bound| bound.file == Some(file)))
+    let leads_to = |bound: &Bound| bound.file == Some(file);
+    let was_bound_to = |bound: &Bound| {
+        bound.is_named(endpoint) && bound.file.is_some_and(|bound_file| bound_file.device == file.device)
+    };
+    Ok(!bound.iter().any(leads_to) && bound.iter().any(was_bound_to))
 }
 
 fn find(
@@ -447,6 +455,23 @@ mod tests {
         all.sort_by_key(|listener| listener.inode != inode_of(&blue));
         let all: Vec<u64> = all.iter().map(|listener| listener.inode).collect();
         assert_eq!(all, [inode_of(&blue), inode_of(&green)], "blue was bound to it once");
+    }
+
+    #[test]
+    fn a_path_is_lost_once_it_is_gone_or_leads_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let is_lost = || is_lost_to_path(&Endpoint::Unix(path.clone())).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        assert!(!is_lost());
+        fs::remove_file(&path).unwrap();
+        assert!(is_lost(), "removed");
+        let other = UnixListener::bind(&path).unwrap();
+        assert!(!is_lost(), "clients reach whoever listens there now");
+        drop(other);
+        assert!(is_lost(), "the socket of one that has ended");
+        drop(listener);
+        assert!(!is_lost(), "nobody was bound to it");
     }
 
     #[test]

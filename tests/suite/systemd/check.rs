@@ -233,6 +233,20 @@ fn a_path_that_was_unlinked_is_found_though_both_units_look_well() {
 
 #[test]
 #[ignore = "runs in the box"]
+fn a_path_on_a_layered_file_system_is_not_called_lost_while_clients_reach_it() {
+    // The root of the box is an overlay: stat(2) tells a device there that the kernel's sockets do not.
+    let path = "/var/lib/gapless-check-layered.sock";
+    let pair = Pair::new("gapless-check-layered", path, "");
+    let found = pair.found(&pair.socket());
+    std::os::unix::net::UnixStream::connect(path).expect("systemd listens");
+    assert!(!found.contains(&"GL063".to_owned()), "{found:?}");
+    std::fs::remove_file(path).expect("it is there");
+    pair.carry_out("GL063", &pair.socket());
+    std::os::unix::net::UnixStream::connect(path).expect("it is there again");
+}
+
+#[test]
+#[ignore = "runs in the box"]
 fn a_proxy_that_may_not_connect_is_found_and_one_that_may_is_not() {
     let pair = Pair::new("gapless-check-proxy", "/run/gapless-check-proxy.sock\nSocketMode=0660\nSocketGroup=adm", "");
     let found = |client: &str| {
