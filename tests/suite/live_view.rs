@@ -115,9 +115,10 @@ fn what_a_command_writes_is_never_written_over_and_in_the_end_the_view_is_gone()
     let _turn = turn();
     let (_server, url) = server();
     for columns in [60, 80, 140] {
-        // A question that no pipe of ours sees, more lines than there are rows, a line that ends later, both streams.
-        let command = "printf \"Password: \" >/dev/tty; sleep 0.7; echo given >/dev/tty; seq 101 130; \
-                       printf half; sleep 0.7; echo -and-half; echo to stderr >&2; sleep 0.3; echo the end";
+        // A question that no pipe of ours sees, both streams, more lines than there are rows, a line that ends later. The
+        // pipes of the two streams have no order, so one is given time to be read before the other is written.
+        let command = "printf \"Password: \" >/dev/tty; sleep 0.7; echo given >/dev/tty; echo to stderr >&2; sleep 0.7; \
+                       seq 101 130; printf half; sleep 0.7; echo -and-half; echo the end";
         let arguments = format!("watch {url} --warmup 1s --cooldown 1s --out out -- sh -c '{command}'");
         let run = AtTerminal::begin(columns, &arguments, &[]);
         let mut screen = run.screen();

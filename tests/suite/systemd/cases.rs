@@ -2,7 +2,7 @@
 //!
 //! As root. Every test brings its own units and takes them away again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
 use gapless::model::{Cause, Verdict};
@@ -292,7 +292,8 @@ fn what_a_reload_of_php_fpm_cuts_off_is_the_proxys_answer_for_its_server_as_ofte
     assert!(!scenario.reasons.iter().any(|reason| reason.contains("clean")), "{:?}", scenario.reasons);
 }
 
-/// A server that upgrades itself at SIGHUP: the new process gets the listener, and the old one ends its requests.
+/// A server that upgrades itself at SIGHUP: the new process gets the listener, and the old one ends its requests. Each
+/// process writes its PID down.
 const FLIP: &str = r#"
 package main
 
@@ -326,6 +327,11 @@ func main() {
     answer := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, os.Getpid()) }
     server := &http.Server{Handler: http.HandlerFunc(answer)}
     go server.Serve(listener)
+    pids, err := os.OpenFile(os.Args[3], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+    if err != nil {
+        panic(err)
+    }
+    fmt.Fprintln(pids, os.Getpid())
     if err := upgrader.Ready(); err != nil {
         panic(err)
     }
@@ -337,7 +343,7 @@ func main() {
 #[test]
 #[ignore = "runs in the box"]
 fn a_reload_by_which_a_service_replaces_its_own_process_is_proven_by_what_happened() {
-    let service = "[Service]\nExecStart={folder}/flip {folder}/flip.pid 127.0.0.1:{port}\nPIDFile={folder}/flip.pid\n\
+    let service = "[Service]\nExecStart={folder}/flip {folder}/flip.pid 127.0.0.1:{port} {folder}/pids\nPIDFile={folder}/flip.pid\n\
                    ExecReload=/bin/kill -HUP $MAINPID\n";
     let rest = "service = \"gapless-flip.service\"\n[[load]]\nname = \"new\"\nrate = 50\nreuse = false\n\
                 [[steps]]\nreload = \"service\"\ntimes = 3\nevery = \"3s\"\n[expect]\ndropped = 0\n";
@@ -349,8 +355,11 @@ fn a_reload_by_which_a_service_replaces_its_own_process_is_proven_by_what_happen
     let (scenario, _) = bench.run();
     assert_eq!(not_as_said(&scenario), None);
     assert!(scenario.events.iter().all(|event| event.proven == Some(true)), "{:?}", scenario.events);
-    // It answers all the time, so an event may be over before systemd has heard of the new process.
-    let processes: BTreeSet<_> = scenario.events.iter().map(|event| event.main_pid_before).collect();
-    assert_eq!(processes.len(), 3, "{:?}", scenario.events);
+    // The last is that of the third reload's process.
+    let pids = std::fs::read_to_string(bench.path().join("pids")).expect("each process wrote there");
+    let pids: Vec<u32> = pids.lines().map(|pid| pid.parse().expect("a number")).collect();
+    let before: Vec<Option<u32>> = scenario.events.iter().map(|event| event.main_pid_before).collect();
+    assert_eq!(before, pids[..3].iter().copied().map(Some).collect::<Vec<_>>(), "{:?}", scenario.events);
+    assert_eq!(pids.len(), 4);
     assert!(scenario.events.iter().all(|event| event.listener_inode_changed == Some(false)));
 }
