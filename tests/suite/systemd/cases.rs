@@ -249,6 +249,61 @@ fn runs_in_different_pid_namespaces_do_not_take_each_others_trace() {
     }
 }
 
+/// A Rack application, and Puma, which takes the passed socket whose address is that of its own option.
+const RACK: &str = "run lambda { |env| [200, {\"Content-Type\" => \"text/plain\"}, [\"hi #{Process.pid}\\n\"]] }\n";
+
+/// Puma at `bound`, behind a socket at the port of the bench. Without connections that are kept: Puma 5.6 may go on answering
+/// those after SIGTERM, taking no other, for as long as their clients ask.
+fn puma_at(bound: &str, warmup: &str, rest: &str) -> Bench {
+    let socket = "[Socket]\nListenStream=127.0.0.1:{port}\nBacklog=1024\n[Install]\nWantedBy=sockets.target\n";
+    let service = format!(
+        "[Unit]\nRequires=gapless-puma.socket\nStartLimitIntervalSec=0\n[Service]\nWorkingDirectory={{folder}}\n\
+         ExecStart=/usr/bin/puma -b tcp://127.0.0.1:{bound} hello.ru\n"
+    );
+    let rest = format!(
+        "service = \"gapless-puma.service\"\nsocket = \"gapless-puma.socket\"\n[run]\nready_timeout = \"6s\"\nwarmup = \"{warmup}\"\n\
+         {NEW_ONLY}rate = 30\n{rest}"
+    );
+    Bench::new(&[("gapless-puma.socket", socket), ("gapless-puma.service", &service), ("hello.ru", RACK)], "", &rest)
+}
+
+/// The errors of `check` on its files.
+fn errors_of_check(bench: &Bench) -> Vec<String> {
+    let mut command = Command::new(GAPLESS);
+    command.args(["check", "./gapless-puma.socket", "./gapless-puma.service", "--format", "json"]);
+    let output = command.current_dir(bench.path()).output().expect("it is built");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = document["findings"].as_array().expect("a list").iter();
+    let errors = findings.filter(|finding| finding["severity"] == "error");
+    errors.map(|finding| finding["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn puma_at_the_address_of_its_socket_takes_it_and_loses_nothing() {
+    let bench =
+        puma_at("{port}", "1s", "[[steps]]\nrestart = \"service\"\ntimes = 2\nevery = \"4s\"\n[expect]\ndropped = 0\n");
+    assert_eq!(errors_of_check(&bench), [""; 0]);
+    let (scenario, _) = bench.run();
+    assert_eq!(not_as_said(&scenario), None);
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn puma_at_another_address_than_its_socket_takes_nothing_from_it_and_check_says_so_before() {
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = elsewhere.local_addr().expect("bound").port().to_string();
+    drop(elsewhere);
+    let bench = puma_at(&port, "0s", "[[steps]]\nrestart = \"service\"\n");
+    assert_eq!(errors_of_check(&bench), ["GL040"]);
+    let (scenario, _) = bench.run();
+    assert_eq!(scenario.verdict, Verdict::Failed, "{:?}", scenario.reasons);
+    // On a busy machine Ruby may take longer to start than a client waits.
+    let is_told = |cause: &Cause| [Cause::NotAccepted, Cause::SlowStart].contains(cause);
+    assert!(scenario.causes.keys().all(is_told), "{:?}", scenario.evidence);
+    assert!(scenario.causes.contains_key(&Cause::NotAccepted), "{:?}", scenario.evidence);
+}
+
 const FPM: &str = "[global]\nerror_log = {folder}/fpm.log\ndaemonize = no\n[shop]\nuser = root\ngroup = root\n\
     listen = {folder}/shop.sock\npm = static\npm.max_children = 8\n";
 
