@@ -115,6 +115,12 @@ const FAULTS: &[(&str, Change, Change)] = &[
 
 /// The same where the advice is words: a fault, and what a reader does then. In the socket, then in the service.
 const FAULTS_MENDED_BY_HAND: &[(&str, Change, Change, Change)] = &[
+    (
+        "GL001",
+        ("ListenStream=127.0.0.1:8008\n", ""),
+        ("", ""),
+        ("[Socket]\n", "[Socket]\nListenStream=127.0.0.1:8008\n"),
+    ),
     ("GL002", ("[Socket]\n", "[Socket]\nListenStreams=1\n"), ("", ""), ("ListenStreams=1\n", "X-ListenStreams=1\n")),
     ("GL002", ("", ""), ("[Service]\n", "[Own]\nKey=1\n[Service]\n"), ("[Own]", "[X-Own]")),
     (
@@ -136,6 +142,8 @@ const FAULTS_MENDED_BY_HAND: &[(&str, Change, Change, Change)] = &[
         ("/bin/app --serve > /dev/null", "/bin/sh -c 'exec /bin/app --serve > /dev/null'"),
     ),
     ("GL006", ("8008", "$PORT"), ("", ""), ("$PORT", "8008")),
+    ("GL004", ("[Socket]\n", "[Socket]\nBacklog=many\n"), ("", ""), ("Backlog=many\n", "Backlog=128\n")),
+    ("GL007", ("", ""), ("--serve\n", "--serve\nExecReloadPost=/bin/true\n"), ("ExecReloadPost=/bin/true\n", "")),
     (
         "GL005",
         ("[Socket]\n", "[Socket]\nFileDescriptorName=a\nFileDescriptorName=b\n"),
