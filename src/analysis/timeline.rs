@@ -345,15 +345,17 @@ impl<'a> Timeline<'a> {
     }
 
     /// How many datagrams the kernel dropped in `span` at the sockets of an address, for want of room; none where it was
-    /// never asked.
+    /// never asked. A socket that was made in it has dropped none before.
     pub(crate) fn drops(&self, destination: &Destination, span: Span) -> Option<u64> {
         let left = self.queues.partition_point(|queue| queue.at <= span.to);
         let entered = self.queues.partition_point(|queue| queue.at <= span.from).min(left).saturating_sub(1);
         let mut seen: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
-        let during = self.queues.get(entered..left)?.iter().flat_map(|queue| &queue.listeners);
-        for listener in during.filter(|listener| destination.reaches(&listener.endpoint)) {
-            if let Some(drops) = listener.drops {
-                seen.entry(listener.inode).or_insert((drops, drops)).1 = drops;
+        for (nth, queue) in self.queues.get(entered..left)?.iter().enumerate() {
+            for listener in queue.listeners.iter().filter(|listener| destination.reaches(&listener.endpoint)) {
+                if let Some(drops) = listener.drops {
+                    let before = if nth == 0 { drops } else { 0 };
+                    seen.entry(listener.inode).or_insert((before, drops)).1 = drops;
+                }
             }
         }
         (!seen.is_empty()).then(|| seen.values().map(|(first, last)| u64::from(last.saturating_sub(*first))).sum())

@@ -1,12 +1,15 @@
 //! What may be adopted: a path that answers 2xx or 3xx, or a call that ends OK, over http or https; or what does not speak
 //! HTTP, by what it says.
 
+mod messages;
+
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
 use toml::Value;
 
+use self::messages::takes_messages;
 use super::hear::{SERVING, Said, Unheard, hear};
 use super::output::inform;
 use super::request;
@@ -48,6 +51,8 @@ pub(super) enum Adopted {
     Bytes { keys: TargetKeys, greeting: Option<Greeting> },
     /// Nothing: it answers no path well enough, or not at all.
     Nothing,
+    /// Nothing, since it takes messages and was sent none: it may be well.
+    Unasked,
 }
 
 /// A URL that was answered well.
@@ -80,8 +85,8 @@ impl Asking<'_> {
     /// Asks an endpoint. Where it is to be spoken to in bytes, no HTTP is spoken.
     pub(super) fn ask(&self, endpoint: &Endpoint) -> Candidate {
         let place = endpoint.to_string();
-        if !matches!(endpoint, Endpoint::Tcp(_) | Endpoint::Unix(_)) {
-            return self.ask_message(place, endpoint);
+        if takes_messages(endpoint) {
+            return self.ask_message(endpoint);
         }
         if self.is_bytes() {
             return self.talk(place, at(endpoint, "tcp", ""));
@@ -123,16 +128,6 @@ impl Asking<'_> {
             return Candidate { place, told: told.join("; "), adopted: Adopted::Nothing };
         }
         self.greet(place, endpoint)
-    }
-
-    /// Sends what `--body` says. Nothing is made up for a service that takes messages: any may be an order.
-    fn ask_message(&self, place: String, endpoint: &Endpoint) -> Candidate {
-        if self.request.body.is_some() || self.request.body_file.is_some() {
-            return self.talk(place, at(endpoint, "", ""));
-        }
-        let answer = if matches!(endpoint, Endpoint::Fifo(_)) { "" } else { ", and --expect-body for its answer" };
-        let told = format!("it takes messages: pass --body for one that it understands{answer}");
-        Candidate { place, told, adopted: Adopted::Nothing }
     }
 
     /// Asks the URL that was given.

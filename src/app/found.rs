@@ -16,6 +16,7 @@ use crate::cli::RequestArgs;
 use crate::host::machine;
 use crate::model::address::Listener;
 use crate::model::{Endpoint, UnitName};
+use crate::scenario;
 use crate::scenario::draft::{DraftLoad, TargetKeys};
 use crate::scenario::duration;
 use crate::scenario::plan::Protocol;
@@ -67,7 +68,8 @@ impl Found {
                 if endpoints.is_empty() {
                     return Err(nowhere(&unit, facts));
                 }
-                endpoints.iter().map(|endpoint| asking.ask(endpoint)).collect()
+                found.notes.extend(perhaps_clients(&unit, facts, &endpoints));
+                asking.ask_each(&endpoints)
             }
         };
         found.choose(&unit, &candidates, asking)?;
@@ -165,7 +167,7 @@ impl Found {
                     );
                 }
             }
-            Adopted::Nothing => {}
+            Adopted::Nothing | Adopted::Unasked => {}
         }
         let is_https = keys.iter().any(|(_, value)| value.as_str().is_some_and(|url| url.starts_with("https:")));
         keys.extend(request::target_keys(args, speaks_http));
@@ -200,6 +202,17 @@ fn nowhere(unit: &str, facts: &Facts) -> String {
 fn nothing_to_adopt(unit: &str, candidates: &[Candidate], request: &RequestArgs) -> String {
     let told: Vec<String> =
         candidates.iter().map(|candidate| format!("  {}: {}", candidate.place, candidate.told)).collect();
+    let told = told.join("\n");
+    if candidates.iter().all(|candidate| matches!(candidate.adopted, Adopted::Unasked)) {
+        return format!("{unit} takes messages and was sent none, since any message may be an order\n{told}");
+    }
+    if candidates.iter().all(|candidate| scenario::sends_messages(&candidate.place)) {
+        return format!(
+            "{unit} gave no answer to --body that shows it is healthy\n{told}\nIf it is healthy, pass a --body that it \
+             understands, and --expect-body REGEX for its answer; of a receiver that never answers, its own count alone tells \
+             what it took"
+        );
+    }
     let (healthy, help) = match request.protocol {
         Some(Protocol::Grpc) => (
             "OK",
@@ -218,7 +231,6 @@ fn nothing_to_adopt(unit: &str, candidates: &[Candidate], request: &RequestArgs)
              --expect-body REGEX, such as --body $'PING\\r\\n' --expect-body PONG",
         ),
     };
-    let told = told.join("\n");
     format!("{unit} answers nothing that shows it is healthy ({healthy})\n{told}\nIf it is healthy, {help}")
 }
 
@@ -229,23 +241,44 @@ fn endpoints(facts: &Facts, there: Option<IpAddr>) -> Vec<Endpoint> {
     }
     let socket = facts.socket.as_ref().and_then(|socket| socket.live.as_ref());
     let of_socket = socket.into_iter().flat_map(|live| &live.addresses).filter(|address| !address.listeners.is_empty());
-    let mut endpoints: Vec<_> = of_socket.map(|address| address.endpoint.clone()).collect();
-    if endpoints.is_empty() {
-        let service = facts.service.as_ref().and_then(|service| service.live.as_ref());
-        endpoints.extend(service.into_iter().flat_map(|live| live.listens_at.clone()));
+    let of_socket: Vec<_> = of_socket.map(|address| address.endpoint.clone()).collect();
+    let listened = if of_socket.is_empty() { of_processes(facts) } else { of_socket };
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for endpoint in listened.into_iter().flat_map(reachable) {
+        if !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
     }
-    endpoints.into_iter().flat_map(reachable).collect()
+    endpoints
 }
 
 /// Where a service of another machine listens, by its socket, else by its processes.
 fn listened(facts: &Facts) -> Vec<Endpoint> {
     let socket = facts.socket.as_ref().and_then(|socket| socket.live.as_ref());
     let of_socket: Vec<Endpoint> = socket.map(|live| live.unseen_addresses.clone()).unwrap_or_default();
-    if !of_socket.is_empty() {
-        return of_socket;
-    }
-    let service = facts.service.as_ref().and_then(|service| service.live.as_ref());
-    service.map(|live| live.listens_at.clone()).unwrap_or_default()
+    if of_socket.is_empty() { of_processes(facts) } else { of_socket }
+}
+
+/// Where the processes of the service listen and take messages. A UDP port that the kernel may have chosen counts where
+/// there is nothing else.
+fn of_processes(facts: &Facts) -> Vec<Endpoint> {
+    let Some(live) = facts.service.as_ref().and_then(|service| service.live.as_ref()) else { return Vec::new() };
+    let own: Vec<Endpoint> = live.listens_at.iter().chain(&live.receives_at).cloned().collect();
+    if own.is_empty() { live.may_receive_at.clone() } else { own }
+}
+
+/// What is said of the UDP ports that are not taken for those of the service.
+fn perhaps_clients(unit: &str, facts: &Facts, endpoints: &[Endpoint]) -> Option<String> {
+    let live = facts.service.as_ref()?.live.as_ref()?;
+    let others = live.may_receive_at.iter().filter(|other| !endpoints.iter().any(|endpoint| other.takes(endpoint)));
+    let others: Vec<String> = others.map(ToString::to_string).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "{unit} has {} as well, whose port the kernel may have chosen, as for a client (net.ipv4.ip_local_port_range): \
+             pass --url to load that.",
+            others.join(", ")
+        )
+    })
 }
 
 /// Where a listener of another machine, reached at `ip`, is reached from here; none where it is not.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use super::facts::{Clients, Facts, Machine, ServiceFacts, SocketFacts};
@@ -11,7 +12,7 @@ use super::server::Files;
 use super::source::Source;
 use super::there;
 use crate::host::holder::{self, Holder};
-use crate::host::listener;
+use crate::host::{listener, receiver};
 use crate::manager::ManagerError;
 use crate::manager::systemd::{Inspector, UnitDetails};
 use crate::model::address::Listener;
@@ -58,6 +59,7 @@ pub struct Gatherer {
     inspector: Inspector,
     holders: BTreeMap<u64, Vec<Holder>>,
     listeners: Vec<Listener>,
+    receivers: Vec<Listener>,
     machine: Machine,
     clients: Clients,
 }
@@ -75,11 +77,12 @@ impl Gatherer {
             somaxconn: setting(place, "core/somaxconn").await,
             tcp_migrate_req: setting(place, "ipv4/tcp_migrate_req").await.map(|value: u32| value != 0),
         };
-        let (mut holders, mut listeners) = (BTreeMap::new(), Vec::new());
+        let (mut holders, mut listeners, mut receivers) = (BTreeMap::new(), Vec::new(), Vec::new());
         if place.there().is_none() {
-            (holders, listeners) = (holder::of_sockets(), listener::all().unwrap_or_default());
+            holders = holder::of_sockets();
+            (listeners, receivers) = (listener::all().unwrap_or_default(), receiver::all().unwrap_or_default());
         }
-        Ok(Self { inspector, holders, listeners, machine, clients })
+        Ok(Self { inspector, holders, listeners, receivers, machine, clients })
     }
 
     /// The facts of a unit: of a service with each of its sockets, of a socket with its service, of a template with
@@ -197,10 +200,11 @@ impl Gatherer {
         let own: Vec<u64> = state.processes.iter().flat_map(|process| holder::sockets_of(process.pid)).collect();
         let is_its_own =
             |listener: &&Listener| own.contains(&listener.inode) && !self.is_held_by_systemd(listener.inode);
-        let at = self.listeners.iter().filter(is_its_own);
-        let mut listens_at: Vec<_> = at.map(|listener| listener.endpoint.clone()).collect();
-        listens_at.sort();
-        listens_at.dedup();
+        let endpoints = |all: &[Listener]| all.iter().filter(is_its_own).map(|own| own.endpoint.clone()).collect();
+        let listens_at = sorted(endpoints(&self.listeners));
+        let mut receives_at: Vec<Endpoint> = endpoints(&self.receivers);
+        receives_at.extend(state.processes.iter().flat_map(|process| self.fifos_of(process.pid)));
+        let (may_receive_at, receives_at) = by_port(sorted(receives_at), &receiver::local_ports());
         let live = LiveService {
             unit: live_unit(details),
             main_pid: state.main_process.map(|process| process.pid),
@@ -210,6 +214,8 @@ impl Gatherer {
             unused_sockets: Vec::new(),
             triggered_by: state.triggered_by,
             listens_at,
+            receives_at,
+            may_receive_at,
             start_took: details.start_took,
         };
         Ok(ServiceFacts::new(self.source(details).await?, self.directories(), Some(live)))
@@ -230,6 +236,8 @@ impl Gatherer {
             unused_sockets: Vec::new(),
             triggered_by: state.triggered_by,
             listens_at: looked.listens_at,
+            receives_at: looked.receives_at,
+            may_receive_at: looked.may_receive_at,
             start_took: details.start_took,
         };
         let (source, unit) = self.source(details).await?.service(self.directories());
@@ -272,6 +280,15 @@ impl Gatherer {
         holders.into_iter().any(|holder| Some(holder.pid) == self.inspector.pid())
     }
 
+    /// The FIFOs that a process reads from and systemd does not hold.
+    fn fifos_of(&self, pid: u32) -> Vec<Endpoint> {
+        let systemd = self.inspector.pid();
+        let held = |fifo: &Endpoint| systemd.and_then(|systemd| holder::held_by_systemd(systemd, fifo));
+        let mut fifos = receiver::fifos_of(pid);
+        fifos.retain(|fifo| held(fifo).unwrap_or_default().is_empty());
+        fifos
+    }
+
     fn held(&self, listener: &Listener) -> HeldListener {
         let holders = self.holders.get(&listener.inode).cloned().unwrap_or_default();
         let systemd = self.inspector.pid();
@@ -296,6 +313,18 @@ impl Gatherer {
             _ => Directories::system(),
         }
     }
+}
+
+fn sorted(mut endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
+    endpoints.sort();
+    endpoints.dedup();
+    endpoints
+}
+
+/// Those at UDP ports of this range, which the kernel gives to who asks for none, and the others.
+pub(super) fn by_port(endpoints: Vec<Endpoint>, given: &RangeInclusive<u16>) -> (Vec<Endpoint>, Vec<Endpoint>) {
+    let is_given = |endpoint: &Endpoint| endpoint.ip().is_some_and(|address| given.contains(&address.port()));
+    endpoints.into_iter().partition(is_given)
 }
 
 /// Says of a socket whether it is in use. One that nothing will start is not, unless somebody started it and the service

@@ -96,6 +96,10 @@ pub struct LiveService {
     pub processes: Vec<u32>,
     /// Where its processes listen, at sockets of their own: systemd holds none of them.
     pub listens_at: Vec<Endpoint>,
+    /// Where its processes take messages, at sockets and FIFOs of their own.
+    pub receives_at: Vec<Endpoint>,
+    /// The same at UDP ports that the kernel may have chosen: those of clients look alike.
+    pub may_receive_at: Vec<Endpoint>,
     /// Its main process was passed sockets when it was started: LISTEN_FDS is in its environment.
     pub was_passed_sockets: bool,
     /// Sockets that would start it and are not in use.

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::live::by_port;
+use crate::host::receiver;
 use crate::model::Endpoint;
 use crate::ssh::Ssh;
 
@@ -14,6 +16,10 @@ pub(super) struct Looked {
     pub(super) processes: Vec<u32>,
     /// Where its processes listen, at sockets that systemd does not hold.
     pub(super) listens_at: Vec<Endpoint>,
+    /// Where they take datagrams over UDP.
+    pub(super) receives_at: Vec<Endpoint>,
+    /// The same at ports that the kernel may have chosen.
+    pub(super) may_receive_at: Vec<Endpoint>,
     /// None where the environment of the main process may not be read.
     pub(super) was_passed_sockets: Option<bool>,
 }
@@ -27,7 +33,9 @@ pub(super) async fn look(ssh: &Ssh, control_group: &str, main: Option<u32>) -> i
 
 fn read(told: &str) -> Looked {
     let mut looked = Looked::default();
-    let (mut own, mut systemds, mut listeners) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let (mut own, mut systemds) = (BTreeSet::new(), BTreeSet::new());
+    let (mut listeners, mut receivers) = (Vec::new(), Vec::new());
+    let mut given = receiver::local_ports();
     for line in told.lines() {
         match line.split(' ').collect::<Vec<_>>().as_slice() {
             ["pid", pid] => looked.processes.extend(pid.parse::<u32>()),
@@ -38,15 +46,20 @@ fn read(told: &str) -> Looked {
                 systemds.insert((*inode).to_owned());
             }
             ["tcp", address, inode] => listeners.extend(address_of(address).map(|it| (it, (*inode).to_owned()))),
+            ["udp", address, inode] => receivers.extend(address_of(address).map(|it| (it, (*inode).to_owned()))),
+            ["ports", first, last] => given = receiver::ports(&format!("{first} {last}")).unwrap_or(given),
             ["environment"] => looked.was_passed_sockets = Some(false),
             ["passed"] => looked.was_passed_sockets = Some(true),
             _ => {}
         }
     }
-    listeners.retain(|(_, inode)| own.contains(inode) && !systemds.contains(inode));
-    looked.listens_at = listeners.into_iter().map(|(address, _)| Endpoint::Tcp(address)).collect();
-    looked.listens_at.sort();
-    looked.listens_at.dedup();
+    let of_unit = |sockets: Vec<(SocketAddr, String)>, kind: fn(SocketAddr) -> Endpoint| {
+        let own = sockets.into_iter().filter(|(_, inode)| own.contains(inode) && !systemds.contains(inode));
+        let endpoints: BTreeSet<Endpoint> = own.map(|(address, _)| kind(address)).collect();
+        endpoints.into_iter().collect::<Vec<_>>()
+    };
+    looked.listens_at = of_unit(listeners, Endpoint::Tcp);
+    (looked.may_receive_at, looked.receives_at) = by_port(of_unit(receivers, Endpoint::Udp), &given);
     looked
 }
 
@@ -80,9 +93,14 @@ mod tests {
     fn what_the_unit_listens_at_is_neither_systemds_nor_anothers() {
         let told = "pid 7\ninode 1\ninode 2\npid 8\ninode 1\nsystemd 2\nenvironment\npassed\n\
                     tcp 00000000:0050 1\ntcp 00000000:0051 2\ntcp 00000000:0052 3\n";
-        let looked = read(told);
+        let told = format!(
+            "{told}udp 00000000:0035 1\nudp 00000000:9C40 1\nudp 00000000:0036 2\nudp 00000000:0037 3\nports 40000 50000\n"
+        );
+        let looked = read(&told);
         assert_eq!((looked.processes, looked.was_passed_sockets), (vec![7, 8], Some(true)));
         assert_eq!(looked.listens_at, [Endpoint::Tcp(([0, 0, 0, 0], 80).into())]);
+        let udp = |port| [Endpoint::Udp(([0, 0, 0, 0], port).into())];
+        assert_eq!((looked.receives_at, looked.may_receive_at), (udp(53).to_vec(), udp(40_000).to_vec()));
         assert_eq!(read("").was_passed_sockets, None);
     }
 }

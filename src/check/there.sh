@@ -1,7 +1,8 @@
 # What runs for a unit, as far as this user may look. Arguments: its control group and its main process; empty for none.
 # Prints `pid N` for each of its processes, `inode N` for each socket that they hold, `systemd N` for each that systemd
-# holds, `tcp ADDRESS N` for each listener as /proc/net/tcp has it, and of the main process's environment whether it could
-# be read (`environment`) and whether sockets were passed (`passed`).
+# holds, `tcp ADDRESS N` for each listener as /proc/net/tcp has it, `udp ADDRESS N` for each socket that is not connected,
+# `ports FIRST LAST` for those that the kernel gives to clients, and of the main process's environment whether it could be
+# read (`environment`) and whether sockets were passed (`passed`).
 group=$1 main=$2
 for root in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
   [ -n "$group" ] && [ -d "$root$group" ] || continue
@@ -19,6 +20,10 @@ if [ -r "/proc/$main/environ" ] && grep -q . "/proc/$main/environ" 2>/dev/null; 
   echo "environment"
   if tr "\000" "\n" <"/proc/$main/environ" | grep -q "^LISTEN_FDS="; then echo "passed"; fi
 fi
-cat "/proc/$main/net/tcp" "/proc/$main/net/tcp6" 2>/dev/null | grep " 0A " |
-  while read -r a local b c d e f g h inode rest; do echo "tcp $local $inode"; done
+bound() { while read -r a local b c d e f g h inode rest; do echo "$1 $local $inode"; done; }
+cat "/proc/$main/net/tcp" "/proc/$main/net/tcp6" 2>/dev/null | grep " 0A " | bound tcp
+cat "/proc/$main/net/udp" "/proc/$main/net/udp6" 2>/dev/null | grep " 07 " | bound udp
+# read(1) takes one byte at a time, of which these files give the first alone.
+set -- $(cat /proc/sys/net/ipv4/ip_local_port_range 2>/dev/null)
+[ $# = 2 ] && echo "ports $1 $2"
 exit 0

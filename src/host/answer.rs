@@ -52,8 +52,14 @@ pub fn status_of(question: &Question) -> io::Result<Option<u16>> {
     match stream.take(STATUS_BYTES as u64).read_to_end(&mut head) {
         // What spoke and fell silent does not speak HTTP.
         Err(error) if is_timeout(&error) && !head.is_empty() => Ok(None),
-        read => read.map(|_| status(&head)),
+        read => read.map(|_| status(&head)).map_err(in_words),
     }
+}
+
+/// That a read has timed out, which the kernel tells as EAGAIN.
+fn in_words(error: io::Error) -> io::Error {
+    let silence = || io::Error::new(ErrorKind::TimedOut, format!("nothing came back within {} s", PATIENCE.as_secs()));
+    if is_timeout(&error) { silence() } else { error }
 }
 
 /// What is wrong with a certificate, where that is why there was no answer.
@@ -84,7 +90,7 @@ pub fn reply_of(endpoint: &Endpoint, bytes: &[u8], is_whole: &dyn Fn(&[u8]) -> b
             // The service may still have to start.
             Err(error) if is_timeout(&error) && reply.is_empty() && begun.elapsed() < PATIENCE => continue,
             Err(error) if is_timeout(&error) && !reply.is_empty() => break,
-            Err(error) => return Err(error),
+            Err(error) => return Err(in_words(error)),
         }
         if is_whole(&reply) {
             break;

@@ -136,7 +136,7 @@ pub fn connections(endpoint: &Endpoint) -> io::Result<Vec<u64>> {
     Ok(inodes)
 }
 
-fn diagnostic_socket() -> io::Result<OwnedFd> {
+pub(super) fn diagnostic_socket() -> io::Result<OwnedFd> {
     let socket =
         socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
     Ok(socket)
@@ -278,6 +278,12 @@ fn unix(socket: &OwnedFd, states: UnixStateFlags) -> io::Result<Vec<Bound>> {
     let mut listeners = Vec::new();
     dump_unix(socket, states, shown, &mut |response| listeners.extend(of_unix(response)))?;
     Ok(listeners)
+}
+
+/// The Unix sockets for datagrams that have a name.
+pub(super) fn unix_receivers(socket: &OwnedFd) -> io::Result<Vec<Listener>> {
+    let found = unix(socket, receiver::DATAGRAM_STATES)?.into_iter().map(|bound| bound.listener);
+    Ok(found.filter(|listener| matches!(listener.endpoint, Endpoint::UnixDgram(_))).collect())
 }
 
 fn dump_unix(

@@ -1,13 +1,14 @@
 //! What comes back for one message, found out before any load is planned.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, recv, send,
@@ -33,11 +34,18 @@ pub(super) fn reply_of(endpoint: &Endpoint, message: &[u8]) -> io::Result<Vec<u8
     }
     let socket = connected(endpoint)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-    send(&socket, message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+    send(&socket, message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+        .map_err(|errno| told(errno, "its queue is full"))?;
     let mut reply = vec![0; MESSAGE_BYTES_MAX];
-    let (length, _) = recv(&socket, reply.as_mut_slice(), RecvFlags::empty())?;
+    let silence = format!("nothing came back within {} s", PATIENCE.as_secs());
+    let (length, _) = recv(&socket, reply.as_mut_slice(), RecvFlags::empty()).map_err(|errno| told(errno, &silence))?;
     reply.truncate(length);
     Ok(reply)
+}
+
+/// What EAGAIN means here, in words.
+fn told(errno: Errno, again: &str) -> io::Error {
+    if errno == Errno::AGAIN { io::Error::new(ErrorKind::TimedOut, again) } else { errno.into() }
 }
 
 fn connected(endpoint: &Endpoint) -> io::Result<OwnedFd> {
@@ -69,5 +77,11 @@ fn write_to(path: &Path, message: &[u8]) -> io::Result<()> {
         return Err(io::Error::other("it is not a FIFO"));
     }
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
-    OpenOptions::new().write(true).custom_flags(flags).open(path)?.write_all(message)
+    let told = |error: io::Error| match Errno::from_io_error(&error) {
+        Some(Errno::NXIO) => io::Error::new(ErrorKind::ConnectionRefused, "no process reads from it"),
+        Some(Errno::AGAIN) => io::Error::new(ErrorKind::TimedOut, "it is full"),
+        _ => error,
+    };
+    let mut fifo = OpenOptions::new().write(true).custom_flags(flags).open(path).map_err(told)?;
+    fifo.write_all(message).map_err(told)
 }

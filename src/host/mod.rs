@@ -17,7 +17,7 @@ pub mod offset;
 pub mod probe;
 pub mod process;
 pub mod reach;
-mod receiver;
+pub mod receiver;
 pub mod remote;
 #[cfg(test)]
 pub(crate) mod scripted;

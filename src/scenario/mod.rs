@@ -32,4 +32,4 @@ pub use mask::{learn_plan, masked};
 pub use mistake::{Mistake, ScenarioErrors};
 pub use overrides::Overrides;
 pub(crate) use url::Url;
-pub use url::speaks_http;
+pub use url::{sends_messages, speaks_http};

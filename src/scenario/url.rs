@@ -127,10 +127,20 @@ fn listed() -> String {
 /// Whether a URL is one of HTTP, as far as its scheme tells: what has no scheme that is known is taken for one.
 #[must_use]
 pub fn speaks_http(url: &str) -> bool {
+    scheme_of(url).is_none_or(Scheme::speaks_http)
+}
+
+/// Whether a request to a URL is one message, as far as its scheme tells.
+#[must_use]
+pub fn sends_messages(url: &str) -> bool {
+    scheme_of(url).is_some_and(Scheme::sends_messages)
+}
+
+fn scheme_of(url: &str) -> Option<Scheme> {
     let name = url.split(':').next().unwrap_or_default();
     let of_hosts = SCHEMES.iter().map(|(name, scheme, _)| (*name, *scheme));
     let mut known = of_hosts.chain(SOCKET_SCHEMES.iter().copied());
-    known.find(|(known, _)| name.eq_ignore_ascii_case(known)).is_none_or(|(_, scheme)| scheme.speaks_http())
+    known.find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, scheme)| scheme)
 }
 
 /// What every URL matches.

@@ -26,7 +26,7 @@ fn ask(endpoint: &Endpoint, request: &RequestArgs) -> String {
     match &candidate.adopted {
         Adopted::Path(asked) => format!("{} {}", candidate.told, asked.certificate.is_some()),
         Adopted::Bytes { .. } => "bytes".to_owned(),
-        Adopted::Nothing => format!("nothing: {}", candidate.told),
+        Adopted::Nothing | Adopted::Unasked => format!("nothing: {}", candidate.told),
     }
 }
 

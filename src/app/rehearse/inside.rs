@@ -226,7 +226,7 @@ fn listens(facts: &Facts) -> bool {
     let sockets = facts.socket.iter().filter_map(|socket| socket.live.as_ref()).flat_map(|live| &live.addresses);
     let service = facts.service.iter().filter_map(|service| service.live.as_ref());
     sockets.into_iter().any(|address| !address.listeners.is_empty())
-        || service.into_iter().any(|live| !live.listens_at.is_empty())
+        || service.into_iter().any(|live| !live.listens_at.is_empty() || !live.receives_at.is_empty())
 }
 
 fn is_down(facts: &Facts) -> bool {

@@ -5,7 +5,7 @@ use crate::check::finding::{Hit, Severity};
 use crate::check::live_facts::{Address, LiveSocket, LiveUnit};
 use crate::check::rule::Rule;
 use crate::check::source::Source;
-use crate::model::{ActiveState, UnitKind};
+use crate::model::{ActiveState, Endpoint, UnitKind};
 use crate::unit_file::service_choices::ServiceType;
 
 pub(super) const RULES: &[Rule] = &[
@@ -229,12 +229,18 @@ fn service_missing(facts: &Facts) -> Vec<Hit> {
 
 fn own_port(facts: &Facts) -> Vec<Hit> {
     let (Some(service), None) = (&facts.service, &facts.socket) else { return Vec::new() };
-    let Some(live) = service.live.as_ref().filter(|live| live.unit.is_active() && !live.listens_at.is_empty()) else {
-        return Vec::new();
+    let Some(live) = service.live.as_ref().filter(|live| live.unit.is_active()) else { return Vec::new() };
+    let told = |does: &str, at: &[Endpoint]| {
+        let addresses: Vec<String> = at.iter().map(ToString::to_string).collect();
+        (!at.is_empty()).then(|| format!("{does} at {}", addresses.join(", ")))
     };
+    let does = [told("listens", &live.listens_at), told("takes messages", &live.receives_at)];
+    let does: Vec<String> = does.into_iter().flatten().collect();
+    if does.is_empty() {
+        return Vec::new();
+    }
     let name = &service.source.name;
-    let addresses = live.listens_at.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let message = format!("{name} listens at {addresses} by itself: each restart has a gap");
+    let message = format!("{name} {} by itself: each restart has a gap", does.join(" and "));
     let took = live.start_took.map_or_else(String::new, |took| {
         let says_ready = matches!(
             service.unit.service_type,
@@ -251,10 +257,20 @@ fn own_port(facts: &Facts) -> Vec<Hit> {
         live.unused_sockets.iter().map(|socket| format!("; {socket} exists and is not in use")).collect();
     let unused = unused.concat();
     let evidence = format!("no socket of systemd's is there{took}{unused}");
+    let request = request_options(live.listens_at.iter().chain(&live.receives_at));
     let fix = format!(
-        "# measure it: gapless try {name}\n# close it, where the server takes a passed socket: a .socket unit of this name"
+        "# measure it: gapless try {name}{request}\n# close it, where the server takes a passed socket: a .socket unit of this name"
     );
     vec![service.source.whole(evidence).says(message, fix)]
+}
+
+/// What `try` has to be told of a service that takes nothing but messages.
+fn request_options<'a>(mut endpoints: impl Iterator<Item = &'a Endpoint> + Clone) -> &'static str {
+    if endpoints.clone().any(|endpoint| matches!(endpoint, Endpoint::Tcp(_) | Endpoint::Unix(_))) {
+        return "";
+    }
+    let has_answers = endpoints.any(|endpoint| !matches!(endpoint, Endpoint::Fifo(_)));
+    if has_answers { " --body MESSAGE --expect-body REGEX" } else { " --body MESSAGE" }
 }
 
 fn states(unit: &LiveUnit) -> String {
@@ -267,7 +283,6 @@ mod tests {
     use crate::check::live_facts::HeldListener;
     use crate::check::testing::*;
     use crate::host::holder::Holder;
-    use crate::model::Endpoint;
     use crate::model::address::Listener;
 
     fn with_socket(change: impl FnOnce(&mut LiveSocket)) -> Facts {
@@ -371,6 +386,13 @@ mod tests {
         own(&mut facts, vec![Endpoint::Tcp("127.0.0.1:80".parse().unwrap())]);
         facts.service.as_mut().unwrap().live.as_mut().unwrap().start_took = Some(std::time::Duration::from_millis(310));
         tells_apart("GL067", &facts, &without);
+        let mut over_udp = without.clone();
+        let udp = vec![Endpoint::Udp("127.0.0.1:53".parse().unwrap())];
+        over_udp.service.as_mut().unwrap().live.as_mut().unwrap().receives_at.clone_from(&udp);
+        tells_apart("GL067", &over_udp, &without);
+        let mut perhaps = without.clone();
+        perhaps.service.as_mut().unwrap().live.as_mut().unwrap().may_receive_at = udp;
+        tells_apart("GL067", &over_udp, &perhaps);
         let finding = &crate::check::check(&facts, &[])[0];
         assert_eq!(finding.severity, Severity::Info);
         assert!(finding.evidence.contains("310ms"), "{}", finding.evidence);

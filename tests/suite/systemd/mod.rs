@@ -11,6 +11,7 @@ mod fastapi;
 mod grpc;
 mod instances;
 mod library;
+mod messages;
 mod pair;
 mod rehearse;
 mod remedies;

@@ -39,6 +39,17 @@ fn unanswered_while_the_kernel_dropped_datagrams_is_an_overflow() {
 }
 
 #[test]
+fn what_a_new_socket_has_dropped_by_the_first_look_at_it_was_dropped_since_it_was_made() {
+    let cause = |inode, drops| {
+        let looks = [look(1_900, Some((SOCKET, 0, 5))), look(2_150, Some((inode, 212_000, drops)))];
+        restarted_over_udp(true).never_answering().seeing(looks).cause(unanswered(), 2_100, 10_000)
+    };
+    assert_eq!(cause(OTHER_SOCKET, 5), Cause::QueueOverflow);
+    assert_ne!(cause(OTHER_SOCKET, 0), Cause::QueueOverflow);
+    assert_ne!(cause(SOCKET, 5), Cause::QueueOverflow, "the old one had dropped them before");
+}
+
+#[test]
 fn a_datagram_goes_with_the_queue_of_a_socket_that_is_closed() {
     let cause = |after: Option<(u64, u32, u32)>| {
         let looks = [look(1_900, Some((SOCKET, 0, 0))), look(2_030, None), look(2_055, after)];
