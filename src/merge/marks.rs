@@ -20,9 +20,9 @@ pub(super) struct Marks {
     /// Of its machine.
     pub(super) boot: Option<String>,
     /// The events that the counters were cut at, in order.
-    events: Vec<(MonoTime, EventId)>,
+    pub(super) events: Vec<(MonoTime, EventId)>,
     /// Of those that were to replace what answers: which, its begin, and when it was over.
-    over: Vec<(EventId, MonoTime, MonoTime)>,
+    pub(super) over: Vec<(EventId, MonoTime, MonoTime)>,
 }
 
 impl Marks {

@@ -8,6 +8,7 @@ use super::MergeError;
 use super::agree::Agreed;
 use super::attempts::Attempts;
 use super::marks::Marks;
+use super::notes::Notes;
 use super::rows::RowSums;
 use super::segments::{SegmentSums, add_counts, add_gap, add_goaways, add_instance, add_times, add_unknown};
 use super::source::Source;
@@ -18,7 +19,7 @@ use crate::model::{EventId, MonoTime};
 use crate::record::begin::Begin;
 use crate::record::fold::join_uses;
 use crate::record::generator::GeneratorUse;
-use crate::record::line::{Cap, End, EndReason, Line, Note, NoteKind};
+use crate::record::line::{Cap, End, Line};
 use crate::record::reader::RecordError;
 use crate::record::segment::{FailureSample, ROW_NS, Row, Rows, Scope, Segment, SentOk};
 use crate::record::shard::{Merged, ShardUse};
@@ -30,9 +31,6 @@ const LAG_ROWS: u64 = 20;
 
 /// Distributions are written every so many rows.
 const SEGMENT_ROWS: u64 = 100;
-
-/// A wall clock that was set by less than this while the load ran was slewed, as NTP does it.
-const SET_MIN: Duration = Duration::from_millis(100);
 
 /// What is made of the records.
 pub(super) struct Merger<W: Write> {
@@ -53,21 +51,8 @@ pub(super) struct Merger<W: Write> {
     /// What is left out of the records, by what it is.
     caps: BTreeMap<String, u64>,
     notes: Notes,
-    /// Failures whose event is known to the row only, or to the clocks.
-    near: u64,
-    /// Requests that were due when the run had ended in the first shard.
-    cut: u64,
     segments_written: u64,
     end: Option<End>,
-}
-
-/// What the records note.
-#[derive(Debug, Default)]
-struct Notes {
-    /// Those of the first shard, which stand as they are.
-    own: Vec<Note>,
-    /// Those of others, with who has them.
-    others: Vec<(Note, Vec<u32>)>,
 }
 
 impl<W: Write> Merger<W> {
@@ -87,8 +72,6 @@ impl<W: Write> Merger<W> {
             uses: BTreeMap::new(),
             caps: BTreeMap::new(),
             notes: Notes::default(),
-            near: 0,
-            cut: 0,
             segments_written: 0,
             end: None,
         }
@@ -144,11 +127,11 @@ impl<W: Write> Merger<W> {
             }
             Line::WallClock(_) => Ok(()),
             Line::Note(note) if is_base => {
-                self.notes.own.push(note.clone());
+                self.notes.add_own(note.clone());
                 self.write(&Line::Note(note))
             }
             Line::Note(note) => {
-                self.notes.add(note, source.index());
+                self.notes.add_of(source.index(), note);
                 Ok(())
             }
             line if is_base => self.write(&line),
@@ -201,7 +184,7 @@ impl<W: Write> Merger<W> {
         let last = self.marks.load_end.nanos_since(self.marks.load_start) / ROW_NS;
         for row in rows.rows {
             if !is_base && self.marks.is_cut && row.index > last {
-                self.cut = self.cut.saturating_add(row.due);
+                self.notes.cut = self.notes.cut.saturating_add(row.due);
                 self.uses.entry(source.index()).and_modify(|shard| shard.is_whole = false);
                 continue;
             }
@@ -231,7 +214,7 @@ impl<W: Write> Merger<W> {
         for failure in std::mem::take(&mut row.failures) {
             let ends = failure.ends.unwrap_or((from, until));
             if self.marks.is_near((from, until), ends, off) {
-                self.near = self.near.saturating_add(failure.n);
+                self.notes.near = self.notes.near.saturating_add(failure.n);
             }
             let scope = self.marks.scope_of(from, ends.1);
             let failed_due = row.failed_due.filter(|_| !failure.key.class.is_unsent());
@@ -387,7 +370,8 @@ impl<W: Write> Merger<W> {
         for (what, left_out) in std::mem::take(&mut self.caps) {
             self.write(&Line::Cap(Cap { what, left_out }))?;
         }
-        for note in self.remarks(sources) {
+        let doubts = std::mem::take(&mut self.agreed.doubts);
+        for note in self.notes.remarks(doubts, sources, self.clock_error) {
             self.write(&Line::Note(note))?;
         }
         if let Some(End { reason, at, .. }) = self.end.take() {
@@ -395,95 +379,6 @@ impl<W: Write> Merger<W> {
             self.fold.add(last).map_err(MergeError::Write)?;
         }
         self.fold.finish().ok_or_else(|| MergeError::Write(RecordError::NotARecord("it is empty".to_owned())))
-    }
-
-    /// What a reader must know of the records.
-    fn remarks(&mut self, sources: &[Source]) -> Vec<Note> {
-        let doubt = |message| Note { kind: NoteKind::Doubt, message };
-        let info = |message| Note { kind: NoteKind::Info, message };
-        let mut notes: Vec<Note> = std::mem::take(&mut self.agreed.doubts).into_iter().map(doubt).collect();
-        notes.extend(sources.iter().skip(1).filter_map(ended_early).map(doubt));
-        let limit = self.clock_error.max(SET_MIN);
-        let was_set = |source: &Source| {
-            let by = Duration::from_nanos(source.was_set_ns().filter(|ns| *ns > nanos(limit))?);
-            let (index, host) = (source.index(), &source.host);
-            Some(format!(
-                "the wall clock of shard {index} on {host} was set by {by:?} while it loaded: its times cannot be mapped"
-            ))
-        };
-        notes.extend(sources.iter().filter_map(was_set).map(doubt));
-        notes.extend(self.notes.of_others());
-        let off: Vec<u32> = sources.iter().filter(|source| !source.is_on_clock()).map(Source::index).collect();
-        if !off.is_empty() {
-            let (who, error) = (shards(&off), self.clock_error);
-            notes.push(info(format!(
-                "the times of {who} are mapped to the clock of shard {} by the wall clocks of their machines, which are taken to \
-                 agree within {error:?} (--clock-error): that is not measured, and stalls are known to that only",
-                sources.first().map_or(1, Source::index)
-            )));
-        }
-        if self.near > 0 {
-            let to = if off.is_empty() { String::new() } else { format!(" and {:?} of clocks", self.clock_error) };
-            let (n, verb) = (self.near, if self.near == 1 { "failure" } else { "failures" });
-            notes.push(info(format!(
-                "of {n} {verb} of shards that do not act it is known to 100ms{to} only to which event they belong: they are \
-                 counted under the one that began then"
-            )));
-        }
-        if self.cut > 0 {
-            notes.push(info(format!(
-                "{} requests of other shards were due after the run had ended in the first, and are not counted",
-                self.cut
-            )));
-        }
-        notes
-    }
-}
-
-impl Notes {
-    fn add(&mut self, note: Note, shard: u32) {
-        match self.others.iter_mut().find(|(known, _)| *known == note) {
-            Some((_, shards)) => shards.push(shard),
-            None => self.others.push((note, vec![shard])),
-        }
-    }
-
-    /// What others note and the first shard does not; of looks at a machine, the first shard's are told.
-    fn of_others(&self) -> Vec<Note> {
-        let is_new = |(note, _): &&(Note, Vec<u32>)| {
-            note.kind == NoteKind::Doubt || (note.kind == NoteKind::Info && !self.own.contains(note))
-        };
-        let told = |(note, who): &(Note, Vec<u32>)| Note {
-            kind: note.kind,
-            message: format!("{}: {}", shards(who), note.message),
-        };
-        self.others.iter().filter(is_new).map(told).collect()
-    }
-}
-
-/// `shard 2`, `shards 2 and 3`, `shards 2 to 64`.
-fn shards(of: &[u32]) -> String {
-    match of {
-        [] => "no shard".to_owned(),
-        [one] => format!("shard {one}"),
-        [one, other] => format!("shards {one} and {other}"),
-        [first, .., last] if (last - first) as usize + 1 == of.len() => format!("shards {first} to {last}"),
-        many => format!("shards {}", many.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
-    }
-}
-
-/// Why a shard did not load as long as the first; none if it did.
-fn ended_early(source: &Source) -> Option<String> {
-    let who = format!("shard {} on {}", source.index(), source.host);
-    match &source.end {
-        None => Some(format!("the record of {who} is cut off: what it sent after that is not known")),
-        Some(EndReason::Completed) if source.has_loaded() => None,
-        Some(EndReason::Completed) => Some(format!("{who} did not load")),
-        Some(EndReason::Interrupted) => Some(format!("{who} was interrupted")),
-        Some(EndReason::StepFailed) => Some(format!("{who} ended early")),
-        Some(EndReason::Stopped(why) | EndReason::NotReady(why) | EndReason::Error(why) | EndReason::Lost(why)) => {
-            Some(format!("{who} ended early: {why}"))
-        }
     }
 }
 

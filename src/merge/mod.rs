@@ -21,6 +21,7 @@ mod agree;
 mod attempts;
 mod marks;
 mod merger;
+mod notes;
 mod rows;
 mod segments;
 mod source;
