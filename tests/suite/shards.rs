@@ -109,16 +109,20 @@ fn three_generators_send_what_one_would_and_the_merge_counts_what_the_server_did
     let result = place.merged();
     assert_passed_unless_late(&output, &result);
     let merged = &result.scenarios[0];
-    // 160/s and 40/s, from the start of the load to the end of its window, whoever sent them.
-    assert_eq!(merged.requests.due + merged.requests.warmup, 600, "{:?}", merged.requests);
+    let shards: Vec<u64> = merged.generators.iter().map(|it| it.requests.due + it.requests.warmup).collect();
+    // 160/s and 40/s, from the start of the load to the end of its window, whoever sent them. On a busy machine the first,
+    // which waits for its steps, goes on a little longer.
+    let longer = shards[0] - 200;
+    assert_eq!(shards, [200 + longer, 200, 200]);
+    assert!(longer == 0 || merged.notes.iter().any(|note| note.message.contains("longer than the other shards")));
+    assert_eq!(merged.requests.due + merged.requests.warmup, 600 + longer, "{:?}", merged.requests);
     assert_eq!((merged.requests.ok, merged.requests.failed), (merged.requests.due, 0));
     let asked = asked.lock().expect("no test panicked").clone();
-    assert_eq!(asked.values().sum::<u64>(), 600);
-    assert_eq!((asked["/light"], asked["/heavy"]), (150, 450), "each by its weight, as of one generator");
+    assert_eq!(asked.values().sum::<u64>(), 600 + longer);
+    let by_weight = (150..=150 + longer).contains(&asked["/light"]) && (450..=450 + longer).contains(&asked["/heavy"]);
+    assert!(by_weight, "each by its weight, as of one generator: {asked:?}");
     let told: u64 = merged.requests_by_path.iter().map(|path| path.due).sum();
     assert_eq!(told, merged.requests.due);
-    let shards: Vec<u64> = merged.generators.iter().map(|it| it.requests.due + it.requests.warmup).collect();
-    assert_eq!(shards, [200, 200, 200]);
 
     let owns: Vec<ScenarioResult> = ["1", "2", "3"].map(|folder| place.own(folder)).into();
     assert_eq!(owns.iter().map(|own| own.requests.due).sum::<u64>(), merged.requests.due);

@@ -44,7 +44,9 @@ pub(crate) fn assert_passed_unless_late(output: &Output, result: &RunResult) {
 pub(crate) fn not_as_said(scenario: &ScenarioResult) -> Option<String> {
     let is_late = |check: &CheckResult| check.name == "instrument.lateness" && check.status == Verdict::Inconclusive;
     let mut others = scenario.checks.iter().filter(|check| check.status != Verdict::Passed && !is_late(check));
-    let is_in_doubt = scenario.notes.iter().any(|note| note.kind == NoteKind::Doubt);
+    // The steps of a busy machine take longer than the load that was given to the other shards.
+    let is_slow = |message: &str| message.contains("longer than the other shards loaded");
+    let is_in_doubt = scenario.notes.iter().any(|note| note.kind == NoteKind::Doubt && !is_slow(&note.message));
     let is_as_said = match scenario.verdict {
         Verdict::Passed => true,
         Verdict::Inconclusive => others.next().is_none() && !is_in_doubt,
