@@ -4,12 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::slice;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::sleep;
 
 use super::abort::EarlyEnd;
 use super::changes::UnitChanges;
@@ -24,7 +22,8 @@ use super::numbering::Numbering;
 use super::observe::Observers;
 use super::patience::keep_watch;
 use super::processes::Processes;
-use super::progress::{Figures, Progress, Stage as ProgressStage};
+use super::progress::{Progress, Stage as ProgressStage};
+use super::pump::{pump, report_figures};
 use super::recorder::Recorder;
 use super::restore::Restoration;
 use super::serving::{self, Earlier, Served};
@@ -33,22 +32,16 @@ use super::so_far::SoFar;
 use super::step::{Judge, Stage};
 use super::steps::run_steps;
 use super::units::{held_units, is_installed, units_to_start};
+use super::warmup::warm_up;
 use crate::clock;
 use crate::host::Host;
-use crate::load::{LoadHandle, Observation, Start, TakenMeter};
+use crate::load::{LoadHandle, Start};
 use crate::manager::ledger::Ledger;
 use crate::manager::{Manager, ManagerError};
 use crate::model::{Endpoint, JobResult, MonoTime, UnitName, UnitSnapshot, UnitVerb};
-use crate::record::generator::GeneratorUse;
 use crate::record::line::{EndReason, Line, NoteKind, Phase, PhaseChange};
 use crate::scenario::placeholder::placed;
-use crate::scenario::plan::{Cohort, Plan, Scheme, UnitFile};
-
-/// How often the load is asked whether a request of the warmup has failed.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// Requests of the warmup have at least this long to end before the first step.
-const SETTLE_MIN: Duration = Duration::from_secs(1);
+use crate::scenario::plan::{Plan, UnitFile};
 
 /// A run of a shard that ends this much after the others is no reason for doubt: they end as they are woken.
 const OVER_MIN: Duration = Duration::from_millis(50);
@@ -381,84 +374,6 @@ async fn fronts<M>(setup: &Setup<'_, M>) -> Vec<Served> {
     fronts
 }
 
-/// As [`be_answered`]; a run that is not patient ends with the first request of the warmup that fails.
-async fn warm_up<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
-    if setup.is_patient || setup.plan.run.warmup.is_zero() {
-        return be_answered(setup, load, started_at).await;
-    }
-    tokio::select! {
-        biased;
-        () = has_failed(load) => {}
-        answered = be_answered(setup, load, started_at) => answered?,
-    }
-    match load.live().warmup_failed.load(Ordering::Relaxed) {
-        0 => Ok(()),
-        failed => {
-            let requests = if failed == 1 { "request" } else { "requests" };
-            Err(Halt::NotReady(format!("{failed} {requests} failed in the warmup, so nothing was done")))
-        }
-    }
-}
-
-/// A request of the warmup has failed.
-async fn has_failed(load: &LoadHandle) {
-    while load.live().warmup_failed.load(Ordering::Relaxed) == 0 {
-        sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Waits until every cohort was answered once, then for the warmup; counting begins at its end.
-async fn be_answered<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
-    let run = &setup.plan.run;
-    if run.warmup.is_zero() {
-        phase(setup.recorder, Phase::Counting, started_at);
-        return Ok(());
-    }
-    setup.progress.stage(&ProgressStage::WarmingUp);
-    if !setup.sharing.share.is_whole() {
-        return warm_up_shard(setup, load, started_at).await;
-    }
-    let healthy = timeout(run.ready_timeout, load.all_answered(started_at));
-    if setup.interrupt.unless_raised(healthy).await.ok_or(Halt::Interrupted)?.is_err() {
-        return Err(Halt::NotReady(not_ready(setup.plan)));
-    }
-    setup.interrupt.unless_raised(sleep(run.warmup)).await.ok_or(Halt::Interrupted)?;
-    phase(setup.recorder, Phase::Counting, load.begin_counting().await);
-    // What was due in the warmup is to end before a step cuts it off; a target that never answers is not waited for.
-    let ended = timeout(run.warmup.max(SETTLE_MIN), load.hand_over());
-    setup.interrupt.unless_raised(ended).await.map(drop).ok_or(Halt::Interrupted)
-}
-
-/// As [`be_answered`], for the same time in all shards. The first acts on units, so it has to be answered before; what others
-/// send at a low rate may not even be due by then.
-async fn warm_up_shard<M>(setup: &Setup<'_, M>, load: &LoadHandle, started_at: MonoTime) -> Result<(), Halt> {
-    let warmup = setup.plan.run.warmup;
-    let left = || (started_at + warmup).since(clock::now());
-    if setup.sharing.acts() {
-        let healthy = timeout(left(), load.all_answered(started_at));
-        if setup.interrupt.unless_raised(healthy).await.ok_or(Halt::Interrupted)?.is_err() {
-            return Err(Halt::NotReady(format!(
-                "not every cohort had an answer within the warmup ({warmup:?}), which is as long in every shard; make it longer"
-            )));
-        }
-    }
-    setup.interrupt.unless_raised(sleep(left())).await.ok_or(Halt::Interrupted)?;
-    phase(setup.recorder, Phase::Counting, load.begin_counting().await);
-    let ended = timeout(warmup.max(SETTLE_MIN), load.hand_over());
-    setup.interrupt.unless_raised(ended).await.map(drop).ok_or(Halt::Interrupted)
-}
-
-/// Why the load found the target not healthy, with a hint where the scenario may be to blame.
-fn not_ready(plan: &Plan) -> String {
-    let limit = plan.run.ready_timeout;
-    let is_open_ended = |cohort: &&Cohort| cohort.target.scheme == Scheme::Tcp && cohort.target.expect_body.is_none();
-    let hint = plan.cohorts.iter().find(is_open_ended).map(|cohort| {
-        let name = &cohort.name;
-        format!("; without expect_body, an answer to {name} is whole only when the target closes the connection")
-    });
-    format!("not every cohort had an answer within ready_timeout ({limit:?}){}", hint.unwrap_or_default())
-}
-
 async fn check_end_state<M: Manager>(
     setup: &Setup<'_, M>,
     manager: &M,
@@ -501,59 +416,6 @@ async fn check_end_state<M: Manager>(
     Ok(())
 }
 
-/// Writes what the load hands over, until it has ended.
-fn pump(load: &mut LoadHandle, recorder: Recorder, so_far: Rc<RefCell<SoFar>>) -> JoinHandle<()> {
-    let observations = load.take_observations();
-    tokio::task::spawn_local(async move {
-        let Some(mut observations) = observations else { return };
-        let mut machine = TakenMeter::begin();
-        while let Some(observation) = observations.recv().await {
-            match observation {
-                Observation::Rows(rows) => {
-                    so_far.borrow_mut().add(&rows);
-                    recorder.write(&Line::Rows(rows));
-                }
-                Observation::Segment(segment) => recorder.write(&Line::Segment(segment)),
-                Observation::Request(request) => recorder.write(&Line::Request(request)),
-                Observation::Generator(generator) => {
-                    let taken = machine.taken();
-                    recorder.write(&Line::Generator(GeneratorUse { taken, ..*generator }));
-                }
-                Observation::Cap(cap) => recorder.write(&Line::Cap(cap)),
-                Observation::HandedOver(receipt) => receipt.confirm(),
-                Observation::Unasked(connections) => recorder.note(NoteKind::Doubt, unasked(connections)),
-                Observation::Pause(pause) => recorder.write(&Line::Pause(pause)),
-            }
-        }
-    })
-}
-
-fn unasked(connections: u64) -> String {
-    let of = if connections == 1 { "1 connection".to_owned() } else { format!("{connections} connections") };
-    format!(
-        "{of} brought bytes that no request had asked for, after an answer or between two requests: an answer may have \
-         been taken for that of another request"
-    )
-}
-
-async fn report_figures(
-    load: &LoadHandle,
-    so_far: &RefCell<SoFar>,
-    progress: &dyn Progress,
-) -> std::convert::Infallible {
-    let mut tick = interval(Duration::from_millis(200));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        tick.tick().await;
-        let live = load.live();
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let failed = read(&live.dropped) + read(&live.wrong);
-        let mut so_far = so_far.borrow_mut();
-        let (p99_ms, recent, accepting) = (so_far.p99_ms(), so_far.recent(), so_far.take_accepting());
-        progress.figures(Figures { ok: read(&live.ok), failed, p99_ms, recent, accepting });
-    }
-}
-
-fn phase(recorder: &Recorder, phase: Phase, at: MonoTime) {
+pub(super) fn phase(recorder: &Recorder, phase: Phase, at: MonoTime) {
     recorder.write(&Line::Phase(PhaseChange { phase, at }));
 }

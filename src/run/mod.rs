@@ -28,6 +28,7 @@ pub mod prepare;
 mod processes;
 pub mod progress;
 pub mod proof;
+mod pump;
 pub mod recorder;
 pub mod redaction;
 mod restore;
@@ -38,6 +39,7 @@ mod so_far;
 pub mod step;
 mod steps;
 pub(crate) mod units;
+mod warmup;
 
 pub use drive::{Ended, Setup, drive};
 pub use exec::Surroundings;
