@@ -5,6 +5,24 @@
 //! ```text
 //! record (its tally has the counts) -> timeline (moments) -> attribution -> facts -> figures, events, checks -> verdict
 //! ```
+//!
+//! | file | subject |
+//! |---|---|
+//! | `timeline`, `event`, `processes`, `trace` | what happened when: from the lines of a record to moments |
+//! | `attribution` | why each request failed |
+//! | `holders` | what became of those who listened, where no step acted on them |
+//! | `generator`, `shortage` | whether the generator itself kept a request from its answer, and what it lacked |
+//! | `facts` | everything that is known before anything is judged |
+//! | `figures`, `window`, `number` | figures over cohorts and events, and the times of one window |
+//! | `events`, `paths`, `instances`, `shards`, `slowest`, `backlog` | parts of the result |
+//! | `series`, `charts` | the run over time |
+//! | `sight`, `unframed` | what cannot have been seen, or is in doubt |
+//! | `checks`, `step_gate`, `verdict`, `words` | what is judged, what it comes to, and the sentences of reasons |
+//! | `statistics` | how sure a count makes us |
+//! | `so_far`, `gate`, `compare` | a run under way, `--fail-on`, and two results side by side |
+//! | `simulator`, `fixtures` | made-up runs for tests |
+//!
+//! Nothing here reads a file, asks a clock or lays anything out: the record is all there is.
 
 mod attribution;
 mod backlog;

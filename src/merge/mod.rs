@@ -12,6 +12,7 @@
 //! | `rows`, `segments` | what is added up until it is written |
 //! | `attempts`, `stalls` | what only all shards together show: times without a connection attempt, and without an answer |
 //! | `stale` | who answered after an event that was to replace it |
+//! | `notes` | what a reader of the merged record must know |
 //! | `merger` | goes through all records at once, and writes one |
 //!
 //! Memory follows the plan and the number of shards: records are read side by side, and what is added up is written as soon

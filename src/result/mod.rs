@@ -4,15 +4,18 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `run` | `result.json`: runs, scenarios, cohorts, events, steps, checks, evidence |
+//! | `run` | `result.json`: runs, scenarios, cohorts, steps, checks, evidence |
+//! | `event` | its events |
 //! | `strategy` | what scenarios are compared by on one page |
 //! | `value` | its figures by their metric |
 //! | [`charts`] | what charts draw, which `result.json` leaves out |
 
 pub mod charts;
+mod event;
 mod run;
 mod strategy;
 mod value;
 
+pub use self::event::*;
 pub use self::run::*;
 pub use self::strategy::Strategy;

@@ -2,6 +2,20 @@
 //!
 //! The way: text -> `tree` (values with their places, overrides put in) -> `file` (each value right in itself)
 //! -> `resolve` (what they mean together) -> [`plan::Plan`]. Mistakes are collected on the whole of it.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `find`, `load`, `source` | from paths to texts, and all that is wrong with one at once |
+//! | `tree`, `overrides`, `env` | values that know their places, with the command line's and the environment's put in |
+//! | `keys`, `kind`, `reader` | each key declared once, and how values are read |
+//! | `bound`, `duration`, `url`, `placeholder` | kinds of values with a notation of their own |
+//! | `file`, `resolve` | what is written, and what it means together |
+//! | `plan` | the outcome |
+//! | `mistake`, `suggest` | what is wrong, and what may have been meant |
+//! | `mask` | keeps secrets out of the plan and of what is said of it |
+//! | `schema`, `describe`, `draft` | the JSON Schema, a plan in words, and scenarios that `init` writes |
+//!
+//! Nothing here acts: a plan is data.
 
 mod bound;
 pub(crate) mod describe;

@@ -27,6 +27,7 @@ mod mutated_scenarios;
 mod packages;
 mod probe;
 mod reports;
+mod rooms;
 mod scenarios;
 mod secrets;
 mod shards;
