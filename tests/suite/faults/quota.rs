@@ -111,8 +111,8 @@ fn loaded_with(usec: u32, throttled: Duration) -> (Ended, Scenario) {
     let server = Background::start(ServerOptions::listening_on(vec![anywhere])).expect("it listens");
     let Endpoint::Tcp(address) = &server.endpoints()[0] else { panic!("a TCP server") };
     let scenario = Scenario::without_units("quota", &format!("http://{address}/"))
-        .with_target("timeout = \"200ms\"")
-        .then("wait = \"3s\"");
+        .with_target("timeout = \"500ms\"")
+        .then("wait = \"5s\"");
     let quota = Limited::by("cpu");
     let mut running = quota.around(|| Running::start(&scenario, "auto"));
     running.await_counting();
@@ -125,7 +125,7 @@ fn loaded_with(usec: u32, throttled: Duration) -> (Ended, Scenario) {
 #[test]
 #[ignore = "runs in the box"]
 fn losses_while_a_quota_kept_the_generator_from_a_core_are_in_doubt_and_the_quota_is_named() {
-    let (ended, _files) = loaded_with(1_000, Duration::from_secs(2));
+    let (ended, _files) = loaded_with(1_000, Duration::from_secs(3));
     let result = ended.is_inconclusive(3, "the CPU quota of its cgroup kept it from a core");
     // What it could not even send in time is `unsent`.
     assert!(result.requests.failed + result.requests.unsent > 0, "{:?}", result.outcomes);
