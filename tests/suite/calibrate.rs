@@ -50,15 +50,20 @@ fn every_fault_is_counted_as_often_as_it_was_injected() {
 
     let ways: BTreeSet<(&str, &str)> =
         rows.iter().filter_map(|row| Some((row["transport"].as_str()?, row["connections"].as_str()?))).collect();
-    assert_eq!(ways, [
-        ("tcp", "new"),
-        ("tcp", "reused"),
-        ("unix", "new"),
-        ("unix", "reused"),
-        ("udp", "new"),
-        ("unix_dgram", "new"),
-    ]
-    .into());
+    assert_eq!(
+        ways,
+        [
+            ("tcp", "new"),
+            ("tcp", "reused"),
+            ("unix", "new"),
+            ("unix", "reused"),
+            ("udp", "new"),
+            ("unix_dgram", "new"),
+            ("unix_seqpacket", "new"),
+            ("fifo", "new"),
+        ]
+        .into()
+    );
     let classes = |left_out: bool| -> BTreeSet<_> {
         let rows = rows.iter().filter(|row| row.get("left_out").is_some() == left_out);
         rows.filter_map(|row| row["class"].as_str()?.parse().ok()).collect()
@@ -67,6 +72,18 @@ fn every_fault_is_counted_as_often_as_it_was_injected() {
     assert_eq!(left_out, impossible_here());
     let all: BTreeSet<_> = injected.union(&left_out).copied().collect();
     assert_eq!(all, FailureClass::ALL.iter().copied().collect(), "each class is injected, or said not to be");
+
+    // Of messages: what is lost, refused, left in the queue and turned away for want of room.
+    let classes_of = |transport: &str| -> BTreeSet<_> {
+        let rows = rows.iter().filter(|row| row["transport"] == transport);
+        rows.filter_map(|row| Some((row["fault"].as_str()?, row["class"].as_str()))).collect()
+    };
+    for (transport, unread) in [("unix_seqpacket", Some("response_timeout")), ("fifo", None)] {
+        let all = [("refuse", Some("refused")), ("queue-full", Some("queue_full")), ("unread", unread)];
+        let all = all.into_iter().chain([("overflow", Some("queue_full")), ("path-missing", Some("path_missing"))]);
+        let classes = classes_of(transport);
+        assert!(all.clone().all(|row| classes.contains(&row)), "{transport}: {classes:?}");
+    }
 
     let of_streams = rows.iter().filter(|row| row["protocol"] == "http2" || row["protocol"] == "grpc");
     let mut ways = std::collections::BTreeMap::<_, BTreeSet<_>>::new();

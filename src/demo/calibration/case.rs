@@ -32,6 +32,9 @@ const IMPATIENT: Duration = Duration::from_secs(2);
 /// More than the buffers of both sides hold.
 const LARGE_BODY_BYTES: usize = 64 << 20;
 
+/// PIPE_BUF: what a FIFO takes whole or not at all (pipe(7)).
+const LINE_BYTES_MAX: usize = 4096;
+
 /// Whether connections serve more than one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,8 +126,8 @@ impl Injection {
             Self::Fault(kind) => kind.effect(transport) != Effect::Unavailable,
             Self::PortsHeld => transport == Transport::Tcp,
             Self::ConnectionHeld => Transport::ALL.contains(&transport),
-            // The queue of a Unix socket for datagrams holds fewer than there are clients.
-            Self::Interrupt => transport != Transport::UnixDgram,
+            // The queue of a Unix socket for datagrams holds fewer than there are clients, and nobody waits at a FIFO.
+            Self::Interrupt => !matches!(transport, Transport::UnixDgram | Transport::Fifo),
             Self::DescriptorsHeld => true,
         }
     }
@@ -169,7 +172,7 @@ pub struct Case {
     pub transport: Transport,
     /// Whether connections are kept.
     pub policy: Policy,
-    /// What they speak; HTTP/1.1 where that means nothing, with datagrams.
+    /// What they speak; HTTP/1.1 where that means nothing, with messages.
     pub protocol: Protocol,
     /// Whether they speak it over TLS.
     pub is_tls: bool,
@@ -185,12 +188,14 @@ impl Case {
         let faults = FaultKind::ALL.iter().map(|&kind| Injection::Fault(kind));
         let injections = faults.chain([ConnectionHeld, Interrupt, DescriptorsHeld, PortsHeld]);
         let of_injection = |injection: Injection| {
-            let transports = Transport::ALL.into_iter().chain(Transport::DATAGRAMS);
+            let transports = Transport::ALL.into_iter().chain(Transport::MESSAGES);
             let transports = transports.filter(move |&transport| injection.is_on(transport));
             let policies = move |transport| {
                 let is_with = move |policy: &Policy| match transport {
                     Transport::Tcp | Transport::Unix => injection.is_with(*policy),
-                    Transport::Udp | Transport::UnixDgram => *policy == Policy::New,
+                    Transport::Udp | Transport::UnixDgram | Transport::UnixSeqpacket | Transport::Fifo => {
+                        *policy == Policy::New
+                    }
                 };
                 Policy::ALL.into_iter().filter(is_with)
             };
@@ -258,17 +263,19 @@ impl Case {
         let is_tls = self.is_tls;
         let is_grpc = self.protocol == Protocol::Grpc;
         let is_large = self.is_large();
-        let is_datagram = Transport::DATAGRAMS.contains(&self.transport);
+        let is_message = Transport::MESSAGES.contains(&self.transport);
         let target = Target {
             protocol: self.protocol,
-            scheme: if is_datagram {
+            scheme: if self.transport == Transport::Fifo {
+                Scheme::Fifo
+            } else if is_message {
                 Scheme::Message
             } else if is_tls {
                 Scheme::Https
             } else {
                 Scheme::Http
             },
-            url: if is_datagram {
+            url: if is_message {
                 endpoint.to_string()
             } else {
                 format!("{}://localhost/", if is_tls { "https" } else { "http" })
@@ -278,13 +285,14 @@ impl Case {
             method: if is_large || is_grpc { "POST" } else { "GET" }.to_owned(),
             path: if is_grpc { GRPC_HEALTH } else { "/" }.to_owned(),
             headers: Vec::new(),
-            body: match (is_large, is_datagram) {
+            body: match (is_large, is_message) {
                 (true, _) => vec![b'x'; LARGE_BODY_BYTES],
-                (false, true) => b"ping".to_vec(),
+                (false, true) => self.message(),
                 (false, false) => Vec::new(),
             },
-            expect_status: if is_datagram || is_grpc { Vec::new() } else { vec![StatusPattern::Class(2)] },
-            expect_body: (is_datagram || fault == Some(FaultKind::WrongBody)).then(|| "^ok".to_owned()),
+            expect_status: if is_message || is_grpc { Vec::new() } else { vec![StatusPattern::Class(2)] },
+            expect_body: (is_message && self.transport != Transport::Fifo || fault == Some(FaultKind::WrongBody))
+                .then(|| "^ok".to_owned()),
             instance: None,
             expect_grpc_status: if is_grpc { vec![GrpcStatus::Ok] } else { Vec::new() },
             requests: Vec::new(),
@@ -331,9 +339,18 @@ impl Case {
         Self::all().into_iter().find(|case| case.to_string() == name)
     }
 
+    /// A line, of which few fill a FIFO that has little room.
+    fn message(self) -> Vec<u8> {
+        let is_long = self.transport == Transport::Fifo && self.injection == Injection::Fault(FaultKind::Overflow);
+        let text = if is_long { "x".repeat(LINE_BYTES_MAX - 1) } else { "ping".to_owned() };
+        (text + "\n").into_bytes()
+    }
+
     fn times_out(self) -> bool {
         use FailureClass::{ConnectTimeout, NoConnection, ResponseTimeout};
-        matches!(self.class(), Some(ResponseTimeout | ConnectTimeout | NoConnection))
+        // What does fit into a queue waits there.
+        let overflows = self.injection == Injection::Fault(FaultKind::Overflow);
+        overflows || matches!(self.class(), Some(ResponseTimeout | ConnectTimeout | NoConnection))
     }
 }
 
@@ -377,7 +394,7 @@ mod tests {
         }
         let of_stall = cases.iter().filter(|case| case.injection == Injection::Fault(FaultKind::Stall));
         let (of_streams, others): (Vec<&Case>, Vec<&Case>) = of_stall.partition(|case| case.protocol.is_http2());
-        assert_eq!(others.len(), 4 + 2, "datagrams have one policy");
+        assert_eq!(others.len(), 4 + 3, "messages have one policy, and a FIFO nobody waits at");
         assert_eq!(of_streams.iter().map(|case| case.streams).collect::<Vec<_>>(), [1, STREAMS, 1, STREAMS]);
     }
 }

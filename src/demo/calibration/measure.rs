@@ -11,7 +11,7 @@ use super::Row;
 use super::case::{CLIENTS, Case, INJECTED, Injection, Place, REQUESTS};
 use super::exhaustion::{Exhausted, Resource};
 use super::subprocess::{self, Finding};
-use crate::demo::server::{Background, FaultKind, Scope, ServerError, ServerOptions, Transport};
+use crate::demo::server::{Background, Counts, FaultKind, Scope, ServerError, ServerOptions, Transport};
 use crate::load::{Asked, LoadError, LoadHandle, Observation};
 use crate::model::{Endpoint, EventId, FailureClass};
 
@@ -82,7 +82,7 @@ pub(super) async fn measure(case: Case, own: &Path, folder: &Path) -> Result<Row
         fault: case.injection,
         transport: case.transport,
         connections: case.policy,
-        protocol: (!Transport::DATAGRAMS.contains(&case.transport)).then_some(case.protocol),
+        protocol: (!Transport::MESSAGES.contains(&case.transport)).then_some(case.protocol),
         tls: case.is_tls,
         streams: case.streams,
         class: case.class(),
@@ -97,13 +97,18 @@ pub(super) async fn measure(case: Case, own: &Path, folder: &Path) -> Result<Row
 pub(super) async fn run(case: Case, folder: &Path) -> Result<Figures, CalibrationError> {
     let server = serve(case, folder).await?;
     let mut counted = load(case, &server).await?;
-    let met_by_server =
-        case.injection.fault().and_then(|fault| server.counts().injected.get(&fault).copied()).unwrap_or(0);
+    let is_counted_at_its_end = matches!(case.injection.fault(), Some(FaultKind::Unread | FaultKind::Overflow));
+    let counts = if is_counted_at_its_end { stopped(server).await? } else { server.counts() };
+    let met_by_server = case.injection.fault().and_then(|fault| counts.injected.get(&fault).copied()).unwrap_or(0);
     let injected = match case.injection {
+        // Those that it found in its queue.
+        Injection::Fault(FaultKind::Unread) => counts.requests,
+        // Those that it did not.
+        Injection::Fault(FaultKind::Overflow) => counted.due.saturating_sub(counts.requests),
         // No request gets as far as the server: each of them meets the fault.
         Injection::Fault(kind) if kind.scope() == Scope::Listener => counted.due,
         // Those that the server never saw: it answers the others.
-        Injection::Fault(FaultKind::NoStreams) => counted.due.saturating_sub(server.counts().requests),
+        Injection::Fault(FaultKind::NoStreams) => counted.due.saturating_sub(counts.requests),
         Injection::Fault(_) | Injection::Interrupt => met_by_server,
         // Those that the server never saw.
         Injection::ConnectionHeld => counted.due.saturating_sub(met_by_server),
@@ -112,8 +117,13 @@ pub(super) async fn run(case: Case, folder: &Path) -> Result<Figures, Calibratio
     if case.injection == Injection::ConnectionHeld {
         counted.expect(FailureClass::ResponseTimeout, met_by_server);
     }
+    if case.injection == Injection::Fault(FaultKind::Overflow) && case.transport != Transport::Fifo {
+        counted.expect(FailureClass::ResponseTimeout, counts.requests);
+    }
     let counted_as_it_is = match case.class() {
         Some(class) => counted.failures.remove(&class).unwrap_or(0),
+        // Each request met it.
+        None if is_counted_at_its_end => counted.ok,
         // An `ok` for each request that met it, beside those for the requests that did not.
         None => counted.ok.saturating_sub(counted.due.saturating_sub(injected)),
     };
@@ -133,11 +143,19 @@ async fn serve(case: Case, folder: &Path) -> Result<Background, CalibrationError
         Transport::Unix => Endpoint::Unix(folder.join(socket_name())),
         Transport::Udp => Endpoint::Udp(([127, 0, 0, 1], 0).into()),
         Transport::UnixDgram => Endpoint::UnixDgram(folder.join(socket_name())),
+        Transport::UnixSeqpacket => Endpoint::UnixSeqpacket(folder.join(socket_name())),
+        Transport::Fifo => Endpoint::Fifo(folder.join(socket_name())),
     };
     let mut options = ServerOptions::listening_on(vec![endpoint]);
     options.faults.extend(case.fault_spec());
     let started = tokio::task::spawn_blocking(move || Background::start(options)).await;
     Ok(started.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?)
+}
+
+/// What a server has counted when it has stopped.
+async fn stopped(server: Background) -> Result<Counts, CalibrationError> {
+    let stopped = tokio::task::spawn_blocking(move || server.stop()).await;
+    Ok(stopped.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?)
 }
 
 /// Loads until enough requests were due, and waits for what became of each.

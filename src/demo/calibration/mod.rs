@@ -47,11 +47,11 @@ pub struct Calibration {
 pub struct Row {
     /// What went wrong.
     pub fault: Injection,
-    /// `tcp` or `unix`.
+    /// `tcp` or `unix`; or what takes messages: `udp`, `unix_dgram`, `unix_seqpacket` or `fifo`.
     pub transport: Transport,
     /// `reused` or `new`.
     pub connections: Policy,
-    /// `http1`, `http2` or `grpc`; none with datagrams.
+    /// `http1`, `http2` or `grpc`; none with messages.
     pub protocol: Option<Protocol>,
     /// Whether the client spoke TLS.
     pub tls: bool,

@@ -302,7 +302,7 @@ impl Connection {
 }
 
 /// Ends a connection.
-async fn end(mut stream: Stream, ending: io::Result<Ending>) {
+pub(super) async fn end(mut stream: Stream, ending: io::Result<Ending>) {
     match ending {
         Ok(Ending::Reset) => stream.reset(),
         Ok(Ending::Wait) => stream.await_client_gone().await,

@@ -17,14 +17,18 @@ pub enum Transport {
     Udp,
     /// A Unix socket for datagrams.
     UnixDgram,
+    /// A Unix socket for messages on a connection.
+    UnixSeqpacket,
+    /// A FIFO.
+    Fifo,
 }
 
 impl Transport {
-    /// Those with connections.
+    /// Those that HTTP is spoken over.
     pub const ALL: [Self; 2] = [Self::Tcp, Self::Unix];
 
-    /// Those without: every request is a datagram.
-    pub const DATAGRAMS: [Self; 2] = [Self::Udp, Self::UnixDgram];
+    /// Those on which every request is one message.
+    pub const MESSAGES: [Self; 4] = [Self::Udp, Self::UnixDgram, Self::UnixSeqpacket, Self::Fifo];
 
     /// The word in reports.
     #[must_use]
@@ -34,6 +38,8 @@ impl Transport {
             Self::Unix => "unix",
             Self::Udp => "udp",
             Self::UnixDgram => "unix_dgram",
+            Self::UnixSeqpacket => "unix_seqpacket",
+            Self::Fifo => "fifo",
         }
     }
 }
@@ -104,13 +110,15 @@ macro_rules! fault_kinds {
                 match self { $(Self::$variant => Scope::$scope,)+ }
             }
 
-            /// What a client that speaks HTTP/1.1, or sends datagrams, must count for one injection.
+            /// What a client that speaks HTTP/1.1, or sends messages, must count for one injection.
             #[must_use]
             pub const fn effect(self, transport: Transport) -> Effect {
                 match (self, transport) {
                     $((Self::$variant, Transport::Tcp) => fault_kinds!(@effect $tcp),
                       (Self::$variant, Transport::Unix) => fault_kinds!(@effect $unix),)+
-                    (_, Transport::Udp | Transport::UnixDgram) => self.effect_on_datagrams(transport),
+                    (_, Transport::Udp | Transport::UnixDgram | Transport::UnixSeqpacket | Transport::Fifo) => {
+                        self.effect_on_messages(transport)
+                    }
                 }
             }
         }
@@ -133,6 +141,10 @@ fault_kinds! {
     NoPermission = "no-permission", Listener, tcp Unavailable, unix Permission;
     /// Binds the path as a datagram socket: the connect fails with EPROTOTYPE.
     WrongSocketType = "wrong-socket-type", Listener, tcp Unavailable, unix ConnectOther;
+    /// Of messages: takes none out of its queue until it stops, and then counts what is there.
+    Unread = "unread", Listener, tcp Unavailable, unix Unavailable;
+    /// Of messages: as unread, with room for eight of them or a little more: the others are turned away.
+    Overflow = "overflow", Listener, tcp Unavailable, unix Unavailable;
     /// Accepts, and closes with the request unread: a reset.
     AcceptUnread = "accept-unread", Connection, tcp ResetBeforeResponse, unix ResetBeforeResponse;
     /// Accepts, and ends its side of the stream with the request unread: an end of file on a new connection.
@@ -239,17 +251,28 @@ impl FaultKind {
         }
     }
 
-    /// As [`Self::effect`]: what is left of the faults where no connection is made and no HTTP is spoken.
-    const fn effect_on_datagrams(self, transport: Transport) -> Effect {
-        match (self, transport) {
-            (Self::Refuse, _) => Effect::Failure(FailureClass::Refused),
-            (Self::Stall, _) => Effect::Failure(FailureClass::ResponseTimeout),
-            (Self::WrongBody, _) => Effect::Failure(FailureClass::UnexpectedBody),
-            (Self::QueueFull, Transport::UnixDgram) => Effect::Failure(FailureClass::QueueFull),
-            (Self::PathMissing, Transport::UnixDgram) => Effect::Failure(FailureClass::PathMissing),
-            (Self::NoPermission, Transport::UnixDgram) => Effect::Failure(FailureClass::Permission),
-            _ => Effect::Unavailable,
-        }
+    /// As [`Self::effect`]: what is left of the faults where each request is one message.
+    const fn effect_on_messages(self, transport: Transport) -> Effect {
+        use Transport::{Fifo, Udp, UnixDgram, UnixSeqpacket};
+        let class = match (self, transport) {
+            // What the kernel took is all that the client of a FIFO knows.
+            (Self::Unread, Fifo) => return Effect::Unnoticed,
+            (Self::Refuse, _) => FailureClass::Refused,
+            (Self::PathMissing, UnixDgram | UnixSeqpacket | Fifo) => FailureClass::PathMissing,
+            (Self::NoPermission, UnixDgram | UnixSeqpacket | Fifo) => FailureClass::Permission,
+            (Self::WrongSocketType, UnixSeqpacket | Fifo) => FailureClass::ConnectOther,
+            (Self::QueueFull, UnixDgram | UnixSeqpacket | Fifo) | (Self::Overflow, UnixSeqpacket | Fifo) => {
+                FailureClass::QueueFull
+            }
+            (Self::Stall, Udp | UnixDgram | UnixSeqpacket) | (Self::Unread, UnixSeqpacket) => {
+                FailureClass::ResponseTimeout
+            }
+            (Self::WrongBody, Udp | UnixDgram | UnixSeqpacket) => FailureClass::UnexpectedBody,
+            (Self::AcceptUnread, UnixSeqpacket) => FailureClass::ResetBeforeResponse,
+            (Self::AcceptCloseUnread | Self::CloseBefore, UnixSeqpacket) => FailureClass::ClosedBeforeResponse,
+            _ => return Effect::Unavailable,
+        };
+        Effect::Failure(class)
     }
 
     /// The class a client must count for one injection; none where it counts an `ok` or the fault does not exist
@@ -372,13 +395,14 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_exists_on_a_transport_and_those_of_connections_and_requests_on_both_or_in_http2_alone() {
+    fn every_kind_exists_on_a_transport_and_those_of_connections_and_requests_on_both_or_in_http2_or_messages_alone() {
         for &kind in FaultKind::ALL {
             let is_available = |&transport: &Transport| kind.effect(transport) != Effect::Unavailable;
             let least = if kind.scope() == Scope::Listener { 1 } else { 2 };
+            let is_of_messages = Transport::MESSAGES.iter().any(is_available);
             let is_of_grpc = kind.effect_over(Protocol::Grpc, Transport::Tcp) != Effect::Unavailable;
             let transports = Transport::ALL.iter().filter(|transport| is_available(transport)).count();
-            assert!(transports >= least || (transports == 0 && is_of_grpc), "{kind}");
+            assert!(transports >= least || (transports == 0 && (is_of_grpc || is_of_messages)), "{kind}");
         }
     }
 }

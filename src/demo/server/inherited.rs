@@ -20,8 +20,8 @@ pub(super) struct Inherited {
     pub(super) socket: OwnedFd,
     /// AF_UNIX, or AF_INET for both versions of IP.
     pub(super) family: AddressFamily,
-    /// It takes datagrams, and no connections.
-    pub(super) takes_datagrams: bool,
+    /// What it carries: a stream, datagrams, or messages on a connection.
+    pub(super) kind: SocketType,
 }
 
 /// Takes what LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES say is ours, and takes the first two out of the environment.
@@ -35,7 +35,7 @@ pub(super) fn from_manager() -> Result<Vec<Inherited>, ServerError> {
             let descriptor = FIRST_DESCRIPTOR + index;
             let (socket, family, kind) =
                 take(&mut passed, index).map_err(|reason| ServerError::Inherited { descriptor, reason })?;
-            Ok(Inherited { descriptor, name, socket, family, takes_datagrams: kind == SocketType::DGRAM })
+            Ok(Inherited { descriptor, name, socket, family, kind })
         })
         .collect()
 }
@@ -43,10 +43,10 @@ pub(super) fn from_manager() -> Result<Vec<Inherited>, ServerError> {
 /// listenfd takes IPv6 for a kind of AF_INET, and puts back what is not of the family asked for.
 fn take(passed: &mut ListenFd, index: usize) -> Result<(OwnedFd, AddressFamily, SocketType), String> {
     let mut reason = String::from("it was taken before");
-    for kind in [SocketType::STREAM, SocketType::DGRAM] {
+    for kind in [SocketType::STREAM, SocketType::DGRAM, SocketType::SEQPACKET] {
         let raw = i32::try_from(kind.as_raw()).map_err(|error| error.to_string())?;
         for family in [AddressFamily::INET, AddressFamily::UNIX] {
-            match passed.take_custom(index, i32::from(family.as_raw()), raw, "stream or datagram socket") {
+            match passed.take_custom(index, i32::from(family.as_raw()), raw, "socket") {
                 Ok(Some(socket)) => return Ok((socket, family, kind)),
                 Ok(None) => {}
                 Err(error) => reason = error.to_string(),

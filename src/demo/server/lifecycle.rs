@@ -16,14 +16,18 @@ use super::connection::Connection;
 use super::counts::Counters;
 use super::datagrams::Datagrams;
 use super::error::ServerError;
+use super::fifo::Fifo;
 use super::freeze::Freeze;
 use super::inherited::Inherited;
 use super::listener::Listener;
 use super::notifier::Notifier;
 use super::options::{ServerOptions, StopMode};
+use super::packets;
 use super::pause::pause;
 use super::service::Service;
 use super::sockets::Sockets;
+use super::stream::Stream;
+use super::unread::Unread;
 use crate::clock;
 use crate::model::Endpoint;
 
@@ -85,8 +89,11 @@ impl Server {
     async fn serve(&mut self, sockets: Sockets, endpoints: &[Endpoint]) -> Result<(), ServerError> {
         let service = self.service()?;
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
-        let Sockets { listeners, datagrams, connections, unserved } = sockets;
-        let one_shot = listeners.is_empty() && datagrams.is_empty() && unserved.is_empty();
+        let Sockets { listeners, datagrams, fifos, unread, connections, unserved } = sockets;
+        let one_shot =
+            [listeners.is_empty(), datagrams.is_empty(), fifos.is_empty(), unread.is_empty(), unserved.is_empty()]
+                .iter()
+                .all(|is_empty| *is_empty);
         for (name, stream) in connections {
             tokio::spawn(serve_connection(Connection::new(stream, name, Arc::clone(&service)), alive.clone()));
         }
@@ -96,6 +103,9 @@ impl Server {
         }
         for datagrams in datagrams {
             tokio::spawn(serve_datagrams(datagrams, Arc::clone(&service), alive.clone()));
+        }
+        for fifo in fifos {
+            tokio::spawn(serve_fifo(fifo, Arc::clone(&service), alive.clone()));
         }
         drop(alive);
 
@@ -118,7 +128,10 @@ impl Server {
                 () = aborted(&mut self.commands) => return Ok(()),
             }
         }
-        drop(unserved);
+        for _ in 0..unread.iter().map(Unread::count).sum() {
+            service.counters.request();
+        }
+        drop((unread, unserved));
         if self.options.unlink_own_path {
             unlink_paths(endpoints);
         }
@@ -175,6 +188,9 @@ async fn accept_all(listener: Listener, service: Arc<Service>, alive: mpsc::Send
     loop {
         pause(service.options.accept_delay).await;
         match listener.accept().await {
+            Ok(stream) if listener.takes_packets() => {
+                tokio::spawn(serve_packets(stream, Arc::clone(&service), alive.clone()));
+            }
             Ok(stream) => {
                 let connection = Connection::new(stream, listener.name.clone(), Arc::clone(&service));
                 tokio::spawn(serve_connection(connection, alive.clone()));
@@ -192,6 +208,16 @@ async fn serve_connection(connection: Connection, _alive: mpsc::Sender<Infallibl
 /// As [`serve_connection`], until the server stops.
 async fn serve_datagrams(datagrams: Datagrams, service: Arc<Service>, _alive: mpsc::Sender<Infallible>) {
     datagrams.serve(service).await;
+}
+
+/// As [`serve_connection`], of messages.
+async fn serve_packets(stream: Stream, service: Arc<Service>, _alive: mpsc::Sender<Infallible>) {
+    packets::serve(stream, service).await;
+}
+
+/// As [`serve_connection`], until the server stops.
+async fn serve_fifo(fifo: Fifo, service: Arc<Service>, _alive: mpsc::Sender<Infallible>) {
+    fifo.serve(service).await;
 }
 
 /// `listening on 127.0.0.1:8010 (web), /run/x.sock (own)`.

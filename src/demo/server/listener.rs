@@ -26,6 +26,8 @@ pub(super) struct Listener {
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
+    /// Of messages: to the system calls that it makes, a socket as any other.
+    Packets(UnixListener),
 }
 
 impl Listener {
@@ -39,12 +41,15 @@ impl Listener {
                 socket.bind(*address)?;
                 Self::tcp(name, socket.listen(backlog)?)
             }
-            Endpoint::Unix(path) => {
-                remove_stale(path)?;
-                let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-                rustix::net::bind(&socket, &unix_address(path)?)?;
-                rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
-                Self::inherit(name, socket, AddressFamily::UNIX)
+            Endpoint::Unix(path) => Self::inherit(
+                name,
+                bind_path(path, SocketType::STREAM, backlog)?,
+                AddressFamily::UNIX,
+                SocketType::STREAM,
+            ),
+            Endpoint::UnixSeqpacket(path) => {
+                let socket = bind_path(path, SocketType::SEQPACKET, backlog)?;
+                Self::inherit(name, socket, AddressFamily::UNIX, SocketType::SEQPACKET)
             }
             _ => Err(io::Error::new(io::ErrorKind::Unsupported, "no connection is made to such an address")),
         }
@@ -55,10 +60,10 @@ impl Listener {
     /// O_NONBLOCK is a property of the socket, not of the descriptor: it is set here at every start, since whoever
     /// had the socket before may have left it blocking, and never cleared, since whoever has it beside us may rely
     /// on it.
-    pub(super) fn inherit(name: String, socket: OwnedFd, family: AddressFamily) -> io::Result<Self> {
+    pub(super) fn inherit(name: String, socket: OwnedFd, family: AddressFamily, kind: SocketType) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         if family == AddressFamily::UNIX {
-            Self::unix(name, UnixListener::from_std(socket.into())?)
+            Self::unix(name, UnixListener::from_std(socket.into())?, kind)
         } else {
             Self::tcp(name, TcpListener::from_std(socket.into())?)
         }
@@ -68,20 +73,38 @@ impl Listener {
         Ok(Self { name, endpoint: Endpoint::Tcp(socket.local_addr()?), socket: Socket::Tcp(socket) })
     }
 
-    fn unix(name: String, socket: UnixListener) -> io::Result<Self> {
+    fn unix(name: String, socket: UnixListener, kind: SocketType) -> io::Result<Self> {
         let address = socket.local_addr()?;
         let name_of = || address.as_abstract_name().map(of_abstract);
         let path = address.as_pathname().map(Path::to_owned).or_else(name_of);
         let path = path.ok_or_else(|| io::Error::other("it has neither a path nor an abstract name"))?;
-        Ok(Self { name, endpoint: Endpoint::Unix(path), socket: Socket::Unix(socket) })
+        Ok(if kind == SocketType::SEQPACKET {
+            Self { name, endpoint: Endpoint::UnixSeqpacket(path), socket: Socket::Packets(socket) }
+        } else {
+            Self { name, endpoint: Endpoint::Unix(path), socket: Socket::Unix(socket) }
+        })
+    }
+
+    /// Whether messages come in on its connections.
+    pub(super) fn takes_packets(&self) -> bool {
+        matches!(self.socket, Socket::Packets(_))
     }
 
     pub(super) async fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
             Socket::Tcp(socket) => Stream::tcp(socket.accept().await?.0),
-            Socket::Unix(socket) => Ok(Stream::Unix(socket.accept().await?.0)),
+            Socket::Unix(socket) | Socket::Packets(socket) => Ok(Stream::Unix(socket.accept().await?.0)),
         }
     }
+}
+
+/// A Unix socket of this type that listens at `path`.
+pub(super) fn bind_path(path: &Path, kind: SocketType, backlog: u32) -> io::Result<OwnedFd> {
+    remove_stale(path)?;
+    let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &unix_address(path)?)?;
+    rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
 }
 
 /// Removes what an earlier server left at `path`, provided it is a socket.

@@ -18,8 +18,8 @@ use crate::scenario::duration;
     after_help = "Example: gapless demo-server --listen 127.0.0.1:8010 --start-delay 500ms --fault reset-before@every=100"
 )]
 pub struct ServerOptions {
-    /// Bind and listen here: 127.0.0.1:8010, unix:/path or unix:@name; or take datagrams here:
-    /// udp://127.0.0.1:8010, unix-dgram:/path. Repeatable. Beside the sockets of LISTEN_FDS, if any;
+    /// Bind and listen here: 127.0.0.1:8010, unix:/path or unix:@name; or take messages here:
+    /// udp://127.0.0.1:8010, unix-dgram:/path, unix-seqpacket:/path, fifo:/path. Repeatable. Beside the sockets of LISTEN_FDS, if any;
     /// without either: 127.0.0.1:8010
     #[arg(long, value_name = "ADDRESS", value_parser = parse_endpoint)]
     pub listen: Vec<Endpoint>,
@@ -154,14 +154,21 @@ impl ServerOptions {
     }
 }
 
-/// `unix:/path`, `unix:@name`, `udp://ADDRESS`, `unix-dgram:/path`, or a TCP address with a port; 0 for one of the kernel's choice.
+/// `unix:/path`, `unix:@name`, `udp://ADDRESS`, `unix-dgram:/path`, `unix-seqpacket:/path`, `fifo:/path`, or a TCP address with a port; 0 for one of the kernel's choice.
 fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
     if let Some(address) = text.strip_prefix("udp://") {
         let udp = address.parse::<SocketAddr>().map(Endpoint::Udp);
         return udp.map_err(|_| format!("{address:?} is not an address with a port"));
     }
-    if let Some(path) = text.strip_prefix("unix-dgram:").filter(|path| path.starts_with(['/', '@'])) {
-        return Ok(Endpoint::UnixDgram(PathBuf::from(path)));
+    let named = |scheme: &str| text.strip_prefix(scheme).filter(|path| path.starts_with(['/', '@'])).map(PathBuf::from);
+    if let Some(path) = named("unix-dgram:") {
+        return Ok(Endpoint::UnixDgram(path));
+    }
+    if let Some(path) = named("unix-seqpacket:") {
+        return Ok(Endpoint::UnixSeqpacket(path));
+    }
+    if let Some(path) = named("fifo:").filter(|path| path.is_absolute()) {
+        return Ok(Endpoint::Fifo(path));
     }
     match text.strip_prefix("unix:") {
         Some("" | "@") => Err("a path must follow unix:, or @NAME".to_owned()),
@@ -169,7 +176,7 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
         None => text
             .parse::<SocketAddr>()
             .map(Endpoint::Tcp)
-            .map_err(|_| format!("{text:?} is no address; say 127.0.0.1:8010, [::1]:8010, unix:/path, unix:@name, udp://127.0.0.1:8010 or unix-dgram:/path")),
+            .map_err(|_| format!("{text:?} is no address; say 127.0.0.1:8010, [::1]:8010, unix:/path, unix:@name, udp://127.0.0.1:8010, unix-dgram:/path, unix-seqpacket:/path or fifo:/path")),
     }
 }
 
@@ -211,6 +218,9 @@ mod tests {
         let options = parse(&["--listen", "[::1]:80", "--listen", "unix:/run/x.sock"]).unwrap();
         let expected = [Endpoint::Tcp("[::1]:80".parse().unwrap()), Endpoint::Unix("/run/x.sock".into())];
         assert_eq!(options.listen, expected);
+        let options = parse(&["--listen", "unix-seqpacket:@a", "--listen", "fifo:/run/f"]).unwrap();
+        assert_eq!(options.listen, [Endpoint::UnixSeqpacket("@a".into()), Endpoint::Fifo("/run/f".into())]);
+        assert!(parse(&["--listen", "fifo:@a"]).is_err(), "a FIFO has a path");
         assert!(parse(&["--listen", "localhost"]).unwrap_err().contains("unix:/path"));
         assert!(parse(&["--listen", "unix:"]).unwrap_err().contains("a path must follow"));
     }

@@ -100,7 +100,9 @@ pub(super) fn of(kind: FaultKind) -> Option<(Bytes, Ending)> {
         | FaultKind::GoawayZero
         | FaultKind::GoawayThenClose
         | FaultKind::TrailersMissing
-        | FaultKind::WrongGrpcStatus => return None,
+        | FaultKind::WrongGrpcStatus
+        | FaultKind::Unread
+        | FaultKind::Overflow => return None,
     })
 }
 

@@ -4,13 +4,17 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
+use rustix::net::SocketType;
+
 use super::datagrams::Datagrams;
 use super::error::ServerError;
 use super::fault::FaultKind;
+use super::fifo::Fifo;
 use super::inherited::Inherited;
 use super::listener::Listener;
 use super::options::ServerOptions;
 use super::stream::Stream;
+use super::unread::Unread;
 use super::unserved::{self, Unserved};
 use crate::model::Endpoint;
 
@@ -21,6 +25,10 @@ pub(super) struct Sockets {
     pub(super) listeners: Vec<Listener>,
     /// What it takes datagrams at.
     pub(super) datagrams: Vec<Datagrams>,
+    /// The FIFOs that it reads.
+    pub(super) fifos: Vec<Fifo>,
+    /// Queues that it leaves as they are until it stops.
+    pub(super) unread: Vec<Unread>,
     /// Connections that the manager had accepted itself (Accept=yes), with their names.
     pub(super) connections: Vec<(String, Stream)>,
     /// Addresses that are taken and not served.
@@ -49,6 +57,8 @@ impl Sockets {
     pub(super) fn endpoints(&self) -> Vec<Endpoint> {
         let served = self.listeners.iter().map(|listener| &listener.endpoint);
         let served = served.chain(self.datagrams.iter().map(|datagrams| &datagrams.endpoint));
+        let served = served.chain(self.fifos.iter().map(|fifo| &fifo.endpoint));
+        let served = served.chain(self.unread.iter().map(|unread| &unread.endpoint));
         served.chain(self.unserved.iter().map(|unserved| &unserved.endpoint)).cloned().collect()
     }
 
@@ -63,16 +73,16 @@ impl Sockets {
     }
 
     fn take_over(&mut self, inherited: Inherited, fault: Option<FaultKind>) -> Result<(), ServerError> {
-        let Inherited { descriptor, name, socket, family, takes_datagrams } = inherited;
+        let Inherited { descriptor, name, socket, family, kind } = inherited;
         let bad = |reason: String| ServerError::Inherited { descriptor, reason };
-        if let Some(kind) = fault.filter(|&kind| unserved::is_unserved(kind)) {
-            return Err(bad(format!("{kind} needs an address of the server's own: say --listen")));
+        if let Some(fault) = fault.filter(|&fault| unserved::is_unserved(fault)) {
+            return Err(bad(format!("{fault} needs an address of the server's own: say --listen")));
         }
         let is_listening = rustix::net::sockopt::socket_acceptconn(&socket).map_err(|error| bad(error.to_string()))?;
-        let taken = if takes_datagrams {
+        let taken = if kind == SocketType::DGRAM {
             Datagrams::inherit(name, socket, family).map(|datagrams| self.datagrams.push(datagrams))
         } else if is_listening {
-            Listener::inherit(name, socket, family).map(|listener| self.listeners.push(listener))
+            Listener::inherit(name, socket, family, kind).map(|listener| self.listeners.push(listener))
         } else {
             Stream::inherit(socket, family).map(|stream| self.connections.push((name, stream)))
         };
@@ -81,9 +91,15 @@ impl Sockets {
 
     fn open_own(&mut self, endpoint: &Endpoint, backlog: u32, fault: Option<FaultKind>) -> io::Result<()> {
         match fault.filter(|&kind| unserved::is_unserved(kind)) {
+            Some(kind @ (FaultKind::Unread | FaultKind::Overflow)) => {
+                self.unread.push(Unread::open(kind, endpoint, backlog)?);
+            }
             Some(kind) => self.unserved.push(unserved::occupy(kind, endpoint)?),
             None if endpoint.takes_datagrams() => self.datagrams.push(Datagrams::bind(endpoint)?),
-            None => self.listeners.push(Listener::bind(endpoint, backlog)?),
+            None => match endpoint {
+                Endpoint::Fifo(path) => self.fifos.push(Fifo::open(path)?),
+                _ => self.listeners.push(Listener::bind(endpoint, backlog)?),
+            },
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ impl TestServer {
             Transport::Unix => Endpoint::Unix(folder.path().join("server.sock")),
             Transport::Udp => Endpoint::Udp(([127, 0, 0, 1], 0).into()),
             Transport::UnixDgram => Endpoint::UnixDgram(folder.path().join("server.sock")),
+            Transport::UnixSeqpacket => Endpoint::UnixSeqpacket(folder.path().join("server.sock")),
+            Transport::Fifo => Endpoint::Fifo(folder.path().join("server.fifo")),
         };
         let mut options = ServerOptions::listening_on(vec![endpoint]);
         adjust(&mut options);
