@@ -140,6 +140,9 @@ impl Asking<'_> {
             if has_body {
                 return self.talk(place, keys);
             }
+            if scenario::sends_messages(url) {
+                return messages::without_message(url);
+            }
             let told = "as it was given".to_owned();
             return Candidate { place, told, adopted: Adopted::Bytes { keys, greeting: None } };
         }

@@ -59,7 +59,13 @@ impl Url {
         if let Some(of_socket) = of_socket(text) {
             return of_socket;
         }
+        if let Some(mistake) = around_socket(text) {
+            return Err(mistake);
+        }
         let (name, rest) = text.split_once("://").ok_or_else(|| {
+            if let Some(name) = foreign_scheme(text) {
+                return (format!("unknown scheme \"{name}\""), format!("it can be {}", listed()));
+            }
             let example = if text.contains("//") { "127.0.0.1:8000/" } else { text };
             ("this URL has no scheme".to_owned(), format!("write it in full: \"http://{example}\""))
         })?;
@@ -148,6 +154,34 @@ pub(crate) fn pattern() -> String {
     let of_hosts: Vec<_> = SCHEMES.iter().map(|(name, ..)| *name).collect();
     let of_sockets: Vec<_> = SOCKET_SCHEMES.iter().map(|(name, _)| *name).collect();
     format!("^(({})://|({}):[/@])", of_hosts.join("|"), of_sockets.join("|"))
+}
+
+/// What is wrong with a URL that has another scheme before that of a socket, as in `https://unix:/PATH`; none if it has not.
+fn around_socket(text: &str) -> Option<UrlMistake> {
+    let (name, rest) = text.split_once(':')?;
+    let rest = rest.trim_start_matches('/');
+    let (socket, place) = rest.split_once(':')?;
+    let &(socket, scheme) = SOCKET_SCHEMES.iter().find(|(known, _)| socket.eq_ignore_ascii_case(known))?;
+    let is_of_host = SCHEMES.iter().any(|(known, ..)| name.eq_ignore_ascii_case(known));
+    if !is_of_host || !place.starts_with(['/', '@']) {
+        return None;
+    }
+    let help = if scheme.sends_messages() {
+        format!("messages to it are sent as they are: write \"{socket}:{place}\"")
+    } else {
+        format!(
+            "write \"{socket}:{place}\" for a service of bytes; for HTTP, url = \"http://localhost/\" with unix = \"{place}\""
+        )
+    };
+    Some((format!("`{name}:` before the URL of a socket"), help))
+}
+
+/// The scheme of a URL such as `netlink:kobject`, which no `//` follows: not a host with its port.
+fn foreign_scheme(text: &str) -> Option<&str> {
+    let (name, rest) = text.split_once(':')?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-".contains(&byte));
+    let is_known = SCHEMES.iter().any(|(known, ..)| name.eq_ignore_ascii_case(known));
+    (is_name && !is_known && !rest.starts_with(|c: char| c.is_ascii_digit() || c == '/')).then_some(name)
 }
 
 /// A URL that names a socket of this machine: `unix:/PATH` or `unix:@NAME`; none if `text` has another scheme.

@@ -17,10 +17,13 @@ impl Asking<'_> {
                 return self.ask(endpoint);
             }
             if !is_one {
-                return unasked(endpoint, "it takes messages, as others of it do: pass --url to choose one of them");
+                return unasked(
+                    &endpoint.to_string(),
+                    "it takes messages, as others of it do: pass --url to choose one of them",
+                );
             }
             if has_answered {
-                return unasked(endpoint, "the same port, at another address");
+                return unasked(&endpoint.to_string(), "the same port, at another address");
             }
             let candidate = self.ask(endpoint);
             has_answered = matches!(candidate.adopted, Adopted::Bytes { .. });
@@ -34,8 +37,7 @@ impl Asking<'_> {
         if self.has_message() {
             return self.talk(endpoint.to_string(), at(endpoint, "", ""));
         }
-        let answer = if matches!(endpoint, Endpoint::Fifo(_)) { "" } else { ", and --expect-body for its answer" };
-        unasked(endpoint, &format!("it takes messages: pass --body for one that it understands{answer}"))
+        without_message(&endpoint.to_string())
     }
 
     fn has_message(&self) -> bool {
@@ -53,8 +55,14 @@ fn same(one: &Endpoint, other: &Endpoint) -> bool {
     one == other || matches!((one, other), (Endpoint::Udp(one), Endpoint::Udp(other)) if one.port() == other.port())
 }
 
-fn unasked(endpoint: &Endpoint, told: &str) -> Candidate {
-    Candidate { place: endpoint.to_string(), told: told.to_owned(), adopted: Adopted::Unasked }
+/// What is to be said where there is nothing to send to a URL.
+pub(super) fn without_message(url: &str) -> Candidate {
+    let answer = if url.starts_with("fifo:") { "" } else { ", and --expect-body for its answer" };
+    unasked(url, &format!("it takes messages: pass --body for one that it understands{answer}"))
+}
+
+fn unasked(url: &str, told: &str) -> Candidate {
+    Candidate { place: url.to_owned(), told: told.to_owned(), adopted: Adopted::Unasked }
 }
 
 #[cfg(test)]
@@ -105,6 +113,18 @@ mod tests {
         assert_eq!(hears_one.try_iter().collect::<Vec<_>>(), [b"PING"], "the last time alone");
         assert!(hears_other.try_recv().is_err());
         assert_eq!(adopted(&[other], &RequestArgs { expect_body: Some("no".to_owned()), ..ping() }), ["nothing"]);
+    }
+
+    #[test]
+    fn a_url_that_was_given_needs_a_message_as_well() {
+        let request = RequestArgs::default();
+        let asking = Asking { request: &request, here: Path::new("/"), there: None };
+        for url in ["udp://127.0.0.1:9", "unix-dgram:/run/a", "unix-seqpacket:/run/a", "fifo:/run/a"] {
+            let candidate = asking.ask_url(url);
+            assert!(matches!(candidate.adopted, Adopted::Unasked), "{url}");
+            assert_eq!(candidate.told.contains("--expect-body"), !url.starts_with("fifo"), "{}", candidate.told);
+        }
+        assert!(matches!(asking.ask_url("tcp://127.0.0.1:9").adopted, Adopted::Bytes { .. }), "it may greet");
     }
 
     #[test]

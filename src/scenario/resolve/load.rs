@@ -8,7 +8,7 @@ use crate::scenario::file::load::Health;
 use crate::scenario::file::steps::Action;
 use crate::scenario::file::{File, Load};
 use crate::scenario::mistake::Mistakes;
-use crate::scenario::plan::{Cohort, Connections, Pace, Target};
+use crate::scenario::plan::{Cohort, Connections, Pace, Scheme, Target};
 use crate::scenario::reader::Given;
 use crate::scenario::source::{Place, Spanned};
 
@@ -152,9 +152,11 @@ fn connections(load: &Load, target: Option<&Target>, pace: Pace, mistakes: &mut 
     let of_bytes = target.filter(|target| !target.scheme.speaks_http());
     if let (Some(target), Some(true), Some(place)) = (of_bytes, load.reuse.value(), load.reuse.key()) {
         let scheme = target.url.split(':').next().unwrap_or_default();
-        mistakes
-            .add(place, format!("`reuse` with a {scheme} target"))
-            .help(format!("over {scheme} each request has a socket of its own: leave `reuse` out, or use false"));
+        mistakes.add(place, format!("`reuse` with a {scheme} target")).help(if target.scheme == Scheme::Fifo {
+            "each request opens the FIFO anew: leave `reuse` out, or use false".to_owned()
+        } else {
+            format!("over {scheme} each request has a socket of its own: leave `reuse` out, or use false")
+        });
     }
     let reuse = load.reuse.or(of_bytes.is_none());
     if let (false, Some(place)) = (reuse, load.connections.key()) {
