@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Takes messages on the socket or FIFO that systemd passes, and answers those that can be answered.
 
-It ends between two messages only, so that none is in its hands when it stops. `dns` answers every query with 127.0.0.1.
+It ends between two messages only, so that none is in its hands when it stops. `dns` answers every query with 127.0.0.1;
+`none` answers nothing, as a receiver of syslog or statsd does. At its end it says how many messages it took.
 """
 
 import argparse
@@ -59,11 +60,14 @@ def main():
         passed = socket.socket(fileno=PASSED)
     notify_ready()
 
+    took = 0
     while True:
         ready, _, _ = select.select([woken, passed if fifo is None else fifo], [], [])
         if woken in ready:
             time.sleep(options.stop_delay)
+            print(f"took {took} messages", flush=True)
             return
+        took += 1
         if fifo is not None:
             os.read(fifo, 65536)
         elif passed.type == socket.SOCK_SEQPACKET:
@@ -73,7 +77,8 @@ def main():
                     connection.send(answer(message, options.protocol))
         else:
             message, client = passed.recvfrom(65536)
-            passed.sendto(answer(message, options.protocol), client)
+            if options.protocol != "none":
+                passed.sendto(answer(message, options.protocol), client)
 
 
 main()

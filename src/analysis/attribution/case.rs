@@ -256,6 +256,11 @@ impl<'a> Case<'a> {
         self.answers.get(next).is_none_or(|answer| *answer > self.moment.to)
     }
 
+    /// A request of its cohort was answered at some time of the run.
+    pub(crate) fn was_ever_answered(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// A process of the service ran all the while that it waited.
     pub(crate) fn service_ran(&self) -> bool {
         let wait = self.there(self.wait());

@@ -12,8 +12,32 @@ use crate::scenario::plan::Destination;
 const LOOK_LAG_NS: u64 = 200_000_000;
 
 fn went_unanswered(case: &Case<'_>) -> bool {
+    is_unanswered_datagram(case) && case.was_ever_answered()
+}
+
+fn is_unanswered_datagram(case: &Case<'_>) -> bool {
     case.destination().takes_datagrams() && case.is(&[FailureClass::ResponseTimeout])
 }
+
+/// Nothing was ever answered, from the first request of the run to the last: a receiver that never answers, as of syslog or
+/// statsd, looks like one that takes nothing, and so no mechanism can be inferred from the silence.
+pub(super) fn is_unconfirmed(case: &Case<'_>) -> bool {
+    is_unanswered_datagram(case) && !case.was_ever_answered()
+}
+
+/// What is known of datagrams that a receiver which never answers may have taken, in a sentence.
+pub(super) fn unconfirmed(destinations: &[&Destination], when: &str, span: Span, timeline: &Timeline<'_>) -> String {
+    let told = destinations.iter().map(|destination| {
+        let address = crate::scenario::describe::destination(destination);
+        let drops = timeline.drops(destination, span);
+        let drops = drops.map_or_else(String::new, |n| format!("; the kernel dropped {n} datagrams there for want of room"));
+        format!("{address} answered nothing in this run: these were sent and not refused, {when}{drops}; what was taken is unknown")
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// What helps with a receiver that never answers.
+pub(super) const REMEDY_OF_UNCONFIRMED: &str = "Compare what was sent with the receiver's own count; or load something that answers, such as its health port, beside it.";
 
 /// The kernel dropped datagrams at its socket when it was sent. A Unix socket drops none: it does not take them.
 pub(super) fn receive_buffer_was_full(case: &Case<'_>) -> bool {

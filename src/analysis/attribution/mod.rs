@@ -60,6 +60,8 @@ pub(crate) struct Finding {
     may_have_failed: Option<Span>,
     /// Of these, what may be the generator's own doing.
     pub(crate) own: u64,
+    /// Of these, datagrams to a receiver that never answered.
+    pub(crate) unconfirmed: u64,
 }
 
 impl Finding {
@@ -164,6 +166,9 @@ impl Attribution {
         let finding = self.findings.entry((scope, cause)).or_default();
         finding.add(cohort, failed, n);
         *finding.phases.entry(failed.phase(scope)).or_default() += n;
+        if datagram::is_unconfirmed(failed) {
+            finding.unconfirmed += n;
+        }
         if is_attested {
             finding.attested += n;
             *self.attested.entry(cause).or_default() += n;

@@ -150,6 +150,7 @@ fn new_process_was_too_slow(case: &Case<'_>) -> bool {
         && !case.waited_for_stop()
         && !is_up_in_vain(case)
         && !datagram::is_out_of_reach(case)
+        && !datagram::is_unconfirmed(case)
 }
 
 pub(super) fn is_starting(case: &Case<'_>) -> bool {
@@ -169,6 +170,7 @@ fn old_process_was_too_slow(case: &Case<'_>) -> bool {
         && !was_taken
         && case.nothing_was_answered()
         && !datagram::is_out_of_reach(case)
+        && !datagram::is_unconfirmed(case)
 }
 
 /// A process of the service ran, none stopped, and none took anything.
@@ -180,6 +182,7 @@ fn nobody_accepted(case: &Case<'_>) -> bool {
         && !case.waited_for_stop()
         && case.nothing_was_answered()
         && !datagram::is_out_of_reach(case)
+        && !datagram::is_unconfirmed(case)
 }
 
 fn start_limit_was_hit(case: &Case<'_>) -> bool {

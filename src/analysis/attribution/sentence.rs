@@ -34,6 +34,7 @@ pub(super) fn of(cause: Cause, finding: &Finding, event: Option<&Event<'_>>, tim
             Cause::AcceptedUnread => scene.remedy_of_limit(),
             Cause::AcceptQueueReset => scene.remedy_of_socket(),
             Cause::QueueOverflow => scene.destinations().into_iter().find_map(datagram::remedy_of_overflow),
+            Cause::Ambiguous if scene.is_unconfirmed() => Some(datagram::REMEDY_OF_UNCONFIRMED.to_owned()),
             _ => None,
         },
     }
@@ -107,6 +108,10 @@ impl Scene<'_> {
             }
             Cause::Application => {
                 format!("the application at {address} gave an unexpected answer, {}, {when}", self.answers())
+            }
+            Cause::Ambiguous if self.is_unconfirmed() => {
+                let within = self.event.map_or(self.span, |event| event.span().hull(self.span));
+                datagram::unconfirmed(&self.destinations(), &when, within, self.timeline)
             }
             Cause::Ambiguous if self.finding.own == self.finding.count => {
                 format!("the load thread itself did not keep up {when}, so nothing can be said of the target")
@@ -474,6 +479,11 @@ impl Scene<'_> {
             return format!("the accept queue of {address} was full {when}{}", self.depth());
         }
         format!("{}, {when}", told.join(" and "))
+    }
+
+    /// All were datagrams to a receiver that never answered.
+    fn is_unconfirmed(&self) -> bool {
+        self.finding.count > 0 && self.finding.unconfirmed == self.finding.count
     }
 
     fn is_of_datagrams(&self) -> bool {

@@ -4,9 +4,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use gapless::model::FailureClass;
+use gapless::model::{Cause, FailureClass};
+use gapless::record::line::Line;
+use gapless::result::ScenarioResult;
 
-use crate::support::{GAPLESS, result_in};
+use crate::support::{GAPLESS, lines_of, result_in};
 
 /// Binds what its arguments say, answers each message with `ok`, and writes a line for each into the file `taken`.
 const SERVER: &str = "
@@ -226,4 +228,86 @@ fn dnsmasq_is_tried_at_its_own_udp_port_and_counts_the_queries_that_were_not_los
     let (fewest, most) = (before + scenario.requests.ok, before + scenario.requests.due - refused);
     assert!((fewest..=most).contains(&queries), "{fewest} to {most}, not {queries}");
     assert!(shown(&tried).contains("udp://127.0.0.1:17936"), "{}", shown(&tried));
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn what_no_load_can_be_put_on_is_named_with_its_line() {
+    for listen in
+        ["ListenNetlink=kobject-uevent 1", "ListenMessageQueue=/gapless-own", "ListenSpecial=/proc/1/mountinfo"]
+    {
+        let own = Own::start("gapless-own-special.service", "ExecStart=/bin/sleep infinity");
+        let socket = own.installed().with_extension("socket");
+        std::fs::write(&socket, format!("[Socket]\n{listen}\n")).expect("we are root");
+        systemctl(&["daemon-reload"]);
+        systemctl(&["stop", own.unit]);
+        systemctl(&["start", "gapless-own-special.socket"]);
+        let named = format!("listens with {listen} (line 2), which gapless has no target for");
+        let tried = own.run(&["try", own.unit, "--yes", "--times", "1"]);
+        for (code, said) in [own.init(&[]), own.init(&ANSWERED), (tried.status.code(), shown(&tried))] {
+            assert!(code == Some(2) && said.contains(&named), "{said}");
+        }
+        let audit = shown(&own.run(&["check", "gapless-own-special.socket"]));
+        assert!(audit.contains("GL027") && audit.contains(&format!("Gapless cannot load {listen}")), "{audit}");
+        systemctl(&["stop", "gapless-own-special.socket"]);
+        std::fs::remove_file(socket).expect("ours");
+    }
+}
+
+/// The folder of the library, in a place where it may be changed.
+fn library() -> tempfile::TempDir {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/messages");
+    let status = Command::new("cp").arg("-r").arg(folder).arg(place.path()).status().expect("cp is there");
+    assert!(status.success());
+    place
+}
+
+fn journalctl(arguments: &[&str]) -> String {
+    let output = Command::new("journalctl").arg("--quiet").args(arguments).output().expect("it is there");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a scenario whose receiver never answers: what the report says, the datagrams that the kernel dropped at its socket,
+/// and those that the receiver says at its ends that it took.
+fn sent_dropped_and_taken(place: &Path) -> (ScenarioResult, u64, u64) {
+    let _ = std::fs::remove_dir_all(place.join("out"));
+    let begin = journalctl(&["--lines=0", "--show-cursor"]);
+    let cursor = begin.trim().strip_prefix("-- cursor: ").expect("a cursor");
+    let mut run = Command::new(GAPLESS);
+    run.args(["run", "--manager", "system", "messages/statsd.toml", "--out", "out"]).current_dir(place);
+    let output = run.stdin(Stdio::null()).output().expect("it is built");
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", shown(&output));
+    let mut result = result_in(&place.join("out"));
+    let drops = lines_of(&place.join("out/records/messages-statsd.jsonl")).into_iter().filter_map(|line| match line {
+        Line::Queue(queue) => queue.listeners.iter().filter_map(|listener| listener.drops).max(),
+        _ => None,
+    });
+    journalctl(&["--sync"]);
+    let after = format!("--after-cursor={cursor}");
+    let journal = journalctl(&["--unit=messages-statsd.service", "--output=cat", &after]);
+    let counts = journal.lines().filter_map(|line| line.strip_prefix("took ")?.split(' ').next()?.parse::<u64>().ok());
+    (result.scenarios.swap_remove(0), drops.max().map_or(0, u64::from), counts.sum())
+}
+
+#[test]
+#[ignore = "runs in the box"]
+fn a_receiver_that_never_answers_took_what_was_sent_and_neither_refused_nor_dropped() {
+    let place = library();
+    let (scenario, dropped, taken) = sent_dropped_and_taken(place.path());
+    assert_eq!((scenario.requests.ok, dropped), (0, 0), "nobody confirmed any");
+    assert_eq!(scenario.outcomes, [(FailureClass::ResponseTimeout, taken)].into());
+
+    let units = place.path().join("messages/units");
+    let append = |name: &str, from: &str, to: &str| {
+        let path = units.join(name);
+        let text = std::fs::read_to_string(&path).expect("a unit");
+        std::fs::write(path, text.replace(from, to)).expect("ours");
+    };
+    append("messages-statsd.socket", "[Socket]", "[Socket]\nReceiveBuffer=4K");
+    append("messages-statsd.service", "--protocol none", "--protocol none --start-delay 1");
+    let (scenario, dropped, taken) = sent_dropped_and_taken(place.path());
+    assert!(dropped > 0, "the buffer was too small");
+    assert_eq!(scenario.outcomes, [(FailureClass::ResponseTimeout, taken + dropped)].into());
+    assert_eq!(scenario.causes.keys().collect::<Vec<_>>(), [&Cause::Ambiguous]);
 }

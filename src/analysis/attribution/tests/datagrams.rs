@@ -79,3 +79,25 @@ fn what_the_new_process_might_still_answer_is_a_slow_start() {
     let others = restarted_over_udp(true).seeing(kept());
     assert_eq!(others.cause(unanswered(), 2_100, 10_000), Cause::Ambiguous, "others were answered");
 }
+
+#[test]
+fn nothing_is_inferred_from_the_silence_of_what_never_answers() {
+    let looks = || [look(1_900, Some((SOCKET, 0, 3))), look(2_150, Some((SOCKET, 212_000, 7)))];
+    let run = |has_answered: bool| {
+        let mut run = restarted_over_udp(true).never_answering().seeing(looks());
+        run.requests.retain(|_| has_answered);
+        run
+    };
+    assert_eq!(run(true).cause(unanswered(), 2_100, 10_000), Cause::QueueOverflow);
+    assert_eq!(run(false).cause(unanswered(), 2_100, 10_000), Cause::Ambiguous);
+    let mut result = run(false).losing(unanswered(), 2_100, 10_000);
+    let told = result.evidence.swap_remove(0);
+    let sentence = "1 response timeout: udp://127.0.0.1:8010 answered nothing in this run: these were sent and not refused, at \
+                    11.100 s; the kernel dropped 4 datagrams there for want of room; what was taken is unknown";
+    assert_eq!(told.sentence, sentence);
+    assert!(told.remedy.is_some_and(|remedy| remedy.contains("the receiver's own count")));
+    let mut alone = restarted_over_udp(false).never_answering();
+    alone.requests.clear();
+    let refused = alone.cause(of_new(FailureClass::Refused), 2_010, 1);
+    assert_eq!(refused, Cause::NoListener, "a refusal speaks for itself");
+}
