@@ -259,7 +259,7 @@ pub enum SchemaOf {
 /// `gapless probe`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-gapless starts it by itself on the hosts of --host and [fleet], as `ssh HOST gapless probe`.
+`gapless try --host` starts it by itself, as `ssh HOST gapless probe`, where the same version is installed for a login by root.
 
 It looks and changes nothing: processes, listeners and who holds them, accept queues, counters of the network, the units' \
 journal (journalctl), and, as root with tracefs mounted, the kernel's trace of listeners and resets, in a tracing instance \

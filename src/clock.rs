@@ -1,5 +1,7 @@
 //! The one clock, and people's, where several machines have to agree on a time.
 
+pub mod offsets;
+
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;

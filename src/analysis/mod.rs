@@ -67,7 +67,7 @@ pub use crate::result::{self, RunResult, ScenarioResult};
 
 use self::facts::Facts;
 use self::figures::{Figures, Part};
-use self::number::{finite_ms, ns_to_ms, round3, span_ms};
+use self::number::{finite_ms, round3, span_ms};
 use crate::model::Verdict;
 use crate::record::Record;
 use crate::record::begin::Begin;
@@ -213,8 +213,7 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
         )));
     }
     if let Some(clock) = facts.timeline.clock() {
-        let half_width_ms = ns_to_ms(clock.half_width_ns);
-        notes.push(info(format!("clock of {}: offset known to \u{b1}{half_width_ms:.2} ms", clock.host)));
+        notes.push(info(format!("clock of {}: {}", clock.host, clock.in_words())));
     }
     if facts.record.left_out > 0 {
         notes.push(info(format!("{} more observations were left out of the report.", facts.record.left_out)));

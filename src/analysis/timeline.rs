@@ -324,7 +324,7 @@ impl<'a> Timeline<'a> {
 
     /// What the kernel showed at an address during `span`; none if it was never asked about it.
     pub(crate) fn listeners(&self, destination: &Destination, span: Span) -> Option<ListenerView> {
-        if !self.is_watched(destination) {
+        if !self.is_watched(destination) || self.is_lost_by(span.to) {
             return None;
         }
         let left = self.queues.partition_point(|queue| queue.at <= span.to);
@@ -373,7 +373,8 @@ impl<'a> Timeline<'a> {
         self.listeners(destination, within).filter(|view| view.absent)?;
         let from = self.queues.iter().rposition(|queue| queue.at <= within.to && is_absent(queue))?;
         let first = self.queues[..from].iter().rposition(|queue| !is_absent(queue)).map_or(0, |present| present + 1);
-        let back = self.queues[from..].iter().find(|queue| !is_absent(queue)).map_or(self.load_end, |queue| queue.at);
+        let seen_until = self.lost_after().map_or(self.load_end, |lost| lost.min(self.load_end));
+        let back = self.queues[from..].iter().find(|queue| !is_absent(queue)).map_or(seen_until, |queue| queue.at);
         Some(Span::new(self.queues[first].at, back))
     }
 
@@ -403,8 +404,21 @@ impl<'a> Timeline<'a> {
         by_action || by_exit || states.iter().any(by_patience)
     }
 
+    /// The last look at another machine; nothing is known of what came after it.
+    fn lost_after(&self) -> Option<MonoTime> {
+        self.clock.and_then(|_| self.looks.iter().map(|looks| looks.to).max())
+    }
+
+    /// Another machine could no longer be looked at by then.
+    pub(crate) fn is_lost_by(&self, at: MonoTime) -> bool {
+        self.lost_after().is_some_and(|lost| lost < at)
+    }
+
     /// The kernel's listeners as last seen at `at`.
     pub(crate) fn listeners_at(&self, at: MonoTime) -> Option<&'a [Listener]> {
+        if self.is_lost_by(at) {
+            return None;
+        }
         let seen = self.queues.partition_point(|queue| queue.at <= at);
         Some(&self.queues.get(seen.checked_sub(1)?)?.listeners)
     }

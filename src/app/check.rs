@@ -11,7 +11,6 @@ use crate::check::live::Gatherer;
 use crate::check::overview::{self, SocketRow};
 use crate::check::{Facts, Finding, Severity, audit as findings, check, files, render, rules};
 use crate::cli::{CheckArgs, CheckFormat, SystemdArg};
-use crate::host::listener;
 use crate::manager::ManagerError;
 use crate::manager::systemd::Inspector;
 use crate::model::UnitName;
@@ -116,7 +115,7 @@ const FILES: &str = "give files, such as ./web.socket ./web.service";
 /// When there is none to ask; `instead` says what to do without.
 pub(super) async fn inspector(asked: SystemdArg, place: &Place, instead: &str) -> anyhow::Result<Inspector> {
     if let Place::There(ssh) = place {
-        return Ok(Inspector::at(ssh, place::kind_there(asked)?, listener::of_systemd).await?);
+        return Ok(Inspector::at(ssh, place::kind_there(asked)?).await?);
     }
     let machine = Machine::here();
     let of_machine = match asked {
@@ -127,11 +126,7 @@ pub(super) async fn inspector(asked: SystemdArg, place: &Place, instead: &str) -
             anyhow::bail!("the embedded manager has no installed units, only the files of a scenario; {instead}")
         }
     };
-    let connected = if of_machine {
-        Inspector::system(listener::of_systemd).await
-    } else {
-        Inspector::user(listener::of_systemd).await
-    };
+    let connected = if of_machine { Inspector::system().await } else { Inspector::user().await };
     match connected {
         Err(ManagerError::NoBus { bus, reason, .. }) => anyhow::bail!(
             "cannot look at installed units: cannot reach {bus}: {reason}; run this where systemd runs, or {instead}"

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use super::exit::Exit;
 use super::folder::{Folder, Visibility};
 use super::output::{self, inform};
+use super::place::Site;
 use super::run::{How, record_all};
 use super::session;
 use super::sharing::Shared;
@@ -12,7 +13,6 @@ use crate::cli::{DemoArgs, ManagerArg, OutputArgs};
 use crate::demo::scenarios;
 use crate::run::{Interrupt, Surroundings};
 use crate::scenario::{self, Overrides, Scenario};
-use crate::ssh::Place;
 
 /// Runs the command.
 ///
@@ -40,7 +40,7 @@ async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -
     let how = How {
         shared: Shared::ALONE,
         manager: ManagerArg::Embedded,
-        place: &Place::Here,
+        site: &Site::here(),
         force: false,
         surroundings: Surroundings::Stated,
         is_patient: true,

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use super::output::secrets;
 use crate::check::{Facts, Finding};
-use crate::host::listener;
 use crate::manager::systemd::Inspector;
 use crate::model::UnitName;
 use crate::record::begin::ManagerKind;
@@ -23,11 +22,9 @@ const LARGEST_BYTES: u64 = 1 << 20;
 /// read tells nothing, to us as to the journal.
 pub(super) async fn from_units(plan: &Plan, kind: ManagerKind, place: &Place) {
     let inspector = match kind {
-        ManagerKind::System | ManagerKind::User if let Place::There(ssh) = place => {
-            Inspector::at(ssh, kind, listener::of_systemd).await
-        }
-        ManagerKind::System => Inspector::system(listener::of_systemd).await,
-        ManagerKind::User => Inspector::user(listener::of_systemd).await,
+        ManagerKind::System | ManagerKind::User if let Place::There(ssh) = place => Inspector::at(ssh, kind).await,
+        ManagerKind::System => Inspector::system().await,
+        ManagerKind::User => Inspector::user().await,
         ManagerKind::Embedded => {
             return from_texts(plan.units.iter().flat_map(|units| &units.files).map(|file| &file.text), place).await;
         }

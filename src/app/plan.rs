@@ -4,7 +4,6 @@ use super::choose::{self, Machine};
 use super::exit::Exit;
 use super::output::{self, complain};
 use crate::cli::RunArgs;
-use crate::host::listener;
 use crate::manager::ManagerError;
 use crate::manager::is_protected;
 use crate::manager::systemd::{Inspector, Link};
@@ -51,8 +50,8 @@ async fn known(
     force: bool,
 ) -> Result<(Plan, Vec<String>, Vec<UnitView>), ManagerError> {
     let inspector = match choice.map(|choice| choice.kind) {
-        Some(ManagerKind::System) => Some(Inspector::system(listener::of_systemd).await?),
-        Some(ManagerKind::User) => Some(Inspector::user(listener::of_systemd).await?),
+        Some(ManagerKind::System) => Some(Inspector::system().await?),
+        Some(ManagerKind::User) => Some(Inspector::user().await?),
         Some(ManagerKind::Embedded) | None => None,
     };
     let (plan, notes) = match &inspector {

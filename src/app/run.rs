@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::folder::{Folder, Visibility};
 use super::live::watcher::Watcher;
 use super::output::{self, complain, inform, say};
+use super::place::Site;
 use super::rehearse::Tried;
 use super::sharing::Shared;
 use super::{compare, github, learn, plan, session, stamp};
@@ -46,14 +47,14 @@ pub fn main(args: RunArgs) -> anyhow::Result<Exit> {
     if args.plan {
         return session::block_on(plan::main(&args, &scenarios));
     }
-    session::block_on(run(args, scenarios, &Place::Here, &[], None))
+    session::block_on(run(args, scenarios, &Site::here(), &[], None))
 }
 
 /// Runs scenarios that are loaded already, on the units of a machine, with `notes` for every report.
 pub(super) async fn run(
     args: RunArgs,
     scenarios: Vec<Scenario>,
-    place: &Place,
+    site: &Site,
     notes: &[String],
     tried: Option<&Tried>,
 ) -> anyhow::Result<Exit> {
@@ -81,7 +82,7 @@ pub(super) async fn run(
     let how = How {
         shared,
         manager: args.manager,
-        place,
+        site,
         force: args.force,
         surroundings: Surroundings::Stated,
         is_patient: true,
@@ -126,7 +127,7 @@ pub(super) struct How<'a> {
     /// What carries actions out.
     pub(super) manager: ManagerArg,
     /// The machine that units are on.
-    pub(super) place: &'a Place,
+    pub(super) site: &'a Site,
     /// Act on units that the machine depends on as well.
     pub(super) force: bool,
     /// What the commands of its steps get of ours.
@@ -240,12 +241,12 @@ async fn record_one(
     // Shard 1 alone acts: the others load.
     let plan = &if sharing.acts() { scenario.plan.clone() } else { without_steps(&scenario.plan) };
     let choice = choose::choose(plan, how.manager, Machine::here()).filter(|_| sharing.acts());
-    let choice = choice.map(|choice| match how.place {
+    let choice = choice.map(|choice| match &how.site.place {
         Place::Here => choice,
         Place::There(ssh) => ManagerChoice { reason: format!("its units are on {}", ssh.destination()), ..choice },
     });
     if let Some(choice) = &choice {
-        learn::from_units(plan, choice.kind, how.place).await;
+        learn::from_units(plan, choice.kind, &how.site.place).await;
     }
     let writer = RecordWriter::new(folder.create_record(&plan.name)?);
     let own = std::env::current_exe().ok();
@@ -257,7 +258,7 @@ async fn record_one(
             schema: SCHEMA.to_owned(),
             tool: Tool { name: "gapless".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
             host: Host {
-                units_on: how.place.there().map(|ssh| ssh.destination().to_string()),
+                units_on: how.site.place.there().map(|ssh| ssh.destination().to_string()),
                 ..crate::host::machine::describe(manager_version)
             },
             started_at: stamp::started_at(),
@@ -273,7 +274,7 @@ async fn record_one(
     let Ended { reason, not_put_back } = session::drive(session::Request {
         plan,
         choice: choice.as_ref(),
-        place: how.place,
+        site: how.site,
         force: how.force,
         begin: &begin,
         recorder: &recorder,

@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use tokio::task::LocalSet;
 
 use super::output::say;
+use super::place::Site;
 use super::stamp;
 use crate::analysis;
-use crate::host::listener;
+use crate::host::{Host, Local, listener};
 use crate::manager::embedded::EmbeddedManager;
 use crate::manager::ledger::{AbandonedLedger, Ledger, LedgerError, Owner};
 use crate::manager::systemd::{Options, SystemdManager};
@@ -30,7 +31,7 @@ pub(super) struct Request<'a> {
     /// Through which manager; none if the plan needs none.
     pub(super) choice: Option<&'a ManagerChoice>,
     /// The machine that its units are on.
-    pub(super) place: &'a Place,
+    pub(super) site: &'a Site,
     /// Act on units that the machine depends on as well.
     pub(super) force: bool,
     /// Makes the record's first line, given the plan as it is run and the manager's version.
@@ -65,7 +66,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> an
 
 /// Drives one scenario. Its record has every line but the last when this returns.
 pub(super) async fn drive(mut request: Request<'_>) -> Ended {
-    let place = request.place;
+    let place = &request.site.place;
     let ended = match request.choice.map(|choice| choice.kind) {
         None => {
             request.recorder.write(&(request.begin)(request.plan, None));
@@ -116,8 +117,8 @@ fn listeners(endpoints: &[Endpoint]) -> Vec<Listener> {
 }
 
 fn open_ledger(request: &Request<'_>) -> Result<Rc<RefCell<Ledger>>, LedgerError> {
-    let owner = Owner::this_process(&request.plan.name, stamp::started_at()).acting_at(request.place);
-    Ok(Rc::new(RefCell::new(Ledger::open_at(request.place, owner)?)))
+    let owner = Owner::this_process(&request.plan.name, stamp::started_at()).acting_at(&request.site.place);
+    Ok(Rc::new(RefCell::new(Ledger::open_at(&request.site.place, owner)?)))
 }
 
 async fn with_systemd(
@@ -128,7 +129,7 @@ async fn with_systemd(
         let ledger = open_ledger(request)?;
         let options = Options {
             ledger: Rc::clone(&ledger),
-            find_listeners: listener::of_systemd,
+            host: Some(Rc::clone(&request.site.host)),
             force: request.force,
             restores: request.plan.run.restore,
         };
@@ -143,7 +144,7 @@ async fn with_systemd(
             let mut ended = with(request, &plan, Some(&mut manager), Some(Rc::clone(&ledger))).await;
             // Whatever became of the run: it has told what it could not put back.
             let closed = ledger.borrow_mut().close();
-            match (closed, request.place.there()) {
+            match (closed, request.site.place.there()) {
                 (Err(error), Some(ssh)) => {
                     let machine = ssh.destination();
                     ended.not_put_back.push(format!("{error}; the next run on {machine} puts back what stands in it"));
@@ -168,7 +169,7 @@ struct Prepared {
 
 async fn prepare(request: &Request<'_>, connected: Result<SystemdManager, ManagerError>) -> anyhow::Result<Prepared> {
     let manager = connected?;
-    recover_all(Ledger::abandoned_at(request.place)?, &manager).await?;
+    recover_all(Ledger::abandoned_at(&request.site.place)?, &manager).await?;
     let (plan, notes) = aliases::resolve(request.plan, async |unit| manager.primary_name(unit).await).await?;
     Ok(Prepared { manager, plan, notes })
 }
@@ -183,8 +184,8 @@ pub(super) async fn recover_first(kind: ManagerKind, place: &Place) -> anyhow::R
     }
     let owner = Owner::this_process("recovery", stamp::started_at()).acting_at(place);
     let ledger = Rc::new(RefCell::new(Ledger::open_at(place, owner)?));
-    let options =
-        Options { ledger: Rc::clone(&ledger), find_listeners: listener::of_systemd, force: false, restores: true };
+    let host = place.there().is_none().then(|| Rc::new(Local) as Rc<dyn Host>);
+    let options = Options { ledger: Rc::clone(&ledger), host, force: false, restores: true };
     let connected = match (place, kind) {
         (Place::There(ssh), _) => SystemdManager::at(ssh, kind, options).await,
         (Place::Here, ManagerKind::User) => SystemdManager::user(options).await,
@@ -233,10 +234,7 @@ async fn with<M: Manager>(
         recorder: request.recorder,
         interrupt: request.interrupt,
         progress: request.progress,
-        host: match request.place {
-            Place::Here => Rc::new(crate::host::Local),
-            Place::There(ssh) => Rc::new(crate::host::Unseen::new(ssh, super::place::blindness(ssh))),
-        },
+        host: Rc::clone(&request.site.host),
         surroundings: request.surroundings,
         is_patient: request.is_patient,
         judge: analysis::judge_so_far,

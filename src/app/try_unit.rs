@@ -9,6 +9,7 @@ use super::adopt::Asking;
 use super::exit::Exit;
 use super::found::Found;
 use super::output::{self, say, say_coloured};
+use super::place::Site;
 use super::rehearse::Tried;
 use super::{init, learn, place, run, session, watch};
 use crate::check::{Facts, check, render};
@@ -57,7 +58,8 @@ async fn attempt_at(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Result<
         return Err(ManagerError::Protected { action: args.action.key().to_owned(), unit }.into());
     }
     let place = place::open(args.host.as_ref()).await?;
-    if let Some(kind) = place::kind(args.manager, &place)? {
+    let kind = place::kind(args.manager, &place)?;
+    if let Some(kind) = kind {
         session::recover_first(kind, &place).await?;
     }
     let facts = init::look(&unit, args.manager, &place).await?;
@@ -76,15 +78,16 @@ async fn attempt_at(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Result<
         Ok(step) => step,
         Err(reason) => return Ok(wrong_usage(&reason)),
     };
+    let site = Site::at(place, kind).await;
     let mut notes = rehearsal.notes.to_vec();
     notes.push(found.chosen());
-    notes.extend(place::notes(&place));
+    notes.extend(site.notes.iter().cloned());
     notes.extend(found.notes.iter().cloned());
     let mut draft = init::draft(&unit, found, step, &args.request);
     draft.target.extend(args.front.then(|| ("front", Value::from(true))));
     draft.max_unseen.clone_from(&args.max_unseen);
     draft.cooldown = runs_command.then_some(AFTER_A_COMMAND);
-    say_findings(&facts, &place).await;
+    say_findings(&facts, &site.place).await;
     // Only a table may stand below it on stdout.
     for note in &notes {
         if args.output.format == Format::Table {
@@ -94,7 +97,8 @@ async fn attempt_at(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Result<
         }
     }
     say(&announcement(&draft));
-    if !args.yes && io::stdin().is_terminal() && !consents()? {
+    // A probe is to be answered meanwhile.
+    if !args.yes && io::stdin().is_terminal() && !tokio::task::spawn_blocking(consents).await?? {
         say("nothing was done");
         return Ok(Exit::Usage);
     }
@@ -108,7 +112,7 @@ async fn attempt_at(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Result<
     if let Some(tried) = rehearsal.tried.filter(|_| runs_command) {
         return watch::while_command(&args.output, args.force, scenario, &notes, tried).await;
     }
-    run::run(run_args(args), run::known(vec![scenario]), &place, &notes, rehearsal.tried).await
+    run::run(run_args(args), run::known(vec![scenario]), &site, &notes, rehearsal.tried).await
 }
 
 fn wrong_usage(reason: &str) -> Exit {

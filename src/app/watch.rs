@@ -14,6 +14,7 @@ use super::caller::Caller;
 use super::exit::Exit;
 use super::folder::Folder;
 use super::output::{self, say};
+use super::place::Site;
 use super::rehearse::Tried;
 use super::request::{self, Bears, line};
 use super::run::{How, finish, known, pin_loads, record_all};
@@ -25,7 +26,6 @@ use crate::model::Share;
 use crate::run::exec::resolve;
 use crate::run::{Interrupt, Marks, Surroundings};
 use crate::scenario::{self, Scenario};
-use crate::ssh::Place;
 
 /// What mistakes are said to be in.
 const SOURCE: &str = "gapless watch";
@@ -66,7 +66,7 @@ pub(super) async fn while_command(
     let how = How {
         shared: Shared::ALONE,
         manager: ManagerArg::System,
-        place: &Place::Here,
+        site: &Site::here(),
         force,
         surroundings: with_marks(Some(&marks), output, false),
         is_patient: false,
@@ -118,7 +118,7 @@ async fn watch(args: &WatchArgs, scenario: Scenario, here: &Path) -> anyhow::Res
     let how = How {
         shared,
         manager: ManagerArg::Auto,
-        place: &Place::Here,
+        site: &Site::here(),
         force: false,
         surroundings,
         is_patient: false,

@@ -118,7 +118,8 @@ pub struct TryArgs {
     /// The longest listener gap that may go unseen in a run that passes, or none [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub max_unseen: Option<String>,
-    /// A unit of another machine, reached over ssh without a password; the load is sent from here
+    /// A unit of another machine, reached over ssh without a password; the load is sent from here, and the same version of
+    /// gapless there, if any, shows what its kernel sees
     #[arg(long, value_name = "USER@HOST")]
     pub host: Option<crate::ssh::Destination>,
     /// Do not ask

@@ -63,6 +63,11 @@ impl Host for Local {
         Box::pin(async move { Ok(Look { at: began, seen: look.await.unwrap_or_default() }) })
     }
 
+    fn held<'a>(&'a self, at: &'a [Endpoint], systemd: Option<u32>) -> Answer<'a, io::Result<Vec<Listener>>> {
+        let at_each = at.iter().filter_map(move |endpoint| listener::of_systemd(endpoint, systemd).ok());
+        Box::pin(async { Ok(at_each.flatten().collect()) })
+    }
+
     fn listens(&self, pid: u32) -> Answer<'_, io::Result<Vec<Endpoint>>> {
         Box::pin(async move { Ok(holder::listens(pid)) })
     }
@@ -73,6 +78,13 @@ impl Host for Local {
 
     fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Vec<ProcessId>>> {
         Box::pin(async { Ok(process::in_cgroup(control_group)) })
+    }
+
+    fn memory<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Option<u64>>> {
+        Box::pin(async {
+            let of_each = process::in_cgroup(control_group).into_iter().filter_map(|it| process::pss_bytes(it.pid));
+            Ok(of_each.reduce(|sum, pss| sum + pss))
+        })
     }
 
     fn exit(&self, process: ProcessId) -> Answer<'static, io::Result<Exit>> {

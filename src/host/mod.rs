@@ -13,7 +13,6 @@ pub mod listener;
 pub mod local;
 pub mod machine;
 mod message;
-pub mod offset;
 pub mod probe;
 pub mod process;
 pub mod reach;
@@ -49,7 +48,7 @@ pub type Answer<'a, T> = LocalBoxFuture<'a, T>;
 ///
 /// An error means that nothing was seen: it is never evidence that there is nothing. On another machine a question also
 /// fails once the connection to it is lost.
-pub trait Host {
+pub trait Host: std::fmt::Debug {
     /// Now, on our CLOCK_MONOTONIC.
     fn now(&self) -> MonoTime;
 
@@ -87,6 +86,13 @@ pub trait Host {
     /// When the host cannot be asked.
     fn holders<'a>(&'a self, at: &'a Endpoint, inode: u64) -> Answer<'a, io::Result<Look<Vec<Holder>>>>;
 
+    /// The listening sockets at these addresses that the systemd with this PID holds; all that are there where its PID is
+    /// not known. An address that cannot be asked for has none.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    fn held<'a>(&'a self, at: &'a [Endpoint], systemd: Option<u32>) -> Answer<'a, io::Result<Vec<Listener>>>;
+
     /// Where a process listens.
     ///
     /// # Errors
@@ -105,6 +111,13 @@ pub trait Host {
     /// # Errors
     /// When the host cannot be asked.
     fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Vec<ProcessId>>>;
+
+    /// The memory that the processes of a control group have between them, in bytes, what they share counted once; none where
+    /// it may not be read.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    fn memory<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Option<u64>>>;
 
     /// When `process` has ended; at once if it is gone already. A zombie has ended: its sockets are closed.
     ///

@@ -87,6 +87,10 @@ impl Host for Scripted {
         Box::pin(async { Ok(Look { at: clock::now(), seen }) })
     }
 
+    fn held<'a>(&'a self, at: &'a [Endpoint], _systemd: Option<u32>) -> Answer<'a, io::Result<Vec<Listener>>> {
+        Box::pin(async { Ok(self.listeners(at).await?.seen) })
+    }
+
     fn listens(&self, _pid: u32) -> Answer<'_, io::Result<Vec<Endpoint>>> {
         Box::pin(async { Ok(Vec::new()) })
     }
@@ -102,6 +106,10 @@ impl Host for Scripted {
             processes.values().filter(|(process, _)| process.control_group.as_deref() == Some(control_group));
         let of_group = of_group.map(|(process, _)| process.id).collect();
         Box::pin(async { Ok(of_group) })
+    }
+
+    fn memory<'a>(&'a self, _control_group: &'a str) -> Answer<'a, io::Result<Option<u64>>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn exit(&self, process: ProcessId) -> Answer<'static, io::Result<Exit>> {

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::journal::Scope;
-use super::offset::DRIFT_PPM_MAX;
 use super::trace::TraceError;
 use super::{Answer, Feed, Host, Look};
-use crate::clock;
+use crate::clock::{self, offsets::DRIFT_PPM_MAX};
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
 use crate::model::process::{Exit, Process};
@@ -80,6 +79,10 @@ impl Host for Unseen {
         self.unseen()
     }
 
+    fn held<'a>(&'a self, _at: &'a [Endpoint], _systemd: Option<u32>) -> Answer<'a, io::Result<Vec<Listener>>> {
+        self.unseen()
+    }
+
     fn listens(&self, _pid: u32) -> Answer<'_, io::Result<Vec<Endpoint>>> {
         self.unseen()
     }
@@ -89,6 +92,10 @@ impl Host for Unseen {
     }
 
     fn processes<'a>(&'a self, _control_group: &'a str) -> Answer<'a, io::Result<Vec<ProcessId>>> {
+        self.unseen()
+    }
+
+    fn memory<'a>(&'a self, _control_group: &'a str) -> Answer<'a, io::Result<Option<u64>>> {
         self.unseen()
     }
 

@@ -135,8 +135,12 @@ fn state(unit: &UnitSnapshot) -> String {
     }
 }
 
-/// A socket unit that is up may have lost an address that it listened at.
+/// A socket unit that is up may have lost an address that it listened at. Where its machine can no longer be looked at, that
+/// is not known.
 fn lost_listener(was: &UnitSnapshot, is: &UnitSnapshot) -> Option<String> {
+    if is.is_unseen {
+        return None;
+    }
     let (was, is) = (was.socket.as_ref()?, is.socket.as_ref()?);
     let is_lost = |was: &&Listener| is.listeners.iter().all(|is| is.endpoint != was.endpoint);
     let lost = was.listeners.iter().find(is_lost)?;
@@ -212,11 +216,13 @@ mod tests {
             ..unit("a.socket", "active")
         };
         let listener = Listener { endpoint: address, inode: 7, queued: 0, backlog: 0, cookie: None, drops: None };
-        let sentences = said(socket(vec![listener]), socket(Vec::new()));
+        let sentences = said(socket(vec![listener.clone()]), socket(Vec::new()));
         assert!(
             sentences[0].contains("it listened at 127.0.0.1:80 and no longer does; mend it with: systemctl restart")
         );
         assert_eq!(said(socket(Vec::new()), socket(Vec::new())), Vec::<String>::new(), "the kernel cannot be asked");
+        let lost = UnitSnapshot { is_unseen: true, ..socket(Vec::new()) };
+        assert_eq!(said(socket(vec![listener]), lost), Vec::<String>::new(), "its machine was lost");
     }
 
     #[test]

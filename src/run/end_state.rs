@@ -71,7 +71,8 @@ fn state_check(plan: &Plan, seen: &Final<'_>, unit: &UnitSnapshot) -> Option<Sta
 /// Processes of incarnations that a proven restart was to replace, and that still run in their unit or hold a listener
 /// at an address of the load. None where nothing was replaced.
 fn old_processes(plan: &Plan, seen: &Final<'_>) -> Option<StateCheck> {
-    if seen.earlier.replaced.is_empty() {
+    // Of a machine that can no longer be looked at, nothing is known of its processes.
+    if seen.earlier.replaced.is_empty() || seen.units.iter().any(|unit| unit.is_unseen) {
         return None;
     }
     let mut left: BTreeMap<String, Vec<u32>> = BTreeMap::new();

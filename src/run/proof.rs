@@ -72,7 +72,7 @@ fn of_verb(verb: UnitVerb, unit: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
     match (verb, unit.kind()) {
         (UnitVerb::TryRestart, _) if !before.is_active() => Vec::new(),
         (UnitVerb::Restart | UnitVerb::TryRestart, UnitKind::Socket) => {
-            let listener = (!after.is_unseen).then(|| own_listener_changed(before, after));
+            let listener = (!is_unseen(before, after)).then(|| own_listener_changed(before, after));
             std::iter::once(invocation_changed(before, after)).chain(listener).collect()
         }
         (UnitVerb::Restart | UnitVerb::TryRestart, _) => replaced(before, after, seen),
@@ -95,9 +95,10 @@ fn of_kill(unit: &UnitName, signal: Signal, who: KillWho, seen: &Seen<'_>) -> Ve
     if !is_terminating(signal) {
         return handed_over(before, after, seen).unwrap_or_else(|| vec![main_process_kept(before, after)]);
     }
+    let is_unseen = is_unseen(before, after);
     let named = match who {
-        KillWho::Main => before.main_process().iter().map(|main| main.pid).collect(),
-        KillWho::All if before.is_unseen => before.main_process().iter().map(|main| main.pid).collect(),
+        KillWho::Main => main_pids(before),
+        KillWho::All if is_unseen => main_pids(before),
         KillWho::All | KillWho::Control => pids(before),
     };
     let are_gone = seen.survivors.is_empty();
@@ -107,9 +108,14 @@ fn of_kill(unit: &UnitName, signal: Signal, who: KillWho, seen: &Seen<'_>) -> Ve
         format!("{} still running", list(&seen.survivors.iter().map(|process| process.pid).collect::<Vec<_>>()))
     };
     let holds = are_gone && !named.is_empty();
-    let which = if before.is_unseen { "the main process" } else { "the processes" };
-    let (was, are) = if before.is_unseen { ("was", "is") } else { ("were", "are") };
+    let which = if is_unseen { "the main process" } else { "the processes" };
+    let (was, are) = if is_unseen { ("was", "is") } else { ("were", "are") };
     vec![Claim { claim: format!("{which} of {unit} that {was} sent {signal} {are} gone"), seen: told, holds }]
+}
+
+/// The machine could not be looked at, before the event or after it.
+fn is_unseen(before: &UnitSnapshot, after: &UnitSnapshot) -> bool {
+    before.is_unseen || after.is_unseen
 }
 
 /// A command replaces a unit by a restart, or has it hand over to a new main process.
@@ -163,10 +169,13 @@ fn listeners_carried_over(seen: &Seen<'_>) -> Vec<Claim> {
 /// It is down; or its socket has started it again, which a stop does not forbid.
 fn stopped(before: &UnitSnapshot, after: &UnitSnapshot, seen: &Seen<'_>) -> Vec<Claim> {
     if let Some(socket) = restarted_by(&before.unit, seen) {
-        let left: Vec<u32> = pids(before).into_iter().filter(|pid| pids(after).contains(pid)).collect();
+        let is_unseen = is_unseen(before, after);
+        let known = |unit| if is_unseen { main_pids(unit) } else { pids(unit) };
+        let left: Vec<u32> = known(before).into_iter().filter(|pid| known(after).contains(pid)).collect();
         let old = if left.is_empty() { "ended".to_owned() } else { format!("{} left", list(&left)) };
+        let which = if is_unseen { "the main process" } else { "the processes" };
         return vec![Claim {
-            claim: format!("the processes of {} ended", before.unit),
+            claim: format!("{which} of {} ended", before.unit),
             seen: format!("{old}; {socket} started it again"),
             holds: left.is_empty(),
         }];
@@ -248,27 +257,21 @@ fn own_listener_changed(before: &UnitSnapshot, after: &UnitSnapshot) -> Claim {
 
 /// One claim for each socket unit that triggers `service`: its listener is the same kernel object as before.
 fn listeners_kept(service: &UnitName, seen: &Seen<'_>) -> Vec<Claim> {
-    let triggers = |snapshot: &&UnitSnapshot| {
-        let is_triggering = |socket: &SocketState| !socket.accept && socket.triggers.contains(service);
-        !snapshot.is_unseen && snapshot.socket.as_ref().is_some_and(is_triggering)
-    };
-    // Of a machine that cannot be looked at, the incarnation of the socket unit tells that it was not started anew.
-    let was_not_restarted = |old: &UnitSnapshot| {
-        let is_triggering = |socket: &SocketState| !socket.accept && socket.triggers.contains(service);
-        let is_one = old.is_unseen && old.socket.as_ref().is_some_and(is_triggering);
-        is_one.then(|| seen.pair(&old.unit)).flatten().map(|(old, new)| invocation_kept(old, new))
-    };
-    let kept = |old: &UnitSnapshot| {
-        let (_, new) = seen.pair(&old.unit)?;
+    let triggers = |socket: &SocketState| !socket.accept && socket.triggers.contains(service);
+    let kept = |old: &UnitSnapshot, new: &UnitSnapshot| {
+        // Of a machine that cannot be looked at, the incarnation of the socket unit tells that it was not started anew.
+        if is_unseen(old, new) {
+            return invocation_kept(old, new);
+        }
         let (was, is) = (inodes(old), inodes(new));
-        Some(Claim {
+        Claim {
             claim: format!("listener of {} is the same", old.unit),
             seen: format!("inode {} -> {}", list(&was), list(&is)),
             holds: !was.is_empty() && was == is,
-        })
+        }
     };
-    let of_unseen = seen.before.iter().filter_map(was_not_restarted);
-    seen.before.iter().filter(triggers).filter_map(kept).chain(of_unseen).collect()
+    let sockets = seen.before.iter().filter(|old| old.socket.as_ref().is_some_and(triggers));
+    sockets.filter_map(|old| seen.pair(&old.unit)).map(|(old, new)| kept(old, new)).collect()
 }
 
 /// The active socket unit that has started `service` anew since the event began.
@@ -289,6 +292,10 @@ fn sockets_of<'a>(service: &UnitName, units: &'a [UnitSnapshot]) -> impl Iterato
 
 fn pids(snapshot: &UnitSnapshot) -> Vec<u32> {
     snapshot.service.iter().flat_map(|service| &service.processes).map(|process| process.pid).collect()
+}
+
+fn main_pids(snapshot: &UnitSnapshot) -> Vec<u32> {
+    snapshot.main_process().iter().map(|main| main.pid).collect()
 }
 
 fn inodes(snapshot: &UnitSnapshot) -> Vec<u64> {

@@ -351,14 +351,12 @@ impl<M: Manager> Stage<'_, M> {
         }
         let mut survivors = Vec::new();
         let mut done_at = clock::now();
-        for process in named {
+        for &process in &named {
             let exit = timeout(self.plan.run.ready_timeout, self.host.exit(process));
             match self.interrupt.unless_raised(exit).await {
                 Some(Ok(Ok(exit))) => done_at = done_at.max(exit.at),
-                Some(Ok(Err(error))) => {
-                    let reason = format!("whether process {} ended cannot be seen: {error}", process.pid);
-                    return Err(ManagerError::Refused { action: "kill".to_owned(), unit: unit.to_string(), reason });
-                }
+                // The host was lost meanwhile.
+                Some(Ok(Err(_))) => return self.ended_by_manager(manager, unit, &named).await,
                 Some(Err(_)) | None => survivors.push(process),
             }
         }

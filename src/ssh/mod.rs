@@ -23,6 +23,7 @@ use std::cell::RefCell;
 use std::io;
 use std::process::{Output, Stdio};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -30,10 +31,11 @@ use tokio::time::timeout;
 pub use about::About;
 pub use destination::{Destination, DestinationError};
 pub use error::SshError;
-pub use offset::Offset;
+pub use offset::{Clock, Offset};
 
 use self::folder::Folder;
 use self::master::Master;
+use crate::clock::offsets::Offsets;
 
 /// A script that has not ended by then is given up.
 const SCRIPT_MAX: Duration = Duration::from_secs(30);
@@ -58,10 +60,10 @@ impl Place {
         }
     }
 
-    /// How far the clock there is from ours.
+    /// The clock there.
     #[must_use]
-    pub fn offset(&self) -> Offset {
-        self.there().map(|ssh| ssh.offset()).unwrap_or_default()
+    pub fn clock(&self) -> Clock {
+        self.there().map(|ssh| ssh.clock()).unwrap_or_default()
     }
 }
 
@@ -71,6 +73,8 @@ pub struct Ssh {
     destination: Destination,
     folder: Folder,
     state: RefCell<State>,
+    /// Kept by whoever compares the clocks all the time.
+    offsets: RefCell<Option<Arc<Mutex<Offsets>>>>,
 }
 
 #[derive(Debug)]
@@ -88,7 +92,7 @@ impl Ssh {
     pub async fn open(destination: &Destination) -> Result<Self, SshError> {
         let folder = Folder::create().map_err(|error| SshError::no_folder(destination, &error))?;
         let state = RefCell::new(connect(destination, &folder).await?);
-        Ok(Self { destination: destination.clone(), folder, state })
+        Ok(Self { destination: destination.clone(), folder, state, offsets: RefCell::default() })
     }
 
     /// Makes sure that there is a connection: one that was lost is made anew. Gives whether it was.
@@ -123,6 +127,20 @@ impl Ssh {
     #[must_use]
     pub fn offset(&self) -> Offset {
         self.state.borrow().offset
+    }
+
+    /// Times of the machine are mapped by these from now on.
+    pub fn keep_time_by(&self, offsets: Arc<Mutex<Offsets>>) {
+        self.offsets.replace(Some(offsets));
+    }
+
+    /// The machine's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.offsets
+            .borrow()
+            .as_ref()
+            .map_or_else(|| Clock::Measured(self.offset()), |kept| Clock::Kept(Arc::clone(kept)))
     }
 
     /// A command that runs a script of POSIX sh there, over this connection and no other: where the connection is lost,

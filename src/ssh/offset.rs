@@ -1,12 +1,13 @@
 //! How far the clock of the other machine is from ours: CLOCK_MONOTONIC counts from each machine's boot.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::master::Master;
-use crate::clock;
+use crate::clock::{self, offsets::Offsets};
 use crate::model::MonoTime;
 
 /// Round trips that are measured.
@@ -17,8 +18,32 @@ const ROUND_MAX: Duration = Duration::from_secs(10);
 /// /proc/uptime counts in hundredths of a second, and cuts off the rest.
 const UPTIME_TICK_NS: i128 = 10_000_000;
 
-/// What has to be added to our CLOCK_MONOTONIC for that of the other machine. Zero, and exact, for this one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The clock that a systemd dates by.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// Ours.
+    #[default]
+    Ours,
+    /// That of another machine, compared with ours when it was connected to.
+    Measured(Offset),
+    /// That of another machine, compared with ours all the time.
+    Kept(Arc<Mutex<Offsets>>),
+}
+
+impl Clock {
+    /// One of its times on our clock; the earliest there is where we had not booted yet.
+    #[must_use]
+    pub fn here(&self, there: MonoTime) -> MonoTime {
+        match self {
+            Self::Ours => there,
+            Self::Measured(offset) => offset.here(there),
+            Self::Kept(offsets) => offsets.lock().unwrap_or_else(PoisonError::into_inner).ours(there, clock::now()),
+        }
+    }
+}
+
+/// What has to be added to our CLOCK_MONOTONIC for that of the other machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offset {
     ahead_ns: i128,
     half_width_ns: u64,
@@ -117,6 +142,6 @@ mod tests {
         assert_eq!(offset.here(offset.there(here)), here);
         assert_eq!(offset.there(MonoTime::from_nanos(1)), MonoTime::from_nanos(0));
         assert_eq!(offset.half_width(), Duration::from_micros(1));
-        assert_eq!(Offset::default().here(here), here);
+        assert_eq!(Clock::default().here(here), here);
     }
 }

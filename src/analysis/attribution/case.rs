@@ -269,9 +269,10 @@ impl<'a> Case<'a> {
             !states.is_empty() && states.iter().all(UnitState::is_active)
         };
         let (processes, service) = (&self.timeline.processes, self.timeline.service());
+        let is_seen = !self.timeline.is_lost_by(wait.to);
         match service {
-            Some(service) => processes.runs_through(service, wait) || is_active(service),
-            None => processes.holds_through(self.destination(), wait),
+            Some(service) => is_seen && processes.runs_through(service, wait) || is_active(service),
+            None => is_seen && processes.holds_through(self.destination(), wait),
         }
     }
 

@@ -13,12 +13,12 @@ use super::tried::Tried;
 use super::{Refusal, Subject, overrides, subject};
 use crate::app::exit::Exit;
 use crate::app::output::{self, inform, say};
+use crate::app::place::Site;
 use crate::app::try_unit::Rehearsal;
 use crate::app::{arguments, init, run, session, try_unit};
 use crate::check::Facts;
 use crate::cli::{Command, ManagerArg, RehearseArgs, RunArgs, ShardArgs, SystemdArg, TryArgs};
 use crate::clock;
-use crate::host::listener;
 use crate::manager::systemd::Inspector;
 use crate::model::{UnitKind, UnitName};
 use crate::run::units::{held_units, is_installed};
@@ -91,7 +91,7 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
     let unit = match subject {
         Subject::Unit(unit) => unit,
         Subject::Scenarios(scenarios) => {
-            return session::block_on(run::run(run_args(args), scenarios, &Place::Here, &notes, Some(&tried)));
+            return session::block_on(run::run(run_args(args), scenarios, &Site::here(), &notes, Some(&tried)));
         }
     };
     if !session::block_on(wait_until_it_listens(&unit, &args))? {
@@ -171,7 +171,7 @@ async fn start(
     if roots.is_empty() {
         return Ok(Ok(Closure::default()));
     }
-    let inspector = Inspector::system(listener::of_systemd).await?;
+    let inspector = Inspector::system().await?;
     let closure = closure::find(&inspector, &roots, listening).await?;
     inform(&told(&closure));
     if !closure.impossible.is_empty() {

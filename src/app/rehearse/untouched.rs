@@ -31,7 +31,7 @@ impl Untouched {
         if !machine::booted_with_systemd() {
             return Self::default();
         }
-        let Ok(inspector) = Inspector::system(listener::of_systemd).await else { return Self::default() };
+        let Ok(inspector) = Inspector::system().await else { return Self::default() };
         let mut before = Vec::new();
         for unit in units {
             before.extend(State::of(&inspector, unit).await);

@@ -97,6 +97,13 @@ pub enum Ask {
         /// The listener's.
         inode: u64,
     },
+    /// The listeners there that a systemd holds.
+    Held {
+        /// Where.
+        at: Vec<Endpoint>,
+        /// Its PID; none where that is not known.
+        systemd: Option<u32>,
+    },
     /// Where a process listens.
     Listens {
         /// Which.
@@ -109,6 +116,11 @@ pub enum Ask {
     },
     /// The processes of a control group.
     Processes {
+        /// Which.
+        control_group: String,
+    },
+    /// The memory of the processes of a control group.
+    Memory {
         /// Which.
         control_group: String,
     },
@@ -196,12 +208,16 @@ pub enum Answered {
     Listeners(Look<Vec<Listener>>),
     /// [`Ask::Holders`].
     Holders(Look<Vec<Holder>>),
+    /// [`Ask::Held`].
+    Held(Vec<Listener>),
     /// [`Ask::Listens`].
     Listens(Vec<Endpoint>),
     /// [`Ask::Process`].
     Process(Option<Box<Process>>),
     /// [`Ask::Processes`].
     Processes(Vec<ProcessId>),
+    /// [`Ask::Memory`], in bytes.
+    Memory(Option<u64>),
     /// [`Ask::Exit`].
     Exit(Exit),
     /// [`Ask::Counters`].
@@ -224,9 +240,11 @@ impl Answered {
             Self::Began(at) => Some(at),
             Self::Done
             | Self::Is(_)
+            | Self::Held(_)
             | Self::Listens(_)
             | Self::Process(_)
             | Self::Processes(_)
+            | Self::Memory(_)
             | Self::Counters(_)
             | Self::Stopped(_)
             | Self::Failed(_) => None,

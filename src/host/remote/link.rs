@@ -4,14 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock;
-use crate::host::offset::{Exchange, Offsets};
+use crate::clock::{
+    self,
+    offsets::{Exchange, Offsets},
+};
 use crate::host::probe::protocol::{ANSWER_BYTES_MAX, Answered, Ask, EXITS_MAX, OUTSTANDING_MAX, Request, Told};
 use crate::model::MonoTime;
 use crate::record::line::{HostClock, JournalEntry, TraceEvent};
@@ -39,7 +42,8 @@ pub(super) struct Link {
     /// By the number of the request.
     waiting: RefCell<BTreeMap<u64, Waiting>>,
     feeds: RefCell<BTreeMap<u64, Sink>>,
-    offsets: RefCell<Offsets>,
+    /// Times that the machine's systemd tells are mapped by the same.
+    offsets: Arc<Mutex<Offsets>>,
     /// When it began.
     began: MonoTime,
     lost: RefCell<Option<String>>,
@@ -102,7 +106,7 @@ impl Link {
             next: Cell::new(0),
             waiting: RefCell::default(),
             feeds: RefCell::default(),
-            offsets: RefCell::default(),
+            offsets: Arc::default(),
             began: clock::now(),
             lost: RefCell::default(),
         };
@@ -192,18 +196,22 @@ impl Link {
         io::Error::new(io::ErrorKind::ConnectionAborted, why)
     }
 
+    fn offsets(&self) -> MutexGuard<'_, Offsets> {
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn kept_offsets(&self) -> Arc<Mutex<Offsets>> {
+        Arc::clone(&self.offsets)
+    }
+
     pub(super) fn clock(&self) -> HostClock {
-        let offsets = self.offsets.borrow();
+        let offsets = self.offsets();
         HostClock {
             at: clock::now(),
             host: self.name.clone(),
             offset_ns: offsets.offset_ns(),
             half_width_ns: offsets.half_width_ns(),
         }
-    }
-
-    pub(super) fn ours(&self, theirs: MonoTime) -> MonoTime {
-        self.offsets.borrow_mut().ours(theirs, clock::now())
     }
 
     /// Takes a line of the probe.
@@ -245,7 +253,7 @@ impl Link {
         // Nobody waits for what was withdrawn.
         let Some(Waiting { asked, answer: waiting }) = self.waiting.borrow_mut().remove(&id) else { return Ok(()) };
         if answered.since(asked) <= EXCHANGE_MAX {
-            self.offsets.borrow_mut().add(&Exchange { asked, got, sent, answered });
+            self.offsets().add(&Exchange { asked, got, sent, answered });
         }
         for time in answer.times() {
             *time = self.mapped(*time, answered)?;
@@ -257,7 +265,7 @@ impl Link {
 
     /// One of their times, told at `at`, on our clock.
     fn mapped(&self, theirs: MonoTime, at: MonoTime) -> Result<MonoTime, String> {
-        let ours = self.offsets.borrow_mut().ours(theirs, at);
+        let ours = self.offsets().ours(theirs, at);
         if ours + BEFORE_MAX < self.began {
             return Err("it tells of what happened more than an hour before it was asked".to_owned());
         }

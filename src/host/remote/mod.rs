@@ -12,6 +12,7 @@ mod start;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -24,7 +25,7 @@ use super::machine::Place;
 use super::probe::protocol::{Answered, Ask, Hello};
 use super::trace::TraceError;
 use super::{Answer, Feed, Host, Look};
-use crate::clock;
+use crate::clock::{self, offsets::Offsets};
 use crate::model::address::{Endpoint, Listener};
 use crate::model::holder::Holder;
 use crate::model::process::{Exit, Process};
@@ -58,10 +59,16 @@ impl Remote {
         &self.hello
     }
 
-    /// One of that machine's times, on our clock.
+    /// What it is called, and how its clock is to ours as far as is known now.
     #[must_use]
-    pub fn ours(&self, theirs: MonoTime) -> MonoTime {
-        self.link.ours(theirs)
+    pub fn host_clock(&self) -> HostClock {
+        self.link.clock()
+    }
+
+    /// How its clock is to ours, kept up for as long as it answers.
+    #[must_use]
+    pub fn offsets(&self) -> Arc<Mutex<Offsets>> {
+        self.link.kept_offsets()
     }
 
     /// The PID of the child process; none once it was seen to end.
@@ -123,11 +130,15 @@ impl Host for Remote {
     }
 
     fn clock(&self) -> Option<HostClock> {
-        Some(self.link.clock())
+        Some(self.host_clock())
     }
 
     fn lost(&self) -> Option<String> {
         self.link.lost()
+    }
+
+    fn blindness(&self) -> Option<String> {
+        self.lost()
     }
 
     fn own_group(&self) -> Answer<'_, Option<String>> {
@@ -158,6 +169,13 @@ impl Host for Remote {
         })
     }
 
+    fn held<'a>(&'a self, at: &'a [Endpoint], systemd: Option<u32>) -> Answer<'a, io::Result<Vec<Listener>>> {
+        self.ask(Ask::Held { at: at.to_vec(), systemd }, |answered| match answered {
+            Answered::Held(listeners) => Some(listeners),
+            _ => None,
+        })
+    }
+
     fn listens(&self, pid: u32) -> Answer<'_, io::Result<Vec<Endpoint>>> {
         self.ask(Ask::Listens { pid }, |answered| match answered {
             Answered::Listens(endpoints) => Some(endpoints),
@@ -175,6 +193,13 @@ impl Host for Remote {
     fn processes<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Vec<ProcessId>>> {
         self.ask(Ask::Processes { control_group: control_group.to_owned() }, |answered| match answered {
             Answered::Processes(processes) => Some(processes),
+            _ => None,
+        })
+    }
+
+    fn memory<'a>(&'a self, control_group: &'a str) -> Answer<'a, io::Result<Option<u64>>> {
+        self.ask(Ask::Memory { control_group: control_group.to_owned() }, |answered| match answered {
+            Answered::Memory(bytes) => Some(bytes),
             _ => None,
         })
     }

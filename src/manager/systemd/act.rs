@@ -2,13 +2,14 @@
 
 use super::failure::{Attempt, Failure, no_such_unit};
 use super::jobs::number_of;
+use super::looked::Looked;
 use super::properties::Properties;
 use super::reason::{self, Remedies};
 use super::snapshot;
 use super::systemd_manager::SystemdManager;
 use crate::clock;
 use crate::manager::{Job, ManagerError, is_protected};
-use crate::model::{Endpoint, JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
+use crate::model::{JobResult, KillWho, Signal, UnitName, UnitSnapshot, UnitVerb};
 
 impl SystemdManager {
     /// A verb with all that precedes and follows it: see [`crate::manager::Manager::perform`].
@@ -116,9 +117,8 @@ impl SystemdManager {
         let at = clock::now();
         let properties = self.bus.all_properties(unit).await.map_err(failed)?;
         self.notes.seen(unit, properties.mark())?;
-        let find = |endpoint: &Endpoint| (self.find_listeners)(endpoint, self.bus.pid());
-        let find = self.bus.place().there().is_none().then_some(find);
-        Ok(snapshot::snapshot(unit, at, &properties, find.as_ref()))
+        let looked = Looked::at(self.host.as_deref(), unit, &properties, self.bus.pid()).await;
+        Ok(snapshot::snapshot(unit, at, &properties, looked, &self.mains))
     }
 
     pub(super) fn refuse_protected(&self, attempt: Attempt<'_>) -> Result<(), ManagerError> {

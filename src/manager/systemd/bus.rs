@@ -214,7 +214,7 @@ impl Bus {
         let interface = zbus::names::InterfaceName::from_static_str(UNIT)?;
         Ok(Properties::new(
             self.properties_proxy(&object_path(unit)?).await?.get_all(interface).await?,
-            self.place.offset(),
+            self.place.clock(),
         ))
     }
 
@@ -222,7 +222,7 @@ impl Bus {
     pub(super) async fn all_properties(&self, unit: &UnitName) -> zbus::Result<Properties> {
         let properties = self.properties_proxy(&object_path(unit)?).await?;
         // No interface means all of them. Asked for one by one, a change in between would be seen by half.
-        Ok(Properties::new(properties.inner().call("GetAll", &"").await?, self.place.offset()))
+        Ok(Properties::new(properties.inner().call("GetAll", &"").await?, self.place.clock()))
     }
 
     /// For the changes of a unit's properties.

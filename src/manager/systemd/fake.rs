@@ -15,6 +15,7 @@ use super::bus::object_path;
 use super::route::Route;
 use super::systemd_manager::{Options, SystemdManager};
 use crate::clock;
+use crate::host::Local;
 use crate::manager::ledger::{Change, Ledger, Owner, UnitMark};
 use crate::model::{MonoTime, UnitName};
 use crate::record::begin::ManagerKind;
@@ -81,8 +82,7 @@ impl Fake {
         let owner = Owner::this_process("fake", String::new());
         let ledger = Ledger::open_in(&place.path().join("ledger"), owner).expect("opens");
         let ledger = Rc::new(RefCell::new(ledger));
-        let options =
-            Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
+        let options = Options { ledger: Rc::clone(&ledger), host: Some(Rc::new(Local)), force: false, restores: true };
         let manager = SystemdManager::on(client, ManagerKind::System, place.path().join("units"), options).await;
         Self { manager: manager.expect("it answers"), ledger, server, script, place }
     }

@@ -14,7 +14,7 @@ use super::snapshot::Brief;
 use crate::clock;
 use crate::model::UnitName;
 use crate::record::line::UnitChange;
-use crate::ssh::Offset;
+use crate::ssh::Clock;
 
 /// The units whose changes are passed on, for as long as this lives.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Followers {
         bus.hold(&path).await?;
         let signals = bus.properties_proxy(&path).await?.receive_properties_changed().await?;
         let known = bus.all_properties(unit).await?;
-        self.tasks.spawn(follow(unit.clone(), signals, known, bus.place().offset(), self.sender.clone()));
+        self.tasks.spawn(follow(unit.clone(), signals, known, bus.place().clock(), self.sender.clone()));
         self.units.insert(unit.clone());
         Ok(())
     }
@@ -60,13 +60,13 @@ async fn follow(
     unit: UnitName,
     mut signals: PropertiesChangedStream,
     mut known: Properties,
-    offset: Offset,
+    theirs: Clock,
     to: mpsc::UnboundedSender<UnitChange>,
 ) {
     let mut last = Brief::of(&known);
     while let Some(signal) = signals.next().await {
         let at = clock::now();
-        let Some((is_complete, changed)) = read(&signal, offset) else { continue };
+        let Some((is_complete, changed)) = read(&signal, &theirs) else { continue };
         known.update(changed);
         if !is_complete {
             continue;
@@ -79,7 +79,7 @@ async fn follow(
         let change = UnitChange {
             unit: unit.clone(),
             at,
-            changed_at: now.changed_at,
+            changed_at: now.changed_at_there.map(|time| theirs.here(time)),
             active_state: now.active_state,
             sub_state: now.sub_state,
             main_pid: now.main_pid,
@@ -93,9 +93,9 @@ async fn follow(
 }
 
 /// What changed, and whether that is all that changed at this moment.
-fn read(signal: &PropertiesChanged, offset: Offset) -> Option<(bool, Properties)> {
+fn read(signal: &PropertiesChanged, theirs: &Clock) -> Option<(bool, Properties)> {
     let args = signal.args().ok()?;
     let values = args.changed_properties().iter();
     let owned = values.filter_map(|(name, value)| Some(((*name).to_owned(), OwnedVariant::try_from(value).ok()?)));
-    Some((is_unit_interface(args.interface_name()), Properties::new(owned.collect(), offset)))
+    Some((is_unit_interface(args.interface_name()), Properties::new(owned.collect(), theirs.clone())))
 }

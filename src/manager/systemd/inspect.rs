@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::bus::Bus;
 use super::failure::{Attempt, Failure, no_such_unit};
+use super::looked::{Looked, Mains};
 use super::properties::Properties;
-use super::snapshot::{FindListeners, snapshot};
+use super::snapshot::snapshot;
 use crate::clock;
+use crate::host::{Host, Local};
 use crate::manager::ManagerError;
-use crate::model::{Endpoint, UnitKind, UnitName, UnitSnapshot};
+use crate::model::{UnitKind, UnitName, UnitSnapshot};
 use crate::record::begin::ManagerKind;
 use crate::ssh::{Place, Ssh};
 
@@ -42,7 +44,7 @@ const PULLED_IN_BY: [&str; 5] = ["WantedBy", "RequiredBy", "RequisiteOf", "Bound
 #[derive(Clone, Debug)]
 pub struct Inspector {
     bus: Bus,
-    find_listeners: FindListeners,
+    host: Option<Rc<dyn Host>>,
 }
 
 impl Inspector {
@@ -50,24 +52,24 @@ impl Inspector {
     ///
     /// # Errors
     /// When there is no system bus, or no systemd on it.
-    pub async fn system(find_listeners: FindListeners) -> Result<Self, ManagerError> {
-        Ok(Self { bus: Bus::system().await?, find_listeners })
+    pub async fn system() -> Result<Self, ManagerError> {
+        Ok(Self::on(Bus::system().await?, Some(Rc::new(Local))))
     }
 
     /// Connects to the systemd of the user.
     ///
     /// # Errors
     /// When there is no user bus, or no systemd on it.
-    pub async fn user(find_listeners: FindListeners) -> Result<Self, ManagerError> {
-        Ok(Self { bus: Bus::user().await?, find_listeners })
+    pub async fn user() -> Result<Self, ManagerError> {
+        Ok(Self::on(Bus::user().await?, Some(Rc::new(Local))))
     }
 
     /// Connects to the systemd of another machine, or to that of the user who logs in there.
     ///
     /// # Errors
     /// When there is no such bus there, or no systemd on it.
-    pub async fn at(ssh: &Rc<Ssh>, kind: ManagerKind, find_listeners: FindListeners) -> Result<Self, ManagerError> {
-        Ok(Self { bus: Bus::at(ssh, kind).await?, find_listeners })
+    pub async fn at(ssh: &Rc<Ssh>, kind: ManagerKind) -> Result<Self, ManagerError> {
+        Ok(Self::on(Bus::at(ssh, kind).await?, None))
     }
 
     /// The machine of that systemd.
@@ -87,8 +89,8 @@ impl Inspector {
     }
 
     /// The same systemd as a manager's.
-    pub(super) fn on(bus: Bus, find_listeners: FindListeners) -> Self {
-        Self { bus, find_listeners }
+    pub(super) fn on(bus: Bus, host: Option<Rc<dyn Host>>) -> Self {
+        Self { bus, host }
     }
 
     /// Which systemd it asks.
@@ -124,12 +126,11 @@ impl Inspector {
             |error: zbus::Error| Failure::of(&error).during(self.bus.kind(), Attempt { action: "look at", unit });
         let at = clock::now();
         let properties = self.bus.all_properties(unit).await.map_err(failed)?;
-        let find = |endpoint: &Endpoint| (self.find_listeners)(endpoint, self.bus.pid());
-        let find = self.bus.place().there().is_none().then_some(find);
+        let looked = Looked::at(self.host.as_deref(), unit, &properties, self.bus.pid()).await;
         let fragment = Some(properties.text("FragmentPath")).filter(|path| !path.is_empty());
         let files = fragment.into_iter().chain(properties.list("DropInPaths")).map(PathBuf::from).collect();
         Ok(UnitDetails {
-            snapshot: snapshot(unit, at, &properties, find.as_ref()),
+            snapshot: snapshot(unit, at, &properties, looked, &Mains::default()),
             files,
             unit_file_state: properties.text("UnitFileState"),
             start_took: start_took(&properties),

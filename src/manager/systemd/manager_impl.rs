@@ -102,7 +102,7 @@ impl Manager for SystemdManager {
     }
 
     async fn stopped_with(&self, unit: &UnitName) -> Result<Vec<UnitName>, ManagerError> {
-        let links = Inspector::on(self.bus.clone(), self.find_listeners).stopped_with(unit).await?;
+        let links = Inspector::on(self.bus.clone(), self.host.clone()).stopped_with(unit).await?;
         let may_be_started = |unit: &UnitName| STARTABLE.contains(&unit.suffix()) && !is_protected(unit);
         Ok(links.into_iter().map(|link| link.unit).filter(may_be_started).collect())
     }

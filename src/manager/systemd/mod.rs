@@ -8,6 +8,7 @@
 //! | `route` | ways to systemd, also after the bus was lost |
 //! | `peer` | its own socket |
 //! | `properties` | the properties of a unit as systemd sends them |
+//! | `looked` | what the machine itself shows of a unit |
 //! | `snapshot` | properties as a [`UnitSnapshot`](crate::model::UnitSnapshot) |
 //! | `jobs` | which job ended how and when |
 //! | `act` | verbs and signals |
@@ -33,6 +34,7 @@ mod install;
 mod installed;
 mod jobs;
 mod links;
+mod looked;
 mod manager_impl;
 mod note;
 mod notes;
@@ -51,5 +53,4 @@ mod tests;
 
 pub use inspect::{Inspector, UnitDetails};
 pub use links::{Link, Pulled};
-pub use snapshot::FindListeners;
 pub use systemd_manager::{Options, SystemdManager};

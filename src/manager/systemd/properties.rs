@@ -7,21 +7,21 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 use crate::manager::ledger::UnitMark;
 use crate::model::{MonoTime, UnitName};
-use crate::ssh::Offset;
+use crate::ssh::Clock;
 
 /// Values by name. One that is missing or of another type reads as systemd's "not set": properties come and go
 /// with systemd's versions.
 #[derive(Debug, Default)]
 pub(super) struct Properties {
     values: HashMap<String, OwnedVariant>,
-    /// Of the clock of their machine.
-    offset: Offset,
+    /// Of their machine.
+    clock: Clock,
 }
 
 impl Properties {
-    /// Those of a machine whose clock is that far from ours.
-    pub(super) fn new(values: HashMap<String, OwnedVariant>, offset: Offset) -> Self {
-        Self { values, offset }
+    /// Those of a machine with that clock.
+    pub(super) fn new(values: HashMap<String, OwnedVariant>, clock: Clock) -> Self {
+        Self { values, clock }
     }
 
     /// A value of the type that is asked for.
@@ -44,7 +44,7 @@ impl Properties {
 
     /// A point in time that systemd counts in microseconds, 0 for never; on our clock.
     pub(super) fn time(&self, name: &str) -> Option<MonoTime> {
-        self.time_there(name).map(|time| self.offset.here(time))
+        self.time_there(name).map(|time| self.clock.here(time))
     }
 
     /// The same on the clock of its machine, by which it is compared with what another run saw.

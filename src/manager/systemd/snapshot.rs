@@ -1,29 +1,23 @@
 //! Properties as what the harness knows of a unit.
 
-use std::io;
 use std::path::PathBuf;
 
+use super::looked::{Looked, Mains};
 use super::properties::Properties;
-use crate::host::process;
-use crate::model::address::Listener;
-use crate::model::{
-    ActiveState, Endpoint, MonoTime, ProcessId, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot,
-};
+use crate::model::{ActiveState, Endpoint, MonoTime, ServiceState, SocketState, UnitKind, UnitName, UnitSnapshot};
 
-/// Asks the kernel which listeners there are at an address, of those that the systemd with this PID holds. It has none
-/// where the bus does not know it.
-pub type FindListeners = fn(&Endpoint, Option<u32>) -> io::Result<Vec<Listener>>;
-
-/// The unit as all its properties say, with what `/proc`, the control group and the kernel's listeners add where
-/// `find_listeners` can ask for them: on this machine. `at` is when systemd was asked: what it tells of afterwards is
-/// newer.
+/// The unit as all its properties say, with what was seen of it where its machine can be looked at. `at` is when systemd was
+/// asked: what it tells of afterwards is newer.
 pub(super) fn snapshot(
     unit: &UnitName,
     at: MonoTime,
     properties: &Properties,
-    find_listeners: Option<&impl Fn(&Endpoint) -> io::Result<Vec<Listener>>>,
+    looked: Option<Looked>,
+    mains: &Mains,
 ) -> UnitSnapshot {
-    let is_here = find_listeners.is_some();
+    let main_process = mains.identify(unit, properties, looked.as_ref());
+    let is_unseen = looked.is_none();
+    let looked = Looked { main_process, ..looked.unwrap_or_default() };
     UnitSnapshot {
         unit: unit.clone(),
         at,
@@ -33,22 +27,20 @@ pub(super) fn snapshot(
         result: properties.text("Result"),
         invocation_id: properties.invocation_id(),
         need_daemon_reload: properties.is("NeedDaemonReload"),
-        service: (unit.kind() == UnitKind::Service).then(|| service_state(properties, is_here)),
-        socket: (unit.kind() == UnitKind::Socket).then(|| socket_state(properties, find_listeners)),
-        is_unseen: !is_here,
+        service: (unit.kind() == UnitKind::Service).then(|| service_state(properties, &looked)),
+        socket: (unit.kind() == UnitKind::Socket).then(|| socket_state(properties, looked)),
+        is_unseen,
     }
 }
 
-fn service_state(properties: &Properties, is_here: bool) -> ServiceState {
-    let processes = if is_here { process::in_cgroup(&properties.text("ControlGroup")) } else { Vec::new() };
-    let identify = |pid| if is_here { process::identify(pid) } else { Some(by_systemd(properties, pid)) };
+fn service_state(properties: &Properties, looked: &Looked) -> ServiceState {
     ServiceState {
-        main_process: main_pid(properties).and_then(identify),
+        main_process: looked.main_process,
         main_started_at: properties.time("ExecMainStartTimestampMonotonic"),
         main_exit: main_exit(properties),
         restarts: properties.get("NRestarts").unwrap_or(0),
-        memory_bytes: memory_bytes(properties, &processes),
-        processes,
+        memory_bytes: accounted_bytes(properties).or(looked.memory_bytes),
+        processes: looked.processes.clone(),
         start_limit: start_limit(properties),
         restart_policy: properties.text("Restart"),
         kill_mode: properties.text("KillMode"),
@@ -59,28 +51,14 @@ fn service_state(properties: &Properties, is_here: bool) -> ServiceState {
     }
 }
 
-/// A main process that only systemd tells of: it cannot be mistaken for a later one with the same PID either.
-fn by_systemd(properties: &Properties, pid: u32) -> ProcessId {
-    const TICK_NS: u64 = 10_000_000;
-    let started_at = properties.time_there("ExecMainStartTimestampMonotonic").unwrap_or_default();
-    ProcessId { pid, start_ticks: started_at.as_nanos() / TICK_NS }
-}
-
-fn socket_state(
-    properties: &Properties,
-    find_listeners: Option<&impl Fn(&Endpoint) -> io::Result<Vec<Listener>>>,
-) -> SocketState {
-    let listen = listen_endpoints(properties.list("Listen"));
+fn socket_state(properties: &Properties, looked: Looked) -> SocketState {
     SocketState {
         accept: properties.is("Accept"),
         flush_pending: properties.is("FlushPending"),
         max_connections: limit(properties, "MaxConnections"),
         max_connections_per_source: limit(properties, "MaxConnectionsPerSource"),
-        listeners: find_listeners
-            .iter()
-            .flat_map(|find| listen.iter().flat_map(|at| find(at).unwrap_or_default()))
-            .collect(),
-        listen,
+        listeners: looked.listeners,
+        listen: listen_endpoints(properties.list("Listen")),
         backlog: properties.get("Backlog").unwrap_or(0),
         triggers: properties.units("Triggers"),
     }
@@ -92,7 +70,7 @@ fn limit(of_socket: &Properties, name: &str) -> Option<u32> {
 }
 
 /// MainPID; none if there is no main process.
-fn main_pid(of_service: &Properties) -> Option<u32> {
+pub(super) fn main_pid(of_service: &Properties) -> Option<u32> {
     of_service.get("MainPID").filter(|pid| *pid != 0)
 }
 
@@ -107,10 +85,9 @@ fn main_exit(of_service: &Properties) -> Option<String> {
     Some(format!("{how} {}", of_service.get::<i32>("ExecMainStatus")?))
 }
 
-/// MemoryCurrent, or what the processes hold where systemd does not account for memory.
-fn memory_bytes(of_service: &Properties, processes: &[ProcessId]) -> Option<u64> {
-    let accounted = of_service.get("MemoryCurrent").filter(|bytes| *bytes != u64::MAX);
-    accounted.or_else(|| processes.iter().filter_map(|id| process::pss_bytes(id.pid)).reduce(|sum, pss| sum + pss))
+/// MemoryCurrent; none where systemd does not account for memory.
+pub(super) fn accounted_bytes(of_service: &Properties) -> Option<u64> {
+    of_service.get("MemoryCurrent").filter(|bytes| *bytes != u64::MAX)
 }
 
 /// Starts allowed, and in how many microseconds; none when the limit is off, which either being 0 says.
@@ -121,7 +98,7 @@ fn start_limit(of_unit: &Properties) -> Option<(u32, u64)> {
 }
 
 /// The addresses among those of Listen that a client can speak to: not vsock, netlink and message queues.
-fn listen_endpoints(listen: Vec<(String, String)>) -> Vec<Endpoint> {
+pub(super) fn listen_endpoints(listen: Vec<(String, String)>) -> Vec<Endpoint> {
     let endpoint = |(kind, address): (String, String)| {
         let (is_unix, path, ip) = (address.starts_with(['/', '@']), PathBuf::from(&address), address.parse());
         match (kind.as_str(), is_unix) {
@@ -142,7 +119,8 @@ fn listen_endpoints(listen: Vec<(String, String)>) -> Vec<Endpoint> {
 pub(super) struct Brief {
     pub(super) active_state: ActiveState,
     pub(super) sub_state: String,
-    pub(super) changed_at: Option<MonoTime>,
+    /// On the clock of its machine, on which a time is always the same.
+    pub(super) changed_at_there: Option<MonoTime>,
     pub(super) main_pid: u32,
     pub(super) result: String,
     pub(super) main_exit: Option<String>,
@@ -154,7 +132,7 @@ impl Brief {
         Self {
             active_state: properties.text("ActiveState").into(),
             sub_state: properties.text("SubState"),
-            changed_at: properties.time("StateChangeTimestampMonotonic"),
+            changed_at_there: properties.time_there("StateChangeTimestampMonotonic"),
             main_pid: main_pid(properties).unwrap_or(0),
             result: properties.text("Result"),
             main_exit: main_exit(properties),
@@ -169,10 +147,10 @@ mod tests {
     use zbus::OwnedVariant;
 
     use super::*;
-    use crate::ssh::Offset;
+    use crate::ssh::Clock;
 
     fn properties<const N: usize>(values: [(&str, OwnedVariant); N]) -> Properties {
-        Properties::new(HashMap::from(values.map(|(name, value)| (name.to_owned(), value))), Offset::default())
+        Properties::new(HashMap::from(values.map(|(name, value)| (name.to_owned(), value))), Clock::default())
     }
 
     #[test]
@@ -222,12 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_accounted_for_is_added_up() {
-        let own = process::identify(std::process::id()).expect("we run");
-        let of = |bytes: u64| memory_bytes(&properties([("MemoryCurrent", bytes.into())]), &[own]);
-        assert_eq!(of(4096), Some(4096));
-        assert!(of(u64::MAX).is_some_and(|bytes| bytes > 64 * 1024));
-        assert_eq!(memory_bytes(&Properties::default(), &[]), None);
+    fn memory_that_is_not_accounted_for_is_none_that_systemd_knows() {
+        let of = |bytes: u64| accounted_bytes(&properties([("MemoryCurrent", bytes.into())]));
+        assert_eq!((of(4096), of(u64::MAX)), (Some(4096), None));
+        assert_eq!(accounted_bytes(&Properties::default()), None);
     }
 
     #[test]

@@ -10,9 +10,10 @@ use super::bus::Bus;
 use super::follow::Followers;
 use super::installed::Installed;
 use super::jobs::{Jobs, OwnJobs};
+use super::looked::Mains;
 use super::notes::Notes;
 use super::route::Route;
-use super::snapshot::FindListeners;
+use crate::host::Host;
 use crate::manager::ledger::Ledger;
 use crate::manager::{ManagerError, Waits};
 use crate::record::begin::ManagerKind;
@@ -23,8 +24,8 @@ use crate::ssh::Ssh;
 pub struct Options {
     /// Where changes are written down before they are made.
     pub ledger: Rc<RefCell<Ledger>>,
-    /// Asks the kernel for a socket unit's listeners.
-    pub find_listeners: FindListeners,
+    /// Shows processes and listeners; none where systemd alone is asked.
+    pub host: Option<Rc<dyn Host>>,
     /// Act on units that the machine needs, too.
     pub force: bool,
     /// Units are put back as they were found: then the ledger tells the next run how, should this one be killed.
@@ -41,7 +42,8 @@ pub struct SystemdManager {
     pub(super) notes: Notes,
     pub(super) installed: Installed,
     pub(super) followers: Followers,
-    pub(super) find_listeners: FindListeners,
+    pub(super) host: Option<Rc<dyn Host>>,
+    pub(super) mains: Mains,
     pub(super) force: bool,
     pub(super) restores: bool,
     pub(super) routes: Vec<Route>,
@@ -115,7 +117,8 @@ impl SystemdManager {
             notes: Notes::new(options.ledger),
             installed: Installed::none_in(unit_directory),
             followers: Followers::none(),
-            find_listeners: options.find_listeners,
+            host: options.host,
+            mains: Mains::default(),
             force: options.force,
             restores: options.restores,
             routes,

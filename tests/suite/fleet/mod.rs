@@ -5,4 +5,5 @@ mod bad_input;
 mod check;
 mod lost;
 mod machine;
+mod probe;
 mod tries;

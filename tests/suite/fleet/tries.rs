@@ -53,7 +53,8 @@ fn a_service_with_a_port_of_its_own_loses_requests_and_the_cause_is_inferred() {
     assert!(text.contains("no_listener"), "{text}");
     let attested = scenario["attested"].as_object().into_iter().flatten().filter(|(_, count)| **count != 0).count();
     assert_eq!(attested, 0, "nothing of that kernel was seen: {text}");
-    assert!(text.contains("h1 are unseen: over ssh, gapless asks systemd alone"), "{text}");
+    let why = format!("gapless {} must be installed there", env!("CARGO_PKG_VERSION"));
+    assert!(text.contains("h1 are unseen: cannot start the probe on root@h1") && text.contains(&why), "{text}");
     assert_eq!((machine.state("own.service").as_str(), machine.ledgers().as_str()), ("active", ""));
 }
 

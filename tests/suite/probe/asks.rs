@@ -38,6 +38,9 @@ fn listeners_of_every_kind_and_their_holders() {
         let holders = remote.holders(&endpoints[0], inode).await.unwrap().seen;
         assert_eq!(holders, local.holders(&endpoints[0], inode).await.unwrap().seen);
         assert_eq!(holders.iter().map(|holder| holder.process.id.pid).collect::<Vec<_>>(), [std::process::id()]);
+        let held = remote.held(&endpoints, None).await.unwrap();
+        assert_eq!(held, local.held(&endpoints, None).await.unwrap());
+        assert_eq!(held.len(), 3);
         let own = std::process::id();
         assert_eq!(remote.listens(own).await.unwrap(), local.listens(own).await.unwrap());
     });
@@ -58,6 +61,10 @@ fn processes_counters_paths_and_addresses() {
         // Other processes of this machine come and go.
         let own = |process: &&gapless::model::ProcessId| [std::process::id(), sleeper.pid()].contains(&process.pid);
         assert_eq!(here.iter().filter(own).collect::<Vec<_>>(), there.iter().filter(own).collect::<Vec<_>>());
+        // What is shared with a process that has just come or gone counts otherwise a moment later.
+        let has_memory = |bytes: Option<u64>| bytes.is_some_and(|bytes| bytes > 64 * 1024);
+        assert_eq!(has_memory(remote.memory(&group).await.unwrap()), has_memory(local.memory(&group).await.unwrap()));
+        assert_eq!(remote.memory("/no/such/group").await.unwrap(), None);
         let names = |counters: Vec<(String, u64)>| counters.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(remote.counters().await.unwrap()), names(local.counters().await.unwrap()));
         for path in ["/", "/no/such/file"] {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::analysis::analyse;
+use crate::analysis::simulator::looks;
 use crate::model::MonoTime;
 use crate::record::line::HostClock;
 
@@ -112,9 +113,19 @@ fn a_clock_that_is_known_well_enough_changes_no_cause_and_one_that_is_not_leaves
 }
 
 #[test]
+fn what_was_seen_before_another_machine_was_lost_says_nothing_of_what_came_after() {
+    let refused = |until_ms: u64| {
+        let seen = [looks(0, until_ms, 26), clock(Duration::from_micros(90))];
+        plain().seeing(steady()).seeing(seen).cause(of_new(FailureClass::Refused), 2_030, 0)
+    };
+    assert_eq!(refused(9_000), Cause::Ambiguous, "somebody listened");
+    assert_eq!(refused(1_900), Cause::NoListener, "it is not known who listened: a refusal speaks for itself");
+}
+
+#[test]
 fn every_report_says_how_well_the_clock_is_known_and_one_of_this_machine_says_nothing() {
     let lines = [clock(Duration::from_micros(90)), clock(Duration::from_micros(120)), clock(Duration::from_micros(80))];
     let told = |run: Simulation| analyse(&run.record()).notes.into_iter().map(|note| note.message).collect::<Vec<_>>();
-    assert_eq!(told(plain().seeing(lines)), ["clock of db7: offset known to \u{b1}0.12 ms"]);
+    assert_eq!(told(plain().seeing(lines)), ["clock of db7: 5.000 s behind the generator's, known to \u{b1}0.12 ms"]);
     assert_eq!(told(plain()), Vec::<String>::new());
 }

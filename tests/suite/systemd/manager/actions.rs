@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use gapless::host::process;
+use gapless::host::{Local, process};
 use gapless::manager::ledger::Ledger;
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Manager, ManagerError};
@@ -184,7 +184,7 @@ async fn the_systemd_of_a_user_does_the_same() {
     let bus = zbus::connection::Builder::address("unix:path=/run/user/0/bus").build().await.expect("a user bus");
     let place = tempfile::tempdir().expect("a place for files");
     let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.path().join("ledger"), owner()).expect("opens")));
-    let options = Options { ledger, find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
+    let options = Options { ledger, host: Some(Rc::new(Local)), force: false, restores: true };
     let units = PathBuf::from("/run/user/0/systemd/user");
     let mut manager = SystemdManager::on(bus, ManagerKind::User, units.clone(), options).await.expect("it answers");
     let name = unit("gapless-test-user-manager.service");

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use gapless::host::Local;
 use gapless::manager::ledger::{Ledger, Owner};
 use gapless::manager::systemd::{Options, SystemdManager};
 use gapless::manager::{Job, Manager};
@@ -40,8 +41,7 @@ impl Rig {
 
     pub(crate) async fn with_ledger_in(place: PathBuf, files: &[(&str, &str)]) -> Self {
         let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger"), owner()).expect("opens")));
-        let options =
-            Options { ledger: Rc::clone(&ledger), find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
+        let options = Options { ledger: Rc::clone(&ledger), host: Some(Rc::new(Local)), force: false, restores: true };
         let mut manager = SystemdManager::system(options).await.expect("systemd is there");
         let files: Vec<UnitFile> = files
             .iter()

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use gapless::host::Local;
 use gapless::manager::ledger::{Change, Ledger};
 use gapless::manager::recover::recover;
 use gapless::manager::systemd::{Options, SystemdManager};
@@ -45,7 +46,7 @@ async fn a_user_who_may_not_is_told_what_to_allow() {
 
 async fn be_denied(place: PathBuf, name: &UnitName) {
     let ledger = Rc::new(RefCell::new(Ledger::open_in(&place.join("ledger"), owner()).expect("opens")));
-    let options = Options { ledger, find_listeners: |_, _| Ok(Vec::new()), force: false, restores: true };
+    let options = Options { ledger, host: Some(Rc::new(Local)), force: false, restores: true };
     let manager = SystemdManager::system(options).await.expect("everybody may ask");
     assert_eq!(manager.snapshot(name).await.expect("everybody may look").active_state, ActiveState::Active);
     let denied = manager.perform(name, UnitVerb::Restart).await.expect_err("not everybody may act");

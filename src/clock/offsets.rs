@@ -20,10 +20,11 @@ pub const DRIFT_PPM_MAX: u64 = 1_000;
 const FOLLOW: Duration = Duration::from_secs(1);
 
 /// From one change of the mapping's slope to the next.
-const SEGMENT_MIN: Duration = Duration::from_millis(50);
+const SEGMENT_MIN: Duration = Duration::from_secs(1);
 
-/// Older parts of the mapping are forgotten: what comes later than 4,096 of them, 200 s at least, is mapped by the oldest.
-const SEGMENTS_MAX: usize = 4_096;
+/// Older parts of the mapping but the first are forgotten: what is told of later than 16,384 of them, which is four hours at
+/// least, is mapped by the first.
+const SEGMENTS_MAX: usize = 16_384;
 
 /// One exchange of time.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,8 @@ pub struct Exchange {
 pub struct Offsets {
     /// The bounds at `at`, in nanoseconds; none before the first exchange.
     bounds: Option<Bounds>,
+    /// Their time at the first exchange, and at the last.
+    exchanged: Option<(i128, i128)>,
     segments: VecDeque<Segment>,
     /// The latest of their times that was mapped.
     mapped_until: i128,
@@ -64,6 +67,8 @@ struct Segment {
     from: i128,
     offset: i128,
     slope_ppm: i128,
+    /// The most that the true offset was from this one at `from`.
+    off_by: i128,
 }
 
 impl Bounds {
@@ -81,6 +86,12 @@ impl Bounds {
     fn distance(self, offset: i128) -> i128 {
         (self.highest - offset).max(offset - self.lowest)
     }
+
+    /// The same at their time `theirs`.
+    fn off_by(self, offset: i128, theirs: i128) -> i128 {
+        let distance = self.distance(offset);
+        distance + drift((theirs - offset - self.at).abs() + distance)
+    }
 }
 
 impl Segment {
@@ -88,13 +99,18 @@ impl Segment {
         let passed = (theirs - self.from).clamp(0, i128::from(nanos(FOLLOW)));
         self.offset + passed * self.slope_ppm / 1_000_000
     }
+
+    /// The most that the true offset is from this one at another time: both change meanwhile.
+    fn off_by_at(&self, theirs: i128) -> i128 {
+        self.off_by + 2 * drift((theirs - self.from).abs())
+    }
 }
 
 impl Offsets {
     /// Nothing is known yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { bounds: None, segments: VecDeque::new(), mapped_until: 0, widest: 0 }
+        Self { bounds: None, exchanged: None, segments: VecDeque::new(), mapped_until: 0, widest: 0 }
     }
 
     /// Learns from an exchange.
@@ -109,6 +125,7 @@ impl Offsets {
             if lowest <= highest { Bounds { at: answered, lowest, highest } } else { hull(known, told) }
         });
         self.bounds = Some(bounds);
+        self.exchanged = Some((self.exchanged.map_or(got, |(first, _)| first), sent));
         self.steer(bounds, sent);
     }
 
@@ -124,24 +141,28 @@ impl Offsets {
         let offset = last.offset_at(from);
         let limit = i128::from(DRIFT_PPM_MAX);
         let slope_ppm = ((bounds.middle() - offset) * 1_000_000 / i128::from(nanos(FOLLOW))).clamp(-limit, limit);
-        self.segments.push_back(Segment { from, offset, slope_ppm });
+        self.segments.push_back(Segment { from, offset, slope_ppm, off_by: bounds.off_by(offset, from) });
         if self.segments.len() > SEGMENTS_MAX {
-            self.segments.pop_front();
+            self.segments.remove(1);
         }
     }
 
-    /// One of their times, told by `now`, on our clock. It is never later than `now`.
+    /// One of their times, told by `now`, on our clock. It is never later than `now`. One from before the first exchange may
+    /// be further off than is said, but as far as is said it is from before it here as well.
     pub fn ours(&mut self, theirs: MonoTime, now: MonoTime) -> MonoTime {
         let (theirs, now) = (of_time(theirs), of_time(now));
-        let Some(bounds) = self.bounds else { return to_time(now) };
+        let (Some(bounds), Some((first, last))) = (self.bounds, self.exchanged) else { return to_time(now) };
         if self.segments.is_empty() {
-            self.segments.push_back(Segment { from: theirs, offset: bounds.middle(), slope_ppm: 0 });
+            let offset = bounds.middle();
+            self.segments.push_back(Segment { from: last, offset, slope_ppm: 0, off_by: bounds.off_by(offset, last) });
         }
         let place = self.segments.partition_point(|segment| segment.from <= theirs).saturating_sub(1);
-        let offset = self.segments[place].offset_at(theirs);
+        let segment = self.segments[place];
+        let offset = segment.offset_at(theirs);
         self.mapped_until = self.mapped_until.max(theirs);
         let ours = theirs - offset;
-        self.widest = self.widest.max(bounds.aged(now).aged(ours.min(now)).distance(offset));
+        let by_now = bounds.aged(now).aged(ours.min(now)).distance(offset);
+        self.widest = self.widest.max(by_now.min(segment.off_by_at(theirs.max(first))));
         to_time(ours.min(now))
     }
 
@@ -309,6 +330,28 @@ mod tests {
         assert!(offsets.half_width_ns() < 51_000);
         offsets.add(&exchange(1_000_000_000, 1_500_000_000));
         assert!(offsets.half_width_ns() >= 500_000_000, "{}", offsets.half_width_ns());
+    }
+
+    #[test]
+    fn what_happened_long_before_the_first_exchange_leaves_the_bound_as_it_is() {
+        let at = MonoTime::from_nanos;
+        let mut offsets = Offsets::new();
+        let (day, second, ahead) = (86_400_000_000_000_u64, 1_000_000_000_u64, 5_000_000_000_u64);
+        let exchange = |now: u64| {
+            let theirs = at(now + 50_000 + ahead);
+            Exchange { asked: at(now), got: theirs, sent: theirs, answered: at(now + 100_000) }
+        };
+        let mapped: Vec<MonoTime> = (0..10_000_u64)
+            .map(|nth| {
+                let now = 10 * day + nth * second;
+                offsets.add(&exchange(now));
+                offsets.ours(at(now + ahead), at(now + 100_000));
+                offsets.ours(at(day + ahead), at(now + 100_000))
+            })
+            .collect();
+        assert!(offsets.half_width_ns() < 60_000, "{}", offsets.half_width_ns());
+        assert!(mapped.iter().all(|time| *time == mapped[0]), "it is always the same time");
+        assert!(mapped[0] < at(10 * day));
     }
 
     proptest! {
