@@ -126,6 +126,7 @@ fn read(line: &str) -> Option<(i128, i128)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::offsets::Exchange;
 
     #[test]
     fn both_ways_of_telling_the_time_are_read_with_their_bounds() {
@@ -143,5 +144,16 @@ mod tests {
         assert_eq!(offset.there(MonoTime::from_nanos(1)), MonoTime::from_nanos(0));
         assert_eq!(offset.half_width(), Duration::from_micros(1));
         assert_eq!(Clock::default().here(here), here);
+    }
+
+    #[test]
+    fn a_clock_that_is_kept_maps_its_times_by_its_exchanges() {
+        const AHEAD_NS: u64 = 7_200_000_000_000;
+        let kept = Arc::new(Mutex::new(Offsets::new()));
+        let (asked, answered) = (MonoTime::from_nanos(1_000_000), MonoTime::from_nanos(1_000_100));
+        let theirs = MonoTime::from_nanos(AHEAD_NS + 1_000_050);
+        kept.lock().unwrap().add(&Exchange { asked, got: theirs, sent: theirs, answered });
+        let mapped = Clock::Kept(kept).here(theirs);
+        assert!((asked..=answered).contains(&mapped), "{mapped:?}");
     }
 }
