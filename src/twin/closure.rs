@@ -51,6 +51,10 @@ pub async fn find(inspector: &Inspector, roots: &[UnitName], listening: &[UnitNa
             None => {}
         }
         for Pulled { unit: other, directive, is_needed } in inspector.pulled(&unit).await? {
+            // A socket that the twin's journal, say, was started without: systemd refuses it now.
+            if state.is_active() && matches!(directive, "Sockets=" | "Service=") {
+                continue;
+            }
             let opens_a_way = other.kind() == UnitKind::Socket || listening.contains(&other);
             let is_wanted = directive == "Wants=" && (opens_a_way || other.suffix() == "target");
             if is_needed && is_vital {
@@ -61,11 +65,11 @@ pub async fn find(inspector: &Inspector, roots: &[UnitName], listening: &[UnitNa
                 wanted.push((other, format!("{directive} of {unit}")));
             }
         }
-        for (socket, _) in triggers.iter().filter(|(_, service)| *service == unit) {
-            open.push_front((socket.clone(), is_vital));
-        }
         if state.is_active() {
             closure.up.push(unit.clone());
+        } else {
+            let sockets = triggers.iter().filter(|(_, service)| *service == unit);
+            sockets.for_each(|(socket, _)| open.push_front((socket.clone(), is_vital)));
         }
         closure.taken.push(unit);
     }
