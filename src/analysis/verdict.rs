@@ -19,9 +19,9 @@ use crate::scenario::plan::MaxUnseen;
 
 /// What the checks and the notes of doubt come to: a loss, a failed step or a wrong state is failed, whatever
 /// else; then any doubt is inconclusive; then any other expectation that does not hold is failed. Where the machine of the
-/// units was lost, nothing is held against them.
+/// units was lost, or a twin was full, nothing is held against them.
 pub(crate) fn verdict(facts: &Facts<'_>, checks: &[Judged], doubts: &[&Note]) -> Verdict {
-    if facts.record.end.as_ref().is_some_and(|end| matches!(end.reason, EndReason::Lost(_))) {
+    if facts.record.end.as_ref().is_some_and(|end| matches!(end.reason, EndReason::Lost(_) | EndReason::Full(_))) {
         return Verdict::Inconclusive;
     }
     let has = |status, weight| checks.iter().any(|judged| judged.check.status == status && judged.weight == weight);

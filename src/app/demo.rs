@@ -46,7 +46,7 @@ async fn demonstrate(args: &DemoArgs, scenarios: &[Scenario], folder: &Folder) -
         is_patient: true,
         show_bodies: false,
         notes: &[],
-        tried: None,
+        twin: None,
         marks: None,
     };
     let (result, mut exit) = record_all(scenarios, how, folder, &interrupt).await?;

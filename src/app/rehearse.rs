@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use self::brought::Brought;
 use self::inside::Order;
 pub use self::inside::SUBCOMMAND;
-pub(super) use self::tried::Tried;
+use self::tried::Tried;
 use self::untouched::Untouched;
 use super::caller::Caller;
 use super::exit::Exit;
@@ -31,7 +31,7 @@ use crate::result::RunResult;
 use crate::run::Interrupt;
 use crate::run::prepare::{PrepareError, prepare};
 use crate::scenario::{self, Overrides, Scenario};
-use crate::twin::{self, PROGRAM, Scratch, Spec, Twin, TwinError};
+use crate::twin::{self, PROGRAM, Scratch, Space, Spec, Twin, TwinError};
 
 /// What is rehearsed.
 #[derive(Debug)]
@@ -40,6 +40,15 @@ enum Subject {
     Unit(UnitName),
     /// Scenarios, as `run` has them.
     Scenarios(Vec<Scenario>),
+}
+
+/// What is seen of a twin while something is measured in it.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// What was tried there in vain.
+    pub(super) tried: Tried,
+    /// Whether it was full.
+    pub(super) space: Space,
 }
 
 /// Runs the command.
@@ -241,6 +250,10 @@ async fn in_twin(
     inform(&format!("booting a twin of {}", spec.host));
     let twin = match Twin::boot(spec, interrupt).await {
         Err(TwinError::Interrupted) => return Ok(Exit::Interrupted),
+        Err(error @ TwinError::Booted(_)) => {
+            say(&format!("error: {}", output::secrets().hide(&error.to_string())));
+            return Ok(Exit::Harness);
+        }
         booted => booted?,
     };
     let command = inside::command(PROGRAM, &order(twin.notes.clone()))?;
@@ -293,6 +306,7 @@ fn spec(args: &RehearseArgs, subject: &Subject, here: &Path, folder: &Folder) ->
         program: std::env::current_exe().context("cannot tell which program this is")?,
         needed: needed.iter().map(|folder| folder.canonicalize()).collect::<io::Result<_>>()?,
         kept: vec![folder.path().canonicalize()?],
+        longest_boot: args.boot_timeout,
         scratch: Scratch { folder: scratch.transpose()?, size_bytes: args.scratch_size },
         units: std::collections::BTreeMap::new(),
     })

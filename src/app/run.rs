@@ -11,7 +11,7 @@ use super::folder::{Folder, Visibility};
 use super::live::watcher::Watcher;
 use super::output::{self, complain, inform, say};
 use super::place::Site;
-use super::rehearse::Tried;
+use super::rehearse::Watched;
 use super::sharing::Shared;
 use super::{compare, github, learn, plan, session, stamp};
 use crate::analysis;
@@ -56,7 +56,7 @@ pub(super) async fn run(
     scenarios: Vec<Scenario>,
     site: &Site,
     notes: &[String],
-    tried: Option<&Tried>,
+    twin: Option<&Watched>,
 ) -> anyhow::Result<Exit> {
     let shared = match Shared::of(&args.shard, args.duration.as_deref(), &scenarios) {
         Ok(shared) => shared,
@@ -88,7 +88,7 @@ pub(super) async fn run(
         is_patient: true,
         show_bodies: args.output.show_bodies,
         notes,
-        tried,
+        twin,
         marks: None,
     };
     let folder = Folder::create(args.output.out.as_deref(), how.visibility(), Caller::of_sudo())?;
@@ -138,8 +138,8 @@ pub(super) struct How<'a> {
     pub(super) show_bodies: bool,
     /// What every report is to say.
     pub(super) notes: &'a [String],
-    /// In a twin: what was tried there in vain, for the reports as well.
-    pub(super) tried: Option<&'a Tried>,
+    /// In a twin: what is seen of it, for the reports as well.
+    pub(super) twin: Option<&'a Watched>,
     /// What others announce meanwhile.
     pub(super) marks: Option<&'a RefCell<Option<Marks>>>,
 }
@@ -288,7 +288,7 @@ async fn record_one(
     })
     .await;
     drop(watcher);
-    for sentence in how.tried.iter().flat_map(|tried| tried.sentences()) {
+    for sentence in how.twin.iter().flat_map(|twin| twin.tried.sentences()) {
         recorder.note(NoteKind::Info, sentence);
     }
     if let EndReason::Error(message) | EndReason::Lost(message) = &reason {
@@ -302,9 +302,11 @@ async fn record_one(
     for sentence in &not_put_back {
         complain(&anyhow::anyhow!("{}: {sentence}", plan.name));
     }
+    // Said once, at the end of the rehearsal.
+    let reason = how.twin.and_then(|twin| twin.space.shortage()).map_or(reason, EndReason::Full);
     let left = if not_put_back.is_empty() { Exit::Passed } else { Exit::Harness };
     let exit = left.worst(match &reason {
-        EndReason::Error(_) | EndReason::Lost(_) => Exit::Harness,
+        EndReason::Error(_) | EndReason::Lost(_) | EndReason::Full(_) => Exit::Harness,
         EndReason::Interrupted => Exit::Interrupted,
         _ => Exit::Passed,
     });

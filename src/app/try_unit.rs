@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::found::Found;
 use super::output::{self, say, say_coloured};
 use super::place::Site;
-use super::rehearse::Tried;
+use super::rehearse::Watched;
 use super::{init, learn, place, run, session, watch};
 use crate::check::{Facts, check, render};
 use crate::cli::{Format, ManagerArg, RunArgs, ShardArgs, SystemdArg, TryAction, TryArgs};
@@ -40,8 +40,8 @@ pub(super) struct Rehearsal<'a> {
     pub(super) command: &'a [String],
     /// What every report is to say.
     pub(super) notes: &'a [String],
-    /// What is tried in vain meanwhile.
-    pub(super) tried: Option<&'a Tried>,
+    /// What is seen of the twin meanwhile.
+    pub(super) twin: Option<&'a Watched>,
 }
 
 /// The same, in a rehearsal or not.
@@ -109,10 +109,10 @@ async fn attempt_at(args: TryArgs, rehearsal: &Rehearsal<'_>) -> anyhow::Result<
             return Ok(Exit::Usage);
         }
     };
-    if let Some(tried) = rehearsal.tried.filter(|_| runs_command) {
-        return watch::while_command(&args.output, args.force, scenario, &notes, tried).await;
+    if let Some(twin) = rehearsal.twin.filter(|_| runs_command) {
+        return watch::while_command(&args.output, args.force, scenario, &notes, twin).await;
     }
-    run::run(run_args(args), run::known(vec![scenario]), &site, &notes, rehearsal.tried).await
+    run::run(run_args(args), run::known(vec![scenario]), &site, &notes, rehearsal.twin).await
 }
 
 fn wrong_usage(reason: &str) -> Exit {

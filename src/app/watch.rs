@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::folder::Folder;
 use super::output::{self, say};
 use super::place::Site;
-use super::rehearse::Tried;
+use super::rehearse::Watched;
 use super::request::{self, Bears, line};
 use super::run::{How, finish, known, pin_loads, record_all};
 use super::session;
@@ -58,7 +58,7 @@ pub(super) async fn while_command(
     force: bool,
     scenario: Scenario,
     notes: &[String],
-    tried: &Tried,
+    twin: &Watched,
 ) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::on_signals().context("cannot listen for signals")?;
     let scenarios = pin_loads(known(vec![scenario]), Share::WHOLE)?;
@@ -72,7 +72,7 @@ pub(super) async fn while_command(
         is_patient: false,
         show_bodies: output.show_bodies,
         notes,
-        tried: Some(tried),
+        twin: Some(twin),
         marks: Some(&RefCell::new(Some(marks))),
     };
     let folder = Folder::create(output.out.as_deref(), how.visibility(), Caller::of_sudo())?;
@@ -124,7 +124,7 @@ async fn watch(args: &WatchArgs, scenario: Scenario, here: &Path) -> anyhow::Res
         is_patient: false,
         show_bodies: args.output.show_bodies,
         notes: &[],
-        tried: None,
+        twin: None,
         marks: Some(&RefCell::new(marks)),
     };
     let folder = Folder::create(args.output.out.as_deref(), how.visibility(), Caller::of_sudo())?;

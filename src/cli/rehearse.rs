@@ -64,13 +64,16 @@ pub struct RehearseArgs {
     /// in --out; the exit code is that of the run with the socket
     #[arg(long, conflicts_with_all = ["keep", "command", "with"], help_heading = TWIN)]
     pub suggest: bool,
+    /// How long the twin may take until its system bus is up
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = crate::scenario::duration::parse, help_heading = TWIN)]
+    pub boot_timeout: std::time::Duration,
     /// Leave the twin running, and print how to enter and how to end it
     #[arg(long, help_heading = TWIN)]
     pub keep: bool,
     /// Keep what is written in the twin in a file in this folder, not in memory; the file has no name and ends with the twin
     #[arg(long, value_name = "DIR", help_heading = TWIN)]
     pub scratch: Option<PathBuf>,
-    /// The most that may be written in the twin, such as 500M or 2G
+    /// The most that may be written in the twin, such as 500M or 2G; its /run and /dev/shm, in memory, hold as much each
     #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = size, help_heading = TWIN)]
     pub scratch_size: u64,
     /// Where results go

@@ -111,8 +111,12 @@ fn ended_early(source: &Source) -> Option<String> {
         Some(EndReason::Completed) => Some(format!("{who} did not load")),
         Some(EndReason::Interrupted) => Some(format!("{who} was interrupted")),
         Some(EndReason::StepFailed) => Some(format!("{who} ended early")),
-        Some(EndReason::Stopped(why) | EndReason::NotReady(why) | EndReason::Error(why) | EndReason::Lost(why)) => {
-            Some(format!("{who} ended early: {why}"))
-        }
+        Some(
+            EndReason::Stopped(why)
+            | EndReason::NotReady(why)
+            | EndReason::Error(why)
+            | EndReason::Lost(why)
+            | EndReason::Full(why),
+        ) => Some(format!("{who} ended early: {why}")),
     }
 }

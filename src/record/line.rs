@@ -484,4 +484,7 @@ pub enum EndReason {
     /// The machine that its units are on was lost for a while, or for good: one sentence. What failed meanwhile may have
     /// been the network's doing.
     Lost(String),
+    /// The twin that it took place in had no more space: one sentence. What failed meanwhile may have failed for that
+    /// alone.
+    Full(String),
 }

@@ -153,9 +153,11 @@ fn texts_of(line: &Line) -> Vec<&str> {
             claims.chain(&end.error).map(String::as_str).collect()
         }
         Line::End(end) => match &end.reason {
-            EndReason::Stopped(text) | EndReason::NotReady(text) | EndReason::Error(text) | EndReason::Lost(text) => {
-                vec![text]
-            }
+            EndReason::Stopped(text)
+            | EndReason::NotReady(text)
+            | EndReason::Error(text)
+            | EndReason::Lost(text)
+            | EndReason::Full(text) => vec![text],
             EndReason::Completed | EndReason::StepFailed | EndReason::Interrupted => Vec::new(),
         },
         _ => Vec::new(),

@@ -67,9 +67,11 @@ impl Redaction {
     #[must_use]
     pub fn reason(&self, mut reason: EndReason) -> EndReason {
         match &mut reason {
-            EndReason::Stopped(text) | EndReason::NotReady(text) | EndReason::Error(text) | EndReason::Lost(text) => {
-                self.hide(text);
-            }
+            EndReason::Stopped(text)
+            | EndReason::NotReady(text)
+            | EndReason::Error(text)
+            | EndReason::Lost(text)
+            | EndReason::Full(text) => self.hide(text),
             EndReason::Completed | EndReason::StepFailed | EndReason::Interrupted => {}
         }
         reason

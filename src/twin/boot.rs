@@ -10,14 +10,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::failure::{self, Failure, Remains};
 use super::spec::Spec;
 use super::{SUBCOMMAND, enter, keeper, machine, units};
 use crate::run::Interrupt;
-
-/// A twin has booted when its bus is up, after 2 to 3 s here; one that takes this long never will.
-const LONGEST_BOOT: Duration = Duration::from_secs(90);
 
 /// The keeper waits for the last process and the cgroup for at most 10 s.
 const LONGEST_END: Duration = Duration::from_secs(30);
@@ -32,13 +30,8 @@ pub enum TwinError {
     #[error("cannot make a twin: {0}")]
     Built(String),
     /// Its systemd does not come up.
-    #[error("the twin does not boot: {reason}{journal}")]
-    Booted {
-        /// What was waited for.
-        reason: String,
-        /// The last lines of its journal, below one another; empty if there are none.
-        journal: String,
-    },
+    #[error("the twin does not boot: {0}")]
+    Booted(Failure),
     /// The user interrupted it.
     #[error("interrupted while the twin booted")]
     Interrupted,
@@ -71,7 +64,7 @@ impl Twin {
             line.push('\n');
             input.write_all(line.as_bytes()).await?;
             let (pid, notes) = built(said).await?;
-            wait_until_ready(pid, said).await?;
+            wait_until_ready(spec, pid, input, said).await?;
             Ok((pid, notes))
         };
         let booted = interrupt.unless_raised(booted).await.unwrap_or(Err(TwinError::Interrupted));
@@ -180,35 +173,30 @@ async fn built(said: &mut Lines<BufReader<ChildStdout>>) -> Result<(i32, Vec<Str
     Err(gone().into())
 }
 
-async fn wait_until_ready(pid: i32, said: &mut Lines<BufReader<ChildStdout>>) -> Result<(), TwinError> {
+/// Waits until the twin's bus is up. Whatever is wrong with it, the wait ends: when its systemd dies, when that says that it
+/// has booted and the bus is not up, and after the longest time that is allowed.
+async fn wait_until_ready(
+    spec: &Spec,
+    pid: i32,
+    input: &mut ChildStdin,
+    said: &mut Lines<BufReader<ChildStdout>>,
+) -> Result<(), TwinError> {
+    let remains = Remains::of(pid)?;
     let path = format!("/proc/{pid}/root{}", units::READY);
     // Open for writing as well: else it would be at its end before anybody has written.
     let ready = pipe::OpenOptions::new().read_write(true).open_receiver(path)?;
+    input.write_all(format!("{}\n", keeper::BOOT).as_bytes()).await?;
+    let twin = || entering(&spec.program, pid, Path::new("/"));
     let reason = tokio::select! {
-        answer = timeout(LONGEST_BOOT, ready.readable()) => match answer {
-            Ok(readable) => return Ok(readable?),
-            Err(_) => format!("its bus is not up after {} s", LONGEST_BOOT.as_secs()),
-        },
+        answer = ready.readable() => return Ok(answer?),
         ended = said.next_line() => match ended? {
             Some(line) => line,
             None => "its systemd died".to_owned(),
         },
+        state = failure::booted_without_bus(&twin, &ready) => format!("its systemd is {state}, and its system bus is not up"),
+        () = sleep(spec.longest_boot) => format!("its system bus is not up after {} s", spec.longest_boot.as_secs()),
     };
-    Err(TwinError::Booted { reason, journal: last_words(pid).await })
-}
-
-/// The last lines of its journal, as far as it has one.
-async fn last_words(pid: i32) -> String {
-    let Ok(program) = std::env::current_exe() else { return String::new() };
-    let mut command = entering(&program, pid, Path::new("/"));
-    command.args(["journalctl", "--no-pager", "--quiet", "--lines=10", "--output=cat"]).stdin(Stdio::null());
-    match timeout(Duration::from_secs(10), command.kill_on_drop(true).output()).await {
-        Ok(Ok(output)) if output.status.success() => {
-            let said = String::from_utf8_lossy(&output.stdout);
-            said.lines().flat_map(|line| ["\n  ", line]).collect()
-        }
-        _ => String::new(),
-    }
+    Err(TwinError::Booted(Failure::look(reason, &twin, &remains).await))
 }
 
 /// Waits for the keeper, whose input is closed. Should it have been killed, what it would have removed is swept up.

@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use serde::{Deserialize, Serialize};
 
 use super::spec::Spec;
-use super::{SUBCOMMAND, kernel, machine, network, root, units};
+use super::{SUBCOMMAND, console, kernel, machine, network, root, units};
 
 /// This process as `unshare` starts it.
 pub(super) const ROLE: &str = "init";
@@ -90,11 +90,17 @@ fn become_systemd(order: &Order) -> Result<std::convert::Infallible, String> {
     }
     units::choose(&order.spec).map_err(|error| format!("cannot choose the twin's units: {error}"))?;
     tell("built", "");
+    let mut word = String::new();
+    if io::stdin().lock().read_line(&mut word).is_ok_and(|length| length == 0) {
+        return Err("nobody waits for the twin".to_owned());
+    }
+    console::put();
     let error = Command::new("setpriv")
         .args(["--bounding-set", kernel::BOUNDING_SET, "--", systemd, "--system", "--show-status=no"])
         .arg(format!("--unit={}", units::TARGET))
         .env_clear()
         .env("container", "gapless-twin")
+        .env("SYSTEMD_COLORS", "no")
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())

@@ -1,8 +1,8 @@
 //! The process that ends a twin and clears up after it, whatever becomes of `gapless rehearse`. It runs in a mount namespace
 //! and a process group of its own.
 //!
-//! It reads the spec from its standard input as one line, and ends the twin when that input ends, unless it is told to keep
-//! it. It says on its standard output, a line each: `init PID`, `note TEXT`, `built`, `error TEXT`.
+//! It reads the spec from its standard input as one line, then when to boot, and ends the twin when that input ends, unless it
+//! is told to keep it. It says on its standard output, a line each: `init PID`, `note TEXT`, `built`, `error TEXT`.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
@@ -23,6 +23,9 @@ pub(super) const ROLE: &str = "keeper";
 
 /// What it is told to sweep up what others left, and nothing else.
 pub(super) const SWEEP: &str = "sweep";
+
+/// What it is told to let systemd boot, once whoever tells it sees the twin's file system.
+pub(super) const BOOT: &str = "boot";
 
 /// What it is told to let the twin outlive `gapless rehearse`.
 pub(super) const KEEP: &str = "keep";
@@ -70,8 +73,9 @@ fn with_scratch(spec: Spec, cgroup: &Cgroup) -> Result<(), String> {
         Order { spec, image: image.as_ref().map(|image| image.path().to_owned()), network: network::settings() };
     let mut first = start(&order.spec).map_err(|error| format!("cannot run unshare: {error}"))?;
     let told = build(&mut first, &order, cgroup);
-    if told.is_ok() {
-        wait_for_the_end(&first);
+    if told.is_ok() && wait_for_the_end(&first) {
+        let how = first.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        tell(&format!("its systemd ended: {how}"));
     }
     // The first process takes every other with it when unshare, its parent, ends.
     let _ = first.kill();
@@ -111,7 +115,10 @@ fn build(first: &mut Child, order: &Order, cgroup: &Cgroup) -> Result<(), String
             ("error", reason) => return Err(reason.to_owned()),
             ("built", _) => {
                 tell("built");
-                return Ok(());
+                if !hears(BOOT) {
+                    return Err("nobody waits for the twin".to_owned());
+                }
+                return writeln!(input, "{BOOT}").map_err(|error| format!("the twin's first process is gone: {error}"));
             }
             _ => tell(&line),
         }
@@ -133,10 +140,10 @@ fn next(lines: &mut io::Lines<BufReader<ChildStdout>>) -> Option<String> {
     lines.next().and_then(Result::ok)
 }
 
-/// Waits until the twin ends by itself, or whoever wanted it is gone and has not said to keep it.
-fn wait_for_the_end(first: &Child) {
+/// Waits until the twin ends by itself, or whoever wanted it is gone and has not said to keep it. Whether it ended by itself.
+fn wait_for_the_end(first: &Child) -> bool {
     let pid = i32::try_from(first.id()).ok().and_then(Pid::from_raw);
-    let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return };
+    let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return false };
     let mut is_kept = false;
     loop {
         let stdin = rustix::stdio::stdin();
@@ -146,14 +153,20 @@ fn wait_for_the_end(first: &Child) {
         }
         match poll(&mut sources, None) {
             Err(rustix::io::Errno::INTR) => continue,
-            Err(_) => return,
-            Ok(_) if !sources[0].revents().is_empty() => return,
+            Err(_) => return false,
+            Ok(_) if !sources[0].revents().is_empty() => return true,
             Ok(_) => {}
         }
-        let mut word = [0; 64];
-        match rustix::io::read(stdin, &mut word) {
-            Ok(length) if word[..length].starts_with(KEEP.as_bytes()) => is_kept = true,
-            Ok(_) | Err(_) => return,
+        if !hears(KEEP) {
+            return false;
         }
+        is_kept = true;
     }
+}
+
+/// Waits for a word on the standard input: whether it is this one, and not the end.
+fn hears(expected: &str) -> bool {
+    let mut word = [0; 64];
+    rustix::io::retry_on_intr(|| rustix::io::read(rustix::stdio::stdin(), &mut word))
+        .is_ok_and(|length| word[..length].starts_with(expected.as_bytes()))
 }

@@ -1,5 +1,6 @@
 //! /dev, /proc and /sys of a twin: what its services need, and of the machine's kernel as little to write to as can be.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
@@ -24,28 +25,29 @@ const HIDDEN: [&str; 4] = ["sysrq-trigger", "kcore", "keys", "timer_list"];
 pub(super) const BOUNDING_SET: &str =
     "-sys_module,-sys_rawio,-sys_time,-mknod,-mac_admin,-mac_override,-syslog,-wake_alarm,-block_suspend";
 
-/// Mounts all three below `root`.
-pub(super) fn mount_below(root: &Path) -> Result<(), String> {
-    devices(&root.join("dev")).map_err(|error| format!("cannot make the twin's /dev: {error}"))?;
+/// Mounts all three below `root`; shared memory holds `size_bytes`.
+pub(super) fn mount_below(root: &Path, size_bytes: u64) -> Result<(), String> {
+    devices(&root.join("dev"), size_bytes).map_err(|error| format!("cannot make the twin's /dev: {error}"))?;
     processes(&root.join("proc")).map_err(|error| format!("cannot mount the twin's /proc: {error}"))?;
     system(&root.join("sys")).map_err(|error| format!("cannot mount the twin's /sys: {error}"))
 }
 
-fn devices(dev: &Path) -> io::Result<()> {
+fn devices(dev: &Path, size_bytes: u64) -> io::Result<()> {
     mount("gapless-twin", dev, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755")?;
     for name in NODES {
         let node = dev.join(name);
         File::create(&node)?;
         mount_bind(Path::new("/dev").join(name), &node)?;
     }
-    // Where systemd would print its status: a file of the twin's own, since whoever logs in there changes its owner.
+    // A place for the console.
     File::create(dev.join("console"))?;
     for folder in ["pts", "shm"] {
         fs::create_dir(dev.join(folder))?;
     }
     let careful = MountFlags::NOSUID | MountFlags::NOEXEC;
     mount("devpts", dev.join("pts"), "devpts", careful, c"newinstance,ptmxmode=0666,mode=0620,gid=5")?;
-    mount("gapless-twin", dev.join("shm"), "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=1777")?;
+    let options = CString::new(format!("mode=1777,size={size_bytes}"))?;
+    mount("gapless-twin", dev.join("shm"), "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())?;
     LINKS.iter().try_for_each(|(target, name)| symlink(target, dev.join(name)))
 }
 

@@ -15,14 +15,17 @@
 //! | file | subject |
 //! |---|---|
 //! | `boot` | [`Twin`]: makes one, runs commands in it, ends it |
+//! | `failure` | why one does not boot |
 //! | `machine` | what the machine must have for it |
 //! | `spec` | what a twin is to be |
 //! | `keeper` | the process that ends it and clears up |
 //! | `cgroup` | its cgroup |
 //! | `scratch` | where its writes go |
+//! | `space` | [`Space`]: whether there is room left |
 //! | `init` | its first process, until it is systemd |
 //! | `root` | its file system |
 //! | `kernel` | /dev, /proc and /sys |
+//! | `console` | its console, and what is said there |
 //! | `network` | its loopback, and the machine's network settings |
 //! | `units` | what its systemd boots |
 //! | `enter` | starts a command in it |
@@ -31,7 +34,9 @@
 pub mod boot;
 mod cgroup;
 pub mod closure;
+mod console;
 pub mod enter;
+mod failure;
 mod init;
 pub mod keeper;
 mod kernel;
@@ -39,10 +44,13 @@ pub mod machine;
 mod network;
 mod root;
 mod scratch;
+mod space;
 pub mod spec;
 mod units;
 
 pub use self::boot::{Twin, TwinError};
+pub use self::failure::Failure;
+pub use self::space::Space;
 pub use self::spec::{Scratch, Spec};
 
 use std::ffi::OsString;

@@ -17,6 +17,9 @@ use super::{HOME, PROGRAM, scratch};
 /// it behind.
 const BASE: &str = "/sys";
 
+/// With less than 16 MiB left in /run, systemd reads no unit file again.
+const SMALLEST_RUN: u64 = 64 << 20;
+
 /// File systems that hold the kernel's things, not files of the machine.
 const OF_THE_KERNEL: [&str; 19] = [
     "proc",
@@ -66,8 +69,10 @@ pub(super) fn build(spec: &Spec, image: Option<&Path>) -> Result<Vec<String>, St
         )
     })?;
     let left_out = builder.overlay_other_mounts(&root)?;
-    own_folders(&root).map_err(|error| format!("cannot mount the twin's /run and /tmp: {error}"))?;
-    kernel::mount_below(&root)?;
+    builder
+        .own_folders(&root, spec.scratch.size_bytes)
+        .map_err(|error| format!("cannot mount the twin's /run and /tmp: {error}"))?;
+    kernel::mount_below(&root, spec.scratch.size_bytes)?;
     copy_runtime_units(&root.join("run")).map_err(|error| format!("cannot copy units of /run: {error}"))?;
     for folder in &spec.needed {
         builder.overlay_needed(folder, &root).map_err(|error| format!("cannot show {}: {error}", folder.display()))?;
@@ -141,6 +146,19 @@ impl Builder<'_> {
         Ok(left_out)
     }
 
+    /// /run, in memory whatever the scratch is, and /tmp, in the scratch.
+    fn own_folders(&self, root: &Path, size_bytes: u64) -> io::Result<()> {
+        let careful = MountFlags::NOSUID | MountFlags::NODEV;
+        let options = CString::new(format!("mode=0755,size={}", size_bytes.max(SMALLEST_RUN)))?;
+        mount("gapless-twin", root.join("run"), "tmpfs", careful, options.as_c_str())?;
+        let (files, tmp) = (self.base.join("tmp"), root.join("tmp"));
+        make_folder(&files)?;
+        fs::set_permissions(&files, fs::Permissions::from_mode(0o1777))?;
+        mount_bind(&files, &tmp)?;
+        mount_remount(&tmp, MountFlags::BIND | careful, "")?;
+        make_folder(&below(root, Path::new(HOME)))
+    }
+
     /// A folder that is needed even where it is below what the twin has of its own.
     fn overlay_needed(&mut self, folder: &Path, root: &Path) -> io::Result<()> {
         let is_hidden = ["/tmp", "/run"].iter().any(|own| folder.starts_with(own) && folder != Path::new(own));
@@ -193,13 +211,6 @@ fn bind(from: &Path, to: &Path) -> io::Result<()> {
         File::create(to)?;
     }
     Ok(mount_bind(from, to)?)
-}
-
-fn own_folders(root: &Path) -> io::Result<()> {
-    let careful = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("gapless-twin", root.join("run"), "tmpfs", careful, c"mode=0755")?;
-    mount("gapless-twin", root.join("tmp"), "tmpfs", careful, c"mode=1777")?;
-    make_folder(&below(root, Path::new(HOME)))
 }
 
 /// What was set up on this machine until its next boot is as much a part of its units as their files in /etc.

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
 use super::spec::Scratch;
@@ -32,11 +33,11 @@ impl Image {
         let path = folder.join(format!("{PREFIX}{}", std::process::id()));
         let file = File::options().write(true).create_new(true).open(&path).map_err(failed)?;
         let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
-        let sized = locked.map_err(Into::into).and_then(|()| file.set_len(scratch.size_bytes));
+        let sized = locked.map_err(Into::into).and_then(|()| reserve(&file, scratch.size_bytes));
         let image = Self { path, _lock: file };
         sized.map_err(failed)?;
         let made = Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-O", "^has_journal", "-m", "0"])
+            .args(["-q", "-F", "-O", "^has_journal", "-m", "0", "-E", "nodiscard"])
             .arg(&image.path)
             .stdin(Stdio::null())
             .output()
@@ -50,6 +51,19 @@ impl Image {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Takes its room at once, where the file system of the folder can do that: one that is found to be full later fails the
+/// twin's writes with no word of why.
+fn reserve(file: &File, size_bytes: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, size_bytes) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(size_bytes),
+        Err(Errno::NOSPC) => Err(io::Error::other(format!(
+            "there is no room for {} MiB; take another folder or a smaller --scratch-size",
+            size_bytes >> 20
+        ))),
+        reserved => Ok(reserved?),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub struct Spec {
     pub needed: Vec<PathBuf>,
     /// Folders that keep what is written to them.
     pub kept: Vec<PathBuf>,
+    /// How long it may take until its bus is up.
+    pub longest_boot: Duration,
     /// Where the twin's writes go.
     pub scratch: Scratch,
     /// Unit files and drop-ins that the twin has in the place of the machine's, by their name below /etc/systemd/system.

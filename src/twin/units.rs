@@ -70,7 +70,7 @@ AllowIsolate=yes
 
 const READY_TEXT: &str = "[Unit]
 Description=Tells gapless rehearse that the twin's system bus is up
-Requires=dbus.socket
+Requires=dbus.socket dbus.service
 After=dbus.service dbus.socket basic.target systemd-tmpfiles-setup.service
 
 [Service]

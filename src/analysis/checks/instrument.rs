@@ -88,6 +88,7 @@ fn ended(facts: &Facts<'_>) -> Judged {
                 "The machine of the units was lost, and what failed may be the network's doing: {why}"
             )),
         ),
+        EndReason::Full(why) => judged("twin full", Verdict::Inconclusive, words::sentence(why)),
         EndReason::Error(why) => {
             judged("error", Verdict::Inconclusive, words::sentence(&format!("The harness could not go on: {why}")))
         }

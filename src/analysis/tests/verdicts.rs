@@ -165,6 +165,15 @@ fn a_run_that_did_not_get_to_its_end_is_never_passed() {
 }
 
 #[test]
+fn a_run_in_a_twin_that_was_full_neither_passes_nor_fails() {
+    let full = || Some(EndReason::Full("the twin's scratch is full".to_owned()));
+    let passes = analyse(&Simulation { end: full(), ..socket_restart() }.record());
+    assert_eq!(passes.verdict, Verdict::Inconclusive);
+    assert!(says(&passes, "The twin's scratch is full."));
+    assert_eq!(analyse(&Simulation { end: full(), ..plain_restart() }.record()).verdict, Verdict::Inconclusive);
+}
+
+#[test]
 fn a_note_of_doubt_is_inconclusive_and_other_notes_are_not() {
     let noted = |kind| {
         let mut run = socket_restart();

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::suggestion;
 use super::tried::Tried;
-use super::{Refusal, Subject, overrides, subject};
+use super::{Refusal, Subject, Watched, overrides, subject};
 use crate::app::exit::Exit;
-use crate::app::output::{self, inform, say};
+use crate::app::output::{self, complain, inform, say};
 use crate::app::place::Site;
 use crate::app::try_unit::Rehearsal;
 use crate::app::{arguments, init, run, session, try_unit};
@@ -24,6 +24,7 @@ use crate::model::{UnitKind, UnitName};
 use crate::run::units::{held_units, is_installed};
 use crate::scenario::Scenario;
 use crate::ssh::Place;
+use crate::twin::Space;
 use crate::twin::closure::{self, Closure};
 
 /// The first argument of this part. People do not type it.
@@ -66,8 +67,19 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
     let cli = arguments::parse_from(std::iter::once("gapless".into()).chain(words));
     output::settle(cli.quiet, cli.color);
     let Command::Rehearse(mut args) = cli.command else { anyhow::bail!("only a rehearsal runs in a twin") };
-    args.output.out = Some(order.out);
+    args.output.out = Some(order.out.clone());
     args.output.open = false;
+    let watched = Watched { tried: Tried::new(order.served.clone()), space: Space::watch() };
+    let ended = rehearse(args, order, &watched);
+    let Some(shortage) = watched.space.shortage() else { return ended };
+    // Whatever else is said is its doing, or may be.
+    let is_interrupted = ended.map_err(|error| complain(&error)).is_ok_and(|exit| exit == Exit::Interrupted);
+    say(&format!("error: {shortage}"));
+    Ok(if is_interrupted { Exit::Interrupted } else { Exit::Harness })
+}
+
+fn rehearse(mut args: RehearseArgs, order: Order, watched: &Watched) -> anyhow::Result<Exit> {
+    let tried = &watched.tried;
     let subject = match subject(&args) {
         Ok(subject) => subject,
         // Refused outside already.
@@ -75,7 +87,6 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
     };
     let mut listening = order.listening.unwrap_or_else(closure::enabled_sockets);
     listening.extend(order.added);
-    let tried = Tried::new(order.served);
     let started = match session::block_on(start(&subject, &args, &listening))? {
         Ok(closure) => closure,
         Err(Obstacle::Impossible(reasons)) => {
@@ -83,7 +94,7 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
             return Ok(Exit::Harness);
         }
         Err(Obstacle::Fails(unit, reason)) => {
-            return session::block_on(does_not_start(&unit, &reason, &tried));
+            return session::block_on(does_not_start(&unit, &reason, tried));
         }
     };
     let mut notes = order.notes;
@@ -91,14 +102,14 @@ pub(super) fn main(mut words: impl Iterator<Item = OsString>) -> anyhow::Result<
     let unit = match subject {
         Subject::Unit(unit) => unit,
         Subject::Scenarios(scenarios) => {
-            return session::block_on(run::run(run_args(args), scenarios, &Site::here(), &notes, Some(&tried)));
+            return session::block_on(run::run(run_args(args), scenarios, &Site::here(), &notes, Some(watched)));
         }
     };
     if !session::block_on(wait_until_it_listens(&unit, &args))? {
-        return session::block_on(does_not_start(&unit, "it does not listen there", &tried));
+        return session::block_on(does_not_start(&unit, "it does not listen there", tried));
     }
     let command = std::mem::take(&mut args.command);
-    let rehearsal = Rehearsal { command: &command, notes: &notes, tried: Some(&tried) };
+    let rehearsal = Rehearsal { command: &command, notes: &notes, twin: Some(watched) };
     let exit = try_unit::attempt(try_args(args), &rehearsal)?;
     if let Some(folder) = order.suggested.filter(|_| matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive)) {
         leave_suggestion(&unit, &folder)?;

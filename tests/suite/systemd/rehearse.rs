@@ -3,7 +3,6 @@
 //! What became of the real units is asked of systemd, of the kernel and of `tests/machine_state`, never of the program.
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 use gapless::model::Verdict;
 
 use crate::support::{GAPLESS, assert_passed_unless_late, result_in};
+
+mod ends;
 
 const UNITS: &str = "/run/systemd/system";
 
@@ -167,66 +168,6 @@ fn a_scenario_is_rehearsed_and_only_its_preparation_happens_here() {
     assert!(others.is_empty(), "{others:#?}");
 }
 
-#[test]
-#[ignore = "runs in the box"]
-fn a_rehearsal_that_is_killed_at_any_moment_leaves_nothing() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = scenario(folder.path());
-    let first = rehearse(folder.path(), &[&file.to_string_lossy(), "--times", "1", "--out", "first"]);
-    assert!(first.status.code().is_some(), "{}", said(&first));
-    let before = machine(&[]);
-    for delay_ms in [0, 30, 80, 150, 300, 700, 1500, 3000] {
-        let mut running = Command::new(GAPLESS)
-            .args(["rehearse", "brought.toml", "--out", "killed"])
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it is built");
-        std::thread::sleep(Duration::from_millis(delay_ms));
-        running.kill().expect("ours");
-        assert_eq!(running.wait().expect("it ends").signal(), Some(9), "it was killed, not over");
-        let killed = Instant::now();
-        let left = || {
-            let _ = fs::remove_dir_all(folder.path().join("killed"));
-            differences(&before, &machine(&[]))
-        };
-        while !left().is_empty() && killed.elapsed() < Duration::from_secs(15) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        assert_eq!(left(), Vec::<String>::new(), "killed after {delay_ms} ms");
-    }
-}
-
-#[test]
-#[ignore = "runs in the box"]
-fn an_interrupt_ends_the_rehearsal_with_what_was_measured() {
-    let folder = tempfile::tempdir().expect("a folder");
-    scenario(folder.path());
-    let before = machine(&[]);
-    let mut running = Command::new(GAPLESS)
-        .args(["rehearse", "brought.toml", "--times", "100", "--out", "out"])
-        .current_dir(folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it is built");
-    let record = folder.path().join("out/records/brought.jsonl");
-    let begun = || fs::read_to_string(&record).is_ok_and(|text| text.contains("\"type\":\"step_end\""));
-    let started = Instant::now();
-    while !begun() && started.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let pid = rustix::process::Pid::from_child(&running);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("ours");
-    assert_eq!(running.wait().expect("it ends").code(), Some(130));
-    assert!(result_in(&folder.path().join("out")).scenarios[0].requests.due > 0);
-    let of_folder = folder.path().to_string_lossy().into_owned();
-    let others: Vec<_> =
-        differences(&before, &machine(&[])).into_iter().filter(|line| !line.contains(&of_folder)).collect();
-    assert!(others.is_empty(), "{others:#?}");
-}
-
 /// A service that ends at once after a line of shell, without a socket.
 fn failing(script: &str) -> String {
     format!("[Service]\nType=oneshot\nExecStart=/bin/bash -c '{script}; exit 1'\n")
@@ -297,7 +238,7 @@ try file put x /etc/gapless-probe
 try temporary put x /var/tmp/gapless-probe
 try sysctl put probe /proc/sys/kernel/domainname
 try sysrq put x /proc/sysrq-trigger
-try port_range put '30000 30100' /proc/sys/net/ipv4/ip_local_port_range
+try port_range put '30000 60000' /proc/sys/net/ipv4/ip_local_port_range
 try clock date --set '+1 hour'
 try node mknod /var/tmp/gapless-probe-disk b 7 0
 try sys put x /sys/power/state
@@ -329,35 +270,6 @@ systemctl restart deployed.service
     let after = machine(&["deployed.service", "deployed.socket"]);
     let others: Vec<_> = differences(&before, &after).into_iter().filter(|line| !line.contains(&of_folder)).collect();
     assert!(others.is_empty(), "{others:#?}");
-}
-
-#[test]
-#[ignore = "runs in the box"]
-fn a_twin_that_is_kept_can_be_entered_and_ends_as_it_is_said_to() {
-    let _units = Installed::new(&pair("kept.service", "kept.socket", 18_318, ""));
-    systemctl(&["start", "kept.socket"]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let before = machine(&["kept.socket"]);
-    let output = rehearse(folder.path(), &["kept.service", "--times", "1", "--keep", "--out", "out"]);
-    let text = said(&output);
-    let after =
-        |word: &str| text.lines().find_map(|line| line.split_once(word)).map(|(_, rest)| rest.trim().to_owned());
-    let enter =
-        after("enter it with: ").expect("how to enter").replace("-- bash", "-- systemctl is-active kept.service");
-    let state = Command::new("sh").args(["-c", &enter]).output().expect("nsenter");
-    assert_eq!(String::from_utf8_lossy(&state.stdout).trim(), "active", "{text}");
-    let ended = Command::new("sh").args(["-c", &after("end it with: ").expect("how to end")]).status().expect("kill");
-    assert!(ended.success());
-    let of_folder = folder.path().to_string_lossy().into_owned();
-    let left = || {
-        let all = differences(&before, &machine(&["kept.socket"])).into_iter();
-        all.filter(|line| !line.contains(&of_folder)).collect::<Vec<_>>()
-    };
-    let begin = Instant::now();
-    while !left().is_empty() && begin.elapsed() < Duration::from_secs(15) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(left(), Vec::<String>::new());
 }
 
 /// As good as uvicorn, as far as its command line goes.
