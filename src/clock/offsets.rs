@@ -162,7 +162,9 @@ impl Offsets {
         self.mapped_until = self.mapped_until.max(theirs);
         let ours = theirs - offset;
         let by_now = bounds.aged(now).aged(ours.min(now)).distance(offset);
-        self.widest = self.widest.max(by_now.min(segment.off_by_at(theirs.max(first))));
+        // Before the first exchange, all that counts is that it was before.
+        let by_then = if theirs < first { segment.off_by } else { segment.off_by_at(theirs) };
+        self.widest = self.widest.max(by_now.min(by_then));
         to_time(ours.min(now))
     }
 
@@ -341,6 +343,8 @@ mod tests {
             let theirs = at(now + 50_000 + ahead);
             Exchange { asked: at(now), got: theirs, sent: theirs, answered: at(now + 100_000) }
         };
+        // Nothing is mapped for a while.
+        (0..5).for_each(|nth| offsets.add(&exchange(10 * day - (5 - nth) * second)));
         let mapped: Vec<MonoTime> = (0..10_000_u64)
             .map(|nth| {
                 let now = 10 * day + nth * second;
