@@ -62,7 +62,7 @@ pub(crate) fn check(facts: &Facts<'_>) -> Option<Judged> {
         .then(|| format!("{left_out} {} named an instance beyond the 256 that are kept", answers(left_out)));
     let what: Vec<String> = [none, left_out].into_iter().flatten().collect();
     let what = what.join("; ");
-    let reason = format!("{what}: whether they were stale is not known.");
+    let reason = format!("{what}: whether they were stale is unknown.");
     Some(judged(what, Verdict::Inconclusive).because(words::sentence(&reason)))
 }
 

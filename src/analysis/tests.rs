@@ -78,7 +78,7 @@ fn a_plain_restart_fails_with_a_cause_for_every_loss() {
     let sentence = &result.evidence[0].sentence;
     assert_eq!(
         sentence,
-        "34 refused: nobody listened on 127.0.0.1:8010 from 0.520 s to 0.800 s, between the exit of PID 812 and the start of PID 840 (inferred)"
+        "34 refused: no process was listening on 127.0.0.1:8010 from 0.520 s to 0.800 s, between the exit of PID 812 and the start of PID 840 (inferred)"
     );
 }
 

@@ -67,7 +67,7 @@ impl UnitState<'_> {
 /// What the kernel showed of the listeners at one address during a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListenerView {
-    /// At some moment nobody listened.
+    /// At some moment no process was listening.
     pub(crate) absent: bool,
     /// The listeners of its end are not those of its beginning.
     pub(crate) changed: bool,
@@ -361,7 +361,7 @@ impl<'a> Timeline<'a> {
         (!seen.is_empty()).then(|| seen.values().map(|(first, last)| u64::from(last.saturating_sub(*first))).sum())
     }
 
-    /// The spans around and in `within` in which nobody listened at an address, as the kernel showed it: by its trace
+    /// The spans around and in `within` in which no process was listening at an address, as the kernel showed it: by its trace
     /// to the microsecond, else one, as often as we looked. Empty if it showed none.
     pub(crate) fn listener_gaps(&self, destination: &Destination, within: Span) -> Vec<Span> {
         let gaps = self.trace.gaps(destination, within, self.load_end);

@@ -273,7 +273,7 @@ impl Asking<'_> {
         let greeting = self.request.expect_body.is_none().then(|| answer::greeting_of(endpoint));
         match greeting.transpose() {
             Ok(Some(Greeting::None)) => {
-                let told = "it does not answer in HTTP and says nothing by itself".to_owned();
+                let told = "it does not answer in HTTP and sends nothing on its own".to_owned();
                 Candidate { place, told, adopted: Adopted::Nothing }
             }
             Ok(Some(Greeting::Http2)) => {

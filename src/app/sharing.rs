@@ -174,7 +174,7 @@ fn share(shard: ShardArg, variable: impl Fn(&str) -> Option<String>) -> Result<S
     let index_from_1 = index.checked_sub(launcher.first).and_then(|index| index.checked_add(1));
     index_from_1.and_then(|index| Share::new(index, of)).ok_or_else(|| {
         format!(
-            "--shard auto: {} is {index}, which is none of {of} that are counted from {}",
+            "--shard auto: {} is {index}, which is not one of the {of} tasks counted from {}",
             launcher.index, launcher.first
         )
     })
@@ -238,7 +238,7 @@ mod tests {
         assert!(mistake(None, &[]).contains("pass --shard I/N"));
         assert!(mistake(None, &[("JOB_COMPLETION_INDEX", "0")]).contains("pass --shard auto/N"));
         assert!(mistake(None, &[("PARALLEL_SEQ", "1")]).contains("GNU parallel does not say how many"));
-        assert!(mistake(Some(2), &[("PARALLEL_SEQ", "3")]).contains("none of 2"));
+        assert!(mistake(Some(2), &[("PARALLEL_SEQ", "3")]).contains("not one of the 2 tasks"));
         assert!(mistake(Some(2), &[("PARALLEL_SEQ", "0")]).contains("counted from 1"));
         assert!(mistake(Some(2), &[("JOB_COMPLETION_INDEX", "2")]).contains("counted from 0"));
         assert!(mistake(None, &[("SLURM_PROCID", "x")]).contains("not a number"));

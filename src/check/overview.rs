@@ -18,7 +18,7 @@ pub struct SocketRow {
     pub state: String,
     /// Where it listens.
     pub listen: Vec<String>,
-    /// Who holds the listener, as `systemd (1)`; empty where nobody listens or that may not be read.
+    /// Who holds the listener, as `systemd (1)`; empty where no process is listening or that may not be read.
     pub held_by: Vec<String>,
     /// The service it starts.
     pub service: String,
@@ -26,7 +26,7 @@ pub struct SocketRow {
     pub service_state: Option<String>,
     /// Connections that wait to be accepted now, at all its addresses.
     pub queued: u32,
-    /// The shortest of its queues; none where nobody listens.
+    /// The shortest of its queues; none where no process is listening.
     pub backlog: Option<u32>,
     /// The ids of what was found.
     pub findings: Vec<&'static str>,

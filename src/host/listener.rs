@@ -29,7 +29,7 @@ const SOCK_SEQPACKET: u8 = 5;
 const PART_BYTES: usize = 64 * 1024;
 
 /// The listening sockets that a connection to `endpoint` could reach: those bound to it, and for TCP those bound to
-/// its port on all addresses. Several with SO_REUSEPORT; none when nobody listens. Takes some tens of microseconds.
+/// its port on all addresses. Several with SO_REUSEPORT; none when no process is listening. Takes some tens of microseconds.
 ///
 /// A Unix socket is found through links to its path as well, and where its path was unlinked, by the path that it was
 /// bound to.

@@ -16,7 +16,7 @@ pub struct Attempt {
     pub to: SocketAddr,
     /// `TCP`, `UDP`, or the number of another protocol.
     pub protocol: String,
-    /// There was a way, and nobody listened at its end.
+    /// There was a way, and no process was listening at its end.
     pub was_refused: bool,
 }
 

@@ -189,7 +189,7 @@ mod tests {
         };
         assert_eq!(inodes(([127, 0, 0, 1], port).into()), [inode_of(&server)]);
         assert_eq!(inodes((std::net::Ipv6Addr::LOCALHOST, port).into()), [inode_of(&server)]);
-        assert_eq!(at(&Endpoint::Tcp(([127, 0, 0, 1], port).into())).unwrap(), [], "nobody listens over TCP");
+        assert_eq!(at(&Endpoint::Tcp(([127, 0, 0, 1], port).into())).unwrap(), [], "no process is listening over TCP");
         drop(server);
         assert!(inodes(([127, 0, 0, 1], port).into()).is_empty());
     }

@@ -47,7 +47,7 @@ pub(super) fn agree(heads: &[(String, Begin)]) -> Result<Agreed, MergeError> {
         if let Some(difference) = difference((base, first), (begin, shard)) {
             doubts.push(format!("shard {share} in {name} is left out: {difference}"));
         } else if let Some((_, earlier)) = members.get(&share.index()) {
-            doubts.push(format!("shard {share} is there twice: {name} is left out, and {earlier} is counted"));
+            doubts.push(format!("shard {share} occurs twice: {name} is left out, and {earlier} is counted"));
         } else {
             members.insert(share.index(), (Member { place, shard: shard.clone() }, name));
         }
@@ -60,7 +60,7 @@ pub(super) fn agree(heads: &[(String, Begin)]) -> Result<Agreed, MergeError> {
         doubts.push(format!("{verb} {named} missing: what was sent there is not counted"));
     }
     if !members.contains_key(&1) {
-        doubts.push("without shard 1 it is not known what was done to the service".to_owned());
+        doubts.push("without shard 1, what was done to the service is unknown".to_owned());
     }
     Ok(Agreed { of, members: members.into_values().map(|(member, _)| member).collect(), doubts })
 }

@@ -106,7 +106,7 @@ fn shards(of: &[u32]) -> String {
 fn ended_early(source: &Source) -> Option<String> {
     let who = format!("shard {} on {}", source.index(), source.host);
     match &source.end {
-        None => Some(format!("the record of {who} is cut off: what it sent after that is not known")),
+        None => Some(format!("the record of {who} is cut off: what it sent afterwards is unknown")),
         Some(EndReason::Completed) if source.has_loaded() => None,
         Some(EndReason::Completed) => Some(format!("{who} did not load")),
         Some(EndReason::Interrupted) => Some(format!("{who} was interrupted")),

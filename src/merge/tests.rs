@@ -214,7 +214,7 @@ fn a_shard_that_is_missing_there_twice_or_another_is_named_and_forbids_a_pass() 
     let other = |change: fn(&mut Begin)| parts[2].changed(change);
     let cases: Vec<(Vec<Vec<u8>>, &str)> = vec![
         (vec![one.clone(), two.clone()], "Shard 3/3 is missing"),
-        (vec![two.clone(), three.clone()], "Without shard 1 it is not known what was done"),
+        (vec![two.clone(), three.clone()], "Without shard 1, what was done to the service is unknown"),
         (vec![one.clone(), two.clone(), two.clone(), three.clone()], "folder 3 is left out, and folder 2 is counted"),
         (
             vec![one.clone(), two.clone(), other(|begin| begin.tool.version = "9".into())],

@@ -55,7 +55,7 @@ macro_rules! failure_classes {
 }
 
 failure_classes! {
-    /// The kernel answered ECONNREFUSED: nobody listens; of a FIFO, ENXIO: nobody reads.
+    /// The kernel answered ECONNREFUSED: no process is listening; of a FIFO, ENXIO: nobody reads.
     Refused: Dropped, curl Some(7);
     /// The Unix socket's path does not exist (ENOENT).
     PathMissing: Dropped, curl Some(7);

@@ -322,7 +322,7 @@ pub struct SocketState {
     pub max_connections_per_source: Option<u32>,
     /// The stream addresses of ListenStream=.
     pub listen: Vec<Endpoint>,
-    /// The kernel's listeners at those addresses; empty where nobody listens or the kernel cannot be asked.
+    /// The kernel's listeners at those addresses; empty where no process is listening or the kernel cannot be asked.
     pub listeners: Vec<Listener>,
     /// Backlog= as configured.
     pub backlog: u32,

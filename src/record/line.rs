@@ -217,7 +217,7 @@ pub struct UnitChange {
 pub struct Queue {
     /// When.
     pub at: MonoTime,
-    /// The listeners at the target's address; empty when nobody listens.
+    /// The listeners at the target's address; empty when no process is listening.
     pub listeners: Vec<Listener>,
 }
 

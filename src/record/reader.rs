@@ -45,7 +45,7 @@ pub enum RecordError {
         doubt: &'static str,
     },
     /// The checksum or the line count of the last line does not fit.
-    #[error("the record was changed after it was written: its {0} does not fit")]
+    #[error("the record was changed after it was written: its {0} does not match")]
     Changed(&'static str),
     /// It is longer than any that is written.
     #[error("the record is too large to be read: {0}")]

@@ -21,7 +21,7 @@ pub struct Charts {
     pub events: Vec<EventSpan>,
     /// What each unit was, over time.
     pub units: Vec<UnitBand>,
-    /// Spans in which nobody listened at any target's address.
+    /// Spans in which no process was listening at any target's address.
     pub unheard: Vec<(f64, f64)>,
     /// Deepest accept queue of each step in which the kernel showed one.
     pub queue: Vec<QueueStep>,

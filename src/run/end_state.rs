@@ -173,7 +173,7 @@ fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
         actual: if missing.is_empty() {
             "it does".to_owned()
         } else {
-            format!("nobody listens on {}", missing.join(", "))
+            format!("no process is listening on {}", missing.join(", "))
         },
         status: status(missing.is_empty()),
     }];
@@ -192,7 +192,7 @@ fn listener_checks(seen: &Final<'_>, unit: &UnitSnapshot) -> Vec<StateCheck> {
             actual: match (are_all_held, strangers) {
                 (true, 0) => "it is".to_owned(),
                 (true, _) => format!("{strangers} more listen there"),
-                (false, 0) => "nobody listens there".to_owned(),
+                (false, 0) => "no process is listening there".to_owned(),
                 (false, _) => "somebody else listens there".to_owned(),
             },
             status: status(are_all_held && strangers == 0),
@@ -321,9 +321,9 @@ mod tests {
         let both: &[(&Endpoint, &[u64])] = &[(&proxy, &[3]), (&direct, &[7, 8])];
         assert_eq!(found(&[7], both), [fine(), end("failed: 1 more listen there")], "whichever cohort comes first");
         assert_eq!(found(&[7], &[(&direct, &[8])]), [fine(), end("failed: somebody else listens there")]);
-        assert_eq!(found(&[7], &[(&direct, &[])]), [fine(), end("failed: nobody listens there")]);
+        assert_eq!(found(&[7], &[(&direct, &[])]), [fine(), end("failed: no process is listening there")]);
         assert_eq!(found(&[7], &[(&proxy, &[3])]), [fine()], "a proxy's listener is its own affair");
-        let gone = latent("failed: nobody listens on 127.0.0.1:8008");
+        let gone = latent("failed: no process is listening on 127.0.0.1:8008");
         assert_eq!(found(&[], &[(&direct, &[8])]), [gone, end("failed: somebody else listens there")]);
     }
 
@@ -336,7 +336,7 @@ mod tests {
         let seen =
             Final { units: &[], targets: Some(&[]), missing_paths: &[], serving: &[], earlier: &Earlier::default() };
         let told: Vec<String> = listener_checks(&seen, &unit).into_iter().map(|check| check.actual).collect();
-        assert_eq!(told, ["nobody listens on 127.0.0.2:8008"]);
+        assert_eq!(told, ["no process is listening on 127.0.0.2:8008"]);
     }
 
     #[test]

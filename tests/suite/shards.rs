@@ -327,7 +327,7 @@ fn the_files_for_launchers_are_what_they_say() {
     let args: Vec<&str> = args.iter().filter_map(Yaml::as_str).collect();
     assert!(args.contains(&"--shard=auto/3") && args.contains(&"--start-at=START_AT"));
     let place = Place::new();
-    // The same words, at a port that nobody listens on: they are understood, and the load begins.
+    // The same words, at a port that no process is listening on: they are understood, and the load begins.
     let start_at = soon();
     let args = args.iter().map(|word| word.replace("http://ledger.example/health", "http://127.0.0.1:1/"));
     let args: Vec<String> = args

@@ -125,7 +125,7 @@ pub(super) fn overflow(
             ))
         }
         Destination::UnixDgram(_) => Some(format!("the queue of {address} was full (net.unix.max_dgram_qlen)")),
-        Destination::Fifo(_) => Some(format!("{address} was full: nobody had read what was in it")),
+        Destination::Fifo(_) => Some(format!("{address} was full: no process had read its contents")),
         Destination::Host { .. } | Destination::Unix(_) | Destination::UnixSeqpacket(_) => None,
     }
 }

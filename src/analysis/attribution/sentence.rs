@@ -93,11 +93,14 @@ impl Scene<'_> {
             Cause::Tls => format!("TLS with {address} failed {when}{}", self.tls_faults()),
             Cause::StartLimit => {
                 format!(
-                    "systemd had refused to start the service again (start limit hit), and nobody listened on {address} {when}"
+                    "systemd had refused to start the service again (start limit hit), and no process was listening on {address} {when}"
                 )
             }
             Cause::TriggerLimit => {
-                format!("{} had failed (trigger limit hit), and nobody listened on {address} {when}", self.socket())
+                format!(
+                    "{} had failed (trigger limit hit), and no process was listening on {address} {when}",
+                    self.socket()
+                )
             }
             Cause::SocketUnitDown => format!("{} was not active {when}", self.socket()),
             Cause::PathUnlinked => format!("the path {address} was removed while its listener lived on, {when}"),
@@ -146,7 +149,7 @@ impl Scene<'_> {
         let whole = gaps.iter().copied().reduce(Span::hull).unwrap_or(self.span);
         let is_asked = self.event.is_some_and(|event| event.gone_at().is_some());
         let processes = if gaps.len() > 1 && !is_asked { self.exits_in(whole) } else { self.processes_of_gap(whole) };
-        format!("nobody listened on {address} {spans}{processes}")
+        format!("no process was listening on {address} {spans}{processes}")
     }
 
     /// A span on the clock of the service's machine, with room for late observers.
@@ -349,7 +352,7 @@ impl Scene<'_> {
                 describe::destination(destination),
             );
             Some(match view.peak {
-                _ if view.absent => format!("; at times nobody listened on {address}"),
+                _ if view.absent => format!("; at times no process was listening on {address}"),
                 _ if view.changed => format!("; another listener took the place of the one on {address}"),
                 Some((0, _)) => format!("; the listener on {address} stayed, with an empty queue"),
                 Some((queued, backlog)) if destination.takes_datagrams() => {

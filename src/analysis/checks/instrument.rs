@@ -58,7 +58,7 @@ fn ended(facts: &Facts<'_>) -> Judged {
     let judged =
         |actual: &str, status, reason: String| Judged::new("run.end", "completed", actual, status).because(reason);
     let Some(end) = &facts.record.end else {
-        let reason = "The record is incomplete: the run was cut off, and what came after is not known.".to_owned();
+        let reason = "The record is incomplete: the run was cut off, and what followed is unknown.".to_owned();
         return judged("cut off", Verdict::Inconclusive, reason);
     };
     let has_failed_step = facts.timeline.events.iter().any(|event| {
@@ -147,7 +147,7 @@ fn cohorts(facts: &Facts<'_>) -> Judged {
 pub(crate) fn unsent(whole: &Figures) -> Judged {
     let unsent = whole.requests.unsent;
     let reason = format!(
-        "{unsent} of {} {} could not be sent, by the generator's own fault or because the run was cut off: what would have become of them is not known.{}",
+        "{unsent} of {} {} could not be sent, by the generator's own fault or because the run was cut off: their outcome is unknown.{}",
         whole.requests.due,
         words::requests(whole.requests.due),
         what_was_exhausted(whole),

@@ -106,7 +106,7 @@ fn how_it_went(step: &Step, event: &Event<'_>, facts: &Facts<'_>) -> Done {
         Some(job) if job != step.job && !is_idle_try_restart(step, job) => {
             Done::Failed(format!("{name}: the job ended as {job}, {} was expected", step.job))
         }
-        None if has_job(step) => Done::Doubtful(format!("{name}: how its job ended is not known")),
+        None if has_job(step) => Done::Doubtful(format!("{name}: how its job ended is unknown")),
         _ => Done::AsExpected,
     }
 }

@@ -127,7 +127,7 @@ pub(crate) fn listener(inode: u64, queued: u32) -> Listener {
     Listener { endpoint: endpoint(), inode, queued, backlog: 128, cookie: None, drops: None }
 }
 
-/// What the kernel showed at the target's address: no inode, nobody listens.
+/// What the kernel showed at the target's address: no inode, no process is listening.
 pub(crate) fn queue(at: MonoTime, listening: Option<(u64, u32)>) -> Line {
     Line::Queue(Queue { at, listeners: listening.map(|(inode, queued)| listener(inode, queued)).into_iter().collect() })
 }

@@ -44,7 +44,7 @@ fn contradictions(result: &ScenarioResult) -> Vec<String> {
             other.cause == Cause::NoListener && other.event == evidence.event && overlap(&times(&other.sentence), &told)
         };
         if sentence.contains(" stayed") && result.evidence.iter().any(|other| nobody(&other)) {
-            object(evidence, "it stayed, and nobody listened");
+            object(evidence, "it stayed, and no process was listening");
         }
         let attested = result.attested.get(&evidence.cause).copied().unwrap_or_default();
         if sentence.ends_with("(attested by the kernel's trace)") && attested < evidence.count {
@@ -57,7 +57,7 @@ fn contradictions(result: &ScenarioResult) -> Vec<String> {
     if result.reasons.iter().any(|reason| reason.contains("never left TCP_LISTEN"))
         && result.causes.contains_key(&Cause::NoListener)
     {
-        found.push(format!("{}: the listener never left, and nobody listened", result.name));
+        found.push(format!("{}: the listener never left, and no process was listening", result.name));
     }
     found
 }

@@ -94,7 +94,7 @@ fn figures(view: &View, figures: &Figures, columns: usize) -> Line {
     let failed = format!("failed {} ({:.0}/s)", figures.failed, view.failed_per_s);
     let failed = if figures.failed > 0 { loss(failed) } else { plain(failed) };
     let queue = figures.accepting.map(|accepting| match accepting {
-        Accepting::Nobody => loss("nobody listens"),
+        Accepting::Nobody => loss("no listener"),
         Accepting::Queue { queued, backlog: 0 } => plain(format!("queue {queued}")),
         Accepting::Queue { queued, backlog } => plain(format!("queue {queued}/{backlog}")),
     });
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(outstanding(&figures()), ["failed 12 (2/s)", "××"]);
         let quiet = Figures { failed: 0, recent: Vec::new(), ..figures() };
         assert_eq!(outstanding(&quiet), Vec::<String>::new());
-        assert_eq!(outstanding(&Figures { accepting: Some(Accepting::Nobody), ..quiet }), ["nobody listens"]);
+        assert_eq!(outstanding(&Figures { accepting: Some(Accepting::Nobody), ..quiet }), ["no listener"]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn sentence(Attempt { by, to, protocol, was_refused }: &Attempt, served: &BTreeM
     if *was_refused {
         let serves = served.get(&port).filter(|_| to.ip().is_loopback() && !is_ours(by))?;
         return Some(format!(
-            "In the twin, {by} tried {to} ({protocol}), where nobody listens; on this machine {serves} does: add its unit \
+            "In the twin, {by} tried {to} ({protocol}), where no process is listening; on this machine {serves} is: add its unit \
              with --also."
         ));
     }
@@ -56,7 +56,7 @@ fn sentence(Attempt { by, to, protocol, was_refused }: &Attempt, served: &BTreeM
     ))
 }
 
-/// Whether that is a thread of this program: it tries the service itself, also while nobody listens.
+/// Whether that is a thread of this program: it tries the service itself, also while no process is listening.
 fn is_ours(thread: &str) -> bool {
     matches!(thread, "gapless" | "load")
 }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_refused_connection_counts_only_where_the_machine_itself_serves_the_port() {
         let said = told("127.0.0.1:5432", true).expect("a sentence");
-        assert!(said.contains("on this machine postgres does: add its unit with --also"), "{said}");
+        assert!(said.contains("on this machine postgres is: add its unit with --also"), "{said}");
         assert_eq!(told("127.0.0.1:5433", true), None);
         assert_eq!(told("192.0.2.1:5432", true), None);
         let load = Attempt {

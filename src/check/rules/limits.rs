@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "GL033",
         severity: Severity::Warning,
         title: "low trigger limit",
-        why: "past it the socket fails for good with trigger-limit-hit: nobody listens until somebody resets it",
+        why: "past it the socket fails for good with trigger-limit-hit: no process is listening until somebody resets it",
         find: trigger_limit,
     },
     Rule {
@@ -89,7 +89,7 @@ fn queue_too_short(facts: &Facts) -> Vec<Hit> {
         .source
         .at("Socket", "Backlog")
         .seen(format!("the queue holds {backlog}; {rate}/s for {gap:?}, {known}, need {needed:.0}"));
-    let message = format!("{needed:.0} connections come while nobody accepts, and {backlog} fit into the queue");
+    let message = format!("{needed:.0} connections come while no process accepts, and {backlog} fit into the queue");
     vec![spot.says(message, format!("[Socket]\nBacklog={needed:.0}\n# and net.core.somaxconn at least as large"))]
 }
 

@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "GL014",
         severity: Severity::Warning,
         title: "socket that cannot be enabled",
-        why: "unless another unit pulls it in, nothing starts the socket at boot: after a reboot nobody listens",
+        why: "unless another unit pulls it in, nothing starts the socket at boot: after a reboot no process is listening",
         find: not_installable,
     },
     Rule {

@@ -13,14 +13,14 @@ pub(super) const RULES: &[Rule] = &[
         id: "GL060",
         severity: Severity::Error,
         title: "socket is not active",
-        why: "systemd holds nothing: while the service is down, nobody listens, and the next restart is a full outage",
+        why: "systemd holds nothing: while the service is down, no process is listening, and the next restart is a full outage",
         find: socket_inactive,
     },
     Rule {
         id: "GL061",
         severity: Severity::Warning,
         title: "socket is not enabled",
-        why: "after a reboot nobody listens",
+        why: "after a reboot no process is listening",
         find: not_enabled,
     },
     Rule {
@@ -33,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "GL063",
         severity: Severity::Error,
-        title: "nobody listens at the socket's address",
+        title: "no process is listening at the socket's address",
         why: "every client is refused, or finds no path, while both units look well",
         find: nobody_listens,
     },
@@ -62,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "GL067",
         severity: Severity::Info,
         title: "service holds its own port",
-        why: "from its stop until its next listen() nobody listens: every restart refuses clients",
+        why: "from its stop until its next listen() no process is listening: every restart refuses clients",
         find: own_port,
     },
 ];
@@ -171,7 +171,9 @@ fn nobody_listens(facts: &Facts) -> Vec<Hit> {
     let hit = |address: &Address| {
         let endpoint = &address.endpoint;
         let (message, evidence) = match (address.listeners.is_empty(), address.is_reachable) {
-            (true, _) => (format!("nobody listens at {endpoint}"), format!("the kernel has no listener at {endpoint}")),
+            (true, _) => {
+                (format!("no process is listening at {endpoint}"), format!("the kernel has no listener at {endpoint}"))
+            }
             (false, false) => {
                 let evidence = "its listener still exists; the path was removed, or another file has taken its place";
                 (format!("{endpoint} does not lead to its listener"), evidence.to_owned())

@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "GL002",
         severity: Severity::Warning,
         title: "unknown key or section",
-        why: "systemd logs a line at most and goes on without it",
+        why: "systemd logs a warning at most and ignores it",
         find: unknown,
     },
     Rule {

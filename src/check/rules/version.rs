@@ -15,7 +15,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     id: "GL007",
     severity: Severity::Warning,
     title: "newer than systemd",
-    why: "a systemd that does not know the line logs a warning and goes on without it",
+    why: "an older systemd logs a warning and ignores the line",
     find: newer,
 }];
 

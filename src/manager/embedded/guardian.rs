@@ -133,7 +133,7 @@ fn end_family(family: &mut Family) {
     }
 }
 
-/// Whether there is a socket at the path that nobody listens on: not one that somebody else has bound since.
+/// Whether there is a socket at the path that no process is listening on: not one that somebody else has bound since.
 fn is_stale(path: &Path) -> bool {
     UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }

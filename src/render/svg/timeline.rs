@@ -247,7 +247,7 @@ impl Drawing<'_> {
             bar(&mut self.to, "state on", (LEFT, y), (RIGHT - LEFT, BAND), "the kernel has a listener");
             for &(from_ms, to_ms) in &self.charts.unheard {
                 let (left, right) = (self.x.at(from_ms), self.x.at(to_ms));
-                let tip = format!("nobody listened for {}", time(to_ms - from_ms));
+                let tip = format!("no process was listening for {}", time(to_ms - from_ms));
                 bar(&mut self.to, "state failed", (left, y), ((right - left).max(1.0), BAND), &tip);
             }
             let is_idle = self.charts.queue.is_empty();

@@ -155,7 +155,7 @@ fn answer_of(mut stream: impl Read + Write) -> std::io::Result<String> {
     Ok(body.to_owned())
 }
 
-/// Waits until nobody listens at a Unix socket. Not at once: another test's process that is just being started
+/// Waits until no process is listening at a Unix socket. Not at once: another test's process that is just being started
 /// holds a copy of every descriptor until it executes its program.
 pub(crate) async fn until_refused(path: &Path) {
     until("a connection is refused", || {

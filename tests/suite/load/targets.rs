@@ -77,7 +77,7 @@ async fn a_server_with_an_abstract_name_is_loaded_by_it_and_its_own_count_agrees
         load
     })
     .await;
-    assert_eq!(totals.of(FailureClass::Refused), totals.due, "nobody listens at that name");
+    assert_eq!(totals.of(FailureClass::Refused), totals.due, "no process is listening at that name");
 }
 
 #[tokio::test]

@@ -178,7 +178,7 @@ fn a_service_that_does_not_speak_http_is_tried_with_what_it_is_told() {
     let pair = Pair::new("gapless-check-tcp", "127.0.0.1:17914", "--fault garbage");
     let unsaid = pair.run(&["try", &pair.service(), "--times", "1", "--out", "out"]);
     assert_eq!(unsaid.status.code(), Some(2), "{}", shown(&unsaid));
-    assert!(shown(&unsaid).contains("does not answer in HTTP and says nothing by itself"), "{}", shown(&unsaid));
+    assert!(shown(&unsaid).contains("does not answer in HTTP and sends nothing on its own"), "{}", shown(&unsaid));
     let said = ["--body", "GET / HTTP/1.0\r\n\r\n", "--expect-body", "."];
     let tried = ["try", &pair.service(), "--times", "1", "--format", "json", "--out", "out"];
     lost_nothing(&pair.run(&[&tried[..], &said[..]].concat()), 1);

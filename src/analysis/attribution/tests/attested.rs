@@ -263,14 +263,17 @@ fn the_gap_of_a_listener_is_told_to_the_microsecond() {
         gaps.to_owned()
     };
     let once = [listener_down(2_020_100), up(2_060_000)];
-    assert_eq!(told(&once), "2 refused: nobody listened on 127.0.0.1:8010 from 1.020 s to 1.060 s");
+    assert_eq!(told(&once), "2 refused: no process was listening on 127.0.0.1:8010 from 1.020 s to 1.060 s");
     // A server that tests its configuration binds its addresses for it.
     let twice = [listener_down(2_020_100), up(2_040_900), listener_down(2_041_900), up(2_060_000)];
     assert_eq!(
         told(&twice),
-        "2 refused: nobody listened on 127.0.0.1:8010 from 1.020 s to 1.041 s and from 1.042 s to 1.060 s"
+        "2 refused: no process was listening on 127.0.0.1:8010 from 1.020 s to 1.041 s and from 1.042 s to 1.060 s"
     );
     let often: Vec<Line> =
         (0..5).flat_map(|n| [listener_down(2_020_000 + n * 8_000), up(2_024_000 + n * 8_000)]).collect();
-    assert_eq!(told(&often), "2 refused: nobody listened on 127.0.0.1:8010 5 times between 1.020 s and 1.056 s");
+    assert_eq!(
+        told(&often),
+        "2 refused: no process was listening on 127.0.0.1:8010 5 times between 1.020 s and 1.056 s"
+    );
 }

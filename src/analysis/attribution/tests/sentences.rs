@@ -26,7 +26,7 @@ fn a_listener_that_stayed_is_told_with_its_queue() {
 fn a_listener_that_went_or_was_another_is_told() {
     let gone = [queue(at_ms(0), Some((7, 0))), queue(at_ms(6_500), None), queue(at_ms(6_600), Some((7, 0)))];
     let sentence = told(plain().seeing(gone));
-    assert!(sentence.contains("; at times nobody listened on 127.0.0.1:8010"), "{sentence}");
+    assert!(sentence.contains("; at times no process was listening on 127.0.0.1:8010"), "{sentence}");
     let another = [queue(at_ms(0), Some((7, 0))), queue(at_ms(6_500), Some((8, 0)))];
     let sentence = told(plain().seeing(another));
     assert!(sentence.contains("; another listener took the place of the one on 127.0.0.1:8010"), "{sentence}");

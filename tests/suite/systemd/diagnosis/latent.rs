@@ -26,7 +26,7 @@ fn a_socket_that_died_while_its_service_serves_is_found() {
 fn an_address_that_was_edited_and_not_applied_is_found() {
     let edit = "exec = [\"sed\", \"-i\", \"s/:18471/:18472/\", \"/run/systemd/system/lab.socket\"]";
     let lab = at_ease(Lab::behind_a_socket()).then(edit).then("daemon_reload = true");
-    fails_though_all_was_answered(lab.diagnosis(), "nobody listens on 127.0.0.1:18472");
+    fails_though_all_was_answered(lab.diagnosis(), "no process is listening on 127.0.0.1:18472");
 }
 
 #[test]

@@ -5,9 +5,9 @@
 //!
 //! | mechanism | test | neighbour |
 //! |---|---|---|
-//! | nobody listens, TCP | `causes::a_service_that_binds_its_port_...` | `causes::a_service_behind_a_socket_loses_nothing_...` |
-//! | nobody listens, stale Unix path | `clients::a_unix_path_that_a_dead_server_left_refuses` | `causes::a_path_that_goes_with_its_stopped_socket_...` |
-//! | nobody listens, Unix path gone | `clients::a_unix_path_that_goes_with_its_server_...` | `causes::a_server_that_removes_its_path_...` |
+//! | no process is listening, TCP | `causes::a_service_that_binds_its_port_...` | `causes::a_service_behind_a_socket_loses_nothing_...` |
+//! | no process is listening, stale Unix path | `clients::a_unix_path_that_a_dead_server_left_refuses` | `causes::a_path_that_goes_with_its_stopped_socket_...` |
+//! | no process is listening, Unix path gone | `clients::a_unix_path_that_goes_with_its_server_...` | `causes::a_server_that_removes_its_path_...` |
 //! | listener closed over its queue, TCP | `causes::a_listener_that_closes_resets_its_queue` | `causes::a_socket_unit_keeps_the_queue_...` |
 //! | listener closed over its queue, Unix | `clients::a_unix_listener_that_closes_...` | `clients::an_accepted_connection_is_not_taken_...` |
 //! | SO_REUSEPORT drained, tcp_migrate_req=0 | `clients::a_drained_listener_resets_its_share_...` | `clients::a_drained_listener_loses_nothing_...` |
