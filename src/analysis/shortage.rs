@@ -149,8 +149,14 @@ fn taken_away(kept_ns: u64, throttled_ns: u64, steal_ns: u64) -> Option<String> 
     is_most(steal_ns).then(|| format!("the hypervisor kept the cores ({stolen} stolen); use a machine of its own"))
 }
 
+/// To a tenth of a second, and what is shorter than that to a millisecond.
 fn seconds(ns: u64) -> String {
-    format!("{:.1} s", Duration::from_nanos(ns).as_secs_f64())
+    let length = Duration::from_nanos(ns);
+    if length < Duration::from_millis(100) {
+        format!("{} ms", length.as_millis())
+    } else {
+        format!("{:.1} s", length.as_secs_f64())
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +190,8 @@ mod tests {
         };
         assert!(paused(400 * MS, 0).contains("did not run for 0.7 s") && paused(400 * MS, 0).contains("CPU quota"));
         assert!(paused(0, 400 * MS).contains("hypervisor"));
+        let briefly = vec![Pause { from: at(200), to: at(212) }];
+        assert!(told(GeneratorUse { pauses: briefly, ..second(0, 100, 20, 880) }).contains("did not run for 12 ms"));
         assert!(paused(100 * MS, 0).ends_with("leave it a core of its own"));
         let short = |wait_ms, denied| Taken {
             memory_wait_ns: Some(wait_ms * MS),

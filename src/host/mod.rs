@@ -86,8 +86,8 @@ pub trait Host: std::fmt::Debug {
     /// When the host cannot be asked.
     fn holders<'a>(&'a self, at: &'a Endpoint, inode: u64) -> Answer<'a, io::Result<Look<Vec<Holder>>>>;
 
-    /// The listening sockets at these addresses that the systemd with this PID holds; all that are there where its PID is
-    /// not known. An address that cannot be asked for has none.
+    /// The listening sockets at these addresses that the systemd with this PID holds; every one where its PID is unknown. An
+    /// address that cannot be asked for has none.
     ///
     /// # Errors
     /// When the host cannot be asked.

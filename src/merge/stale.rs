@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    /// How many answers are stale, of what shards count whose times may be wrong by so much.
+    /// Number of stale answers among those of shards whose times may each be wrong by the given duration.
     fn stale_of(counts: &[(InstanceCount, Duration)]) -> u64 {
         let mut stale = Stale::default();
         for (count, off) in counts {

@@ -60,7 +60,7 @@ fn reserve(file: &File, size_bytes: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), 0, size_bytes) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(size_bytes),
         Err(Errno::NOSPC) => Err(io::Error::other(format!(
-            "there is no room for {} MiB; take another folder or a smaller --scratch-size",
+            "{} MiB do not fit there; choose another folder or a smaller --scratch-size",
             size_bytes >> 20
         ))),
         reserved => Ok(reserved?),

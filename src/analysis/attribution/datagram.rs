@@ -37,7 +37,7 @@ pub(super) fn unconfirmed(destinations: &[&Destination], when: &str, span: Span,
 }
 
 /// What helps with a receiver that never answers.
-pub(super) const REMEDY_OF_UNCONFIRMED: &str = "Compare what was sent with the receiver's own count; or load something that answers, such as its health port, beside it.";
+pub(super) const REMEDY_OF_UNCONFIRMED: &str = "Compare what was sent with the receiver's own count; or load something that answers, such as its health port, as well.";
 
 /// The kernel dropped datagrams at its socket when it was sent. A Unix socket drops none: it does not take them.
 pub(super) fn receive_buffer_was_full(case: &Case<'_>) -> bool {

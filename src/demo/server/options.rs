@@ -176,7 +176,7 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
         None => text
             .parse::<SocketAddr>()
             .map(Endpoint::Tcp)
-            .map_err(|_| format!("{text:?} is no address; say 127.0.0.1:8010, [::1]:8010, unix:/path, unix:@name, udp://127.0.0.1:8010, unix-dgram:/path, unix-seqpacket:/path or fifo:/path")),
+            .map_err(|_| format!("{text:?} is not an address; give 127.0.0.1:8010, [::1]:8010, unix:/path, unix:@name, udp://127.0.0.1:8010, unix-dgram:/path, unix-seqpacket:/path or fifo:/path")),
     }
 }
 

@@ -171,7 +171,7 @@ fn what_is_left_where_command_and_keeper_are_killed_together_goes_with_the_next_
     fs::write(&stale, "").expect("written");
     let held = fs::File::create(&used).expect("written");
     rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("free");
-    // Where there is no loop device, it ends there, and has swept up before.
+    // Without a loop device this rehearsal fails, but only after it has swept up.
     rehearse(folder.path(), &["brought.toml", "--scratch", ".", "--scratch-size", "64M", "--out", "next"]);
     assert!(!left.exists() && !stale.exists() && used.exists());
     await_no_changes(&before, folder.path(), &[]);
