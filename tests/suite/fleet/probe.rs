@@ -102,6 +102,8 @@ fn the_listener_of_a_socket_unit_is_seen_to_stay_and_its_processes_to_be_replace
     let mut machine = Machine::new("h1");
     let _installed = Installed::here(&machine);
     machine.behind_socket("stays", 8102, "");
+    let (main_pid, incarnation) =
+        (machine.ssh("systemctl show --value --property MainPID stays.service"), machine.incarnation("stays.service"));
     let output = machine.try_unit("stays.service", &["--times", "2", "--every", "2s"]).output().expect("runs");
     let scenario = scenario(&machine);
     assert_eq!(not_as_said(&scenario), None, "{}", shown(&output));
@@ -111,6 +113,8 @@ fn the_listener_of_a_socket_unit_is_seen_to_stay_and_its_processes_to_be_replace
     }
     let old = scenario.checks.iter().find(|check| check.name == "end.old_processes").expect("it is checked");
     assert_eq!((old.status, old.actual.as_str()), (Verdict::Passed, "none"));
+    assert_eq!(machine.ssh(&format!("ls -d /proc/{main_pid}")), "", "the process is gone, as its kernel tells");
+    assert_ne!(machine.incarnation("stays.service"), incarnation);
 }
 
 #[test]
@@ -119,11 +123,15 @@ fn all_processes_of_a_killed_service_are_seen_to_end() {
     let mut machine = Machine::new("h1");
     let _installed = Installed::here(&machine);
     machine.own_port("killed.service", 8103, "");
+    let main_pid = || machine.ssh("systemctl show --value --property MainPID killed.service");
+    let before = main_pid();
     let more = ["--action", "kill", "--times", "1", "--max-unseen", "none"];
     let output = machine.try_unit("killed.service", &more).output().expect("runs");
     let text = fs::read_to_string(out(&machine).join("records/killed.jsonl")).expect("a record");
     assert!(text.contains("the processes of killed.service that were sent SIGKILL are gone"), "{}", shown(&output));
     assert_eq!(machine.state("killed.service"), "active");
+    assert_eq!(machine.ssh(&format!("ls -d /proc/{before}")), "", "the process is gone, as its kernel tells");
+    assert!(![before.as_str(), "0", ""].contains(&main_pid().as_str()), "there is another one");
 }
 
 #[test]
